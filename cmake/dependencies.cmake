@@ -1,0 +1,32 @@
+# SPDX-License-Identifier: Apache-2.0
+# Everything from Debian 12; nothing is vendored. See the table in README.md.
+
+find_package(Threads REQUIRED)
+find_package(Boost 1.81 REQUIRED)
+find_package(OpenSSL 3 REQUIRED COMPONENTS Crypto)
+find_package(fmt REQUIRED)
+find_package(spdlog REQUIRED)
+find_package(CLI11 REQUIRED)
+find_package(ZLIB REQUIRED)
+find_package(PkgConfig REQUIRED)
+pkg_check_modules(BOTAN REQUIRED IMPORTED_TARGET botan-2)
+
+add_library(culvert_asio INTERFACE)
+target_include_directories(culvert_asio SYSTEM INTERFACE ${Boost_INCLUDE_DIRS})
+target_compile_definitions(culvert_asio INTERFACE BOOST_ASIO_NO_DEPRECATED BOOST_ASIO_HAS_CO_AWAIT)
+target_link_libraries(culvert_asio INTERFACE Threads::Threads)
+
+# AES-GCM with VAES/AVX-512. amd64 only, so optional: OpenSSL's EVP otherwise.
+find_path(IPSEC_MB_INCLUDE intel-ipsec-mb.h)
+find_library(IPSEC_MB_LIBRARY NAMES IPSec_MB)
+if(IPSEC_MB_INCLUDE AND IPSEC_MB_LIBRARY)
+  add_library(culvert_ipsec_mb INTERFACE)
+  target_include_directories(culvert_ipsec_mb SYSTEM INTERFACE ${IPSEC_MB_INCLUDE})
+  target_link_libraries(culvert_ipsec_mb INTERFACE ${IPSEC_MB_LIBRARY})
+  target_compile_definitions(culvert_ipsec_mb INTERFACE CULVERT_HAVE_IPSEC_MB=1)
+endif()
+
+if(CULVERT_TESTS)
+  find_package(GTest REQUIRED)
+  include(GoogleTest)
+endif()

@@ -1,0 +1,14 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstddef>
+#include <string>
+#include <string_view>
+
+namespace culvert {
+
+/// Text from a peer or a file, made fit for a terminal or a log line: control characters and bytes that are not valid
+/// UTF-8 become \xNN, a backslash becomes \\; what is longer than `limit` bytes is cut and ends in "...".
+[[nodiscard]] std::string printable(std::string_view text, std::size_t limit = 1024);
+
+}  // namespace culvert

@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <variant>
+
+namespace culvert::relay {
+
+/// A name or address, as the user or client gave it (not resolved), and a port 0..65535.
+struct HostPort {
+  std::string host;
+  std::uint16_t port = 0;
+  bool operator==(const HostPort&) const = default;
+};
+
+/// A Unix socket in the file system.
+struct UnixPath {
+  std::string path;
+  bool operator==(const UnixPath&) const = default;
+};
+
+using Endpoint = std::variant<HostPort, UnixPath>;
+
+/// "127.0.0.1:5432", "[::1]:5432", "/run/x.sock": for people, fit for a terminal.
+[[nodiscard]] std::string to_string(const Endpoint& endpoint);
+
+}  // namespace culvert::relay

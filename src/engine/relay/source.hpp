@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "engine/relay/endpoint.hpp"
+#include "engine/relay/stream.hpp"
+
+namespace culvert::relay {
+
+/// Why a stream is not served. Becomes a SOCKS reply, a channel-open failure, or a reset.
+enum class Refusal : std::uint8_t { prohibited, unreachable, connection_refused, timed_out, unsupported, overloaded, closed };
+
+/// A stream that somebody wants to have carried.
+class Pending {
+ public:
+  virtual ~Pending() = default;  ///< refuses with `closed` if neither was called
+  /// Where it wants to go; none if the forward decides (a plain listener).
+  [[nodiscard]] virtual const std::optional<Endpoint>& destination() const = 0;
+  /// Who asked.
+  [[nodiscard]] virtual const Endpoint& origin() const = 0;
+  /// Once. The stream may already hold early data.
+  [[nodiscard]] virtual std::unique_ptr<Stream> accept() = 0;
+  /// Once.
+  virtual void refuse(Refusal reason) = 0;
+};
+
+/// Where streams come from. Nothing in a source knows which dialer it was given.
+class Source {
+ public:
+  virtual ~Source() = default;
+  /// Waits for the next one. Errc::cancelled after stop(); other errors end the source.
+  [[nodiscard]] virtual Task<Result<std::unique_ptr<Pending>>> next() = 0;
+  /// Takes no more; next() returns.
+  virtual void stop() = 0;
+  /// "127.0.0.1:15432": where it takes streams from, for people.
+  [[nodiscard]] virtual std::string name() const = 0;
+};
+
+}  // namespace culvert::relay

@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include <boost/asio/any_io_executor.hpp>
+
+#include "base/result.hpp"
+#include "crypto/random.hpp"
+#include "engine/relay/dialer.hpp"
+#include "engine/tunnel/prompter.hpp"
+#include "engine/tunnel/server_options.hpp"
+#include "net/resolver.hpp"
+
+namespace culvert::tunnel {
+
+/// One SSH connection to one server, and the dialer whose streams are channels on it. All calls on the thread of
+/// `executor`. Streams that it made may outlive it: they fail with Errc::closed then.
+class Client final : public relay::Dialer {
+ public:
+  /// `resolver`, `random` and `prompter` must outlive it.
+  Client(boost::asio::any_io_executor executor, ServerOptions options, net::Resolver& resolver, crypto::Random& random,
+         Prompter& prompter);
+  ~Client() override;
+
+  /// Resolves, connects, checks the host key, logs in. Once. The error's message is the line for the user, e.g.
+  /// "cannot connect to bastion port 22: Connection refused", "user@bastion: Permission denied (publickey,password)".
+  [[nodiscard]] relay::Task<Result<void>> connect();
+
+  [[nodiscard]] relay::Task<std::expected<std::unique_ptr<relay::Stream>, relay::DialError>> dial(
+      const relay::Endpoint& destination, const relay::Endpoint& origin) override;
+
+  /// Waits until the session is over, and says why: Errc::cancelled after disconnect().
+  [[nodiscard]] relay::Task<Error> closed();
+
+  /// Says goodbye and ends; all streams end. closed() returns.
+  void disconnect();
+
+ private:
+  class Impl;
+  std::shared_ptr<Impl> impl_;
+};
+
+}  // namespace culvert::tunnel

@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/ip/tcp.hpp>
+
+#include "base/result.hpp"
+
+namespace culvert::net {
+
+enum class Family : std::uint8_t { any, ipv4, ipv6 };
+
+/// Looks names up on a bounded pool of threads of its own (Asio's resolver has one thread: a silent name would stop all
+/// others). Its threads start with the first look-up, so that a program may still fork before. Any thread may ask.
+class Resolver {
+ public:
+  /// At most `threads` look-ups run at once, at most `waiting` more wait; Errc::limit beyond that.
+  explicit Resolver(unsigned threads = 8, unsigned waiting = 1024);
+  ~Resolver();
+  Resolver(const Resolver&) = delete;
+  Resolver& operator=(const Resolver&) = delete;
+
+  /// All addresses of `host` in the order of getaddrinfo(), never none. A literal address is answered without a thread.
+  /// Resumes on the caller's executor; obeys Asio cancellation (the look-up itself goes on, unheard). Errors:
+  /// Errc::not_found with getaddrinfo's words ("Name or service not known").
+  [[nodiscard]] boost::asio::awaitable<Result<std::vector<boost::asio::ip::tcp::endpoint>>> resolve(
+      std::string host, std::uint16_t port, Family family = Family::any);
+
+ private:
+  struct Pool;
+  std::shared_ptr<Pool> pool_;
+};
+
+}  // namespace culvert::net
