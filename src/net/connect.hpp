@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/ip/address.hpp>
+#include <boost/asio/ip/tcp.hpp>
+
+#include "base/result.hpp"
+#include "base/time.hpp"
+#include "net/socket.hpp"
+
+namespace culvert::net {
+
+struct ConnectOptions {
+  Duration attempt_timeout = Duration::zero();  ///< of each address; zero: the system's
+  /// Connect from this address; addresses of the other family are passed over.
+  std::optional<boost::asio::ip::address> bind_address;
+  bool keepalive = false;
+  bool no_delay = true;
+  /// RFC 8305 section 5: how long an attempt runs alone before the next one starts beside it.
+  Duration stagger = std::chrono::milliseconds(250);
+};
+
+/// Connects to one of `addresses` (Happy Eyeballs, RFC 8305: families take turns, staggered attempts, the
+/// first one to answer wins). On the caller's executor, which must run on one thread (or be a strand); obeys
+/// Asio cancellation (Errc::cancelled). The message of a failure is the cause alone, that of the most telling
+/// attempt: "Connection refused", "No route to host", "Connection timed out". `detail` is its errno;
+/// Errc::timed_out for a time-out, else Errc::system.
+[[nodiscard]] boost::asio::awaitable<Result<StreamSocket>> connect_tcp(
+    std::vector<boost::asio::ip::tcp::endpoint> addresses, ConnectOptions options = {});
+
+/// Connects to a Unix stream socket. Errors as above: "No such file or directory", "Connection refused";
+/// Errc::usage for a path that does not fit into a socket address (107 bytes).
+[[nodiscard]] boost::asio::awaitable<Result<StreamSocket>> connect_unix(std::string path);
+
+/// The order in which connect_tcp tries: the families alternate, beginning with the first address's (RFC 8305
+/// section 4).
+[[nodiscard]] std::vector<boost::asio::ip::tcp::endpoint> interleave_families(
+    std::vector<boost::asio::ip::tcp::endpoint> addresses);
+
+}  // namespace culvert::net

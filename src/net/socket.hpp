@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+// Try first, wait only when the kernel says "not now": Asio is used for waiting and for nothing else on the
+// data path.
+#pragma once
+
+#include <cstddef>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/generic/stream_protocol.hpp>
+#include <boost/asio/ip/tcp.hpp>
+
+#include "base/bytes.hpp"
+#include "base/result.hpp"
+#include "base/time.hpp"
+
+namespace culvert::net {
+
+/// A connected TCP or Unix socket. Those that this library hands out are non-blocking and close-on-exec.
+using StreamSocket = boost::asio::generic::stream_protocol::socket;
+
+/// What one system call did. No text is made for "not now", which is the ordinary case.
+struct Transferred {
+  std::size_t bytes = 0;  ///< of a read: 0 with no error is the end
+  int error = 0;          ///< errno, 0 if there was none; EINTR never shows
+
+  [[nodiscard]] bool would_block() const;
+  [[nodiscard]] bool failed() const { return error != 0 && !would_block(); }
+};
+
+/// One recv without waiting, whether or not the descriptor is non-blocking. `into` must not be empty.
+[[nodiscard]] Transferred try_read(int socket, MutableBytes into);
+[[nodiscard]] Transferred try_read(int socket, std::span<const MutableBytes> into);
+
+/// One send without waiting, and without SIGPIPE, of as many views as one call takes (kMaxViews). Empty views
+/// are allowed.
+[[nodiscard]] Transferred try_write(int socket, std::span<const ByteView> bytes);
+[[nodiscard]] Transferred try_write(int socket, ByteView bytes);
+inline constexpr std::size_t kMaxViews = 64;
+
+/// The error of a failed read, write or connect: ECONNRESET is Errc::reset, EPIPE Errc::closed, ETIMEDOUT
+/// Errc::timed_out, else Errc::system; `detail` is errno. Its message is "WHAT: strerror", or strerror alone
+/// if `what` is empty.
+[[nodiscard]] Error io_error(std::string_view what, int errno_value);
+
+/// Waits until try_read (try_write) would do something, be it to report an end or an error. Level-triggered:
+/// what is there already counts. Errc::cancelled after Asio cancellation, socket.cancel() or socket.close().
+/// The socket must outlive the wait. Resumes straight from the reactor, without a post.
+[[nodiscard]] boost::asio::awaitable<Result<void>> wait_readable(StreamSocket& socket);
+[[nodiscard]] boost::asio::awaitable<Result<void>> wait_writable(StreamSocket& socket);
+
+/// Gives an accepted or connected descriptor to Asio, made non-blocking. Takes `descriptor` over, also if it
+/// fails.
+[[nodiscard]] Result<StreamSocket> adopt(const boost::asio::any_io_executor& executor, int descriptor);
+
+Result<void> set_no_delay(int socket, bool on);
+Result<void> set_keepalive(int socket, bool on);
+/// Acknowledge at once. The kernel forgets it by itself: re-arm after each read where it matters.
+Result<void> set_quick_ack(int socket, bool on);
+/// A socket counts as writable only while less than `bytes` of its send queue are unsent (TCP_NOTSENT_LOWAT).
+Result<void> set_not_sent_low_water(int socket, std::size_t bytes);
+/// How long sent data may stay unacknowledged before the connection counts as broken; zero: the system's
+/// default.
+Result<void> set_user_timeout(int socket, Duration time);
+/// close() becomes an abort: unsent data is dropped and the peer of a TCP connection sees a reset.
+Result<void> set_reset_on_close(int socket);
+
+/// If `socket` is TCP, its peer is on this machine, and its congestion control is bbr (which paces even
+/// loopback, down to a quarter of what it could carry): uses reno, or cubic, instead. Never fails: a slower
+/// connection is a connection.
+void unpace_if_local(int socket);
+
+/// The TCP address of the peer or of this end; none for other sockets or if not connected.
+[[nodiscard]] std::optional<boost::asio::ip::tcp::endpoint> peer_endpoint(int socket);
+[[nodiscard]] std::optional<boost::asio::ip::tcp::endpoint> local_endpoint(int socket);
+
+/// "127.0.0.1:80", "[fe80::1%eth0]:80".
+[[nodiscard]] std::string to_text(const boost::asio::ip::tcp::endpoint& endpoint);
+/// Of a socket's peer (this end): an address as above, a printable path, or "unix socket" for one without a
+/// name.
+[[nodiscard]] std::string peer_text(int socket);
+[[nodiscard]] std::string local_text(int socket);
+
+}  // namespace culvert::net
