@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: Apache-2.0
+# The commands of this repository. The work is done by CMake (see CMakePresets.json) and by scripts/.
+PREFIX ?= /usr/local
+DESTDIR ?=
+INSTALL ?= install
+RELEASE := build/release
+
+.PHONY: all install uninstall setup demo test test-full bench format check clean help
+
+all: ## build build/release/culvert
+	@scripts/build release culvert
+
+install: ## install the program, its manual page, its documents and licence (DESTDIR, PREFIX)
+	@test -x $(RELEASE)/culvert || scripts/build release culvert
+	$(INSTALL) -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/man/man1 $(DESTDIR)$(PREFIX)/share/doc/culvert
+	$(INSTALL) -m 755 $(RELEASE)/culvert $(DESTDIR)$(PREFIX)/bin/culvert
+	$(INSTALL) -m 644 docs/culvert.1 $(DESTDIR)$(PREFIX)/share/man/man1/culvert.1
+	$(INSTALL) -m 644 README.md ARCHITECTURE.md LICENSE $(DESTDIR)$(PREFIX)/share/doc/culvert/
+
+uninstall: ## remove what install put there
+	rm -f $(DESTDIR)$(PREFIX)/bin/culvert $(DESTDIR)$(PREFIX)/share/man/man1/culvert.1
+	rm -rf $(DESTDIR)$(PREFIX)/share/doc/culvert
+
+setup: ## install the packages that building and testing need (Debian 12)
+	@scripts/setup build demo test
+
+demo: ## set up, build, and run a real query through a real tunnel, step by step
+	@scripts/setup build demo
+	@scripts/build release culvert
+	@scripts/demo
+
+test: ## set up, build, and run all tests (about 15 minutes on two cores)
+	@scripts/setup build demo test
+	@scripts/test_all
+
+test-full: ## the same, then the long products: every combination, 64 MiB each
+	@scripts/setup build demo test
+	@scripts/test_all --full
+
+bench: ## compare with ssh on this machine
+	@scripts/setup build demo test
+	@scripts/build release
+	@bench/run.py
+
+format: ## format all C++ files with clang-format 19
+	@scripts/check_format --fix
+
+check: ## format, layers, headers and tidy, without running anything
+	@scripts/check_format
+	@scripts/check_layers
+	@scripts/check_headers
+	@scripts/check_tidy
+
+clean: ## remove everything that was built
+	rm -rf build
+
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
