@@ -72,6 +72,8 @@ Result<void> set_reset_on_close(int socket);
 /// loopback, down to a quarter of what it could carry): uses reno, or cubic, instead. Never fails: a slower
 /// connection is a connection.
 void unpace_if_local(int socket);
+/// The same without looking at the peer: before listen() or connect() on an address of this machine.
+void unpace(int socket);
 
 /// The TCP address of the peer or of this end; none for other sockets or if not connected.
 [[nodiscard]] std::optional<boost::asio::ip::tcp::endpoint> peer_endpoint(int socket);

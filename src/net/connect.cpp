@@ -1,0 +1,233 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "net/connect.hpp"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <memory>
+#include <system_error>
+#include <utility>
+
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/bind_executor.hpp>
+#include <boost/asio/error.hpp>
+#include <boost/asio/local/stream_protocol.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/this_coro.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include "net/cancelled.hpp"
+#include "net/unique_fd.hpp"
+
+namespace culvert::net {
+
+namespace asio = boost::asio;
+using asio::ip::tcp;
+
+namespace {
+
+constexpr auto kTuple = asio::as_tuple(asio::use_awaitable);
+
+/// The attempts of one connect_tcp. Shared with the handlers of attempts that were given up, which find it
+/// closed.
+struct Race {
+  explicit Race(const asio::any_io_executor& executor) : wake(executor) {}
+
+  struct Attempt {
+    explicit Attempt(StreamSocket made) : socket(std::move(made)), deadline(socket.get_executor()) {}
+    StreamSocket socket;
+    asio::steady_timer deadline;
+    bool running = true;
+  };
+
+  void give_up() {
+    over = true;
+    for (const auto& attempt : attempts) {
+      boost::system::error_code ignored;
+      attempt->socket.close(ignored);
+      attempt->deadline.cancel();
+    }
+  }
+
+  /// Which failure says most: one about the whole address family ("Network is unreachable") says least, and
+  /// of two alike the first one counts.
+  void failed(int error) {
+    const auto weight = [](int value) {
+      if (value == 0) return 0;
+      if (value == ENETUNREACH || value == EAFNOSUPPORT || value == EADDRNOTAVAIL) return 1;
+      if (value == ETIMEDOUT || value == EHOSTUNREACH) return 2;
+      return 3;
+    };
+    if (weight(error) > weight(best_error)) best_error = error;
+  }
+
+  asio::steady_timer wake;  ///< the coroutine sleeps on it; handlers cancel it
+  std::vector<std::shared_ptr<Attempt>> attempts;
+  std::optional<StreamSocket> winner;
+  std::size_t running = 0;
+  int best_error = 0;
+  bool over = false;
+};
+
+void finish(Race& race, Race::Attempt& attempt, int error) {
+  if (race.over || !attempt.running) return;
+  // Two loopback ends of one port can find each other where nobody listens: a connection to itself is none.
+  if (error == 0 &&
+      peer_endpoint(attempt.socket.native_handle()) == local_endpoint(attempt.socket.native_handle())) {
+    error = ECONNREFUSED;
+  }
+  attempt.running = false;
+  attempt.deadline.cancel();
+  --race.running;
+  if (error == 0 && !race.winner) {
+    race.winner = std::move(attempt.socket);
+  } else {
+    race.failed(error);
+    boost::system::error_code ignored;
+    attempt.socket.close(ignored);
+  }
+  race.wake.cancel();
+}
+
+Result<StreamSocket> prepare(const asio::any_io_executor& executor, const tcp::endpoint& to,
+                             const ConnectOptions& options) {
+  UniqueFd fd(::socket(to.protocol().family(), SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, IPPROTO_TCP));
+  if (!fd) return fail_errno("", errno);
+  if (options.no_delay) (void)set_no_delay(fd.get(), true);
+  if (options.keepalive) (void)set_keepalive(fd.get(), true);
+  if (options.bind_address) {
+    const int on = 1;
+    // The port is chosen at connect(), so that one local port can serve different destinations.
+    (void)::setsockopt(fd.get(), IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof on);
+    const tcp::endpoint from(*options.bind_address, 0);
+    if (::bind(fd.get(), from.data(), static_cast<socklen_t>(from.size())) != 0) return fail_errno("", errno);
+  }
+  if (to.address().is_loopback()) unpace(fd.get());
+  return adopt(executor, fd.release());
+}
+
+void start(const std::shared_ptr<Race>& race, const asio::any_io_executor& executor, const tcp::endpoint& to,
+           const ConnectOptions& options) {
+  auto socket = prepare(executor, to, options);
+  if (!socket) {
+    race->failed(static_cast<int>(socket.error().detail));
+    return;
+  }
+  auto attempt = std::make_shared<Race::Attempt>(std::move(*socket));
+  race->attempts.push_back(attempt);
+  ++race->running;
+  if (options.attempt_timeout > Duration::zero()) {
+    attempt->deadline.expires_after(options.attempt_timeout);
+    attempt->deadline.async_wait(
+        asio::bind_executor(executor, [race, attempt](boost::system::error_code error) {
+          if (!error) finish(*race, *attempt, ETIMEDOUT);
+        }));
+  }
+  attempt->socket.async_connect(
+      to, asio::bind_executor(executor, [race, attempt](boost::system::error_code error) {
+        finish(*race, *attempt, error.value());
+      }));
+}
+
+std::unexpected<Error> connect_failed(int error) {
+  Error result = io_error("", error);
+  if (result.code != Errc::timed_out) result.code = Errc::system;
+  return std::unexpected(std::move(result));
+}
+
+/// Sleeps until a handler says that something happened, or until `time` has passed.
+asio::awaitable<void> sleep(asio::steady_timer& timer, std::optional<Duration> time) {
+  if (time) {
+    timer.expires_after(*time);
+  } else {
+    timer.expires_at(asio::steady_timer::time_point::max());
+  }
+  (void)co_await timer.async_wait(kTuple);
+}
+
+}  // namespace
+
+std::vector<tcp::endpoint> interleave_families(std::vector<tcp::endpoint> addresses) {
+  std::vector<tcp::endpoint> first;
+  std::vector<tcp::endpoint> second;
+  for (const auto& address : addresses) {
+    (address.protocol() == addresses.front().protocol() ? first : second).push_back(address);
+  }
+  std::vector<tcp::endpoint> mixed;
+  mixed.reserve(addresses.size());
+  for (std::size_t i = 0; i < std::max(first.size(), second.size()); ++i) {
+    if (i < first.size()) mixed.push_back(first[i]);
+    if (i < second.size()) mixed.push_back(second[i]);
+  }
+  return mixed;
+}
+
+asio::awaitable<Result<StreamSocket>> connect_tcp(std::vector<tcp::endpoint> addresses,
+                                                  ConnectOptions options) {
+  const auto executor = co_await asio::this_coro::executor;
+  if (options.bind_address) {
+    std::erase_if(addresses, [&](const tcp::endpoint& to) {
+      return to.address().is_v6() != options.bind_address->is_v6();
+    });
+  }
+  if (addresses.empty()) co_return connect_failed(EAFNOSUPPORT);
+
+  const auto race = std::make_shared<Race>(executor);
+  // Whatever way this coroutine ends, even by being destroyed, no attempt goes on without it.
+  const std::unique_ptr<Race, void (*)(Race*)> guard(race.get(), [](Race* owned) { owned->give_up(); });
+
+  const auto order = interleave_families(std::move(addresses));
+  std::size_t next = 0;
+  auto last_start = asio::steady_timer::clock_type::now();
+  for (;;) {
+    if (race->winner) break;
+    const auto now = asio::steady_timer::clock_type::now();
+    const bool alone = race->running == 0;
+    if (next < order.size() && (alone || now >= last_start + options.stagger)) {
+      last_start = now;
+      start(race, executor, order[next++], options);
+      continue;
+    }
+    if (alone) co_return connect_failed(race->best_error);
+    std::optional<Duration> pause;
+    if (next < order.size()) pause = std::chrono::ceil<Duration>(last_start + options.stagger - now);
+    co_await sleep(race->wake, pause);
+    if (is_cancelled(co_await asio::this_coro::cancellation_state))
+      co_return fail(Errc::cancelled, "cancelled");
+  }
+  StreamSocket winner = std::move(*race->winner);
+  unpace_if_local(winner.native_handle());
+  co_return winner;
+}
+
+asio::awaitable<Result<StreamSocket>> connect_unix(std::string path) {
+  const auto executor = co_await asio::this_coro::executor;
+  if (path.empty() || path.size() >= sizeof(sockaddr_un::sun_path) || path.find('\0') != std::string::npos) {
+    co_return fail(Errc::usage, "path does not fit into a socket address (1 to 107 bytes)");
+  }
+  sockaddr_un address = {};
+  address.sun_family = AF_UNIX;
+  std::memcpy(address.sun_path, path.data(), path.size());
+
+  UniqueFd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  if (!fd) co_return connect_failed(errno);
+  // A Unix connect is done at once or not at all. EAGAIN is a full backlog, which no poll reports the end of:
+  // ask again.
+  asio::steady_timer timer(executor);
+  for (auto pause = std::chrono::milliseconds(1);;
+       pause = std::min(pause * 2, std::chrono::milliseconds(50))) {
+    if (::connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0) break;
+    if (errno == EINTR) continue;
+    if (errno != EAGAIN) co_return connect_failed(errno);
+    timer.expires_after(pause);
+    (void)co_await timer.async_wait(kTuple);
+    if (is_cancelled(co_await asio::this_coro::cancellation_state))
+      co_return fail(Errc::cancelled, "cancelled");
+  }
+  co_return adopt(executor, fd.release());
+}
+
+}  // namespace culvert::net

@@ -1,0 +1,275 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "net/listener.hpp"
+
+#include <cerrno>
+#include <chrono>
+#include <cstring>
+#include <optional>
+#include <system_error>
+#include <utility>
+
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/posix/stream_descriptor.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/this_coro.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include <fmt/format.h>
+
+#include "base/log.hpp"
+#include "base/text.hpp"
+#include "base/time.hpp"
+#include "net/cancelled.hpp"
+#include "net/unique_fd.hpp"
+
+namespace culvert::net {
+
+namespace asio = boost::asio;
+using asio::ip::tcp;
+
+namespace {
+
+constexpr auto kTuple = asio::as_tuple(asio::use_awaitable);
+constexpr int kBacklog = 4096;
+constexpr auto kPause = std::chrono::milliseconds(100);
+constexpr Duration kLogAgain = std::chrono::minutes(1);
+
+/// Which file a bound Unix socket is, so that close() removes no other.
+struct FileIdentity {
+  dev_t device = 0;
+  ino_t inode = 0;
+  bool operator==(const FileIdentity&) const = default;
+};
+
+std::optional<FileIdentity> identity_of(const std::string& path) {
+  struct stat status = {};
+  if (::lstat(path.c_str(), &status) != 0) return std::nullopt;
+  return FileIdentity{status.st_dev, status.st_ino};
+}
+
+std::unexpected<Error> cannot_listen(const std::string& name, std::string_view cause, int error) {
+  return fail(Errc::system, fmt::format("cannot listen on {}: {}", name, cause), error);
+}
+
+std::unexpected<Error> cannot_listen_tcp(const tcp::endpoint& endpoint, int error) {
+  const std::string name = to_text(endpoint);
+  switch (error) {
+    case EACCES:
+      if (endpoint.port() == 0 || endpoint.port() >= 1024) break;
+      return cannot_listen(
+          name,
+          fmt::format("permission denied (ports below 1024 need CAP_NET_BIND_SERVICE; try {})",
+                      endpoint.port() + 8000),
+          error);
+    case EADDRINUSE:
+      return cannot_listen(
+          name, "address already in use (another program listens there; 'ss -ltnp' shows which)", error);
+    case EADDRNOTAVAIL:
+      return cannot_listen(name, "no interface has this address ('ip address' shows those that there are)",
+                           error);
+    case EAFNOSUPPORT:
+      return cannot_listen(
+          name, endpoint.address().is_v6() ? "IPv6 is switched off here" : "IPv4 is switched off here",
+          error);
+    default:
+      break;
+  }
+  return cannot_listen(name, std::generic_category().message(error), error);
+}
+
+std::unexpected<Error> cannot_listen_unix(const std::string& path, int error) {
+  const std::string name = printable(path);
+  if (error == EADDRINUSE) {
+    return cannot_listen(name, "the file exists already (remove it, or set StreamLocalBindUnlink=yes)",
+                         error);
+  }
+  return cannot_listen(name, std::generic_category().message(error), error);
+}
+
+enum class AcceptFailure { none_waiting, passing, exhausted, fatal };
+
+AcceptFailure classify(int error) {
+  switch (error) {
+    case EAGAIN:
+      return AcceptFailure::none_waiting;
+    case EINTR:
+    case ECONNABORTED:
+    // accept(2): errors of the new connection that are already known are reported here. They say nothing
+    // about the listener.
+    case EPROTO:
+    case ENOPROTOOPT:
+    case ENETDOWN:
+    case EHOSTDOWN:
+    case ENONET:
+    case EHOSTUNREACH:
+    case ENETUNREACH:
+    case EPERM:
+      return AcceptFailure::passing;
+    case EMFILE:
+    case ENFILE:
+    case ENOBUFS:
+    case ENOMEM:
+    case ENOSPC:
+      return AcceptFailure::exhausted;
+    default:
+      return AcceptFailure::fatal;
+  }
+}
+
+}  // namespace
+
+struct Listener::State {
+  explicit State(const asio::any_io_executor& executor) : descriptor(executor), pause(executor) {}
+
+  asio::posix::stream_descriptor descriptor;  ///< for waiting only: accept4 is called on it directly
+  asio::steady_timer pause;
+  std::string name;
+  std::uint16_t port = 0;
+  bool closed = false;
+  bool loopback_only = false;  ///< its connections inherit what unpace() did to it
+  std::string path;
+  std::optional<FileIdentity> file;
+  std::optional<Instant> complained;
+
+  [[nodiscard]] Result<void> watch(UniqueFd fd) {
+    boost::system::error_code error;
+    descriptor.assign(fd.get(), error);
+    if (error) return cannot_listen(name, error.message(), error.value());
+    (void)fd.release();
+    return {};
+  }
+
+  void complain(std::string_view cause) {
+    const Instant now = monotonic_now();
+    if (complained && now - *complained < kLogAgain) return;
+    complained = now;
+    log(LogLevel::warning, "{}: cannot take more connections for now: {}", name, cause);
+  }
+};
+
+Listener::Listener(std::shared_ptr<State> state) : state_(std::move(state)) {}
+Listener::Listener(Listener&&) noexcept = default;
+Listener& Listener::operator=(Listener&& other) noexcept {
+  if (this != &other) {
+    if (state_) close();
+    state_ = std::move(other.state_);
+  }
+  return *this;
+}
+Listener::~Listener() {
+  if (state_) close();
+}
+
+Result<Listener> Listener::listen_tcp(const asio::any_io_executor& executor, const tcp::endpoint& endpoint) {
+  UniqueFd fd(
+      ::socket(endpoint.protocol().family(), SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, IPPROTO_TCP));
+  if (!fd) return cannot_listen_tcp(endpoint, errno);
+  const int on = 1;
+  (void)::setsockopt(fd.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+  if (endpoint.address().is_v6() && ::setsockopt(fd.get(), IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on) != 0) {
+    return cannot_listen_tcp(endpoint, errno);
+  }
+  if (::bind(fd.get(), endpoint.data(), static_cast<socklen_t>(endpoint.size())) != 0) {
+    return cannot_listen_tcp(endpoint, errno);
+  }
+  (void)set_no_delay(fd.get(), true);  // inherited by every connection: no call for each
+  auto state = std::make_shared<State>(executor);
+  state->loopback_only = endpoint.address().is_loopback();
+  if (state->loopback_only) unpace(fd.get());
+  if (::listen(fd.get(), kBacklog) != 0) return cannot_listen_tcp(endpoint, errno);
+  const auto bound = local_endpoint(fd.get()).value_or(endpoint);
+  state->name = to_text(bound);
+  state->port = bound.port();
+  if (auto watched = state->watch(std::move(fd)); !watched)
+    return std::unexpected(std::move(watched).error());
+  return Listener(std::move(state));
+}
+
+Result<Listener> Listener::listen_unix(const asio::any_io_executor& executor, const std::string& path,
+                                       UnixListenOptions options) {
+  sockaddr_un address = {};
+  if (path.empty() || path.size() >= sizeof address.sun_path || path.find('\0') != std::string::npos) {
+    return fail(Errc::usage, fmt::format("cannot listen on {}: a socket's path has 1 to {} bytes",
+                                         printable(path), sizeof address.sun_path - 1));
+  }
+  address.sun_family = AF_UNIX;
+  std::memcpy(address.sun_path, path.data(), path.size());
+
+  struct stat status = {};
+  if (options.unlink_existing && ::lstat(path.c_str(), &status) == 0) {
+    if (!S_ISSOCK(status.st_mode))
+      return cannot_listen(printable(path), "the file there is not a socket", EADDRINUSE);
+    if (::unlink(path.c_str()) != 0) return cannot_listen_unix(path, errno);
+  }
+  UniqueFd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  if (!fd) return cannot_listen_unix(path, errno);
+  // The mode of the socket is the mode of the file that bind() makes, less the umask: no moment with too many
+  // rights, and the umask, which all threads share, stays as it is.
+  const mode_t mode = 0777 & ~options.mask;
+  if (::fchmod(fd.get(), mode) != 0) return cannot_listen_unix(path, errno);
+  if (::bind(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) {
+    return cannot_listen_unix(path, errno);
+  }
+  auto state = std::make_shared<State>(executor);
+  state->name = printable(path);
+  state->path = path;
+  state->file = identity_of(path);
+  Listener listener(state);  // from here on the file goes when this function fails
+  if (::lstat(path.c_str(), &status) == 0 && (status.st_mode & 0777) != mode) {
+    (void)::chmod(path.c_str(), mode);  // the umask took what the option gives
+  }
+  if (::listen(fd.get(), kBacklog) != 0) return cannot_listen_unix(path, errno);
+  if (auto watched = state->watch(std::move(fd)); !watched)
+    return std::unexpected(std::move(watched).error());
+  return listener;
+}
+
+asio::awaitable<Result<StreamSocket>> Listener::accept() {
+  const auto state = state_;  // close(), or the end of the Listener, may come while this waits
+  for (;;) {
+    if (state->closed) co_return fail(Errc::cancelled, "cancelled");
+    UniqueFd taken(
+        ::accept4(state->descriptor.native_handle(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
+    const int error = taken ? 0 : errno;
+    if (taken) {
+      const bool tcp_over_any_address = !state->loopback_only && state->path.empty();
+      if (tcp_over_any_address) unpace_if_local(taken.get());
+      auto socket = adopt(state->descriptor.get_executor(), taken.release());
+      if (socket) co_return socket;
+      state->complain(socket.error().message);  // the client sees a close; without a pause all of them would
+    } else if (const auto failure = classify(error); failure == AcceptFailure::passing) {
+      continue;
+    } else if (failure == AcceptFailure::none_waiting) {
+      (void)co_await state->descriptor.async_wait(asio::posix::descriptor_base::wait_read, kTuple);
+      if (is_cancelled(co_await asio::this_coro::cancellation_state))
+        co_return fail(Errc::cancelled, "cancelled");
+      continue;
+    } else if (failure == AcceptFailure::fatal) {
+      co_return fail_errno(state->name, error);
+    } else {
+      state->complain(std::generic_category().message(error));
+    }
+    state->pause.expires_after(kPause);
+    (void)co_await state->pause.async_wait(kTuple);
+    if (is_cancelled(co_await asio::this_coro::cancellation_state))
+      co_return fail(Errc::cancelled, "cancelled");
+  }
+}
+
+void Listener::close() {
+  if (std::exchange(state_->closed, true)) return;
+  state_->pause.cancel();
+  boost::system::error_code ignored;
+  if (state_->descriptor.is_open()) state_->descriptor.close(ignored);
+  if (state_->file && identity_of(state_->path) == state_->file) (void)::unlink(state_->path.c_str());
+}
+
+const std::string& Listener::name() const { return state_->name; }
+
+std::uint16_t Listener::port() const { return state_->port; }
+
+}  // namespace culvert::net

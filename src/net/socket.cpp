@@ -1,0 +1,246 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "net/socket.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstddef>
+#include <cstring>
+#include <limits>
+#include <system_error>
+
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+#include <sys/un.h>
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include <fmt/format.h>
+
+#include "base/assert.hpp"
+#include "base/text.hpp"
+#include "net/unique_fd.hpp"
+
+namespace culvert::net {
+
+namespace asio = boost::asio;
+
+namespace {
+
+constexpr auto kTuple = asio::as_tuple(asio::use_awaitable);
+
+template <class Call>
+Transferred transfer(Call call) {
+  for (;;) {
+    const ssize_t count = call();
+    if (count >= 0) return {static_cast<std::size_t>(count), 0};
+    if (errno != EINTR) return {0, errno};
+  }
+}
+
+template <class Value>
+Result<void> set_option(int socket, int level, int option, const Value& value, const char* name) {
+  if (::setsockopt(socket, level, option, &value, sizeof value) == 0) return {};
+  return fail_errno(name, errno);
+}
+
+asio::awaitable<Result<void>> wait(StreamSocket& socket, StreamSocket::wait_type what) {
+  const auto [error] = co_await socket.async_wait(what, kTuple);
+  if (!error) co_return Result<void>();
+  if (error == asio::error::operation_aborted || error == asio::error::bad_descriptor) {
+    co_return fail(Errc::cancelled, "cancelled");
+  }
+  co_return std::unexpected(io_error("", error.value()));
+}
+
+struct SocketName {
+  sockaddr_storage storage = {};
+  socklen_t length = sizeof storage;
+  bool valid = false;
+
+  [[nodiscard]] const sockaddr* address() const { return reinterpret_cast<const sockaddr*>(&storage); }
+};
+
+SocketName name_of(int socket, int (*ask)(int, sockaddr*, socklen_t*)) {
+  SocketName name;
+  name.valid = ask(socket, reinterpret_cast<sockaddr*>(&name.storage), &name.length) == 0;
+  return name;
+}
+
+std::optional<asio::ip::tcp::endpoint> tcp_endpoint(const SocketName& name) {
+  if (!name.valid) return std::nullopt;
+  const int family = name.address()->sa_family;
+  const std::size_t size = family == AF_INET    ? sizeof(sockaddr_in)
+                           : family == AF_INET6 ? sizeof(sockaddr_in6)
+                                                : std::numeric_limits<std::size_t>::max();
+  if (name.length < size) return std::nullopt;
+  asio::ip::tcp::endpoint endpoint;
+  std::memcpy(endpoint.data(), &name.storage, size);
+  endpoint.resize(size);
+  return endpoint;
+}
+
+std::string text_of(const SocketName& name) {
+  if (const auto endpoint = tcp_endpoint(name)) return to_text(*endpoint);
+  if (!name.valid || name.address()->sa_family != AF_UNIX) return "unknown address";
+  constexpr std::size_t kHeader = offsetof(sockaddr_un, sun_path);
+  if (name.length <= kHeader) return "unix socket";
+  const auto* path = reinterpret_cast<const sockaddr_un*>(&name.storage)->sun_path;
+  const std::size_t length = name.length - kHeader;
+  if (path[0] == '\0') return "@" + printable({path + 1, length - 1});
+  return printable({path, ::strnlen(path, length)});
+}
+
+bool is_local(const asio::ip::tcp::endpoint& peer, const std::optional<asio::ip::tcp::endpoint>& here) {
+  if (peer.address().is_loopback()) return true;
+  if (peer.address().is_v6() && peer.address().to_v6().is_v4_mapped() &&
+      asio::ip::make_address_v4(asio::ip::v4_mapped, peer.address().to_v6()).is_loopback()) {
+    return true;
+  }
+  return here && here->address() == peer.address();  // an address of this machine's own goes by loopback, too
+}
+
+}  // namespace
+
+bool Transferred::would_block() const { return error == EAGAIN || error == EWOULDBLOCK; }
+
+Transferred try_read(int socket, MutableBytes into) {
+  CULVERT_ASSERT(!into.empty());
+  return transfer([&] { return ::recv(socket, into.data(), into.size(), MSG_DONTWAIT); });
+}
+
+Transferred try_read(int socket, std::span<const MutableBytes> into) {
+  std::array<iovec, kMaxViews> vectors;
+  std::size_t count = 0;
+  for (const MutableBytes view : into) {
+    if (count == vectors.size()) break;
+    if (!view.empty()) vectors[count++] = {view.data(), view.size()};
+  }
+  CULVERT_ASSERT(count > 0);
+  msghdr message = {};
+  message.msg_iov = vectors.data();
+  message.msg_iovlen = count;
+  return transfer([&] { return ::recvmsg(socket, &message, MSG_DONTWAIT); });
+}
+
+Transferred try_write(int socket, std::span<const ByteView> bytes) {
+  std::array<iovec, kMaxViews> vectors;
+  std::size_t count = 0;
+  for (const ByteView view : bytes) {
+    if (count == vectors.size()) break;
+    if (!view.empty()) vectors[count++] = {const_cast<std::uint8_t*>(view.data()), view.size()};
+  }
+  if (count == 0) return {};
+  msghdr message = {};
+  message.msg_iov = vectors.data();
+  message.msg_iovlen = count;
+  return transfer([&] { return ::sendmsg(socket, &message, MSG_DONTWAIT | MSG_NOSIGNAL); });
+}
+
+Transferred try_write(int socket, ByteView bytes) {
+  if (bytes.empty()) return {};
+  return transfer([&] { return ::send(socket, bytes.data(), bytes.size(), MSG_DONTWAIT | MSG_NOSIGNAL); });
+}
+
+Error io_error(std::string_view what, int errno_value) {
+  Error error{Errc::system, std::generic_category().message(errno_value), errno_value};
+  if (!what.empty()) error.message = fmt::format("{}: {}", what, error.message);
+  if (errno_value == ECONNRESET) error.code = Errc::reset;
+  if (errno_value == EPIPE) error.code = Errc::closed;
+  if (errno_value == ETIMEDOUT) error.code = Errc::timed_out;
+  return error;
+}
+
+asio::awaitable<Result<void>> wait_readable(StreamSocket& socket) {
+  return wait(socket, StreamSocket::wait_read);
+}
+
+asio::awaitable<Result<void>> wait_writable(StreamSocket& socket) {
+  return wait(socket, StreamSocket::wait_write);
+}
+
+Result<StreamSocket> adopt(const asio::any_io_executor& executor, int descriptor) {
+  UniqueFd owner(descriptor);
+  int family = 0;
+  socklen_t length = sizeof family;
+  if (::getsockopt(descriptor, SOL_SOCKET, SO_DOMAIN, &family, &length) != 0)
+    return fail_errno("socket", errno);
+  StreamSocket socket(executor);
+  boost::system::error_code error;
+  const int protocol = family == AF_UNIX ? 0 : IPPROTO_TCP;
+  socket.assign(asio::generic::stream_protocol(family, protocol), descriptor, error);
+  if (error) return fail_errno("cannot watch a socket", error.value());
+  (void)owner.release();
+  socket.native_non_blocking(true, error);  // saves Asio an ioctl of its own at the first wait
+  if (error) return fail_errno("cannot make a socket non-blocking", error.value());
+  return socket;
+}
+
+Result<void> set_no_delay(int socket, bool on) {
+  return set_option(socket, IPPROTO_TCP, TCP_NODELAY, static_cast<int>(on), "TCP_NODELAY");
+}
+
+Result<void> set_keepalive(int socket, bool on) {
+  return set_option(socket, SOL_SOCKET, SO_KEEPALIVE, static_cast<int>(on), "SO_KEEPALIVE");
+}
+
+Result<void> set_quick_ack(int socket, bool on) {
+  return set_option(socket, IPPROTO_TCP, TCP_QUICKACK, static_cast<int>(on), "TCP_QUICKACK");
+}
+
+Result<void> set_not_sent_low_water(int socket, std::size_t bytes) {
+  const auto value =
+      static_cast<std::uint32_t>(std::min<std::size_t>(bytes, std::numeric_limits<std::int32_t>::max()));
+  return set_option(socket, IPPROTO_TCP, TCP_NOTSENT_LOWAT, value, "TCP_NOTSENT_LOWAT");
+}
+
+Result<void> set_user_timeout(int socket, Duration time) {
+  using Milliseconds = std::chrono::milliseconds;
+  const auto value = std::clamp<std::int64_t>(std::chrono::ceil<Milliseconds>(time).count(), 0,
+                                              std::numeric_limits<std::int32_t>::max());
+  return set_option(socket, IPPROTO_TCP, TCP_USER_TIMEOUT, static_cast<unsigned>(value), "TCP_USER_TIMEOUT");
+}
+
+Result<void> set_reset_on_close(int socket) {
+  return set_option(socket, SOL_SOCKET, SO_LINGER, linger{.l_onoff = 1, .l_linger = 0}, "SO_LINGER");
+}
+
+void unpace_if_local(int socket) {
+  const auto peer = peer_endpoint(socket);
+  if (!peer || !is_local(*peer, local_endpoint(socket))) return;
+  unpace(socket);
+}
+
+void unpace(int socket) {
+  std::array<char, 16> name = {};
+  socklen_t length = name.size();
+  if (::getsockopt(socket, IPPROTO_TCP, TCP_CONGESTION, name.data(), &length) != 0) return;
+  if (std::string_view(name.data()) != "bbr") return;
+  for (const std::string_view other : {"reno", "cubic"}) {
+    if (::setsockopt(socket, IPPROTO_TCP, TCP_CONGESTION, other.data(),
+                     static_cast<socklen_t>(other.size())) == 0)
+      return;
+  }
+}
+
+std::optional<asio::ip::tcp::endpoint> peer_endpoint(int socket) {
+  return tcp_endpoint(name_of(socket, ::getpeername));
+}
+
+std::optional<asio::ip::tcp::endpoint> local_endpoint(int socket) {
+  return tcp_endpoint(name_of(socket, ::getsockname));
+}
+
+std::string to_text(const asio::ip::tcp::endpoint& endpoint) {
+  const std::string address = endpoint.address().to_string();
+  if (endpoint.address().is_v6()) return fmt::format("[{}]:{}", address, endpoint.port());
+  return fmt::format("{}:{}", address, endpoint.port());
+}
+
+std::string peer_text(int socket) { return text_of(name_of(socket, ::getpeername)); }
+
+std::string local_text(int socket) { return text_of(name_of(socket, ::getsockname)); }
+
+}  // namespace culvert::net
