@@ -1,0 +1,222 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Loopback servers in threads, and clients that check what came back."""
+
+import contextlib
+import hashlib
+import os
+import random
+import socket
+import struct
+import threading
+import time
+
+DEADLINE = 60.0  # seconds; generous, since two busy cores may run several things at once
+CHUNK = 256 * 1024
+
+
+def free_port() -> int:
+    """A port that nobody listens on, on 127.0.0.1 and ::1, outside the range that outgoing connections take."""
+    chooser = random.SystemRandom()
+    for _ in range(1000):
+        port = chooser.randrange(10240, 32000)
+        try:
+            for family, address in ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")):
+                if family == socket.AF_INET6 and not has_ipv6():
+                    continue
+                with socket.socket(family, socket.SOCK_STREAM) as probe:
+                    probe.bind((address, port))
+        except OSError:
+            continue
+        return port
+    raise RuntimeError("no free port found")
+
+
+def has_ipv6() -> bool:
+    try:
+        with socket.socket(socket.AF_INET6, socket.SOCK_STREAM) as probe:
+            probe.bind(("::1", 0))
+    except OSError:
+        return False
+    return True
+
+
+def connect(target: int | str | tuple[str, int], timeout: float = DEADLINE) -> socket.socket:
+    """To a port of 127.0.0.1, a Unix socket's path, or (address, port)."""
+    if isinstance(target, str):
+        s = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        s.settimeout(timeout)
+        s.connect(target)
+        return s
+    s = socket.create_connection(("127.0.0.1", target) if isinstance(target, int) else target, timeout=timeout)
+    s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return s
+
+
+def receive_exactly(s: socket.socket, n: int) -> bytes:
+    parts = []
+    while n > 0:
+        part = s.recv(min(n, CHUNK))
+        if not part:
+            raise EOFError(f"connection ended {n} bytes early")
+        parts.append(part)
+        n -= len(part)
+    return b"".join(parts)
+
+
+def receive_all(s: socket.socket) -> bytes:
+    """Until the other end says that it sends no more."""
+    parts = []
+    while part := s.recv(CHUNK):
+        parts.append(part)
+    return b"".join(parts)
+
+
+def reset(s: socket.socket) -> None:
+    """Closes so that the other end sees a reset."""
+    s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    s.close()
+
+
+def test_data(size: int, seed: int = 1) -> bytes:
+    return random.Random(seed).randbytes(size)
+
+
+test_data.__test__ = False  # its name is not meant for pytest
+
+
+def echo_both_ways(target: int | str, size: int) -> None:
+    """Sends `size` bytes to an echo server, ends its direction, and expects the same bytes and then the end."""
+    data = test_data(size)
+    with connect(target) as s:
+        failures: list[BaseException] = []
+
+        def send() -> None:
+            try:
+                s.sendall(data)
+                s.shutdown(socket.SHUT_WR)
+            except OSError as e:
+                failures.append(e)
+
+        sender = threading.Thread(target=send, daemon=True)
+        sender.start()
+        digest, count = hashlib.sha256(), 0
+        while part := s.recv(CHUNK):
+            digest.update(part)
+            count += len(part)
+        sender.join(DEADLINE)
+        assert not failures, f"sending failed: {failures[0]}"
+        assert count == size, f"{count} of {size} bytes came back"
+        assert digest.digest() == hashlib.sha256(data).digest(), "other bytes came back than were sent"
+
+
+class Server:
+    """Accepts on loopback (or on a Unix path) and runs `handler(socket)` in a thread for each connection."""
+
+    def __init__(self, handler, path: str | None = None, address: str = "127.0.0.1", backlog: int = 512):
+        self._handler = handler
+        if path is None:
+            family = socket.AF_INET6 if ":" in address else socket.AF_INET
+            self._listener = socket.socket(family, socket.SOCK_STREAM)
+            self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            self._listener.bind((address, 0))
+            self.port = self._listener.getsockname()[1]
+        else:
+            self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+            self._listener.bind(path)
+            os.chmod(path, 0o777)
+        self.path = path
+        self._listener.listen(backlog)
+        self._open: set[socket.socket] = set()
+        self._lock = threading.Lock()
+        self._stopping = False
+        self.accepted = 0
+        self.errors: list[BaseException] = []
+        self._thread = threading.Thread(target=self._accept, daemon=True)
+        self._thread.start()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                s, _ = self._listener.accept()
+            except OSError:
+                return
+            if self._stopping:
+                s.close()
+                return
+            with self._lock:
+                self.accepted += 1
+                self._open.add(s)
+            threading.Thread(target=self._serve, args=(s,), daemon=True).start()
+
+    def _serve(self, s: socket.socket) -> None:
+        try:
+            with s:
+                s.settimeout(DEADLINE)
+                self._handler(s)
+        except (OSError, EOFError) as e:
+            self.errors.append(e)
+        finally:
+            with self._lock:
+                self._open.discard(s)
+
+    @property
+    def open_connections(self) -> int:
+        with self._lock:
+            return len(self._open)
+
+    def wait_until(self, condition, timeout: float = DEADLINE) -> bool:
+        """Waits until `condition(self)` holds."""
+        end = time.monotonic() + timeout
+        while not condition(self):
+            if time.monotonic() > end:
+                return False
+            time.sleep(0.02)
+        return True
+
+    def close(self) -> None:
+        self._stopping = True
+        with contextlib.suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        with self._lock:
+            for s in list(self._open):
+                with contextlib.suppress(OSError):
+                    s.shutdown(socket.SHUT_RDWR)
+        self._thread.join(5)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+
+def echo(s: socket.socket) -> None:
+    while part := s.recv(CHUNK):
+        s.sendall(part)
+    s.shutdown(socket.SHUT_WR)
+
+
+def digest_sink(s: socket.socket) -> None:
+    """Reads to the end, then answers with the SHA-256 of what it read: needs half-close to work."""
+    digest = hashlib.sha256()
+    while part := s.recv(CHUNK):
+        digest.update(part)
+    s.sendall(digest.digest())
+
+
+def source_of(data: bytes):
+    def send(s: socket.socket) -> None:
+        s.sendall(data)
+        s.shutdown(socket.SHUT_WR)
+        receive_all(s)
+    return send
+
+
+def silent(s: socket.socket) -> None:
+    """Neither reads nor writes, until it is closed."""
+    event = threading.Event()
+    while s.fileno() >= 0 and not event.wait(0.2):
+        with contextlib.suppress(BlockingIOError):
+            if s.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) == b"":
+                return
