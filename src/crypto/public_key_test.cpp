@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "base/wire.hpp"
+#include "crypto/base64.hpp"
 #include "crypto/wycheproof_test.hpp"
 
 namespace culvert::crypto {
@@ -122,6 +123,89 @@ TEST_P(PublicKeyVectors, AllVerdicts) {
 INSTANTIATE_TEST_SUITE_P(Wycheproof, PublicKeyVectors, testing::ValuesIn(kVectorFiles), [](const auto& info) {
   return info.param.file.substr(0, info.param.file.find("_test"));
 });
+
+void expect_refused(ByteView blob, Errc code) {
+  const auto key = PublicKey::parse(blob);
+  ASSERT_FALSE(key);
+  EXPECT_EQ(key.error().code, code) << key.error().message;
+}
+
+// The base point of P-256 (FIPS 186-4, D.1.2.3).
+Bytes p256_point() {
+  return *base64_decode(
+      "BGsX0fLhLEJH+Lzm5WOkQPJ3A32BLeszoPShOUXYmMKWT+NC4v4af5uO5+tKfA+eFivOM1drMV7Oy7ZAaDe/UfU=");
+}
+
+TEST(PublicKey, RefusesPointsThatAreNotOnTheirCurve) {
+  Bytes point = p256_point();
+  ASSERT_TRUE(PublicKey::parse(ecdsa_blob("nistp256", point)));
+  point.back() ^= 1;
+  expect_refused(ecdsa_blob("nistp256", point), Errc::malformed);
+  point.back() ^= 1;
+  point[0] = 6;  // "hybrid" form
+  expect_refused(ecdsa_blob("nistp256", point), Errc::malformed);
+  point[0] = 2;
+  expect_refused(ecdsa_blob("nistp256", ByteView(point).first(33)), Errc::malformed);
+  expect_refused(ecdsa_blob("nistp256", Bytes{0}), Errc::malformed);  // infinity
+  expect_refused(ecdsa_blob("nistp256", {}), Errc::malformed);
+  expect_refused(ecdsa_blob("nistp256", Bytes(65)), Errc::malformed);
+  expect_refused(ecdsa_blob("nistp384", p256_point()), Errc::malformed);
+}
+
+TEST(PublicKey, RefusesACurveThatIsNotTheTypes) {
+  Bytes blob;
+  Writer(blob).text("ecdsa-sha2-nistp384").text("nistp256").string(p256_point());
+  expect_refused(blob, Errc::malformed);
+}
+
+TEST(PublicKey, BoundsRsa) {
+  const auto modulus = [](std::size_t bits) {
+    Bytes n(bits / 8, 0xff);
+    return n;
+  };
+  const Bytes e{1, 0, 1};
+  EXPECT_EQ(PublicKey::parse(rsa_blob(e, modulus(2048)))->bits(), 2048u);
+  EXPECT_EQ(PublicKey::parse(rsa_blob(e, modulus(16384)))->bits(), 16384u);
+  expect_refused(rsa_blob(e, modulus(2040)), Errc::unsupported);
+  expect_refused(rsa_blob(e, modulus(16392)), Errc::malformed);
+  expect_refused(rsa_blob(e, {}), Errc::unsupported);
+  for (const Bytes& bad : {Bytes{}, Bytes{1}, Bytes{2}, Bytes{1, 0, 0}}) {
+    expect_refused(rsa_blob(bad, modulus(2048)), Errc::malformed);
+  }
+  expect_refused(rsa_blob(Bytes(9, 0xff), modulus(2048)), Errc::unsupported);
+  Bytes even = modulus(2048);
+  even.back() = 0xfe;
+  expect_refused(rsa_blob(e, even), Errc::malformed);
+}
+
+TEST(PublicKey, HasOneBlobOnly) {
+  const Bytes n(256, 0x7f);
+  Bytes padded{0};
+  padded.insert(padded.end(), n.begin(), n.end());
+  Bytes blob;
+  Writer(blob).text("ssh-rsa").mpint(Bytes{1, 0, 1}).string(padded);
+  expect_refused(blob, Errc::unsupported);  // 2047 bits
+  padded[1] = 0x80;
+  padded.insert(padded.begin(), 0);
+  blob.clear();
+  Writer(blob).text("ssh-rsa").mpint(Bytes{1, 0, 1}).string(padded);
+  expect_refused(blob, Errc::malformed);
+  blob.clear();
+  Writer(blob).text("ssh-rsa").mpint(Bytes{1, 0, 1}).string(ByteView(padded).subspan(1));
+  EXPECT_TRUE(PublicKey::parse(blob));
+}
+
+TEST(PublicKey, RefusesOtherTypes) {
+  for (const std::string_view type :
+       {"ssh-dss", "ssh-ed448", "ssh-ed25519-cert-v01@openssh.com", "", "rsa-sha2-512"}) {
+    Bytes blob;
+    Writer(blob).text(type).string(Bytes(32));
+    expect_refused(blob, Errc::unsupported);
+  }
+  expect_refused(ed25519_blob(Bytes(31)), Errc::malformed);
+  expect_refused(ed25519_blob(Bytes(33)), Errc::malformed);
+  expect_refused({}, Errc::malformed);
+}
 
 }  // namespace
 }  // namespace culvert::crypto
