@@ -15,17 +15,18 @@
 
 namespace culvert::tunnel {
 
-/// One SSH connection to one server, and the dialer whose streams are channels on it. All calls on the thread of
-/// `executor`. Streams that it made may outlive it: they fail with Errc::closed then.
+/// One SSH connection to one server, and the dialer whose streams are channels on it. All calls on the thread
+/// of `executor`. Streams that it made may outlive it: they fail with Errc::closed then.
 class Client final : public relay::Dialer {
  public:
   /// `resolver`, `random` and `prompter` must outlive it.
-  Client(boost::asio::any_io_executor executor, ServerOptions options, net::Resolver& resolver, crypto::Random& random,
-         Prompter& prompter);
+  Client(boost::asio::any_io_executor executor, ServerOptions options, net::Resolver& resolver,
+         crypto::Random& random, Prompter& prompter);
   ~Client() override;
 
-  /// Resolves, connects, checks the host key, logs in. Once. The error's message is the line for the user, e.g.
-  /// "cannot connect to bastion port 22: Connection refused", "user@bastion: Permission denied (publickey,password)".
+  /// Resolves, connects, checks the host key, logs in. Once. The error's message is the line for the user,
+  /// e.g. "cannot connect to bastion port 22: Connection refused", "user@bastion: Permission denied
+  /// (publickey,password)".
   [[nodiscard]] relay::Task<Result<void>> connect();
 
   [[nodiscard]] relay::Task<std::expected<std::unique_ptr<relay::Stream>, relay::DialError>> dial(

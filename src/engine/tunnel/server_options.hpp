@@ -10,8 +10,8 @@
 
 namespace culvert::tunnel {
 
-/// StrictHostKeyChecking, as in OpenSSH: `yes` refuses unknown hosts, `accept_new` learns them, `ask` asks on a terminal
-/// and refuses without one, `no` learns them and lets a changed key through with a warning.
+/// StrictHostKeyChecking, as in OpenSSH: `yes` refuses unknown hosts, `accept_new` learns them, `ask` asks on
+/// a terminal and refuses without one, `no` learns them and lets a changed key through with a warning.
 enum class HostKeyPolicy : std::uint8_t { yes, accept_new, ask, no };
 
 enum class AddressFamily : std::uint8_t { any, ipv4, ipv6 };
@@ -19,24 +19,27 @@ enum class AddressFamily : std::uint8_t { any, ipv4, ipv6 };
 /// All that is needed to reach one SSH server and log in there. Values, not behaviour: part of the Plan.
 struct ServerOptions {
   std::string host;  ///< as the user typed it; known_hosts is looked up by it
-  std::string host_key_alias;  ///< looked up in known_hosts instead of host and port (HostKeyAlias); empty: none
+  std::string
+      host_key_alias;  ///< looked up in known_hosts instead of host and port (HostKeyAlias); empty: none
   std::uint16_t port = 22;
   std::string user;
   AddressFamily family = AddressFamily::any;
-  std::string bind_address;                  ///< -b; empty: any
+  std::string bind_address;                     ///< -b; empty: any
   Duration connect_timeout = Duration::zero();  ///< of each address; zero: the system's
-  std::uint32_t connection_attempts = 1;        ///< rounds over all addresses, a second apart (ConnectionAttempts)
+  std::uint32_t connection_attempts = 1;  ///< rounds over all addresses, a second apart (ConnectionAttempts)
 
   HostKeyPolicy host_key_policy = HostKeyPolicy::ask;
-  std::vector<std::string> user_known_hosts;    ///< files; the first one learns new keys
+  std::vector<std::string> user_known_hosts;  ///< files; the first one learns new keys
   std::vector<std::string> global_known_hosts;
   bool hash_known_hosts = false;
 
-  std::vector<std::string> identity_files;  ///< tried in this order; missing ones are passed over unless explicit
-  bool identities_explicit = false;         ///< given by -i or -o IdentityFile, not the defaults
-  bool identities_only = false;             ///< agent keys only if they match identity_files
-  std::string agent_socket;                 ///< path; empty: no agent
-  std::vector<std::string> user_signatures;  ///< algorithms allowed for our keys (PubkeyAcceptedAlgorithms); empty: all
+  std::vector<std::string>
+      identity_files;                ///< tried in this order; missing ones are passed over unless explicit
+  bool identities_explicit = false;  ///< given by -i or -o IdentityFile, not the defaults
+  bool identities_only = false;      ///< agent keys only if they match identity_files
+  std::string agent_socket;          ///< path; empty: no agent
+  std::vector<std::string>
+      user_signatures;  ///< algorithms allowed for our keys (PubkeyAcceptedAlgorithms); empty: all
   bool allow_public_key = true;
   bool allow_password = true;
   bool allow_keyboard_interactive = true;

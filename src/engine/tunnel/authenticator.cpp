@@ -1,0 +1,268 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "engine/tunnel/authenticator.hpp"
+
+#include <algorithm>
+#include <cstring>
+#include <utility>
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include "base/log.hpp"
+#include "base/text.hpp"
+
+namespace culvert::tunnel {
+namespace {
+
+constexpr int kPassphraseTries = 3;
+
+bool contains(const std::vector<std::string>& list, std::string_view item) {
+  return std::ranges::find(list, item) != list.end();
+}
+
+// Text of several lines: each made fit for a terminal, the line ends kept.
+std::string printable_lines(std::string_view text) {
+  std::string lines;
+  while (!text.empty()) {
+    const std::size_t end = text.find('\n');
+    std::string_view line = text.substr(0, end);
+    if (line.ends_with('\r')) line.remove_suffix(1);
+    lines += printable(line);
+    if (end == std::string_view::npos) break;
+    lines += '\n';
+    text.remove_prefix(end + 1);
+  }
+  return lines;
+}
+
+std::string describe(const crypto::PublicKey& key) {
+  return fmt::format("{} {}", key.short_type(), key.fingerprint());
+}
+
+}  // namespace
+
+Authenticator::Authenticator(const ServerOptions& options, std::unique_ptr<Agent> agent, Prompter& prompter)
+    : options_(options),
+      agent_(std::move(agent)),
+      prompter_(prompter),
+      account_(printable(fmt::format("{}@{}", options.user, options.host))) {}
+
+relay::Task<void> Authenticator::prepare() {
+  if (!options_.allow_public_key) co_return;
+  auto files = load_files();
+  std::vector<Agent::Identity> held;
+  if (agent_ != nullptr) {
+    auto listed = co_await agent_->list();
+    if (listed) {
+      held = *std::move(listed);
+    } else {
+      log(LogLevel::verbose, "the agent does not answer: {}", listed.error().message);
+    }
+  }
+  // Keys in the agent that a file names, other keys in the agent, then files: OpenSSH's order.
+  std::vector<Candidate> others;
+  for (auto& identity : held) {
+    const auto named = std::ranges::find_if(files, [&](const Candidate& file) {
+      return file.key && *file.key == identity.key && file.file != nullptr;
+    });
+    const bool is_named = named != files.end();
+    Candidate candidate{std::move(identity.key), nullptr,
+                        is_named ? named->name : printable(identity.comment)};
+    if (is_named) {
+      files.erase(named);
+      candidates_.push_back(std::move(candidate));
+    } else if (!options_.identities_only) {
+      others.push_back(std::move(candidate));
+    }
+  }
+  for (auto& candidate : others) candidates_.push_back(std::move(candidate));
+  for (auto& candidate : files) {
+    if (candidate.file->has_private_key()) candidates_.push_back(std::move(candidate));
+  }
+  for (const auto& candidate : candidates_) {
+    log(LogLevel::verbose, "will try key: {} {}{}", candidate.name,
+        candidate.key ? describe(*candidate.key) : "encrypted", candidate.file == nullptr ? " agent" : "");
+  }
+}
+
+std::vector<Authenticator::Candidate> Authenticator::load_files() const {
+  std::vector<Candidate> files;
+  for (const auto& path : options_.identity_files) {
+    auto file = IdentityFile::load(path);
+    if (file) {
+      auto shared = std::make_shared<IdentityFile>(*std::move(file));
+      files.push_back({shared->public_key(), shared, path});
+      continue;
+    }
+    const Error& error = file.error();
+    if (error.code == Errc::denied) {
+      log(LogLevel::warning, "{}", error.message);
+    } else if (options_.identities_explicit) {
+      log(LogLevel::warning, "Identity file {} not accessible: {}", path, error.message);
+    } else {
+      log(error.code == Errc::not_found ? LogLevel::debug : LogLevel::warning, "identity file {}: {}", path,
+          error.message);
+    }
+  }
+  return files;
+}
+
+bool Authenticator::may_ask() const { return !options_.batch && prompter_.available(); }
+
+relay::Task<Result<Attempt>> Authenticator::next(ssh::AuthNext auth) {
+  const bool first = method_.empty();
+  methods_ = std::move(auth.methods);
+  if (!auth.server_signature_algorithms.empty())
+    server_signatures_ = std::move(auth.server_signature_algorithms);
+  if (auth.partial_success) {
+    log(LogLevel::verbose, "authenticated using \"{}\" with partial success", method_);
+    for (auto& candidate : candidates_) candidate.tried = &candidate == offered_ && method_ == "publickey";
+  }
+  if (!first)
+    log(LogLevel::verbose, "authentications that can continue: {}",
+        printable(fmt::format("{}", fmt::join(methods_, ","))));
+
+  // Before anything was tried nothing is known of the methods; a key may be tried all the same, which saves a
+  // round trip.
+  for (const auto& method : options_.preferred_methods) {
+    if (!first && !contains(methods_, method)) continue;
+    if (method == "publickey" && options_.allow_public_key) {
+      if (auto attempt = co_await next_key()) {
+        method_ = method;
+        co_return *std::move(attempt);
+      }
+    }
+    if (!may_ask()) continue;
+    if (first && ((method == "keyboard-interactive" && options_.allow_keyboard_interactive) ||
+                  (method == "password" && options_.allow_password))) {
+      break;  // wanted before keys: ask whether the server has it
+    }
+    if (method == "keyboard-interactive" && options_.allow_keyboard_interactive) {
+      const bool pointless = rounds_tried_ > 0 && !questions_seen_;
+      if (pointless || rounds_tried_ >= options_.password_prompts) continue;
+      if (++rounds_tried_ > 1) log(LogLevel::notice, "Permission denied, please try again.");
+      questions_seen_ = false;
+      method_ = method;
+      co_return TryKeyboardInteractive{};
+    }
+    if (method == "password" && options_.allow_password && passwords_tried_ < options_.password_prompts) {
+      if (++passwords_tried_ > 1) log(LogLevel::notice, "Permission denied, please try again.");
+      method_ = method;
+      co_return co_await ask_password();
+    }
+  }
+  if (first) {
+    method_ = "none";
+    co_return TryNone{};
+  }
+  co_return fail(Errc::denied, fmt::format("{}: Permission denied ({})", account_,
+                                           printable(fmt::format("{}", fmt::join(methods_, ",")))));
+}
+
+relay::Task<std::optional<Attempt>> Authenticator::next_key() {
+  for (auto& candidate : candidates_) {
+    if (std::exchange(candidate.tried, true)) continue;
+    if (!candidate.key) {
+      // Nothing can be offered before the passphrase is known.
+      log(LogLevel::verbose, "trying private key: {}", candidate.name);
+      const auto key = co_await unlock(*candidate.file);
+      if (!key) continue;
+      candidate.key = key->public_key();
+    }
+    if (auto attempt = offer(candidate)) co_return attempt;
+  }
+  co_return std::nullopt;
+}
+
+std::optional<Attempt> Authenticator::offer(Candidate& candidate) {
+  const auto algorithm = choose_algorithm(*candidate.key);
+  if (algorithm.empty()) {
+    log(LogLevel::verbose, "passing over key {}: no signature algorithm in common", candidate.name);
+    return std::nullopt;
+  }
+  // The first key of a file that needs no passphrase is signed with at once: one round trip less. Any other
+  // is asked about first: a signature may cost a question, a touch of a token, or just time.
+  const bool at_once =
+      &candidate == &candidates_.front() && candidate.file != nullptr && candidate.file->unlock();
+  log(LogLevel::verbose, "offering public key: {} {}{}", candidate.name, describe(*candidate.key),
+      candidate.file == nullptr ? " agent" : "");
+  offered_ = &candidate;
+  return TryKey{*candidate.key, algorithm, !at_once};
+}
+
+std::string Authenticator::choose_algorithm(const crypto::PublicKey& key) const {
+  auto able = crypto::signature_algorithms(key.type());
+  // A server that does not say (RFC 8308) is old: then the one of RFC 8332's two that more of them have.
+  if (server_signatures_.empty()) std::ranges::reverse(able);
+  for (const auto algorithm : able) {
+    const bool allowed = options_.user_signatures.empty() || contains(options_.user_signatures, algorithm);
+    const bool known = server_signatures_.empty() || contains(server_signatures_, algorithm);
+    if (allowed && known) return std::string(algorithm);
+  }
+  return {};
+}
+
+relay::Task<std::optional<Bytes>> Authenticator::sign(ssh::UserSignatureWanted wanted) {
+  if (offered_ == nullptr || !offered_->key || !(*offered_->key == wanted.key)) co_return std::nullopt;
+  Candidate& candidate = *offered_;
+  if (candidate.file == nullptr) {
+    auto signature = co_await agent_->sign(wanted.key, wanted.algorithm, std::move(wanted.message));
+    if (signature) co_return *std::move(signature);
+    log(LogLevel::warning, "signing failed for {} \"{}\" from agent: {}", wanted.key.short_type(),
+        candidate.name, signature.error().message);
+    co_return std::nullopt;
+  }
+  log(LogLevel::verbose, "server accepts key: {} {}", candidate.name, describe(wanted.key));
+  const auto key = co_await unlock(*candidate.file);
+  if (!key) co_return std::nullopt;
+  auto signature = key->sign(wanted.algorithm, wanted.message);
+  if (signature) co_return *std::move(signature);
+  log(LogLevel::warning, "signing failed for {} \"{}\": {}", wanted.key.short_type(), candidate.name,
+      signature.error().message);
+  co_return std::nullopt;
+}
+
+relay::Task<Result<crypto::PrivateKey>> Authenticator::unlock(IdentityFile& file) {
+  auto key = file.unlock();
+  for (int tries = 0; !key && may_ask() && tries < kPassphraseTries; ++tries) {
+    if (key.error().code != Errc::needs_passphrase && key.error().code != Errc::wrong_passphrase) break;
+    const auto passphrase =
+        co_await prompter_.ask(fmt::format("Enter passphrase for key '{}': ", printable(file.path())), false);
+    if (!passphrase || passphrase->empty()) {
+      log(LogLevel::verbose, "no passphrase given, trying the next key");
+      break;
+    }
+    key = file.unlock(&*passphrase);
+  }
+  if (!key) log(LogLevel::verbose, "cannot use key {}: {}", file.path(), key.error().message);
+  co_return key;
+}
+
+relay::Task<Result<Attempt>> Authenticator::ask_password() {
+  auto password = co_await prompter_.ask(fmt::format("{}'s password: ", account_), false);
+  if (!password) co_return std::unexpected(std::move(password).error());
+  co_return TryPassword{*std::move(password)};
+}
+
+relay::Task<Result<std::vector<SecretBytes>>> Authenticator::answer(ssh::PromptsShown shown) {
+  questions_seen_ = true;
+  std::string heading;
+  for (const auto& text : {shown.name, shown.instruction}) {
+    if (text.empty()) continue;
+    heading += printable_lines(text);
+    if (!heading.ends_with('\n')) heading += '\n';
+  }
+  std::vector<SecretBytes> answers;
+  for (const auto& prompt : shown.prompts) {
+    // The account before each question, as ssh does: a server cannot pass its own question off as another
+    // program's.
+    auto question =
+        fmt::format("{}({}) {}", std::exchange(heading, {}), account_, printable_lines(prompt.text));
+    auto answer = co_await prompter_.ask(std::move(question), prompt.echo);
+    if (!answer) co_return std::unexpected(std::move(answer).error());
+    answers.push_back(*std::move(answer));
+  }
+  co_return answers;
+}
+
+}  // namespace culvert::tunnel

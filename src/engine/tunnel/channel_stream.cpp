@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "engine/tunnel/channel_stream.hpp"
+
+#include <utility>
+
+#include "base/assert.hpp"
+#include "engine/tunnel/session_driver.hpp"
+
+namespace culvert::tunnel {
+
+ChannelStream::ChannelStream(std::shared_ptr<SessionDriver> driver, ssh::ChannelId id)
+    : driver_(std::move(driver)), id_(id) {
+  driver_->attach(id, *this);
+}
+
+ChannelStream::~ChannelStream() {
+  if (!id_) return;
+  driver_->detach(*id_);
+  driver_->session().close(*id_);
+  driver_->after_command();
+}
+
+relay::Task<bool> ChannelStream::opened() {
+  if (opening_ && id_) (void)co_await writer_.wait();
+  co_return !opening_;
+}
+
+relay::Task<Result<std::span<const ByteView>>> ChannelStream::read() {
+  keep();
+  bool resumed = true;
+  for (;;) {
+    if (closed_here_ || !resumed) co_return fail(Errc::cancelled, "the stream was closed");
+    if (!lent_.empty()) co_return lent_;
+    if (!kept_.empty()) {
+      auto& views = driver_->borrowed_views();
+      kept_.view(views, SessionDriver::kMostViews);
+      co_return std::span<const ByteView>(views);
+    }
+    if (end_received_) co_return std::span<const ByteView>();
+    if (!id_) co_return fail(Errc::reset, "the channel was closed by the other end");
+    resumed = co_await reader_.wait();
+  }
+}
+
+void ChannelStream::consume(std::size_t n) {
+  if (closed_here_) return;
+  if (lent_.empty()) {
+    kept_.drop(n);
+  } else {
+    lent_taken_ += n;
+  }
+  if (!id_ || n == 0) return;
+  driver_->session().consumed(*id_, n);
+  driver_->after_command();
+}
+
+void ChannelStream::keep() {
+  std::size_t skip = lent_taken_;
+  for (const ByteView view : lent_) {
+    const std::size_t taken = std::min(skip, view.size());
+    kept_.append(view.subspan(taken));
+    skip -= taken;
+  }
+  CULVERT_ASSERT(skip == 0);
+  lent_ = {};
+  lent_taken_ = 0;
+}
+
+Result<std::size_t> ChannelStream::write(std::span<const ByteView> bytes) {
+  if (closed_here_ || end_sent_) return fail(Errc::closed, "the stream was closed");
+  if (!id_) return fail(Errc::reset, "the channel was closed by the other end");
+  std::size_t taken = 0;
+  for (const ByteView view : bytes) {
+    const std::size_t sent = driver_->session().send(*id_, view);
+    taken += sent;
+    if (sent == view.size()) continue;
+    blocked_ = true;
+    break;
+  }
+  driver_->after_command();
+  return taken;
+}
+
+relay::Task<Result<void>> ChannelStream::writable() {
+  bool resumed = true;
+  for (;;) {
+    if (closed_here_ || !resumed) co_return fail(Errc::cancelled, "the stream was closed");
+    if (!id_) co_return fail(Errc::reset, "the channel was closed by the other end");
+    if (!blocked_) co_return Result<void>();
+    resumed = co_await writer_.wait();
+  }
+}
+
+void ChannelStream::end() {
+  if (!id_ || closed_here_ || std::exchange(end_sent_, true)) return;
+  driver_->session().send_eof(*id_);
+  driver_->after_command();
+}
+
+void ChannelStream::close() { close_here(); }
+
+void ChannelStream::abort() { close_here(); }
+
+void ChannelStream::close_here() {
+  if (std::exchange(closed_here_, true)) return;
+  lent_ = {};
+  lent_taken_ = 0;
+  kept_.clear();
+  reader_.post(driver_->executor());
+  writer_.post(driver_->executor());
+  if (!id_) return;
+  driver_->session().close(*id_);
+  driver_->after_command();
+}
+
+void ChannelStream::on_opened() {
+  opening_ = false;
+  writer_.resume();
+}
+
+void ChannelStream::on_open_failed(OpenRefused refused) {
+  id_.reset();
+  refused_ = std::make_unique<OpenRefused>(std::move(refused));
+  writer_.resume();
+}
+
+void ChannelStream::on_data(std::span<const ByteView> data) {
+  if (closed_here_) return;
+  lent_ = data;
+  lent_taken_ = 0;
+  if (reader_.waiting()) {
+    reader_.resume();
+  } else {
+    keep();
+  }
+}
+
+void ChannelStream::on_writable() {
+  blocked_ = false;
+  writer_.resume();
+}
+
+void ChannelStream::on_ended() {
+  end_received_ = true;
+  reader_.resume();
+}
+
+void ChannelStream::on_closed() {
+  id_.reset();
+  // The first to go on may destroy this object, and with it the other: that one goes later, by itself.
+  writer_.post(driver_->executor());
+  reader_.resume();
+}
+
+void ChannelStream::abandon() {
+  id_.reset();
+  reader_.abandon();
+  writer_.abandon();
+}
+
+}  // namespace culvert::tunnel

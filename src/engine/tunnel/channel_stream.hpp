@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "engine/relay/stream.hpp"
+#include "engine/tunnel/kept_bytes.hpp"
+#include "engine/tunnel/waiter.hpp"
+#include "proto/ssh/session.hpp"
+
+namespace culvert::tunnel {
+
+class SessionDriver;
+
+/// What the peer said when it refused to open a channel. `description` comes from it.
+struct OpenRefused {
+  ssh::OpenFailure reason;
+  std::string description;
+};
+
+/// One channel as a stream. SSH knows no reset: abort() closes the channel at once without an EOF before, and
+/// a channel that the peer closed so fails with Errc::reset, behind the data that came before. Extended data
+/// is thrown away. May outlive the session: then it fails too.
+class ChannelStream final : public relay::Stream {
+ public:
+  /// Joins channel `id` of the driver's session, which was just asked for or accepted.
+  ChannelStream(std::shared_ptr<SessionDriver> driver, ssh::ChannelId id);
+  ~ChannelStream() override;
+  ChannelStream(const ChannelStream&) = delete;
+  ChannelStream& operator=(const ChannelStream&) = delete;
+
+  /// Waits until the peer accepted the channel that was asked for; false if it did not, or the session ended.
+  [[nodiscard]] relay::Task<bool> opened();
+  /// Why not, if the peer said so; null otherwise.
+  [[nodiscard]] const OpenRefused* refusal() const { return refused_.get(); }
+
+  [[nodiscard]] relay::Task<Result<std::span<const ByteView>>> read() override;
+  void consume(std::size_t n) override;
+  void keep() override;
+  [[nodiscard]] Result<std::size_t> write(std::span<const ByteView> bytes) override;
+  [[nodiscard]] relay::Task<Result<void>> writable() override;
+  void end() override;
+  void close() override;
+  void abort() override;
+
+  // What the driver tells it. Each may run a waiting coroutine, and that may destroy this object.
+  void on_opened();
+  void on_open_failed(OpenRefused refused);
+  /// `data` lives until the next call of keep() from the driver, who makes it before the memory is reused.
+  void on_data(std::span<const ByteView> data);
+  void on_writable();
+  void on_ended();
+  /// The id is gone. Also where the session ends.
+  void on_closed();
+  /// The executor has stopped for good: lets no coroutine go on.
+  void abandon();
+
+ private:
+  void close_here();
+
+  std::shared_ptr<SessionDriver> driver_;
+  std::optional<ssh::ChannelId> id_;  // while the session knows it
+  bool opening_ = true;
+  bool blocked_ = false;  // the last send took less than was offered
+  bool end_sent_ = false;
+  bool end_received_ = false;
+  bool closed_here_ = false;
+
+  std::span<const ByteView> lent_;  // in the session's buffer, during the driver's turn; empty: nothing
+  std::size_t lent_taken_ = 0;      // bytes of it that were consumed
+  KeptBytes kept_;
+  std::unique_ptr<OpenRefused> refused_;
+  Waiter reader_;
+  Waiter writer_;  // also whoever waits for the channel to open
+};
+
+}  // namespace culvert::tunnel

@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "engine/tunnel/identity_file.hpp"
+
+#include <utility>
+
+#include <unistd.h>
+
+#include <fmt/format.h>
+
+#include "engine/tunnel/small_file.hpp"
+
+namespace culvert::tunnel {
+namespace {
+
+constexpr std::size_t kLongestKeyFile = 64 * 1024;
+
+std::optional<crypto::PublicKey> public_key_in(std::string_view text) {
+  const std::string_view line = text.substr(0, text.find_first_of("\r\n"));
+  auto key = crypto::parse_public_key_line(line);
+  return key ? std::optional(*std::move(key)) : std::nullopt;
+}
+
+std::optional<crypto::PublicKey> public_key_beside(const std::string& path) {
+  const auto file = read_small_file(path + ".pub", kLongestKeyFile);
+  return file ? public_key_in(file->content.text()) : std::nullopt;
+}
+
+}  // namespace
+
+Result<IdentityFile> IdentityFile::load(const std::string& path) {
+  IdentityFile identity;
+  identity.path_ = path;
+  auto file = read_small_file(path, kLongestKeyFile);
+  if (!file) {
+    identity.public_key_ = public_key_beside(path);
+    if (identity.public_key_) return identity;
+    return std::unexpected(std::move(file).error());
+  }
+  if ((identity.public_key_ = public_key_in(file->content.text()))) return identity;
+
+  if (file->status.st_uid == ::getuid() && (file->status.st_mode & 077) != 0) {
+    return fail(Errc::denied,
+                fmt::format("Permissions 0{:03o} for '{}' are too open: this private key is ignored "
+                            "(chmod 600 makes it usable)",
+                            file->status.st_mode & 0777, path));
+  }
+  identity.text_ = std::move(file->content);
+  if (auto half = crypto::parse_public_half(identity.text_.text())) {
+    identity.public_key_ = *std::move(half);
+    return identity;
+  }
+  if (auto whole = identity.unlock()) {
+    identity.public_key_ = whole->public_key();
+  } else if (whole.error().code == Errc::needs_passphrase) {
+    identity.public_key_ = public_key_beside(path);
+  } else {
+    return std::unexpected(std::move(whole).error());
+  }
+  return identity;
+}
+
+Result<crypto::PrivateKey> IdentityFile::unlock(const SecretBytes* passphrase) {
+  if (key_) return *key_;
+  if (text_.empty()) return fail(Errc::not_found, fmt::format("{} holds no private key", path_));
+  auto key = TRY(crypto::parse_private_key(text_.text(), passphrase));
+  // A .pub file or a public half that belongs to another key would have us sign for a key that we did not
+  // offer.
+  if (public_key_ && !(key.public_key() == *public_key_)) {
+    return fail(Errc::malformed,
+                fmt::format("the private and the public key of {} do not belong together", path_));
+  }
+  key_ = std::move(key);
+  return *key_;
+}
+
+}  // namespace culvert::tunnel

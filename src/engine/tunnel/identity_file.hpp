@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "base/result.hpp"
+#include "base/secret.hpp"
+#include "crypto/private_key.hpp"
+
+namespace culvert::tunnel {
+
+/// A private key file (-i, IdentityFile): its public half as far as it can be had without asking, and the key
+/// itself later.
+class IdentityFile {
+ public:
+  /// Reads `path` once, and `path`.pub only if that is needed to know the public half. Errc::not_found if
+  /// neither is there. A file that others may read is refused as ssh does, unless it belongs to another user
+  /// (Errc::denied); a public key where the private one is expected only names a key that the agent holds.
+  [[nodiscard]] static Result<IdentityFile> load(const std::string& path);
+
+  [[nodiscard]] const std::string& path() const { return path_; }
+  /// None: encrypted in a format that does not show it, and there is no .pub file.
+  [[nodiscard]] const std::optional<crypto::PublicKey>& public_key() const { return public_key_; }
+  [[nodiscard]] bool has_private_key() const { return !text_.empty(); }
+
+  /// The key itself. Errc::needs_passphrase if it is encrypted and none was given, Errc::wrong_passphrase.
+  [[nodiscard]] Result<crypto::PrivateKey> unlock(const SecretBytes* passphrase = nullptr);
+
+ private:
+  std::string path_;
+  SecretBytes text_;
+  std::optional<crypto::PublicKey> public_key_;
+  std::optional<crypto::PrivateKey> key_;
+};
+
+}  // namespace culvert::tunnel

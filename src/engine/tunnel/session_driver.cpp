@@ -1,0 +1,350 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "engine/tunnel/session_driver.hpp"
+
+#include <algorithm>
+#include <utility>
+
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include "base/assert.hpp"
+#include "engine/tunnel/channel_stream.hpp"
+
+namespace culvert::tunnel {
+
+namespace asio = boost::asio;
+
+namespace {
+
+constexpr std::size_t kSmallestRead = 64 * 1024;
+constexpr std::size_t kLargestRead = 1024 * 1024;
+constexpr unsigned kSmallReadsBeforeShrinking = 64;
+constexpr unsigned kTurnsInARow = 16;  // then everybody else on this thread
+constexpr std::size_t kGatheredMost = 1024 * 1024;
+constexpr std::size_t kSmallestLowWater = 64 * 1024;
+constexpr auto kLinger = std::chrono::seconds(2);
+
+}  // namespace
+
+// If the executor is destroyed under the coroutine, the coroutines that wait in our streams are unwound too:
+// their frames own the streams, which own the way back into the frames.
+class SessionDriver::UnwindGuard {
+ public:
+  explicit UnwindGuard(SessionDriver& driver) : driver_(driver) {}
+  UnwindGuard(const UnwindGuard&) = delete;
+  UnwindGuard& operator=(const UnwindGuard&) = delete;
+  ~UnwindGuard() {
+    if (driver_.finished_) return;
+    driver_.on_event_ = nullptr;
+    for (ChannelStream* stream : std::exchange(driver_.streams_, {})) {
+      if (stream != nullptr) stream->abandon();
+    }
+  }
+
+ private:
+  SessionDriver& driver_;
+};
+
+SessionDriver::SessionDriver(net::StreamSocket socket, ssh::SessionConfig config, crypto::Random& random)
+    : executor_(socket.get_executor()),
+      socket_(std::move(socket)),
+      session_(std::make_unique<ssh::Session>(std::move(config), random, monotonic_now())),
+      timer_(executor_),
+      finished_signal_(executor_, asio::steady_timer::time_point::max()) {}
+
+SessionDriver::~SessionDriver() = default;
+
+void SessionDriver::start(EventHandler on_event) {
+  on_event_ = std::move(on_event);
+  // The one coroutine of the tunnel that nobody awaits: it holds its driver, and over() tells when it is
+  // done.
+  asio::co_spawn(
+      executor_,
+      [self = shared_from_this(), guard = std::make_unique<UnwindGuard>(*this)] { return self->run(); },
+      asio::detached);
+  after_command();
+}
+
+void SessionDriver::stop(std::string_view goodbye) {
+  if (over_ || finished_) return;
+  session_->disconnect(goodbye);
+  after_command();
+}
+
+relay::Task<Error> SessionDriver::over() {
+  const auto self = shared_from_this();
+  if (!finished_) (void)co_await finished_signal_.async_wait(asio::as_tuple(asio::use_awaitable));
+  co_return over_.value_or(Error{Errc::cancelled, "cancelled"});
+}
+
+relay::Task<void> SessionDriver::run() {
+  const UnwindGuard guard(*this);
+  unsigned turns = 0;
+  while (!over_) {
+    const bool more = read_once();
+    turn();
+    if (over_) break;
+    if (more && ++turns % kTurnsInARow != 0) continue;
+    if (more) {
+      co_await asio::post(executor_, asio::use_awaitable);
+    } else {
+      (void)co_await net::wait_readable(
+          socket_);  // an adaptive SO_RCVLOWAT would be set and reset around here
+    }
+  }
+  co_await linger();
+  finish();
+}
+
+// The last words of the session, and what streams wrote before, leave; a peer that takes nothing cannot hold
+// us for long.
+relay::Task<void> SessionDriver::linger() {
+  timer_.expires_after(kLinger);
+  timer_.async_wait([self = shared_from_this()](const boost::system::error_code& error) {
+    boost::system::error_code ignored;
+    if (!error) self->socket_.cancel(ignored);
+  });
+  for (;;) {
+    write_output();
+    if (write_failed_ || session_->output().empty()) break;
+    if (!co_await net::wait_writable(socket_)) break;
+  }
+}
+
+// The one way out.
+void SessionDriver::finish() {
+  finished_ = true;
+  timer_.cancel();
+  boost::system::error_code ignored;
+  socket_.close(ignored);
+  on_event_ = nullptr;
+  for (std::size_t id = 0; id < streams_.size(); ++id) {
+    if (auto* left = std::exchange(streams_[id], nullptr)) left->on_closed();
+  }
+  session_.reset();
+  stashed_.reset();
+  gathered_ = {};
+  borrowed_ = {};
+  finished_signal_.cancel();
+}
+
+// Reads once; true if there may be more.
+bool SessionDriver::read_once() {
+  const MutableBytes room = session_->prepare(read_size_).first(read_size_);
+  const net::Transferred got = net::try_read(socket_.native_handle(), room);
+  if (got.would_block()) {
+    if (write_failed_) end_input();
+    return false;
+  }
+  if (got.failed() && !lost_) lost_ = net::io_error("", got.error);
+  if (got.failed() || got.bytes == 0) {
+    end_input();
+    return false;
+  }
+  session_->commit(got.bytes, monotonic_now());
+  adapt_read_size(got.bytes);
+  return got.bytes == room.size();
+}
+
+void SessionDriver::adapt_read_size(std::size_t got) {
+  if (got == read_size_) {
+    read_size_ = std::min(read_size_ * 2, kLargestRead);
+    small_reads_ = 0;
+  } else if (read_size_ > kSmallestRead && got < read_size_ / 8) {
+    if (++small_reads_ < kSmallReadsBeforeShrinking) return;
+    read_size_ /= 2;
+    small_reads_ = 0;
+  } else {
+    small_reads_ = 0;
+  }
+}
+
+void SessionDriver::turn() {
+  if (in_turn_ || over_) return;
+  in_turn_ = true;
+  unsigned rounds = 0;
+  do {
+    write_output();
+  } while (drain() && ++rounds < kTurnsInARow);
+  in_turn_ = false;
+  if (over_) {
+    boost::system::error_code ignored;
+    socket_.cancel(ignored);  // lets run() go on
+    return;
+  }
+  if (rounds == kTurnsInARow) post_turn();
+  arm_timer();
+}
+
+void SessionDriver::post_turn() {
+  if (std::exchange(turn_posted_, true)) return;
+  asio::post(executor_, [self = shared_from_this()] {
+    self->turn_posted_ = false;
+    self->turn();
+  });
+}
+
+void SessionDriver::after_command() {
+  if (in_turn_ || over_) return;
+  write_output();
+  // What the command brought up is handled from the loop, never on the stack of whoever gave it.
+  if (!stashed_) stashed_ = session_->next_event();
+  if (stashed_) post_turn();
+  arm_timer();
+}
+
+// Handles all events; false if there were none.
+bool SessionDriver::drain() {
+  bool any = false;
+  while (!over_) {
+    std::optional<ssh::Event> event =
+        stashed_ ? std::exchange(stashed_, std::nullopt) : session_->next_event();
+    if (!event) break;
+    any = true;
+    if (const auto* data = std::get_if<ssh::ChannelData>(&*event)) {
+      gather(*data);
+    } else {
+      deliver_gathered();
+      dispatch(std::move(*event));
+    }
+  }
+  deliver_gathered();
+  return any;
+}
+
+void SessionDriver::gather(const ssh::ChannelData& data) {
+  if (data.is_extended || stream(data.id) == nullptr) {
+    session_->consumed(data.id, data.data.size());
+    return;
+  }
+  if (data.id != gathered_id_ || gathered_.size() == kMostViews || gathered_bytes_ >= kGatheredMost)
+    deliver_gathered();
+  gathered_id_ = data.id;
+  gathered_.push_back(data.data);
+  gathered_bytes_ += data.data.size();
+}
+
+void SessionDriver::deliver_gathered() {
+  if (gathered_.empty()) return;
+  if (auto* reader = stream(gathered_id_)) {
+    reader->on_data(gathered_);
+    // What it did not take must leave the session's buffer now; it may be gone.
+    if (auto* still_there = stream(gathered_id_)) still_there->keep();
+  } else {
+    session_->consumed(gathered_id_, gathered_bytes_);
+  }
+  gathered_.clear();
+  gathered_bytes_ = 0;
+}
+
+void SessionDriver::dispatch(ssh::Event event) {
+  if (const auto* opened = std::get_if<ssh::ChannelOpened>(&event)) {
+    if (auto* to = stream(opened->id)) return to->on_opened();
+    return session_->close(opened->id);  // whoever asked has gone
+  }
+  if (auto* failed = std::get_if<ssh::ChannelOpenFailed>(&event)) {
+    auto* to = stream(failed->id);
+    detach(failed->id);
+    if (to != nullptr) to->on_open_failed({failed->reason, std::move(failed->description)});
+    return;
+  }
+  if (const auto* writable = std::get_if<ssh::ChannelWritable>(&event)) {
+    if (auto* to = stream(writable->id)) to->on_writable();
+    return;
+  }
+  if (const auto* ended = std::get_if<ssh::ChannelEnded>(&event)) {
+    if (auto* to = stream(ended->id)) to->on_ended();
+    return;
+  }
+  if (const auto* closed = std::get_if<ssh::ChannelClosed>(&event)) {
+    auto* to = stream(closed->id);
+    detach(closed->id);
+    if (to != nullptr) to->on_closed();
+    return;
+  }
+  if (const auto* end = std::get_if<ssh::Disconnected>(&event)) over_ = lost_.value_or(end->error);
+  if (on_event_) on_event_(std::move(event));
+}
+
+void SessionDriver::attach(ssh::ChannelId id, ChannelStream& stream) {
+  if (id >= streams_.size()) streams_.resize(std::size_t{id} + 1);
+  CULVERT_ASSERT(streams_[id] == nullptr);
+  streams_[id] = &stream;
+}
+
+void SessionDriver::detach(ssh::ChannelId id) {
+  if (id < streams_.size()) streams_[id] = nullptr;
+}
+
+ChannelStream* SessionDriver::stream(ssh::ChannelId id) const {
+  return id < streams_.size() ? streams_[id] : nullptr;
+}
+
+std::vector<ByteView>& SessionDriver::borrowed_views() {
+  borrowed_.clear();
+  return borrowed_;
+}
+
+// One send for all that waits; what the kernel does not take waits for writability.
+void SessionDriver::write_output() {
+  if (write_waiting_ || write_failed_) return;
+  const ByteView out = session_->output();
+  if (out.empty()) return;
+  const net::Transferred sent = net::try_write(socket_.native_handle(), out);
+  if (sent.failed()) {
+    // What the peer sent before it went away may still be there to read, its reason among it.
+    write_failed_ = true;
+    if (!lost_) lost_ = net::io_error("", sent.error);
+    boost::system::error_code ignored;
+    socket_.cancel(ignored);
+    return;
+  }
+  if (sent.bytes < out.size() && !over_) wait_for_writability();
+  if (sent.bytes > 0) {
+    session_->consume_output(sent.bytes, monotonic_now());
+    follow_output_limit();
+  }
+}
+
+void SessionDriver::wait_for_writability() {
+  write_waiting_ = true;
+  socket_.async_wait(net::StreamSocket::wait_write,
+                     [self = shared_from_this()](const boost::system::error_code&) {
+                       self->write_waiting_ = false;
+                       self->turn();
+                     });
+}
+
+// The kernel's unsent bytes stand before a keystroke just as ours do, so they follow the same limit.
+void SessionDriver::follow_output_limit() {
+  const std::size_t wanted = std::max(session_->output_limit(), kSmallestLowWater);
+  if (low_water_ != 0 && wanted < low_water_ * 2 && wanted > low_water_ / 2) return;
+  low_water_ = wanted;
+  (void)net::set_not_sent_low_water(socket_.native_handle(), wanted);
+}
+
+// A deadline that moves back is left alone: the timer then fires early and looks again.
+void SessionDriver::arm_timer() {
+  if (over_) return;
+  const Instant next = session_->next_deadline();
+  if (next >= armed_) return;
+  armed_ = next;
+  timer_.expires_at(asio::steady_timer::time_point(next.time_since_epoch()));
+  timer_.async_wait([self = shared_from_this()](const boost::system::error_code& error) {
+    if (error || self->over_) return;
+    self->armed_ = kNever;
+    self->session_->advance(monotonic_now());
+    self->turn();
+    self->arm_timer();
+  });
+}
+
+void SessionDriver::end_input() {
+  input_ended_ = true;
+  session_->commit_end(monotonic_now());
+}
+
+}  // namespace culvert::tunnel

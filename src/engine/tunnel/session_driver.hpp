@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: Apache-2.0
+// What moves the pure SSH machine: bytes, time and commands in, events and bytes out. No protocol decision is
+// made here.
+//
+//   socket -> one recv into the session's buffer -> decrypted in place -> events
+//       data events of one channel in a row -> its waiting reader goes on at once, on this stack -> one
+//       writev
+//                                           -> nobody waits, or not all was taken: copied aside, at most one
+//                                           window
+//   ChannelStream::write() -> sealed into the session's output -> one send, at once (in a turn: at its end)
+//       what the kernel does not take waits for writability; send() then takes less, and writable() waits
+//
+// A turn is: send what waits, handle all events, until there are none. Reads, writability, deadlines and
+// commands each cause one; turns do not nest.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string_view>
+#include <vector>
+
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/steady_timer.hpp>
+
+#include "base/time.hpp"
+#include "engine/relay/stream.hpp"
+#include "net/socket.hpp"
+#include "proto/ssh/session.hpp"
+
+namespace culvert::tunnel {
+
+class ChannelStream;
+
+/// Owns a socket and the session over it. Lives until the session is over and all its streams are gone; all
+/// calls on the thread of the socket's executor. Once it is over, the session accepts calls and does nothing.
+class SessionDriver : public std::enable_shared_from_this<SessionDriver> {
+ public:
+  /// Gets every event but those of channels that have a stream. Runs inside a turn, may give commands and end
+  /// the session.
+  using EventHandler = std::function<void(ssh::Event)>;
+
+  /// `random` is not used after stop().
+  SessionDriver(net::StreamSocket socket, ssh::SessionConfig config, crypto::Random& random);
+  ~SessionDriver();
+  SessionDriver(const SessionDriver&) = delete;
+  SessionDriver& operator=(const SessionDriver&) = delete;
+
+  /// Once, on an object that a shared_ptr owns.
+  void start(EventHandler on_event);
+  /// Says goodbye: the session's last event follows, soon. What was taken is still sent, for at most two
+  /// seconds.
+  void stop(std::string_view goodbye);
+  [[nodiscard]] bool is_over() const { return over_.has_value(); }
+  /// Waits until it is over and the socket is closed, and says why.
+  [[nodiscard]] relay::Task<Error> over();
+
+  /// For commands; each is followed by after_command(), which sends what it produced. Only while !is_over()
+  /// or by a stream whose channel is known.
+  [[nodiscard]] ssh::Session& session() { return *session_; }
+  void after_command();
+  [[nodiscard]] const boost::asio::any_io_executor& executor() const { return executor_; }
+
+  // For ChannelStream.
+  static constexpr std::size_t kMostViews = 256;
+  void attach(ssh::ChannelId id, ChannelStream& stream);
+  void detach(ssh::ChannelId id);
+  /// An empty list that all streams share; valid until its borrower suspends.
+  [[nodiscard]] std::vector<ByteView>& borrowed_views();
+
+ private:
+  class UnwindGuard;
+
+  [[nodiscard]] relay::Task<void> run();
+  [[nodiscard]] relay::Task<void> linger();
+  void finish();
+
+  void turn();
+  void post_turn();
+  [[nodiscard]] bool drain();
+  void gather(const ssh::ChannelData& data);
+  void deliver_gathered();
+  void dispatch(ssh::Event event);
+  [[nodiscard]] ChannelStream* stream(ssh::ChannelId id) const;
+
+  [[nodiscard]] bool read_once();
+  void adapt_read_size(std::size_t got);
+  void write_output();
+  void wait_for_writability();
+  void follow_output_limit();
+  void arm_timer();
+  void end_input();
+
+  boost::asio::any_io_executor executor_;
+  net::StreamSocket socket_;
+  std::unique_ptr<ssh::Session> session_;  // null once finish() ran
+  EventHandler on_event_;
+  std::vector<ChannelStream*> streams_;  // by channel id; null: no stream (any more)
+
+  std::vector<ByteView> gathered_;  // of channel gathered_id_, this turn
+  std::size_t gathered_bytes_ = 0;
+  ssh::ChannelId gathered_id_ = 0;
+  std::vector<ByteView> borrowed_;
+
+  std::optional<ssh::Event> stashed_;  // a command brought it up outside a turn
+  bool in_turn_ = false;
+  bool turn_posted_ = false;
+  bool write_waiting_ = false;
+  bool write_failed_ = false;
+  bool input_ended_ = false;
+
+  std::size_t read_size_ = 64 * 1024;
+  unsigned small_reads_ = 0;
+  std::size_t low_water_ = 0;  // TCP_NOTSENT_LOWAT as it is set
+
+  boost::asio::steady_timer timer_;
+  Instant armed_ = kNever;     // when timer_ fires
+  std::optional<Error> lost_;  // why the socket is of no use any more
+  std::optional<Error> over_;
+  bool finished_ = false;
+  boost::asio::steady_timer finished_signal_;
+};
+
+}  // namespace culvert::tunnel

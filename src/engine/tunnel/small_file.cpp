@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "engine/tunnel/small_file.hpp"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <fmt/format.h>
+
+namespace culvert::tunnel {
+namespace {
+
+std::unexpected<Error> cause(int error) {
+  return fail(error == ENOENT ? Errc::not_found : Errc::system, std::strerror(error), error);
+}
+
+Result<SmallFile> read_all(int descriptor, std::size_t limit) {
+  SmallFile file{};
+  if (::fstat(descriptor, &file.status) != 0) return cause(errno);
+  if (S_ISDIR(file.status.st_mode)) return cause(EISDIR);
+  // One more than its size shows the end at the first read; a pipe has no size.
+  const auto expected = static_cast<std::size_t>(std::max<off_t>(file.status.st_size, 0));
+  file.content = SecretBytes(std::min(expected, limit) + 1);
+  for (std::size_t length = 0;;) {
+    const ssize_t got = ::read(descriptor, file.content.data() + length, file.content.size() - length);
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) return cause(errno);
+    length += static_cast<std::size_t>(got);
+    if (length > limit) return fail(Errc::limit, fmt::format("larger than {} bytes", limit));
+    if (got != 0 && length < file.content.size()) continue;
+    const ByteView so_far = file.content.view().first(length);
+    if (got == 0) {
+      file.content = SecretBytes(so_far);
+      return file;
+    }
+    SecretBytes larger(std::min(length * 2, limit) + 1);
+    std::ranges::copy(so_far, larger.data());
+    file.content = std::move(larger);
+  }
+}
+
+}  // namespace
+
+Result<SmallFile> read_small_file(const std::string& path, std::size_t limit) {
+  const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY);
+  if (descriptor < 0) return cause(errno);
+  auto file = read_all(descriptor, limit);
+  ::close(descriptor);
+  return file;
+}
+
+}  // namespace culvert::tunnel
