@@ -1,0 +1,256 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is measured, and what is wanted of it. A group is a scene with its figures; its programs take turns in it."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+
+from lab import ECHO, SINK, SOURCE, Contestant, Lab, MeasurementFailed, Scene, Tunnel
+
+IDLE_STREAMS = 1000
+Values = dict[str, float]
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """One line of the table. `wanted`: of the ratio culvert / ssh, or of culvert's own value where `absolute`."""
+
+    key: str
+    title: str
+    unit: str
+    at_least: float | None = None
+    at_most: float | None = None
+    absolute: bool = False
+    digits: int = 0
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    contestants: list[Contestant]
+    runs: int
+    seconds: float
+    session_bench: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Group:
+    name: str
+    congestion_control: str | None  # None: the system's own
+    rows: list[Row]
+    measure: Callable[[Lab, "Group", Settings], Iterator[tuple[str, Values | MeasurementFailed]]]
+
+
+Turns = Iterator[tuple[str, Values | MeasurementFailed]]
+
+
+def attempt(name: str, measure: Callable[[], Values]) -> tuple[str, Values | MeasurementFailed]:
+    try:
+        return name, measure()
+    except MeasurementFailed as error:
+        return name, error
+
+
+def open_tunnels(scene: Scene, contestants: list[Contestant]) -> list[Tunnel]:
+    return [scene.tunnel(contestant, 10_000 * (i + 1)) for i, contestant in enumerate(contestants)]
+
+
+def in_turns(scene: Scene, settings: Settings, measure: Callable[[Tunnel], Values]) -> Turns:
+    """ABAB: all programs are up the whole time, one at a time is used."""
+    tunnels = open_tunnels(scene, settings.contestants)
+    for _ in range(settings.runs):
+        for tunnel in tunnels:
+            yield attempt(tunnel.name, lambda tunnel=tunnel: measure(tunnel))
+            time.sleep(0.2)  # what is left of its streams ends outside the next one's time
+
+
+# ---- throughput
+
+
+def bulk(stream_counts: tuple[int, ...]):
+    def measure(lab: Lab, group: Group, settings: Settings) -> Turns:
+        scene = Scene(lab, group.congestion_control)
+
+        def one(tunnel: Tunnel) -> Values:
+            values = {}
+            for streams in stream_counts:
+                for direction, port in (("down", SOURCE), ("up", SINK)):
+                    result = lab.measure(scene.near, "throughput", "--to", tunnel.to(port), "--direction", direction,
+                                         "--streams", streams, "--seconds", settings.seconds, "--cpu-of", tunnel.pid)
+                    values[f"{direction}-{streams}"] = result["mb_per_s"]
+                    if tunnel.pid:
+                        values[f"{direction}-{streams}-cpu"] = result["cpu_s_per_gb"]
+            return values
+
+        yield from in_turns(scene, settings, one)
+
+    return measure
+
+
+def bulk_rows(stream_counts: tuple[int, ...], mark: str = "") -> list[Row]:
+    rows = []
+    for streams in stream_counts:
+        name = "1 stream" if streams == 1 else f"{streams} streams"
+        for direction in ("down", "up"):
+            wanted = 0.95 if streams == 1 else None
+            rows.append(Row(f"{direction}-{streams}", f"{name} {direction}{mark}", "MB/s", at_least=wanted))
+            rows.append(Row(f"{direction}-{streams}-cpu", f"client CPU, {name} {direction}{mark}", "s/GB", at_most=0.3, digits=3))
+    return rows
+
+
+# ---- round trips and connections
+
+
+def round_trip(lab: Lab, group: Group, settings: Settings) -> Turns:
+    scene = Scene(lab, group.congestion_control)
+
+    def one(tunnel: Tunnel) -> Values:
+        result = lab.measure(scene.near, "latency", "--to", tunnel.to(ECHO), "--size", 64, "--count", 10_000,
+                             "--seconds", settings.seconds)
+        return {"p50": result["p50_us"], "p99": result["p99_us"]}
+
+    yield from in_turns(scene, settings, one)
+
+
+def round_trip_rows(mark: str = "") -> list[Row]:
+    return [Row("p50", f"64-byte round trip, p50{mark}", "µs", at_most=0.9, digits=1),
+            Row("p99", f"64-byte round trip, p99{mark}", "µs", digits=1)]
+
+
+def connections(lab: Lab, group: Group, settings: Settings) -> Turns:
+    scene = Scene(lab, group.congestion_control)
+
+    def one(tunnel: Tunnel) -> Values:
+        result = lab.measure(scene.near, "connections", "--to", tunnel.to(ECHO), "--seconds", settings.seconds)
+        return {"rate": result["per_s"]}
+
+    yield from in_turns(scene, settings, one)
+
+
+# ---- start and memory: a fresh program each time
+
+
+def start(lab: Lab, group: Group, settings: Settings) -> Turns:
+    scene = Scene(lab, group.congestion_control)
+    programs = [c for c in settings.contestants if c.binary]
+    for _ in range(settings.runs):
+        for i, contestant in enumerate(programs):
+            port = 10_000 * (i + 1) + ECHO
+
+            def one() -> Values:
+                result = lab.measure(scene.near, "first-byte", "--to", f"127.0.0.1:{port}", "--count", 5, "--",
+                                     *scene.command(contestant, {port: ECHO}))
+                return {"first-byte": result["p50_ms"]}
+
+            yield attempt(contestant.name, one)
+
+
+def memory(lab: Lab, group: Group, settings: Settings) -> Turns:
+    scene = Scene(lab, group.congestion_control)
+    programs = [c for c in settings.contestants if c.binary]
+
+    def one(contestant: Contestant) -> Values:
+        with lab.scope():
+            tunnel = scene.tunnel(contestant, 10_000)
+            before = tunnel.pss_kib()
+            holder = lab.start([lab.load, "idle", "--to", tunnel.to(ECHO), "--streams", str(IDLE_STREAMS)], scene.near)
+            lab.first_line(holder)
+            time.sleep(1)
+            return {"per-stream": (tunnel.pss_kib() - before) / IDLE_STREAMS, "alone": before}
+
+    for _ in range(settings.runs):
+        for contestant in programs:
+            yield attempt(contestant.name, lambda contestant=contestant: one(contestant))
+
+
+# ---- paths
+
+
+def long_path(lab: Lab, group: Group, settings: Settings) -> Turns:
+    scene = Scene(lab, group.congestion_control, ["--delay-ms", "25"], long_path=True)
+
+    def one(tunnel: Tunnel) -> Values:
+        result = lab.measure(scene.near, "throughput", "--to", tunnel.to(SOURCE), "--direction", "down", "--warmup", 3,
+                             "--seconds", settings.seconds + 1)
+        return {"down": result["mb_per_s"]}
+
+    yield from in_turns(scene, settings, one)
+
+
+def path_bytes(scene: Scene, direction: str) -> int:
+    with open(f"/proc/{scene.near.holder.pid}/net/dev", encoding="ascii") as file:
+        line = next(line for line in file if line.strip().startswith("path0:"))
+    fields = line.split(":", 1)[1].split()
+    return int(fields[0] if direction == "down" else fields[8])
+
+
+def narrow_path(lab: Lab, group: Group, settings: Settings) -> Turns:
+    """64 KiB wait before the narrow place at most: a home router that is not the worst."""
+    scene = Scene(lab, group.congestion_control,
+                  ["--delay-ms", "10", "--rate-mbit", "10", "--queue-bytes", "65536", "--no-offload"])
+
+    def one(contestant: Contestant, direction: str, port: int) -> Values:
+        with lab.scope():
+            tunnel = scene.tunnel(contestant, 10_000)
+            lab.start([lab.load, "throughput", "--to", tunnel.to(port), "--direction", direction, "--seconds", "60"],
+                      scene.near)
+            time.sleep(4)
+            before, begin = path_bytes(scene, direction), time.monotonic()
+            result = lab.measure(scene.near, "latency", "--to", tunnel.to(ECHO), "--size", 64, "--count", 1000,
+                                 "--warmup", 3, "--interval-us", 20_000, "--seconds", settings.seconds + 4)
+            filled = (path_bytes(scene, direction) - before) / (time.monotonic() - begin)
+            return {f"{direction}-p50": result["p50_us"] / 1e3, f"{direction}-p99": result["p99_us"] / 1e3,
+                    f"{direction}-filled": filled / 1e6}
+
+    for _ in range(settings.runs):
+        for contestant in settings.contestants:
+            for direction, port in (("down", SOURCE), ("up", SINK)):
+                yield attempt(contestant.name, lambda c=contestant, d=direction, p=port: one(c, d, p))
+
+
+# ---- no network at all
+
+
+def session(lab: Lab, group: Group, settings: Settings) -> Turns:
+    for _ in range(settings.runs):
+        def one() -> Values:
+            done = subprocess.run([settings.session_bench], capture_output=True, text=True, timeout=60, check=False)
+            if done.returncode != 0:
+                raise MeasurementFailed(f"{settings.session_bench}: {done.stderr.strip() or done.returncode}")
+            return json.loads(done.stdout)
+
+        yield attempt("culvert", one)
+
+
+def narrow_rows(direction: str) -> list[Row]:
+    return [
+        Row(f"{direction}-p50", f"round trip beside a full 10 Mbit/s path ({direction}), p50", "ms", at_most=1.05, digits=1),
+        Row(f"{direction}-p99", f"round trip beside a full 10 Mbit/s path ({direction}), p99", "ms", digits=1),
+        Row(f"{direction}-filled", f"how full that path was ({direction})", "MB/s", digits=2),
+    ]
+
+
+LONG_PATH_ROW = Row("down", "download over a 50 ms path", "MB/s", at_least=10)
+
+GROUPS = [
+    Group("bulk", "reno", bulk_rows((1, 8)), bulk((1, 8))),
+    Group("round-trip", "reno", round_trip_rows(), round_trip),
+    Group("connections", "reno", [Row("rate", "connections, 16 at a time", "1/s", at_least=1.0)], connections),
+    Group("start", "reno", [Row("first-byte", "start to first forwarded byte", "ms", at_most=0.6, digits=1)], start),
+    Group("memory", "reno", [
+        Row("per-stream", f"memory per idle stream ({IDLE_STREAMS})", "KiB", at_most=8, absolute=True, digits=1),
+        Row("alone", "memory with no stream", "KiB")], memory),
+    Group("long-path", "reno", [LONG_PATH_ROW], long_path),
+    Group("narrow-path", "reno", [*narrow_rows("down"), *narrow_rows("up")], narrow_path),
+    Group("session", "reno", [
+        Row("machines", "two machines joined in memory, one thread", "MB/s"),
+        Row("raw", "seal and open alone, one thread", "MB/s"),
+        Row("ratio", "machines / seal and open", "×", at_least=0.4, absolute=True, digits=2)], session),
+    Group("bulk-system", None, bulk_rows((1,), " (system's)"), bulk((1,))),
+    Group("round-trip-system", None, round_trip_rows(" (system's)"), round_trip),
+    Group("long-path-system", None,
+          [dataclasses.replace(LONG_PATH_ROW, title=f"{LONG_PATH_ROW.title} (system's)")], long_path),
+]

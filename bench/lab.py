@@ -1,0 +1,253 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Where measurements happen: network namespaces, a stock sshd, the load generator's servers, and the programs compared.
+
+Whatever is started here ends with the Lab; if this process is killed, the kernel ends it (parent-death signal), and a
+namespace without processes is gone by itself.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import os
+import pathlib
+import select
+import shutil
+import subprocess
+import tempfile
+import time
+
+SSH_PORT = 2222
+SINK, SOURCE, ECHO = 7001, 7002, 7003
+CIPHER = "aes128-gcm@openssh.com"
+NEAR, FAR = "10.99.0.1", "10.99.0.2"
+
+SSHD_CONFIG = """\
+ListenAddress 0.0.0.0:{port}
+HostKey {folder}/host_key
+AuthorizedKeysFile {folder}/user_key.pub
+PidFile none
+UsePAM no
+StrictModes no
+PermitRootLogin yes
+PasswordAuthentication no
+UseDNS no
+PrintMotd no
+MaxStartups 1000
+LogLevel ERROR
+Ciphers {cipher}
+"""
+
+
+class MeasurementFailed(Exception):
+    """One figure of one program could not be had; the others go on."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Contestant:
+    """A program that forwards ports; no binary means the direct path, which checks the generator."""
+
+    name: str
+    binary: str | None = None
+
+
+class Namespace:
+    """A network namespace, for as long as the process that holds it lives."""
+
+    def __init__(self, lab: Lab, congestion_control: str | None, long_path: bool = False):
+        self.holder = lab.start(["unshare", "--net", "--", "cat"])
+        self.path = f"/proc/{self.holder.pid}/ns/net"
+        own = os.readlink("/proc/self/ns/net")
+        lab.until(lambda: os.readlink(self.path) != own, 5, "a network namespace of our own")
+        settings = {
+            # Thousands of connections a second must not run out of ports within the minute that TIME-WAIT lasts.
+            "net.ipv4.ip_local_port_range": "10240 65535",
+            "net.ipv4.tcp_tw_reuse": "1",
+        }
+        if congestion_control:
+            settings["net.ipv4.tcp_congestion_control"] = congestion_control
+        if long_path:
+            settings["net.ipv4.tcp_rmem"] = "4096 131072 67108864"
+            settings["net.ipv4.tcp_wmem"] = "4096 16384 67108864"
+        lab.run(self, ["ip", "link", "set", "lo", "up"])
+        for name, value in settings.items():
+            lab.run(self, ["sysctl", "-qw", f"{name}={value}"])
+        self.congestion_control = lab.run(self, ["sysctl", "-n", "net.ipv4.tcp_congestion_control"]).strip()
+
+
+class Lab:
+    def __init__(self, load: pathlib.Path, sshd: str):
+        self.load = str(load)
+        self.sshd = sshd
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="culvert-bench-"))
+        self._endings = contextlib.ExitStack()
+        self._endings.callback(shutil.rmtree, self.folder, ignore_errors=True)
+        self._logs = 0
+        for key in ("host_key", "user_key"):
+            subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", self.folder / key], check=True)
+        host_key = " ".join((self.folder / "host_key.pub").read_text().split()[:2])
+        lines = (f"[{host}]:{SSH_PORT} {host_key}\n" for host in ("127.0.0.1", FAR))
+        (self.folder / "known_hosts").write_text("".join(lines))
+        (self.folder / "sshd_config").write_text(SSHD_CONFIG.format(port=SSH_PORT, folder=self.folder, cipher=CIPHER))
+
+    def __enter__(self) -> Lab:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._endings.close()
+
+    @contextlib.contextmanager
+    def scope(self):
+        """What is started inside ends at its end."""
+        outer, self._endings = self._endings, contextlib.ExitStack()
+        try:
+            yield
+        finally:
+            inner, self._endings = self._endings, outer
+            inner.close()
+
+    # ---- processes
+
+    @staticmethod
+    def _inside(namespace: Namespace | None) -> list[str]:
+        enter = ["nsenter", f"--net={namespace.path}"] if namespace else []
+        return [*enter, "setpriv", "--pdeathsig", "KILL"]
+
+    def start(self, command: list[str], namespace: Namespace | None = None) -> subprocess.Popen:
+        """Runs in the background until its scope or the lab ends; its standard input stays open as long."""
+        self._logs += 1
+        log = self.folder / f"{self._logs}.log"
+        with log.open("wb") as errors:
+            process = subprocess.Popen([*self._inside(namespace), *command], stdin=subprocess.PIPE,
+                                       stdout=subprocess.PIPE, stderr=errors)
+        process.log = log  # type: ignore[attr-defined]
+        self._endings.callback(self.stop, process)
+        return process
+
+    @staticmethod
+    def stop(process: subprocess.Popen) -> None:
+        if process.stdin:
+            with contextlib.suppress(BrokenPipeError):
+                process.stdin.close()
+        if process.poll() is None:
+            process.terminate()
+            try:
+                process.wait(5)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+        if process.stdout:
+            process.stdout.close()
+
+    def run(self, namespace: Namespace | None, command: list[str], seconds: float = 120) -> str:
+        """Runs to its end and returns what it printed."""
+        try:
+            done = subprocess.run([*self._inside(namespace), *command], stdin=subprocess.DEVNULL, capture_output=True,
+                                  text=True, timeout=seconds, check=False)
+        except subprocess.TimeoutExpired as error:
+            raise MeasurementFailed(f"{command[0]}: not done after {seconds:.0f} s") from error
+        if done.returncode != 0:
+            raise MeasurementFailed(f"{' '.join(command[:2])}: {done.stderr.strip() or f'status {done.returncode}'}")
+        return done.stdout
+
+    def measure(self, namespace: Namespace | None, *words: object, seconds: float = 120) -> dict:
+        """One subcommand of the load generator: the JSON that it printed."""
+        return json.loads(self.run(namespace, [self.load, *map(str, words)], seconds))
+
+    def first_line(self, process: subprocess.Popen, seconds: float = 60) -> dict:
+        """What a generator that stays says when it is ready."""
+        ready, _, _ = select.select([process.stdout], [], [], seconds)
+        line = process.stdout.readline() if ready else b""
+        if not line:
+            raise MeasurementFailed(f"{process.args[-1]}: {self.last_words(process) or 'says nothing'}")
+        return json.loads(line)
+
+    @staticmethod
+    def last_words(process: subprocess.Popen) -> str:
+        return process.log.read_text(errors="replace").strip()[-500:]  # type: ignore[attr-defined]
+
+    @staticmethod
+    def until(condition, seconds: float, what: str) -> None:
+        deadline = time.monotonic() + seconds
+        while not condition():
+            if time.monotonic() > deadline:
+                raise MeasurementFailed(f"no {what} within {seconds:.0f} s")
+            time.sleep(0.02)
+
+
+class Scene:
+    """A client's namespace, a server's (the same without a path between them), and what runs in both."""
+
+    def __init__(self, lab: Lab, congestion_control: str | None, path: list[str] | None = None, long_path: bool = False):
+        self.lab = lab
+        self.near = Namespace(lab, congestion_control, long_path)
+        self.far = self.near
+        self.server = "127.0.0.1"
+        if path is not None:
+            self.far = Namespace(lab, congestion_control, long_path)
+            self.server = FAR
+            link = lab.start([lab.load, "link", "--near", self.near.path, "--far", self.far.path,
+                              "--near-address", NEAR, "--far-address", FAR, *path])
+            lab.first_line(link)
+        servers = lab.start([lab.load, "serve", "--bind", "0.0.0.0", "--sink-port", str(SINK), "--source-port",
+                             str(SOURCE), "--echo-port", str(ECHO)], self.far)
+        lab.first_line(servers)
+        pathlib.Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)  # sshd wants it for its privilege separation
+        self.sshd = lab.start([lab.sshd, "-D", "-e", "-f", str(lab.folder / "sshd_config")], self.far)
+        lab.until(self._sshd_listens, 10, "sshd")
+
+    def _sshd_listens(self) -> bool:
+        if self.sshd.poll() is not None:
+            raise MeasurementFailed(f"sshd ended: {self.lab.last_words(self.sshd)}")
+        with open(f"/proc/{self.far.holder.pid}/net/tcp", encoding="ascii") as file:
+            sockets = [line.split() for line in file][1:]
+        listening = "0A"
+        return any(fields[1].endswith(f":{SSH_PORT:04X}") and fields[3] == listening for fields in sockets)
+
+    def command(self, contestant: Contestant, forwards: dict[int, int]) -> list[str]:
+        """The same words for every program: local port -> port at the far end."""
+        folder = self.lab.folder
+        words = [str(contestant.binary), "-N", "-F", "none", "-c", CIPHER, "-i", str(folder / "user_key"), "-p", str(SSH_PORT)]
+        for option in ("IdentitiesOnly=yes", "IdentityAgent=none", "BatchMode=yes", "StrictHostKeyChecking=yes",
+                       f"UserKnownHostsFile={folder}/known_hosts", "GlobalKnownHostsFile=/dev/null"):
+            words += ["-o", option]
+        for here, there in forwards.items():
+            words += ["-L", f"127.0.0.1:{here}:127.0.0.1:{there}"]
+        return [*words, f"root@{self.server}"]
+
+    def tunnel(self, contestant: Contestant, base: int) -> Tunnel:
+        return Tunnel(self, contestant, base)
+
+
+class Tunnel:
+    """A contestant that is up, seen from the load generator."""
+
+    def __init__(self, scene: Scene, contestant: Contestant, base: int):
+        self.scene = scene
+        self.name = contestant.name
+        self.pid = 0
+        self._host, self._base = scene.server, 0
+        if contestant.binary is None:
+            return
+        self._host, self._base = "127.0.0.1", base
+        lab = scene.lab
+        self.process = lab.start(scene.command(contestant, {base + p: p for p in (SINK, SOURCE, ECHO)}), scene.near)
+        self.pid = self.process.pid
+        lab.until(self._is_up, 20, f"byte through {self.name}")
+
+    def _is_up(self) -> bool:
+        if self.process.poll() is not None:
+            raise MeasurementFailed(f"{self.name} ended: {self.scene.lab.last_words(self.process)}")
+        try:
+            self.scene.lab.measure(self.scene.near, "latency", "--to", self.to(ECHO), "--count", 1, "--warmup", 0)
+        except MeasurementFailed:
+            return False
+        return True
+
+    def to(self, port: int) -> str:
+        return f"{self._host}:{self._base + port}"
+
+    def pss_kib(self) -> float:
+        with open(f"/proc/{self.pid}/smaps_rollup", encoding="ascii") as file:
+            return next(float(line.split()[1]) for line in file if line.startswith("Pss:"))
