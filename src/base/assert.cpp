@@ -7,7 +7,8 @@
 namespace culvert {
 
 void assertion_failed(const char* condition, const char* file, int line) {
-  std::fprintf(stderr, "culvert: internal error: %s does not hold (%s:%d); please report this\n", condition, file, line);
+  std::fprintf(stderr, "culvert: internal error: %s does not hold (%s:%d); please report this\n", condition,
+               file, line);
   std::abort();
 }
 

@@ -15,7 +15,8 @@ std::atomic<LogLevel> threshold = LogLevel::notice;
 
 std::shared_ptr<spdlog::logger>& logger() {
   static std::shared_ptr<spdlog::logger> instance = [] {
-    auto made = std::make_shared<spdlog::logger>("culvert", std::make_shared<spdlog::sinks::stderr_sink_mt>());
+    auto made =
+        std::make_shared<spdlog::logger>("culvert", std::make_shared<spdlog::sinks::stderr_sink_mt>());
     made->set_pattern("culvert: %v");
     made->set_level(spdlog::level::trace);
     return made;
@@ -25,12 +26,17 @@ std::shared_ptr<spdlog::logger>& logger() {
 
 std::string_view prefix(LogLevel level) {
   switch (level) {
-    case LogLevel::warning: return "warning: ";
-    case LogLevel::verbose: return "debug1: ";
-    case LogLevel::debug: return "debug2: ";
-    case LogLevel::trace: return "debug3: ";
+    case LogLevel::warning:
+      return "warning: ";
+    case LogLevel::verbose:
+      return "debug1: ";
+    case LogLevel::debug:
+      return "debug2: ";
+    case LogLevel::trace:
+      return "debug3: ";
     case LogLevel::error:
-    case LogLevel::notice: break;
+    case LogLevel::notice:
+      break;
   }
   return "";
 }
@@ -41,7 +47,8 @@ Result<void> set_up_log(LogLevel wanted, const std::string& file) {
   threshold = wanted;
   if (file.empty()) return {};
   try {
-    auto made = std::make_shared<spdlog::logger>("culvert", std::make_shared<spdlog::sinks::basic_file_sink_mt>(file));
+    auto made = std::make_shared<spdlog::logger>("culvert",
+                                                 std::make_shared<spdlog::sinks::basic_file_sink_mt>(file));
     made->set_pattern("%Y-%m-%dT%H:%M:%S.%e%z culvert[%P]: %v");
     made->set_level(spdlog::level::trace);
     made->flush_on(spdlog::level::trace);
@@ -54,8 +61,6 @@ Result<void> set_up_log(LogLevel wanted, const std::string& file) {
 
 bool log_enabled(LogLevel level) { return level <= threshold.load(std::memory_order_relaxed); }
 
-void log_line(LogLevel level, std::string_view line) {
-  logger()->info("{}{}", prefix(level), line);
-}
+void log_line(LogLevel level, std::string_view line) { logger()->info("{}{}", prefix(level), line); }
 
 }  // namespace culvert

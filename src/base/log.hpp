@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The log as the rest of the program sees it; spdlog is behind it. Not for use under src/proto: protocols report by
-// events and errors.
+// The log as the rest of the program sees it; spdlog is behind it. Not for use under src/proto: protocols
+// report by events and errors.
 #pragma once
 
 #include <cstdint>
@@ -13,11 +13,13 @@
 
 namespace culvert {
 
-/// `notice` is what a user sees without asking: listeners, ready, refused streams. -v, -vv, -vvv add the levels below it.
+/// `notice` is what a user sees without asking: listeners, ready, refused streams. -v, -vv, -vvv add the
+/// levels below it.
 enum class LogLevel : std::uint8_t { error, warning, notice, verbose, debug, trace };
 
 /// Where lines go and which. Call before threads exist; the default is standard error at `notice`.
-/// With `file` set, lines are appended there, each with its time. Lines on standard error read "culvert: TEXT".
+/// With `file` set, lines are appended there, each with its time. Lines on standard error read "culvert:
+/// TEXT".
 Result<void> set_up_log(LogLevel threshold, const std::string& file);
 
 [[nodiscard]] bool log_enabled(LogLevel level);

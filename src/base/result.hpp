@@ -8,27 +8,28 @@
 
 namespace culvert {
 
-/// Whose fault, and what a caller may do about it. The text of an `Error` is for people; code decides by this.
+/// Whose fault, and what a caller may do about it. The text of an `Error` is for people; code decides by
+/// this.
 enum class Errc : std::uint8_t {
-  malformed,          ///< bytes or text from outside do not follow their format
-  protocol,           ///< well-formed, but not allowed here; `detail` holds an SSH disconnect reason code
-  verification,       ///< a signature, tag or host key does not fit
-  unsupported,        ///< understood, but we do not do that
-  needs_passphrase,   ///< a private key is encrypted and no passphrase was given
-  wrong_passphrase,   ///< the passphrase does not open the key
-  denied,             ///< the other end, or a rule, refused (authentication, channel open); `detail`: its reason code
-  not_found,          ///< file, name or key that does not exist
-  limit,              ///< a limit of ours was reached
+  malformed,         ///< bytes or text from outside do not follow their format
+  protocol,          ///< well-formed, but not allowed here; `detail` holds an SSH disconnect reason code
+  verification,      ///< a signature, tag or host key does not fit
+  unsupported,       ///< understood, but we do not do that
+  needs_passphrase,  ///< a private key is encrypted and no passphrase was given
+  wrong_passphrase,  ///< the passphrase does not open the key
+  denied,     ///< the other end, or a rule, refused (authentication, channel open); `detail`: its reason code
+  not_found,  ///< file, name or key that does not exist
+  limit,      ///< a limit of ours was reached
   timed_out,
-  reset,              ///< the connection was reset (pass it on as a reset)
-  closed,             ///< the connection ended, or ended too early
-  cancelled,          ///< we stopped it ourselves
-  system,             ///< the operating system said no; `detail` holds errno
-  usage,              ///< the user asked for something that cannot be: flags, files
+  reset,      ///< the connection was reset (pass it on as a reset)
+  closed,     ///< the connection ended, or ended too early
+  cancelled,  ///< we stopped it ourselves
+  system,     ///< the operating system said no; `detail` holds errno
+  usage,      ///< the user asked for something that cannot be: flags, files
 };
 
-/// One failure. `message` is one line without the program's name and without a full stop; it names the thing, the cause
-/// and, where there is one, what to do.
+/// One failure. `message` is one line without the program's name and without a full stop; it names the thing,
+/// the cause and, where there is one, what to do.
 struct Error {
   Errc code;
   std::string message;
@@ -54,9 +55,9 @@ using Result = std::expected<T, Error>;
 
 #define CULVERT_JOIN_(a, b) CULVERT_JOIN_AGAIN_(a, b)
 #define CULVERT_JOIN_AGAIN_(a, b) a##b
-#define CULVERT_TRY_(leave, expression, result)                           \
-  ({                                                                      \
-    auto result = (expression);                                           \
-    if (!result) leave std::unexpected(std::move(result).error());        \
-    std::move(result).value();                                            \
+#define CULVERT_TRY_(leave, expression, result)                    \
+  ({                                                               \
+    auto result = (expression);                                    \
+    if (!result) leave std::unexpected(std::move(result).error()); \
+    std::move(result).value();                                     \
   })

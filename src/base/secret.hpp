@@ -13,7 +13,8 @@ namespace culvert {
 /// Overwrites memory in a way that the compiler may not remove.
 void wipe(MutableBytes bytes);
 
-/// Bytes that are wiped when they are destroyed, replaced or resized. Moves leave the source empty; no copies by accident.
+/// Bytes that are wiped when they are destroyed, replaced or resized. Moves leave the source empty; no copies
+/// by accident.
 class SecretBytes {
  public:
   SecretBytes() = default;

@@ -8,13 +8,15 @@
 namespace culvert {
 namespace {
 
-// Length of the valid, printable UTF-8 sequence at the start of `text`; 0 if there is none (RFC 3629 section 4).
+// Length of the valid, printable UTF-8 sequence at the start of `text`; 0 if there is none (RFC 3629 section
+// 4).
 std::size_t printable_sequence(std::string_view text) {
   const auto byte = [&](std::size_t i) { return static_cast<std::uint8_t>(text[i]); };
   const auto continues = [&](std::size_t i) { return i < text.size() && (byte(i) & 0xC0) == 0x80; };
   const std::uint8_t first = byte(0);
   if (first < 0x80) return first >= 0x20 && first != 0x7F ? 1 : 0;
-  if (first >= 0xC2 && first <= 0xDF && continues(1)) return first == 0xC2 && byte(1) < 0xA0 ? 0 : 2;  // C1 controls
+  if (first >= 0xC2 && first <= 0xDF && continues(1))
+    return first == 0xC2 && byte(1) < 0xA0 ? 0 : 2;  // C1 controls
   if (first >= 0xE0 && first <= 0xEF && continues(1) && continues(2)) {
     const unsigned code = (first & 0x0Fu) << 12 | (byte(1) & 0x3Fu) << 6 | (byte(2) & 0x3Fu);
     const bool surrogate = code >= 0xD800 && code <= 0xDFFF;
@@ -23,7 +25,8 @@ std::size_t printable_sequence(std::string_view text) {
     return code < 0x800 || surrogate || directional ? 0 : 3;
   }
   if (first >= 0xF0 && first <= 0xF4 && continues(1) && continues(2) && continues(3)) {
-    const unsigned code = (first & 0x07u) << 18 | (byte(1) & 0x3Fu) << 12 | (byte(2) & 0x3Fu) << 6 | (byte(3) & 0x3Fu);
+    const unsigned code =
+        (first & 0x07u) << 18 | (byte(1) & 0x3Fu) << 12 | (byte(2) & 0x3Fu) << 6 | (byte(3) & 0x3Fu);
     return code < 0x10000 || code > 0x10FFFF ? 0 : 4;
   }
   return 0;

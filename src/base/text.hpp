@@ -7,8 +7,9 @@
 
 namespace culvert {
 
-/// Text from a peer or a file, made fit for a terminal or a log line: control characters and bytes that are not valid
-/// UTF-8 become \xNN, a backslash becomes \\; what is longer than `limit` bytes is cut and ends in "...".
+/// Text from a peer or a file, made fit for a terminal or a log line: control characters and bytes that are
+/// not valid UTF-8 become \xNN, a backslash becomes \\; what is longer than `limit` bytes is cut and ends in
+/// "...".
 [[nodiscard]] std::string printable(std::string_view text, std::size_t limit = 1024);
 
 }  // namespace culvert

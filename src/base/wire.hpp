@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The data types of RFC 4251 section 5. Reader and Writer are the only code that indexes raw bytes of messages and key
-// blobs. They live in base, not in proto/ssh/wire, because keys (crypto) and their files are made of the same types.
+// The data types of RFC 4251 section 5. Reader and Writer are the only code that indexes raw bytes of
+// messages and key blobs. They live in base, not in proto/ssh/wire, because keys (crypto) and their files are
+// made of the same types.
 #pragma once
 
 #include <cstdint>
@@ -11,8 +12,9 @@
 
 namespace culvert {
 
-/// Takes values from the front of a view. Never reads past its end: a value that is not all there is Errc::malformed,
-/// and nothing is taken. Views that it returns live as long as the bytes given to the constructor.
+/// Takes values from the front of a view. Never reads past its end: a value that is not all there is
+/// Errc::malformed, and nothing is taken. Views that it returns live as long as the bytes given to the
+/// constructor.
 class Reader {
  public:
   explicit Reader(ByteView bytes) : rest_(bytes) {}
@@ -28,7 +30,8 @@ class Reader {
   [[nodiscard]] Result<ByteView> string();
   /// A "string", seen as text. No character set is checked.
   [[nodiscard]] Result<std::string_view> text();
-  /// A non-negative "mpint" of at most 16384 bits; its magnitude without leading zero bytes. Negative is malformed.
+  /// A non-negative "mpint" of at most 16384 bits; its magnitude without leading zero bytes. Negative is
+  /// malformed.
   [[nodiscard]] Result<ByteView> mpint();
   /// All that is left.
   [[nodiscard]] ByteView rest();
@@ -60,7 +63,8 @@ class Writer {
   Bytes& out_;
 };
 
-/// Big-endian integers at fixed places, for the packet framing (RFC 4253 section 6) that cannot go through a Writer.
+/// Big-endian integers at fixed places, for the packet framing (RFC 4253 section 6) that cannot go through a
+/// Writer.
 inline void store_u32(std::uint8_t* to, std::uint32_t value) {
   to[0] = static_cast<std::uint8_t>(value >> 24);
   to[1] = static_cast<std::uint8_t>(value >> 16);

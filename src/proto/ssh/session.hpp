@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// The one door to the SSH protocol (RFC 4250-4254): a connection from the first byte to the last, as a plain object.
-// It knows no sockets, no threads, no clock. Its user moves bytes and time in, and events and bytes out:
+// The one door to the SSH protocol (RFC 4250-4254): a connection from the first byte to the last, as a plain
+// object. It knows no sockets, no threads, no clock. Its user moves bytes and time in, and events and bytes
+// out:
 //
-//     read a socket into prepare(n) -> commit(n, now) -> next_event() until there is none -> write output() -> consume_output(n, now)
-//     sleep until {bytes, a command, next_deadline()} -> advance(now)
+//     read a socket into prepare(n) -> commit(n, now) -> next_event() until there is none -> write output()
+//     -> consume_output(n, now) sleep until {bytes, a command, next_deadline()} -> advance(now)
 //
 // Commands may be given at any time between these calls, also while handling an event. Not thread-safe.
 #pragma once
@@ -45,38 +46,42 @@ enum class OpenFailure : std::uint32_t {
 /// Names of algorithms, most wanted first. Empty: all of crypto/algorithms.hpp in its order.
 struct AlgorithmLists {
   std::vector<std::string> key_exchanges;
-  std::vector<std::string> host_keys;  ///< signature algorithms; a client puts those that known_hosts holds first
+  std::vector<std::string>
+      host_keys;  ///< signature algorithms; a client puts those that known_hosts holds first
   std::vector<std::string> ciphers;
   std::vector<std::string> macs;
 };
 
 /// When keys are renewed (RFC 4253 section 9). The peer may ask at any time as well.
 struct RekeyPolicy {
-  std::uint64_t bytes = 0;               ///< each way; 0: chosen by the cipher (RFC 4344 section 3.2), at most 64 GiB
-  Duration time = std::chrono::hours(1); ///< 0: no limit
-  std::uint32_t packets = 1u << 30;      ///< each way; far below 2^32, the sequence number is chacha20's nonce
+  std::uint64_t bytes = 0;  ///< each way; 0: chosen by the cipher (RFC 4344 section 3.2), at most 64 GiB
+  Duration time = std::chrono::hours(1);  ///< 0: no limit
+  std::uint32_t packets = 1u << 30;  ///< each way; far below 2^32, the sequence number is chacha20's nonce
 };
 
 /// What the peer can make us keep, and how flow control is sized. Sizes in bytes.
 struct Limits {
-  std::uint64_t window_budget = 128u << 20;  ///< sum of all granted receive windows
-  std::uint32_t window_max = 64u << 20;      ///< of one channel
-  std::uint32_t window_initial = 256u << 10; ///< of one channel, while there are few
-  std::uint32_t window_min = 16u << 10;      ///< smallest initial window; less budget than this refuses the open
+  std::uint64_t window_budget =
+      192u << 20;  ///< sum of all granted receive windows; at least channels * window_min
+  std::uint32_t window_max = 64u << 20;       ///< of one channel
+  std::uint32_t window_initial = 256u << 10;  ///< of one channel, while there are few
+  std::uint32_t window_min = 8u << 10;        ///< of one channel, always
   std::uint32_t channels = 8192;
-  std::uint32_t deferred_output = 1u << 20;  ///< control messages that may wait for a key exchange to end
-  std::uint32_t output_max = 2u << 20;       ///< most sealed bytes waiting in output() (plus one packet)
-  std::uint32_t output_min = 64u << 10;      ///< never limited below this, however slow the path is
+  std::uint32_t deferred_output = 1u << 20;    ///< control messages that may wait for a key exchange to end
+  std::uint32_t output_max = 2u << 20;         ///< most sealed bytes waiting in output() (plus one packet)
+  std::uint32_t output_min = 64u << 10;        ///< never limited below this, however slow the path is
   std::uint32_t before_auth_bytes = 1u << 20;  ///< from the peer, before login
   std::uint32_t auth_attempts = 64;
   std::uint32_t global_requests_pending = 128;
 };
 
 struct Timing {
-  Duration handshake = std::chrono::seconds(120);  ///< from the first call to login, our side's part included; 0: none
+  Duration handshake =
+      std::chrono::seconds(120);  ///< from the first call to login, our side's part included; 0: none
   Duration key_exchange = std::chrono::seconds(60);  ///< one renewal
-  Duration keepalive_interval = std::chrono::seconds(15);  ///< silence after which we ask whether the peer lives; 0: never
-  std::uint32_t keepalive_count = 3;                       ///< unanswered ones that end the session with Errc::timed_out
+  Duration keepalive_interval =
+      std::chrono::seconds(15);       ///< silence after which we ask whether the peer lives; 0: never
+  std::uint32_t keepalive_count = 3;  ///< unanswered ones that end the session with Errc::timed_out
 };
 
 struct SessionConfig {
@@ -93,8 +98,9 @@ struct SessionConfig {
 // ---------------------------------------------------------------------------------------------------------------------
 // Events
 
-/// Client. The server proved that it holds this key (the signature is checked already). Answer with accept_host_key() or
-/// reject_host_key(); until then nothing of ours that matters is sent. Asked once: a renewal must show the same key.
+/// Client. The server proved that it holds this key (the signature is checked already). Answer with
+/// accept_host_key() or reject_host_key(); until then nothing of ours that matters is sent. Asked once: a
+/// renewal must show the same key.
 struct HostKeyOffered {
   crypto::PublicKey key;
   std::string algorithm;
@@ -109,29 +115,31 @@ struct HostSignatureWanted {
 
 /// A key exchange ended; the names that were agreed on. The first one is followed by authentication.
 struct KeysAgreed {
-  std::string key_exchange, host_key, cipher_out, cipher_in, mac_out, mac_in;  ///< mac: empty for AEAD ciphers
+  std::string key_exchange, host_key, cipher_out, cipher_in, mac_out,
+      mac_in;  ///< mac: empty for AEAD ciphers
   bool first;
   bool strict;
 };
 
-/// Client. Authentication may (go on to) try something: answer with one of the try_* commands, or disconnect().
-/// `methods` is what the server says can continue; empty before the first attempt, when nothing is known.
+/// Client. Authentication may (go on to) try something: answer with one of the try_* commands, or
+/// disconnect(). `methods` is what the server says can continue; empty before the first attempt, when nothing
+/// is known.
 struct AuthNext {
   std::vector<std::string> methods;
   bool partial_success = false;  ///< the last attempt was right, but more is asked for
   std::vector<std::string> server_signature_algorithms;  ///< RFC 8308 section 3.1; empty if it did not say
 };
 
-/// Client. The server would take this key: answer with user_signature() (blob over `message`), or skip_signature() to go
-/// back to AuthNext.
+/// Client. The server would take this key: answer with user_signature() (blob over `message`), or
+/// skip_signature() to go back to AuthNext.
 struct UserSignatureWanted {
   crypto::PublicKey key;
   std::string algorithm;
   Bytes message;
 };
 
-/// Client. Keyboard-interactive (RFC 4256 section 3.2). Answer with answer_prompts(), one answer per prompt. The texts
-/// come from the server.
+/// Client. Keyboard-interactive (RFC 4256 section 3.2). Answer with answer_prompts(), one answer per prompt.
+/// The texts come from the server.
 struct PromptsShown {
   struct Prompt {
     std::string text;
@@ -146,8 +154,8 @@ struct BannerShown {
   std::string text;
 };
 
-/// Server. Somebody wants to log in as `user` with `key` (its signature, where `signed_`, is checked already).
-/// Answer with accept_user() or refuse_user().
+/// Server. Somebody wants to log in as `user` with `key` (its signature, where `signed_`, is checked
+/// already). Answer with accept_user() or refuse_user().
 struct UserOffered {
   std::string user;
   crypto::PublicKey key;
@@ -172,15 +180,16 @@ struct ChannelOpenFailed {
 /// The peer wants to open a channel. Answer with accept_channel() or refuse_channel().
 struct ChannelRequested {
   ChannelId id;
-  std::string type;         ///< "direct-tcpip", "forwarded-tcpip", "direct-streamlocal@openssh.com", ...
-  std::string host;         ///< destination, or the address that was connected; a path for streamlocal
+  std::string type;  ///< "direct-tcpip", "forwarded-tcpip", "direct-streamlocal@openssh.com", ...
+  std::string host;  ///< destination, or the address that was connected; a path for streamlocal
   std::uint32_t port;
   std::string origin_host;
   std::uint32_t origin_port;
 };
 
-/// Bytes from the peer. `data` points into the session's buffer and stays valid until the next prepare() or commit();
-/// further next_event() calls and commands do not disturb it. Report with consumed() what the destination has taken.
+/// Bytes from the peer. `data` points into the session's buffer and stays valid until the next prepare() or
+/// commit(); further next_event() calls and commands do not disturb it. Report with consumed() what the
+/// destination has taken.
 struct ChannelData {
   ChannelId id;
   ByteView data;
@@ -197,8 +206,8 @@ struct ChannelEnded {
   ChannelId id;
 };
 
-/// Both sides closed it, or the session ended: the id is gone. Comes exactly once for every channel that was opened,
-/// after all of its data.
+/// Both sides closed it, or the session ended: the id is gone. Comes exactly once for every channel that was
+/// opened, after all of its data.
 struct ChannelClosed {
   ChannelId id;
 };
@@ -210,23 +219,24 @@ struct GlobalReply {
   Bytes data;
 };
 
-/// A request that we do not answer ourselves (tcpip-forward and the like). If want_reply, answer with reply_global(), in
-/// the order of the events.
+/// A request that we do not answer ourselves (tcpip-forward and the like). If want_reply, answer with
+/// reply_global(), in the order of the events.
 struct GlobalRequested {
   std::string name;
   Bytes data;
   bool want_reply;
 };
 
-/// The last event. Errc::cancelled after our own disconnect(); output() may still hold a disconnect message to send.
+/// The last event. Errc::cancelled after our own disconnect(); output() may still hold a disconnect message
+/// to send.
 struct Disconnected {
   Error error;
 };
 
-using Event = std::variant<HostKeyOffered, HostSignatureWanted, KeysAgreed, AuthNext, UserSignatureWanted, PromptsShown,
-                           BannerShown, UserOffered, Authenticated, ChannelOpened, ChannelOpenFailed, ChannelRequested,
-                           ChannelData, ChannelWritable, ChannelEnded, ChannelClosed, GlobalReply, GlobalRequested,
-                           Disconnected>;
+using Event = std::variant<HostKeyOffered, HostSignatureWanted, KeysAgreed, AuthNext, UserSignatureWanted,
+                           PromptsShown, BannerShown, UserOffered, Authenticated, ChannelOpened,
+                           ChannelOpenFailed, ChannelRequested, ChannelData, ChannelWritable, ChannelEnded,
+                           ChannelClosed, GlobalReply, GlobalRequested, Disconnected>;
 
 // ---------------------------------------------------------------------------------------------------------------------
 
@@ -253,9 +263,11 @@ class Session {
   // ---- bytes out
   /// All that waits to be sent; valid until the next command, next_event() or consume_output().
   [[nodiscard]] ByteView output() const;
-  /// The first `n` bytes of it have been taken by the network. Its rhythm is what the length of the queue follows.
+  /// The first `n` bytes of it have been taken by the network. Its rhythm is what the length of the queue
+  /// follows.
   void consume_output(std::size_t n, Instant now);
-  /// How much the queue may hold before send() takes nothing, in bytes: the measured rate times a few ten milliseconds.
+  /// How much the queue may hold before send() takes nothing, in bytes: the measured rate times a few ten
+  /// milliseconds.
   [[nodiscard]] std::size_t output_limit() const;
 
   // ---- time
@@ -270,8 +282,9 @@ class Session {
   // ---- authentication, client
   /// Asks which methods there are ("none").
   void try_none();
-  /// Offers a key. With `ask_first`, UserSignatureWanted comes only if the server would take it; without, at once (one
-  /// round trip less, at the price of a signature). `algorithm` as in crypto::signature_algorithms().
+  /// Offers a key. With `ask_first`, UserSignatureWanted comes only if the server would take it; without, at
+  /// once (one round trip less, at the price of a signature). `algorithm` as in
+  /// crypto::signature_algorithms().
   void try_public_key(crypto::PublicKey key, std::string algorithm, bool ask_first);
   void user_signature(ByteView signature);
   void skip_signature();
@@ -292,21 +305,23 @@ class Session {
   [[nodiscard]] Result<ChannelId> open_direct_streamlocal(std::string_view path);
   /// Server: RFC 4254 section 7.2, for a listener that the client asked for.
   [[nodiscard]] Result<ChannelId> open_forwarded_tcpip(std::string_view host, std::uint32_t port,
-                                                       std::string_view origin_host, std::uint32_t origin_port);
+                                                       std::string_view origin_host,
+                                                       std::uint32_t origin_port);
   void accept_channel(ChannelId id);
   void refuse_channel(ChannelId id, OpenFailure reason, std::string_view description);
 
   /// How many bytes send() would take now.
   [[nodiscard]] std::size_t sendable(ChannelId id) const;
-  /// Seals as much of `data` as the peer's window, the queue and this channel's turn allow, and says how much that was;
-  /// if not all, ChannelWritable comes. 0 for a channel that may not send (any more).
+  /// Seals as much of `data` as the peer's window, the queue and this channel's turn allow, and says how much
+  /// that was; if not all, ChannelWritable comes. 0 for a channel that may not send (any more).
   std::size_t send(ChannelId id, ByteView data);
-  /// `n` bytes of this channel's ChannelData were taken by their destination (or thrown away): credit goes back.
+  /// `n` bytes of this channel's ChannelData were taken by their destination (or thrown away): credit goes
+  /// back.
   void consumed(ChannelId id, std::size_t n);
   /// We send no more on it. All that send() took goes first.
   void send_eof(ChannelId id);
-  /// Gives the channel up, both ways. ChannelClosed follows when the peer has agreed; what it still sends is thrown away.
-  /// A no-op on a channel that is closed or closing.
+  /// Gives the channel up, both ways. ChannelClosed follows when the peer has agreed; what it still sends is
+  /// thrown away. A no-op on a channel that is closed or closing.
   void close(ChannelId id);
 
   // ---- the rest
@@ -318,7 +333,8 @@ class Session {
   void disconnect(std::string_view text);
 
   // ---- state, for status lines
-  [[nodiscard]] std::string_view peer_identification() const;  ///< "SSH-2.0-OpenSSH_9.2p1 ..."; empty before it came
+  [[nodiscard]] std::string_view peer_identification()
+      const;  ///< "SSH-2.0-OpenSSH_9.2p1 ..."; empty before it came
   [[nodiscard]] std::size_t channel_count() const;
   [[nodiscard]] bool is_authenticated() const;
   [[nodiscard]] bool is_closed() const;

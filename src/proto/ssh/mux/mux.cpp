@@ -1,0 +1,505 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "proto/ssh/mux/mux.hpp"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include "base/assert.hpp"
+#include "base/wire.hpp"
+#include "proto/ssh/wire/messages.hpp"
+
+namespace culvert::ssh {
+namespace {
+
+constexpr std::uint32_t kMaxPacketIn = 32 * 1024;   // what we let the peer put into one message
+constexpr std::uint32_t kMaxPacketOut = 32 * 1024;  // larger ones gain nothing and hold up others longer
+constexpr std::size_t kDataHeader = 9;              // CHANNEL_DATA: number, recipient, length
+constexpr std::size_t kShortestTurn = 32 * 1024;
+constexpr std::uint64_t kProbeAfter = 256 * 1024;  // windows beyond this want to know the path's round trip
+constexpr Duration kProbeEvery = std::chrono::seconds(2);
+constexpr std::size_t kMaxText = 4096;
+
+std::unexpected<Error> protocol_error(std::string what) {
+  return fail(Errc::protocol, std::move(what), static_cast<std::int64_t>(DisconnectReason::protocol_error));
+}
+
+}  // namespace
+
+Mux::Mux(Role role, const Limits& limits, const Timing& timing, PacketLink& link)
+    : role_(role),
+      limits_(limits),
+      timing_(timing),
+      link_(link),
+      budget_(limits),
+      pacer_(limits.output_min, limits.output_max) {}
+
+// ---- messages
+
+Mux::Step Mux::on_message(ByteView payload, Instant now) {
+  switch (payload[0]) {
+    case GlobalRequestMessage::kNumber:
+      return on_global_request(payload);
+    case RequestSuccessMessage::kNumber:
+    case RequestFailureMessage::kNumber:
+      return on_global_reply(payload, now);
+    case ChannelOpenMessage::kNumber:
+      return on_open(payload);
+    case ChannelOpenConfirmationMessage::kNumber:
+      return on_open_confirmation(payload);
+    case ChannelOpenFailureMessage::kNumber:
+      return on_open_failure(payload);
+    case ChannelWindowAdjustMessage::kNumber:
+      return on_adjust(payload);
+    case ChannelDataMessage::kNumber:
+      return on_data(payload);
+    case ChannelExtendedDataMessage::kNumber:
+      return on_extended_data(payload);
+    case ChannelEofMessage::kNumber:
+      return on_eof(payload);
+    case ChannelCloseMessage::kNumber:
+      return on_close(payload);
+    case ChannelRequestMessage::kNumber:
+      return on_channel_request(payload);
+    default:
+      return protocol_error("an answer to a channel request that was never made");  // 99, 100: we make none
+  }
+}
+
+Mux::Step Mux::on_data(ByteView payload) {
+  const auto message = TRY(decode<ChannelDataMessage>(payload));
+  return deliver(message.recipient, message.data, false);
+}
+
+Mux::Step Mux::on_extended_data(ByteView payload) {
+  const auto message = TRY(decode<ChannelExtendedDataMessage>(payload));
+  return deliver(message.recipient, message.data, true);
+}
+
+Mux::Step Mux::deliver(std::uint32_t recipient, ByteView data, bool extended) {
+  Channel* channel = TRY(peer_channel(recipient));
+  if (channel->eof_received || channel->close_received)
+    return protocol_error("channel data behind the end of the channel");
+  if (data.size() > kMaxPacketIn) return protocol_error("channel data larger than the packet size we gave");
+  if (!channel->receive.arrived(data.size()))
+    return protocol_error("more channel data than the window we gave");
+  if (channel->close_sent || data.empty()) {  // nobody wants it any more
+    release(*channel, data.size());
+    return std::nullopt;
+  }
+  return ChannelData{channel->id, data, extended};
+}
+
+Mux::Step Mux::on_adjust(ByteView payload) {
+  const auto message = TRY(decode<ChannelWindowAdjustMessage>(payload));
+  Channel* channel = TRY(peer_channel(message.recipient));
+  if (!channel->send.adjust(message.bytes)) return protocol_error("a channel's window passed 2^32 - 1");
+  if (channel->wants_to_send) queue_turn(*channel);
+  return std::nullopt;
+}
+
+Mux::Step Mux::on_eof(ByteView payload) {
+  const auto message = TRY(decode<ChannelEofMessage>(payload));
+  Channel* channel = TRY(peer_channel(message.recipient));
+  if (channel->eof_received || channel->close_received) return protocol_error("a channel ended twice");
+  channel->eof_received = true;
+  if (channel->close_sent) return std::nullopt;
+  return ChannelEnded{channel->id};
+}
+
+Mux::Step Mux::on_close(ByteView payload) {
+  const auto message = TRY(decode<ChannelCloseMessage>(payload));
+  Channel* channel = TRY(peer_channel(message.recipient));
+  if (channel->close_received) return protocol_error("a channel was closed twice");
+  channel->close_received = true;
+  if (!channel->close_sent) {
+    channel->close_sent = true;
+    send_message(ChannelCloseMessage{channel->peer_id});
+  }
+  return settle_close(*channel);
+}
+
+Mux::Step Mux::settle_close(Channel& channel) {
+  const ChannelId id = channel.id;
+  if (!channel.close_sent || !channel.close_received) return std::nullopt;
+  remove(channel);
+  return ChannelClosed{id};
+}
+
+Mux::Step Mux::on_open(ByteView payload) {
+  const auto message = TRY(decode<ChannelOpenMessage>(payload));
+  const auto refuse_open = [&](OpenFailure reason, std::string_view text) -> Step {
+    send_message(ChannelOpenFailureMessage{message.sender, static_cast<std::uint32_t>(reason), text, ""});
+    return std::nullopt;
+  };
+  ChannelRequested event{0, std::string(message.type), {}, 0, {}, 0};
+  const std::string_view tcpip = role_ == Role::server ? "direct-tcpip" : "forwarded-tcpip";
+  if (message.type == tcpip) {
+    const auto target = TRY(decode_fields<TcpipOpen>(message.type_fields.bytes));
+    if (target.host.size() > kMaxText || target.origin_host.size() > kMaxText || target.port > 65535) {
+      return refuse_open(OpenFailure::connect_failed, "impossible destination");
+    }
+    event.host = target.host, event.port = target.port;
+    event.origin_host = target.origin_host, event.origin_port = target.origin_port;
+  } else if (role_ == Role::server && message.type == "direct-streamlocal@openssh.com") {
+    const auto target = TRY(decode_fields<DirectStreamlocalOpen>(message.type_fields.bytes));
+    if (target.path.size() > kMaxText)
+      return refuse_open(OpenFailure::connect_failed, "impossible destination");
+    event.host = target.path;
+  } else {
+    return refuse_open(OpenFailure::unknown_channel_type, "channel type not supported");
+  }
+  if (message.max_packet == 0) return refuse_open(OpenFailure::resource_shortage, "maximum packet size of 0");
+  const auto window = budget_.open();
+  if (!window) return refuse_open(OpenFailure::resource_shortage, "too many channels");
+  Channel* channel = add(Channel::State::requested, *window);
+  channel->peer_id = message.sender;
+  channel->peer_max_packet = std::min(message.max_packet, kMaxPacketOut);
+  channel->send = SendWindow(message.window);
+  event.id = channel->id;
+  return event;
+}
+
+Mux::Step Mux::on_open_confirmation(ByteView payload) {
+  const auto message = TRY(decode<ChannelOpenConfirmationMessage>(payload));
+  Channel* channel = find(message.recipient);
+  if (channel == nullptr || channel->state != Channel::State::opening) {
+    return protocol_error("a channel was confirmed that was not being opened");
+  }
+  channel->state = Channel::State::open;
+  channel->peer_id = message.sender;
+  channel->peer_max_packet = std::min(message.max_packet, kMaxPacketOut);
+  channel->send = SendWindow(message.window);
+  if (message.max_packet == 0) return protocol_error("a channel with a maximum packet size of 0");
+  if (channel->close_when_open) {
+    channel->close_sent = true;
+    send_message(ChannelCloseMessage{channel->peer_id});
+    return std::nullopt;
+  }
+  return ChannelOpened{channel->id};
+}
+
+Mux::Step Mux::on_open_failure(ByteView payload) {
+  const auto message = TRY(decode<ChannelOpenFailureMessage>(payload));
+  Channel* channel = find(message.recipient);
+  if (channel == nullptr || channel->state != Channel::State::opening) {
+    return protocol_error("a channel was refused that was not being opened");
+  }
+  const ChannelOpenFailed event{channel->id, static_cast<OpenFailure>(message.reason),
+                                std::string(message.description.substr(0, kMaxText))};
+  remove(*channel);
+  return event;
+}
+
+Mux::Step Mux::on_channel_request(ByteView payload) {
+  const auto message = TRY(decode<ChannelRequestMessage>(payload));
+  Channel* channel = TRY(peer_channel(message.recipient));
+  // None mean anything on a forwarded stream; keepalive@openssh.com only wants to hear something.
+  if (message.want_reply && !channel->close_sent) send_message(ChannelFailureMessage{channel->peer_id});
+  return std::nullopt;
+}
+
+Mux::Step Mux::on_global_request(ByteView payload) {
+  const auto message = TRY(decode<GlobalRequestMessage>(payload));
+  const bool for_user = role_ == Role::server && message.name != "keepalive@openssh.com" &&
+                        replies_owed_ < limits_.global_requests_pending;
+  if (for_user) {
+    if (message.want_reply) ++replies_owed_;
+    return GlobalRequested{std::string(message.name.substr(0, kMaxText)), copy_of(message.data.bytes),
+                           message.want_reply};
+  }
+  if (message.want_reply) {
+    // Answers go in order: none may overtake one that is still owed.
+    if (replies_owed_ > 0) return protocol_error("too many global requests at once");
+    send_message(RequestFailureMessage{});
+  }
+  return std::nullopt;
+}
+
+Mux::Step Mux::on_global_reply(ByteView payload, Instant now) {
+  if (pending_replies_.empty()) return protocol_error("an answer to a global request that was never made");
+  const bool success = payload[0] == RequestSuccessMessage::kNumber;
+  if (!success) TRY(decode<RequestFailureMessage>(payload));
+  const PendingReply pending = pending_replies_.front();
+  pending_replies_.pop_front();
+  if (pending.to == ReplyTo::keepalive) {
+    keepalives_unanswered_ = 0;
+    const Duration took = std::max<Duration>(now - pending.sent_at, Duration(1));
+    if (round_trip_ == Duration::zero() || took < round_trip_) round_trip_ = took;
+    return std::nullopt;
+  }
+  return GlobalReply{pending.token, success, copy_of(payload.subspan(1))};
+}
+
+// ---- slots
+
+Channel* Mux::find(std::uint32_t id) const { return id < channels_.size() ? channels_[id].get() : nullptr; }
+
+Result<Channel*> Mux::peer_channel(std::uint32_t id) const {
+  Channel* channel = find(id);
+  if (channel == nullptr || channel->state != Channel::State::open) {
+    return protocol_error(fmt::format("message for channel {}, which is not open", id));
+  }
+  return channel;
+}
+
+Channel* Mux::add(Channel::State state, std::uint32_t window) {
+  ChannelId id = static_cast<ChannelId>(channels_.size());
+  if (free_ids_.empty()) {
+    channels_.emplace_back();
+  } else {
+    id = free_ids_.back();
+    free_ids_.pop_back();
+  }
+  channels_[id] = std::make_unique<Channel>(id, state, window);
+  ++live_;
+  return channels_[id].get();
+}
+
+void Mux::remove(Channel& channel) {
+  const ChannelId id = channel.id;
+  budget_.close(channel.receive.footprint());
+  if (channel.in_turn_queue) std::erase(turns_, id);
+  if (turn_ == id) turn_.reset();
+  channels_[id].reset();
+  free_ids_.push_back(id);
+  --live_;
+}
+
+std::deque<Event> Mux::shut_down() {
+  std::deque<Event> events;
+  for (const auto& channel : channels_) {
+    if (!channel) continue;
+    if (channel->state == Channel::State::opening) {
+      events.emplace_back(ChannelOpenFailed{channel->id, OpenFailure::connect_failed, "the session ended"});
+    } else {
+      events.emplace_back(ChannelClosed{channel->id});
+    }
+  }
+  channels_.clear();
+  free_ids_.clear();
+  turns_.clear();
+  turn_.reset();
+  live_ = 0;
+  keepalive_at_ = kNever;
+  return events;
+}
+
+// ---- commands
+
+void Mux::send(ByteView payload) {
+  if (failure_) return;
+  if (auto sent = link_.send(payload); !sent) failure_ = std::move(sent).error();
+}
+
+Result<ChannelId> Mux::open(std::string_view type, ByteView type_fields) {
+  const auto window = budget_.open();
+  if (!window)
+    return fail(Errc::limit, fmt::format("too many open channels (the limit is {})", limits_.channels));
+  const Channel* channel = add(Channel::State::opening, *window);
+  send_message(ChannelOpenMessage{type, channel->id, *window, kMaxPacketIn, Rest{type_fields}});
+  return channel->id;
+}
+
+void Mux::accept(ChannelId id) {
+  Channel* channel = find(id);
+  if (channel == nullptr || channel->state != Channel::State::requested) return;
+  channel->state = Channel::State::open;
+  send_message(ChannelOpenConfirmationMessage{channel->peer_id, id, channel->receive.outstanding(),
+                                              kMaxPacketIn, Rest{}});
+}
+
+void Mux::refuse(ChannelId id, OpenFailure reason, std::string_view description) {
+  Channel* channel = find(id);
+  if (channel == nullptr || channel->state != Channel::State::requested) return;
+  send_message(
+      ChannelOpenFailureMessage{channel->peer_id, static_cast<std::uint32_t>(reason), description, ""});
+  remove(*channel);
+}
+
+void Mux::send_eof(ChannelId id) {
+  Channel* channel = find(id);
+  if (channel == nullptr || channel->state != Channel::State::open || channel->eof_sent ||
+      channel->close_sent)
+    return;
+  channel->eof_sent = true;
+  send_message(ChannelEofMessage{channel->peer_id});
+}
+
+void Mux::close(ChannelId id) {
+  Channel* channel = find(id);
+  if (channel == nullptr || channel->close_sent) return;
+  if (channel->state == Channel::State::opening) {
+    channel->close_when_open = true;
+  } else if (channel->state == Channel::State::requested) {
+    refuse(id, OpenFailure::connect_failed, "");
+  } else {
+    channel->close_sent = true;
+    send_message(ChannelCloseMessage{channel->peer_id});
+    release(*channel, channel->receive.held());  // nobody will consume it
+  }
+}
+
+void Mux::global_request(std::string_view name, ByteView data, bool want_reply, std::uint64_t token,
+                         Instant now) {
+  if (want_reply) pending_replies_.push_back({ReplyTo::user, token, now});
+  send_message(GlobalRequestMessage{name, want_reply, Rest{data}});
+}
+
+void Mux::reply_global(bool success, ByteView data) {
+  if (replies_owed_ == 0) return;
+  --replies_owed_;
+  if (success) {
+    send_message(RequestSuccessMessage{Rest{data}});
+  } else {
+    send_message(RequestFailureMessage{});
+  }
+}
+
+// ---- outbound data: window, queue and turns
+
+bool Mux::can_send_data(const Channel& channel) const {
+  return channel.state == Channel::State::open && !channel.eof_sent && !channel.close_sent;
+}
+
+std::size_t Mux::room_for(const Channel& channel) const {
+  if (!link_.may_send() || failure_) return 0;
+  const bool has_turn = turn_ == channel.id;
+  if (!has_turn && !turns_.empty()) return 0;
+  const std::size_t pending = link_.pending_output();
+  const std::size_t room = pending < pacer_.limit() ? pacer_.limit() - pending : 0;
+  return std::min<std::size_t>({room, channel.send.available(), has_turn ? turn_left_ : room});
+}
+
+std::size_t Mux::sendable(ChannelId id) const {
+  const Channel* channel = find(id);
+  return channel != nullptr && can_send_data(*channel) ? room_for(*channel) : 0;
+}
+
+std::size_t Mux::send(ChannelId id, ByteView data) {
+  Channel* channel = find(id);
+  if (channel == nullptr || !can_send_data(*channel) || data.empty()) return 0;
+  std::size_t taken = 0;
+  while (taken < data.size()) {
+    const std::size_t size =
+        std::min<std::size_t>({data.size() - taken, room_for(*channel), channel->peer_max_packet});
+    if (size == 0) break;
+    std::uint8_t head[kDataHeader];
+    head[0] = ChannelDataMessage::kNumber;
+    store_u32(head + 1, channel->peer_id);
+    store_u32(head + 5, static_cast<std::uint32_t>(size));
+    channel->send.take(size);
+    if (turn_ == id) turn_left_ -= size;
+    link_.send_data(head, data.subspan(taken, size));
+    taken += size;
+  }
+  channel->wants_to_send = taken < data.size();
+  if (channel->wants_to_send && channel->send.available() > 0) queue_turn(*channel);
+  return taken;
+}
+
+void Mux::queue_turn(Channel& channel) {
+  if (channel.in_turn_queue) return;
+  channel.in_turn_queue = true;
+  turns_.push_back(channel.id);
+}
+
+std::optional<Event> Mux::next_event() {
+  turn_.reset();
+  if (turns_.empty() || !link_.may_send() || link_.pending_output() > pacer_.limit() / 2) return std::nullopt;
+  const ChannelId id = turns_.front();
+  turns_.pop_front();
+  Channel& channel = *channels_[id];
+  channel.in_turn_queue = false;
+  channel.wants_to_send = false;
+  turn_ = id;
+  turn_left_ = turns_.empty() ? pacer_.limit() : std::max(kShortestTurn, pacer_.limit() / 4);
+  return ChannelWritable{id};
+}
+
+// ---- inbound data: credit
+
+void Mux::consumed(ChannelId id, std::size_t n, Instant now) {
+  Channel* channel = find(id);
+  if (channel == nullptr || channel->close_sent || channel->close_received || n == 0) return;
+  channel->tuner.consumed(n, now, round_trip_, limits_.window_max);
+  if (channel->tuner.target() > kProbeAfter) probe_round_trip(now);
+  release(*channel, n);
+  if (!channel->eof_received) give_credit(*channel);
+}
+
+void Mux::release(Channel& channel, std::size_t n) {
+  const std::uint32_t before = channel.receive.footprint();
+  channel.receive.consumed(n);
+  budget_.change(before, channel.receive.footprint());
+}
+
+void Mux::give_credit(Channel& channel) {
+  if (!link_.may_send()) {
+    credit_waits_ = true;
+    return;
+  }
+  const std::uint32_t footprint = channel.receive.footprint();
+  const std::uint32_t target = std::max(channel.tuner.target(), limits_.window_min);
+  if (footprint >= target) return;
+  const auto credit =
+      static_cast<std::uint32_t>(std::min<std::uint64_t>(target - footprint, budget_.grantable(footprint)));
+  // A message per packet would cost more than it brings: wait until a good part of the window is due. What
+  // the peer may still send decides, so that a window that shrank or ran dry is not waited on.
+  const bool worth_a_message = credit >= target / 4 || credit >= channel.receive.outstanding();
+  if (credit == 0 || !worth_a_message) return;
+  channel.receive.granted(credit);
+  budget_.change(footprint, channel.receive.footprint());
+  send_message(ChannelWindowAdjustMessage{channel.peer_id, credit});
+}
+
+void Mux::link_ready() {
+  if (!credit_waits_ || !link_.may_send()) return;
+  credit_waits_ = false;
+  for (const auto& channel : channels_) {
+    const bool receives = channel && channel->state == Channel::State::open && !channel->eof_received &&
+                          !channel->close_sent && !channel->close_received;
+    if (receives) give_credit(*channel);
+  }
+}
+
+// ---- is the peer alive, and how far away
+
+void Mux::start(Instant now, Duration round_trip) {
+  round_trip_ = round_trip;
+  heard(now);
+}
+
+void Mux::heard(Instant now) {
+  if (timing_.keepalive_interval == Duration::zero()) return;
+  keepalives_unanswered_ = 0;
+  keepalive_at_ = now + timing_.keepalive_interval;
+}
+
+void Mux::probe_round_trip(Instant now) {
+  if (now - last_probe_ < kProbeEvery || pending_replies_.size() >= limits_.global_requests_pending) return;
+  last_probe_ = now;
+  pending_replies_.push_back({ReplyTo::keepalive, 0, now});
+  send_message(GlobalRequestMessage{"keepalive@openssh.com", true, Rest{}});
+}
+
+Result<void> Mux::advance(Instant now) {
+  if (now < keepalive_at_) return {};
+  if (keepalives_unanswered_ >= timing_.keepalive_count) {
+    return fail(
+        Errc::timed_out,
+        fmt::format("the peer does not answer ({} keepalives over {} s)", keepalives_unanswered_,
+                    std::chrono::duration_cast<std::chrono::seconds>(timing_.keepalive_interval).count() *
+                        keepalives_unanswered_));
+  }
+  if (pending_replies_.size() >= limits_.global_requests_pending) {
+    return fail(Errc::limit, "the peer answers no global requests");
+  }
+  ++keepalives_unanswered_;
+  keepalive_at_ = now + timing_.keepalive_interval;
+  pending_replies_.push_back({ReplyTo::keepalive, 0, now});
+  send_message(GlobalRequestMessage{"keepalive@openssh.com", true, Rest{}});
+  return {};
+}
+
+}  // namespace culvert::ssh

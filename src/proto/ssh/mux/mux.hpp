@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: Apache-2.0
+// The connection protocol (RFC 4254): channels in a slot table, one way in (on_message), one way out
+// (shut_down).
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <optional>
+#include <string_view>
+#include <vector>
+
+#include "base/bytes.hpp"
+#include "base/result.hpp"
+#include "base/time.hpp"
+#include "proto/ssh/mux/channel.hpp"
+#include "proto/ssh/mux/output_pacer.hpp"
+#include "proto/ssh/mux/packet_link.hpp"
+#include "proto/ssh/mux/window_budget.hpp"
+#include "proto/ssh/session.hpp"
+#include "proto/ssh/wire/messages.hpp"
+
+namespace culvert::ssh {
+
+class Mux {
+ public:
+  /// All three must outlive it.
+  Mux(Role role, const Limits& limits, const Timing& timing, PacketLink& link);
+
+  // ---- in
+  /// A message 80 to 100. The event is none for what needs nobody's attention. An error is the peer's fault
+  /// and final.
+  [[nodiscard]] Result<std::optional<Event>> on_message(ByteView payload, Instant now);
+  /// Events that did not come from a message: turns to send.
+  [[nodiscard]] std::optional<Event> next_event();
+  /// Something came from the peer: it lives.
+  void heard(Instant now);
+  /// Our key exchange is over, or output was taken: credit and turns may go on.
+  void link_ready();
+  void output_consumed(std::size_t n, Instant now) { pacer_.consumed(n, now); }
+  /// Starts keepalives; `round_trip`: a first idea of it.
+  void start(Instant now, Duration round_trip);
+  /// The session is over: the events that end every channel.
+  [[nodiscard]] std::deque<Event> shut_down();
+
+  // ---- time
+  [[nodiscard]] Result<void> advance(Instant now);
+  [[nodiscard]] Instant next_deadline() const { return keepalive_at_; }
+
+  // ---- commands, as in session.hpp
+  [[nodiscard]] Result<ChannelId> open(std::string_view type, ByteView type_fields);
+  void accept(ChannelId id);
+  void refuse(ChannelId id, OpenFailure reason, std::string_view description);
+  [[nodiscard]] std::size_t sendable(ChannelId id) const;
+  std::size_t send(ChannelId id, ByteView data);
+  void consumed(ChannelId id, std::size_t n, Instant now);
+  void send_eof(ChannelId id);
+  void close(ChannelId id);
+  void global_request(std::string_view name, ByteView data, bool want_reply, std::uint64_t token,
+                      Instant now);
+  void reply_global(bool success, ByteView data);
+
+  [[nodiscard]] std::size_t output_limit() const { return pacer_.limit(); }
+  [[nodiscard]] std::size_t channel_count() const { return live_; }
+  /// A command met a limit of ours (too much deferred): the session has to end.
+  [[nodiscard]] const std::optional<Error>& failure() const { return failure_; }
+  [[nodiscard]] Duration round_trip() const { return round_trip_; }
+  [[nodiscard]] const WindowBudget& budget() const { return budget_; }
+
+ private:
+  using Step = Result<std::optional<Event>>;
+
+  Step on_open(ByteView payload);
+  Step on_open_confirmation(ByteView payload);
+  Step on_open_failure(ByteView payload);
+  Step on_adjust(ByteView payload);
+  Step on_data(ByteView payload);
+  Step on_extended_data(ByteView payload);
+  Step deliver(std::uint32_t recipient, ByteView data, bool extended);
+  Step on_eof(ByteView payload);
+  Step on_close(ByteView payload);
+  Step on_channel_request(ByteView payload);
+  Step on_global_request(ByteView payload);
+  Step on_global_reply(ByteView payload, Instant now);
+
+  Channel* find(std::uint32_t id) const;
+  Result<Channel*> peer_channel(std::uint32_t id) const;
+  Channel* add(Channel::State state, std::uint32_t window);
+  void remove(Channel& channel);
+  Step settle_close(Channel& channel);
+  void release(Channel& channel, std::size_t n);
+  void give_credit(Channel& channel);
+  void send(ByteView payload);
+  template <class Message>
+  void send_message(const Message& message) {
+    send(encoded(message));
+  }
+  [[nodiscard]] bool can_send_data(const Channel& channel) const;
+  [[nodiscard]] std::size_t room_for(const Channel& channel) const;
+  void queue_turn(Channel& channel);
+  void probe_round_trip(Instant now);
+
+  Role role_;
+  const Limits& limits_;
+  const Timing& timing_;
+  PacketLink& link_;
+
+  std::vector<std::unique_ptr<Channel>> channels_;  // by ChannelId
+  std::vector<ChannelId> free_ids_;
+  std::size_t live_ = 0;
+  WindowBudget budget_;
+  OutputPacer pacer_;
+
+  // Channels take turns while the output queue is full.
+  std::deque<ChannelId> turns_;
+  std::optional<ChannelId> turn_;
+  std::size_t turn_left_ = 0;
+
+  // Channels whose credit waits for a key exchange to end.
+  bool credit_waits_ = false;
+
+  enum class ReplyTo : std::uint8_t { user, keepalive };
+  struct PendingReply {
+    ReplyTo to;
+    std::uint64_t token;
+    Instant sent_at;
+  };
+  std::deque<PendingReply> pending_replies_;
+  std::size_t replies_owed_ = 0;
+
+  Instant keepalive_at_ = kNever;
+  Instant last_probe_{};
+  std::uint32_t keepalives_unanswered_ = 0;
+  Duration round_trip_{};
+  std::optional<Error> failure_;
+};
+
+}  // namespace culvert::ssh
