@@ -14,6 +14,7 @@ import os
 import pathlib
 import select
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
@@ -36,6 +37,8 @@ UseDNS no
 PrintMotd no
 MaxStartups 1000
 LogLevel ERROR
+ClientAliveInterval 15
+ClientAliveCountMax 2
 Ciphers {cipher}
 """
 
@@ -126,7 +129,18 @@ class Lab:
         return process
 
     @staticmethod
+    def _descendants(pid: int) -> list[int]:
+        try:
+            with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as file:
+                children = [int(word) for word in file.read().split()]
+        except OSError:
+            return []
+        return [*children, *(below for child in children for below in Lab._descendants(child))]
+
+    @staticmethod
     def stop(process: subprocess.Popen) -> None:
+        """With all that it started: a session of sshd would outlast a path that is gone before the goodbye arrives."""
+        below = Lab._descendants(process.pid) if process.poll() is None else []
         if process.stdin:
             with contextlib.suppress(BrokenPipeError):
                 process.stdin.close()
@@ -137,6 +151,9 @@ class Lab:
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
+        for pid in below:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
         if process.stdout:
             process.stdout.close()
 
