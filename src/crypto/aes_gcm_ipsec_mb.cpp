@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 // intel-ipsec-mb's direct GCM calls. A manager is a table of functions for this CPU: one for the process,
 // filled once and only read afterwards, so any thread may use it.
-#include "base/assert.hpp"
 #include "crypto/aes_gcm_engines.hpp"
 
-#ifdef CULVERT_HAVE_IPSEC_MB
+#if defined(CULVERT_HAVE_IPSEC_MB) && defined(__x86_64__)
 
 #include <intel-ipsec-mb.h>
 
+#include <array>
+
 #include "base/secret.hpp"
-#include "crypto/aes_gcm_packet.hpp"
 #include "crypto/cpu.hpp"
 
 namespace culvert::crypto {
@@ -37,24 +37,27 @@ void wipe_struct(Struct& value) {
   wipe({reinterpret_cast<std::uint8_t*>(&value), sizeof value});
 }
 
-class IpsecMbEngine {
+class IpsecMbAesGcm final : public AesGcm {
  public:
-  IpsecMbEngine(ByteView key, Direction direction) : calls_(pick(*manager(), key.size(), direction)) {
+  IpsecMbAesGcm(const IMB_MGR& calls, ByteView key, Direction direction)
+      : calls_(pick(calls, key.size(), direction)) {
     calls_.expand(key.data(), &key_);
   }
-  ~IpsecMbEngine() {
+  ~IpsecMbAesGcm() override {
     wipe_struct(key_);
     wipe_struct(context_);
   }
-  IpsecMbEngine(const IpsecMbEngine&) = delete;
-  IpsecMbEngine& operator=(const IpsecMbEngine&) = delete;
+  IpsecMbAesGcm(const IpsecMbAesGcm&) = delete;
+  IpsecMbAesGcm& operator=(const IpsecMbAesGcm&) = delete;
 
-  void begin(ByteView nonce, ByteView associated_data) {
+  void begin(ByteView nonce, ByteView associated_data) override {
     calls_.init(&key_, &context_, nonce.data(), associated_data.data(), associated_data.size());
   }
-  void update(ByteView in, std::uint8_t* out) { calls_.update(&key_, &context_, out, in.data(), in.size()); }
-  void tag(MutableBytes tag) { calls_.finalize(&key_, &context_, tag.data(), tag.size()); }
-  bool tag_fits(ByteView theirs) {
+  void update(ByteView in, std::uint8_t* out) override {
+    calls_.update(&key_, &context_, out, in.data(), in.size());
+  }
+  void tag(MutableBytes tag) override { calls_.finalize(&key_, &context_, tag.data(), tag.size()); }
+  bool tag_fits(ByteView theirs) override {
     std::array<std::uint8_t, kGcmTagSize> ours{};
     tag(ours);
     return equal_in_constant_time(ours, theirs);
@@ -69,7 +72,6 @@ class IpsecMbEngine {
   };
 
   static Calls pick(const IMB_MGR& m, std::size_t key_size, Direction direction) {
-    CULVERT_ASSERT(key_size == 16 || key_size == 32);
     const bool seal = direction == Direction::seal;
     if (key_size == 16) {
       return {m.gcm128_pre, m.gcm128_init, seal ? m.gcm128_enc_update : m.gcm128_dec_update,
@@ -80,20 +82,17 @@ class IpsecMbEngine {
   }
 
   Calls calls_;
-  gcm_key_data key_{};
-  gcm_context_data context_{};
+  alignas(64) gcm_key_data key_{};  // its header aligns it only where LINUX is defined, the code assumes it everywhere
+  alignas(64) gcm_context_data context_{};
 };
 
 }  // namespace
 
 bool ipsec_mb_is_available() { return manager() != nullptr; }
 
-std::unique_ptr<Sealer> make_ipsec_mb_gcm_sealer(ByteView key, ByteView iv) {
-  return std::make_unique<GcmSealer<IpsecMbEngine>>(key, iv);
-}
-
-std::unique_ptr<Opener> make_ipsec_mb_gcm_opener(ByteView key, ByteView iv) {
-  return std::make_unique<GcmOpener<IpsecMbEngine>>(key, iv);
+std::unique_ptr<AesGcm> make_ipsec_mb_aes_gcm(ByteView key, Direction direction) {
+  if (manager() == nullptr) return nullptr;
+  return std::make_unique<IpsecMbAesGcm>(*manager(), key, direction);
 }
 
 }  // namespace culvert::crypto
@@ -102,19 +101,9 @@ std::unique_ptr<Opener> make_ipsec_mb_gcm_opener(ByteView key, ByteView iv) {
 
 namespace culvert::crypto {
 
-static constexpr bool kBuiltWithIpsecMb = false;
+bool ipsec_mb_is_available() { return false; }
 
-bool ipsec_mb_is_available() { return kBuiltWithIpsecMb; }
-
-std::unique_ptr<Sealer> make_ipsec_mb_gcm_sealer(ByteView /*key*/, ByteView /*iv*/) {
-  CULVERT_ASSERT(kBuiltWithIpsecMb);
-  return nullptr;
-}
-
-std::unique_ptr<Opener> make_ipsec_mb_gcm_opener(ByteView /*key*/, ByteView /*iv*/) {
-  CULVERT_ASSERT(kBuiltWithIpsecMb);
-  return nullptr;
-}
+std::unique_ptr<AesGcm> make_ipsec_mb_aes_gcm(ByteView /*key*/, Direction /*direction*/) { return nullptr; }
 
 }  // namespace culvert::crypto
 
