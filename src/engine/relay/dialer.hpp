@@ -9,7 +9,8 @@
 
 namespace culvert::relay {
 
-/// A failed dial: the reason for whoever asked, and a line for the operator ("open failed: connect failed: Connection refused").
+/// A failed dial: the reason for whoever asked, and a line for the operator ("open failed: connect failed:
+/// Connection refused"), in which text from a peer is printable already.
 struct DialError {
   Refusal reason;
   std::string message;
@@ -19,9 +20,11 @@ struct DialError {
 class Dialer {
  public:
   virtual ~Dialer() = default;
-  /// Connects to `destination` on behalf of `origin`. Each call stands alone: a silent destination delays no other.
-  [[nodiscard]] virtual Task<std::expected<std::unique_ptr<Stream>, DialError>> dial(const Endpoint& destination,
-                                                                                  const Endpoint& origin) = 0;
+  /// Connects to `destination` on behalf of `origin`. Each call stands alone: a silent destination delays no
+  /// other. Obeys Asio cancellation (terminal), with Refusal::closed: a forward that ends gives up the dials
+  /// that still wait.
+  [[nodiscard]] virtual Task<std::expected<std::unique_ptr<Stream>, DialError>> dial(
+      const Endpoint& destination, const Endpoint& origin) = 0;
 };
 
 }  // namespace culvert::relay

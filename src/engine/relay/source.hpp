@@ -12,7 +12,15 @@
 namespace culvert::relay {
 
 /// Why a stream is not served. Becomes a SOCKS reply, a channel-open failure, or a reset.
-enum class Refusal : std::uint8_t { prohibited, unreachable, connection_refused, timed_out, unsupported, overloaded, closed };
+enum class Refusal : std::uint8_t {
+  prohibited,
+  unreachable,
+  connection_refused,
+  timed_out,
+  unsupported,
+  overloaded,
+  closed
+};
 
 /// A stream that somebody wants to have carried.
 class Pending {

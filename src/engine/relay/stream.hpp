@@ -17,30 +17,32 @@ namespace culvert::relay {
 template <class T>
 using Task = boost::asio::awaitable<T>;
 
-/// Two directions that end separately. All calls on the thread (io_context) that owns the stream. One reader and one
-/// writer at a time; they may be different coroutines.
+/// Two directions that end separately. All calls on the thread (io_context) that owns the stream. One reader
+/// and one writer at a time; they may be different coroutines.
 ///
-/// Reading lends instead of copying: `read()` returns views of memory that the stream (or all streams of the thread
-/// together) reuse, so the reader hands them on before it next suspends:
+/// Reading lends instead of copying: `read()` returns views of memory that the stream (or all streams of the
+/// thread together) reuse, so the reader hands them on before it next suspends:
 ///
 ///     auto lent = co_await from.read();                     // error, or bytes, or none at the end
 ///     std::size_t taken = to.write(*lent) ...; from.consume(taken);
-///     if (not all) { from.keep(); co_await to.writable(); } // keep(): what was not consumed is copied aside, and
+///     if (not all) { from.keep(); co_await to.writable(); } // keep(): what was not consumed is copied
+///     aside, and
 ///                                                           // the next read() lends it first
 class Stream {
  public:
   virtual ~Stream() = default;  ///< closes; an unfinished direction is aborted
 
-  /// Waits for bytes, the end, or a failure. An empty list: the peer sends no more (every further read says so too).
-  /// Errc::reset if the peer reset, Errc::cancelled after close() or abort() here.
+  /// Waits for bytes, the end, or a failure. An empty list: the peer sends no more (every further read says
+  /// so too). Errc::reset if the peer reset, Errc::cancelled after close() or abort() here.
   [[nodiscard]] virtual Task<Result<std::span<const ByteView>>> read() = 0;
-  /// The first `n` bytes of what read() lent have reached their destination: the sender may send that much more.
+  /// The first `n` bytes of what read() lent have reached their destination: the sender may send that much
+  /// more.
   virtual void consume(std::size_t n) = 0;
   /// Copies aside what was lent and not consumed. Call before suspending with such a rest.
   virtual void keep() = 0;
 
-  /// Writes what fits without waiting, in one system call or packet batch if possible; returns how much (0: nothing now,
-  /// wait with writable()). Errors: Errc::reset, Errc::closed, Errc::system.
+  /// Writes what fits without waiting, in one system call or packet batch if possible; returns how much (0:
+  /// nothing now, wait with writable()). Errors: Errc::reset, Errc::closed, Errc::system.
   [[nodiscard]] virtual Result<std::size_t> write(std::span<const ByteView> bytes) = 0;
   /// Waits until write() would take something, or fails as write() would.
   [[nodiscard]] virtual Task<Result<void>> writable() = 0;
@@ -49,7 +51,8 @@ class Stream {
   virtual void end() = 0;
   /// Ends both, in order: what write() took is still sent. read() and writable() return Errc::cancelled.
   virtual void close() = 0;
-  /// Ends both at once, so that the peer sees a reset where there is such a thing. read() and writable() return Errc::cancelled.
+  /// Ends both at once, so that the peer sees a reset where there is such a thing. read() and writable()
+  /// return Errc::cancelled.
   virtual void abort() = 0;
 
   /// The kernel socket beneath, where bytes may pass without us (splice); none for channels.

@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "engine/relay/dialer.hpp"
+#include "net/connect.hpp"
+#include "net/resolver.hpp"
+
+namespace culvert::relay {
+
+/// Connects from here: resolves, and tries the addresses by Happy Eyeballs.
+class DirectDialer final : public Dialer {
+ public:
+  /// `resolver` must outlive it.
+  explicit DirectDialer(net::Resolver& resolver, net::ConnectOptions options = {},
+                        net::Family family = net::Family::any)
+      : resolver_(resolver), options_(options), family_(family) {}
+
+  /// Messages: "connect failed: Connection refused", "cannot resolve db: Name or service not known".
+  [[nodiscard]] Task<std::expected<std::unique_ptr<Stream>, DialError>> dial(const Endpoint& destination,
+                                                                             const Endpoint& origin) override;
+
+ private:
+  net::Resolver& resolver_;
+  net::ConnectOptions options_;
+  net::Family family_;
+};
+
+/// What a failed connect or look-up means for whoever asked.
+[[nodiscard]] Refusal refusal_for(const Error& error);
+
+}  // namespace culvert::relay

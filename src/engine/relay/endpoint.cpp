@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "engine/relay/endpoint.hpp"
+
+#include <fmt/format.h>
+
+#include "base/text.hpp"
+
+namespace culvert::relay {
+
+std::string to_string(const Endpoint& endpoint) {
+  if (const auto* unix_path = std::get_if<UnixPath>(&endpoint)) {
+    return unix_path->path.empty() ? "unix socket" : printable(unix_path->path);
+  }
+  const auto& place = std::get<HostPort>(endpoint);
+  const std::string host = printable(place.host);
+  if (place.host.find(':') != std::string::npos) return fmt::format("[{}]:{}", host, place.port);
+  return fmt::format("{}:{}", host, place.port);
+}
+
+}  // namespace culvert::relay

@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "engine/relay/poll_wait.hpp"
+
+#include <poll.h>
+#include <sys/epoll.h>
+#include <cerrno>
+
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include "net/unique_fd.hpp"
+
+namespace culvert::relay {
+
+PollWait::PollWait(const boost::asio::any_io_executor& executor, int descriptor, unsigned events)
+    : descriptor_(descriptor), poll_events_((events & EPOLLIN) != 0 ? POLLIN : POLLOUT), epoll_(executor) {
+  net::UniqueFd inner(::epoll_create1(EPOLL_CLOEXEC));
+  if (!inner) return;
+  epoll_event event = {};
+  event.events = events;
+  if (::epoll_ctl(inner.get(), EPOLL_CTL_ADD, descriptor, &event) != 0)
+    return;  // EPERM: a regular file, /dev/null
+  boost::system::error_code error;
+  epoll_.assign(inner.get(), error);
+  if (!error) (void)inner.release();
+}
+
+bool PollWait::ready() const {
+  if (always_ready_) return true;
+  pollfd state = {descriptor_, poll_events_, 0};
+  return ::poll(&state, 1, 0) > 0;
+}
+
+Task<Result<void>> PollWait::wait() {
+  if (always_ready_) co_return Result<void>();
+  if (failure_ != 0) co_return fail_errno("cannot wait for a descriptor", failure_);
+  if (!epoll_.is_open()) co_return fail(Errc::cancelled, "cancelled");
+  const auto [error] = co_await epoll_.async_wait(boost::asio::posix::descriptor_base::wait_read,
+                                                  boost::asio::as_tuple(boost::asio::use_awaitable));
+  if (error) co_return fail(Errc::cancelled, "cancelled");
+  co_return Result<void>();
+}
+
+void PollWait::close() {
+  boost::system::error_code ignored;
+  if (epoll_.is_open()) epoll_.close(ignored);
+}
+
+}  // namespace culvert::relay

@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <exception>
+#include <optional>
+
+#include "base/result.hpp"
+#include "engine/relay/stream.hpp"
+
+namespace culvert::relay {
+
+/// How a pump ended.
+struct PumpSummary {
+  std::uint64_t a_to_b = 0;  ///< bytes that b took
+  std::uint64_t b_to_a = 0;
+  /// None: both directions ended in order. Errc::closed: one end took no more, and the other direction ended
+  /// in order. Otherwise both were aborted: Errc::reset, Errc::cancelled after stop(), or what went wrong.
+  std::optional<Error> error;
+};
+
+/// Joins two streams by two directions that end separately: the end of one is passed on by end(), and the
+/// other goes on. A reset of either stream, and any other failure, aborts both, so that it arrives as a reset
+/// and not as an end. Both streams must outlive run().
+class Pump {
+ public:
+  Pump(Stream& a, Stream& b) : a_(a), b_(b) {}
+  Pump(const Pump&) = delete;
+  Pump& operator=(const Pump&) = delete;
+
+  /// Once. Returns when both directions have ended; both streams are closed or aborted then. Asio
+  /// cancellation works as stop() does.
+  [[nodiscard]] Task<PumpSummary> run();
+  /// Aborts both streams; run() returns soon after. Errc::cancelled is the reason if there was none before.
+  void stop();
+
+  [[nodiscard]] std::uint64_t a_to_b() const { return a_to_b_; }
+  [[nodiscard]] std::uint64_t b_to_a() const { return b_to_a_; }
+
+ private:
+  Task<void> carry(Stream& from, Stream& to, std::uint64_t& moved);
+  void write_failed(Error error);
+  void failed(Error error);
+
+  Stream& a_;
+  Stream& b_;
+  std::uint64_t a_to_b_ = 0;
+  std::uint64_t b_to_a_ = 0;
+  std::optional<Error> error_;
+  std::exception_ptr exception_;
+  bool aborted_ = false;
+};
+
+}  // namespace culvert::relay

@@ -1,0 +1,15 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "engine/relay/scratch.hpp"
+
+#include <memory>
+
+namespace culvert::relay {
+
+MutableBytes thread_scratch() {
+  thread_local const std::unique_ptr<std::uint8_t[]> buffer(
+      new std::uint8_t[kScratchSize]);  // not cleared: no page is
+                                        // touched before its use
+  return {buffer.get(), kScratchSize};
+}
+
+}  // namespace culvert::relay

@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Where a byte waits:   socket -> thread_scratch() -> the destination's write()
+//                                      | what it did not take
+//                                      v
+//                                lent_ (at most kScratchSize), lent first by the next read()
+#include "engine/relay/socket_stream.hpp"
+
+#include <algorithm>
+#include <utility>
+
+#include <sys/socket.h>
+
+#include "engine/relay/scratch.hpp"
+#include "net/lingering_close.hpp"
+
+namespace culvert::relay {
+
+namespace {
+
+constexpr std::size_t kSmallestRead = std::size_t{16} * 1024;
+
+std::unexpected<Error> cancelled() { return fail(Errc::cancelled, "cancelled"); }
+
+}  // namespace
+
+SocketStream::~SocketStream() {
+  if (closed_) return;
+  if (read_ended_ && write_ended_) {
+    close();
+  } else {
+    abort();
+  }
+}
+
+Task<Result<std::span<const ByteView>>> SocketStream::read() {
+  if (closed_) co_return cancelled();
+  if (lent_.has_rest()) co_return lent_.lend_rest();
+  if (read_ended_) co_return std::span<const ByteView>();
+  for (;;) {
+    if (more_likely_) {
+      const auto into = thread_scratch().first(read_size_);
+      const auto got = net::try_read(socket_.native_handle(), into);
+      if (got.bytes > 0) {
+        if (got.bytes == into.size()) {
+          read_size_ = static_cast<std::uint32_t>(std::min<std::size_t>(into.size() * 2, kScratchSize));
+        }
+        // After a small read there is seldom more at once. Waiting is level-triggered, so what there is, an
+        // end too, is not missed, and a system call is saved for each message.
+        more_likely_ = got.bytes >= kSmallestRead;
+        co_return lent_.lend(into.first(got.bytes));
+      }
+      if (got.failed()) co_return std::unexpected(net::io_error("", got.error));
+      if (!got.would_block()) {
+        read_ended_ = true;
+        co_return std::span<const ByteView>();
+      }
+    }
+    lent_.settle();
+    auto ready = co_await net::wait_readable(socket_);
+    if (closed_) co_return cancelled();
+    if (!ready) co_return std::unexpected(std::move(ready).error());
+    more_likely_ = true;
+  }
+}
+
+void SocketStream::keep() {
+  const std::size_t rest = lent_.keep();
+  if (rest == 0) return;
+  // Reading more than the destination takes costs a copy and memory.
+  read_size_ = static_cast<std::uint32_t>(std::max<std::size_t>(read_size_ / 2, kSmallestRead));
+}
+
+Result<std::size_t> SocketStream::write(std::span<const ByteView> bytes) {
+  if (closed_ || write_ended_) return fail(Errc::closed, "closed");
+  const auto put = net::try_write(socket_.native_handle(), bytes);
+  if (put.failed()) return std::unexpected(net::io_error("", put.error));
+  return put.bytes;
+}
+
+Task<Result<void>> SocketStream::writable() {
+  if (closed_) co_return cancelled();
+  if (write_ended_) co_return fail(Errc::closed, "closed");
+  auto ready = co_await net::wait_writable(socket_);
+  if (closed_) co_return cancelled();
+  co_return ready;
+}
+
+void SocketStream::end() {
+  if (closed_ || std::exchange(write_ended_, true)) return;
+  (void)::shutdown(socket_.native_handle(), SHUT_WR);
+}
+
+void SocketStream::close() {
+  if (std::exchange(closed_, true)) return;
+  boost::system::error_code ignored;
+  socket_.cancel(ignored);
+  if (read_ended_) {
+    socket_.close(ignored);  // nothing can come that the kernel would answer with a reset
+  } else {
+    net::lingering_close(std::move(socket_));
+  }
+}
+
+void SocketStream::abort() {
+  if (std::exchange(closed_, true)) return;
+  (void)net::set_reset_on_close(socket_.native_handle());
+  boost::system::error_code ignored;
+  socket_.close(ignored);
+}
+
+std::optional<int> SocketStream::native_socket() const {
+  if (closed_) return std::nullopt;
+  return const_cast<net::StreamSocket&>(socket_).native_handle();
+}
+
+}  // namespace culvert::relay

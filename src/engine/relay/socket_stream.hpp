@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <utility>
+
+#include "engine/relay/lent.hpp"
+#include "engine/relay/stream.hpp"
+#include "net/socket.hpp"
+
+namespace culvert::relay {
+
+/// A stream over a connected TCP or Unix socket. read() and writable() must have returned before it is
+/// destroyed (close() and abort() make them return). At most kScratchSize bytes wait inside; none while it is
+/// idle.
+class SocketStream final : public Stream {
+ public:
+  /// `socket` is connected and non-blocking (net::adopt).
+  explicit SocketStream(net::StreamSocket socket) : socket_(std::move(socket)) {}
+  ~SocketStream() override;
+
+  [[nodiscard]] Task<Result<std::span<const ByteView>>> read() override;
+  void consume(std::size_t n) override { lent_.consume(n); }
+  void keep() override;
+  [[nodiscard]] Result<std::size_t> write(std::span<const ByteView> bytes) override;
+  [[nodiscard]] Task<Result<void>> writable() override;
+  void end() override;
+  /// Lingers in the background for up to net::kLingerTime where a plain close could cut off what write()
+  /// took.
+  void close() override;
+  /// On a Unix socket, which has no reset, the peer sees an end.
+  void abort() override;
+  [[nodiscard]] std::optional<int> native_socket() const override;
+
+ private:
+  net::StreamSocket socket_;
+  Lent lent_;
+  std::uint32_t read_size_ =
+      64 * 1024;             ///< grows while reads are full and taken whole, shrinks to what is taken
+  bool more_likely_ = true;  ///< a read is worth trying before waiting
+  bool read_ended_ = false;
+  bool write_ended_ = false;
+  bool closed_ = false;
+};
+
+}  // namespace culvert::relay

@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "base/time.hpp"
+#include "net/socket.hpp"
+
+namespace culvert::net {
+
+/// How long lingering_close() waits for the peer.
+inline constexpr Duration kLingerTime = std::chrono::seconds(5);
+
+/// Closes so that what was sent still arrives. A plain close() of a socket with unread bytes, or whose peer
+/// sends more, resets the connection and drops the send queue (RFC 2525 section 2.17). So: ends our
+/// direction, reads and throws away until the peer ends its own, then closes; after `time` closes in any
+/// case. Owned by the executor's context: when that ends, the socket is closed at once. Waiting ones keep
+/// io_context::run() from returning.
+void lingering_close(StreamSocket socket, Duration time = kLingerTime);
+
+}  // namespace culvert::net
