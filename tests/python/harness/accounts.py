@@ -2,7 +2,7 @@
 """As whom the servers run and who logs in, so that nothing on the machine has to change for it.
 
 Started as root, a server gets a mount namespace of its own with an account made for the test: real privilege separation,
-real passwords, and no trace outside. Where that is not possible it runs without privileges, as `nobody` or as whoever
+real passwords, and no trace outside. Where that is not possible it runs without privileges, as `daemon` or as whoever
 runs the tests.
 """
 
@@ -47,8 +47,9 @@ def make_account(folder: pathlib.Path) -> Account:
     nobody = pwd.getpwnam("nobody")
     if can_mount():
         return jailed(folder, nobody.pw_uid, nobody.pw_gid)
-    return Account("nobody", nobody.pw_dir, nobody.pw_uid, nobody.pw_gid, [],
-                   {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}, None)
+    daemon = pwd.getpwnam("daemon")  # not nobody: to a server without privileges, systemd shows that one as locked
+    return Account(daemon.pw_name, daemon.pw_dir, daemon.pw_uid, daemon.pw_gid, [],
+                   {"user": daemon.pw_uid, "group": daemon.pw_gid, "extra_groups": []}, None)
 
 
 def can_mount() -> bool:

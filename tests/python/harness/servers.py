@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Debian's own sshd and dropbear, on a loopback port, with keys and settings of their own."""
 
+import os
 import pathlib
+import subprocess
 import tempfile
 import time
 
@@ -99,10 +101,10 @@ class Sshd(SshServer):
             try:
                 self.process.wait_for("Server listening on")
                 return
-            except AssertionError:
+            except BaseException:
+                self.process.stop()
                 if "Address already in use" not in self.process.text:
                     raise
-                self.process.stop()
         raise AssertionError(f"sshd found no port:\n{self.log}")
 
 
@@ -122,7 +124,6 @@ class Dropbear(SshServer):
         keys = ssh_folder / "authorized_keys"
         keys.write_text("".join(public_part(key) + "\n" for key in user_keys))
         keys.chmod(0o600)
-        import os
         for path in (ssh_folder, keys):
             os.chown(path, account.uid, account.gid)
         self.port = free_port()
@@ -131,12 +132,15 @@ class Dropbear(SshServer):
         for key in host_keys:
             command += ["-r", f"{key}.dropbear"]
         self.process = Process(command)
-        self.process.wait_for("Not backgrounding")
-        wait_for_listener(self.port)
+        try:
+            self.process.wait_for("Not backgrounding")
+            wait_for_listener(self.port)
+        except BaseException:
+            self.process.stop()
+            raise
 
     @staticmethod
     def _make_host_key(folder: pathlib.Path, kind: str) -> pathlib.Path:
-        import subprocess
         name, bits = HOST_KEY_KINDS[kind]
         key = make_key(folder / f"host_{kind}", name, bits, pem=(name == "rsa"))
         subprocess.run(["dropbearconvert", "openssh", "dropbear", str(key), f"{key}.dropbear"], check=True, capture_output=True)
