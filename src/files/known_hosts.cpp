@@ -1,0 +1,219 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "files/known_hosts.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <utility>
+
+#include "base/wire.hpp"
+#include "crypto/base64.hpp"
+#include "files/hashed_host.hpp"
+#include "files/host_pattern.hpp"
+
+namespace culvert::files {
+namespace {
+
+constexpr std::size_t kMaxBadLines = 100;
+constexpr std::uint16_t kDefaultPort = 22;
+constexpr std::string_view kBlank = " \t";
+
+/// Types that OpenSSH knows: a host that has such a key is not an unknown one, whether we can use the key or
+/// not.
+constexpr std::array<std::string_view, 4> kUnusableTypes = {
+    "ssh-rsa", "ssh-dss", "sk-ssh-ed25519@openssh.com", "sk-ecdsa-sha2-nistp256@openssh.com"};
+
+std::string lowered(std::string_view text) {
+  std::string lower(text);
+  for (char& c : lower) {
+    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+  }
+  return lower;
+}
+
+std::string_view next_word(std::string_view& rest) {
+  rest.remove_prefix(std::min(rest.find_first_not_of(kBlank), rest.size()));
+  const std::string_view word = rest.substr(0, rest.find_first_of(kBlank));
+  rest.remove_prefix(word.size());
+  return word;
+}
+
+struct ReadKey {
+  Bytes blob;
+  bool usable;  ///< a key that we support
+};
+
+/// The key on a line. Errc::unsupported: of a type that counts as no key at all.
+Result<ReadKey> read_key(std::string_view type, std::string_view text) {
+  Bytes blob = TRY(crypto::base64_decode(text));
+  Reader reader(blob);
+  if (TRY(reader.text()) != type)
+    return fail(Errc::malformed, "line names another key type than its key has");
+  const auto key = crypto::PublicKey::parse(blob);
+  if (key) return ReadKey{std::move(blob), true};
+  if (key.error().code != Errc::unsupported) return std::unexpected(key.error());
+  if (std::ranges::find(kUnusableTypes, type) == kUnusableTypes.end()) return std::unexpected(key.error());
+  return ReadKey{std::move(blob), false};
+}
+
+bool is_safe_name(std::string_view host) {
+  return !host.empty() && std::ranges::none_of(host, [](char c) {
+    return static_cast<unsigned char>(c) <= ' ' || c == 0x7f ||
+           std::string_view(",*?!|#@[]").find(c) != std::string_view::npos;
+  });
+}
+
+}  // namespace
+
+struct KnownHosts::Found {
+  struct Entry {
+    const Line* line;
+    ReadKey key;
+  };
+  std::vector<Entry> entries;
+  std::vector<BadLine> bad_lines;
+
+  [[nodiscard]] const Entry* holding(Marker marker, ByteView blob) const {
+    for (const Entry& entry : entries) {
+      if (entry.line->marker == marker && std::ranges::equal(entry.key.blob, blob)) return &entry;
+    }
+    return nullptr;
+  }
+  /// An unmarked entry, one of this type rather than another.
+  [[nodiscard]] const Entry* any(std::string_view type) const {
+    const Entry* found = nullptr;
+    for (const Entry& entry : entries) {
+      if (entry.line->marker != Marker::none) continue;
+      if (found == nullptr || entry.line->key_type == type) found = &entry;
+    }
+    return found;
+  }
+};
+
+Result<void> KnownHosts::add(std::string file_name, std::string text) {
+  if (text.size() > kMaxKnownHostsSize) {
+    return fail(Errc::limit, fmt::format("{}: larger than {} MiB", file_name, kMaxKnownHostsSize >> 20));
+  }
+  const auto file = static_cast<std::uint32_t>(file_names_.size());
+  file_names_.push_back(std::move(file_name));
+  texts_.push_back(std::make_shared<const std::string>(std::move(text)));
+  std::string_view rest = *texts_.back();
+  for (std::uint32_t number = 1; !rest.empty(); ++number) {
+    std::string_view line = rest.substr(0, rest.find('\n'));
+    rest.remove_prefix(std::min(line.size() + 1, rest.size()));
+    if (line.ends_with('\r')) line.remove_suffix(1);
+    add_line(file, number, line);
+  }
+  return {};
+}
+
+void KnownHosts::add_line(std::uint32_t file, std::uint32_t number, std::string_view text) {
+  if (text.size() > kMaxKnownHostsLine) return report(file, number, "line is too long");
+  if (text.find('\0') != text.npos) return report(file, number, "line has a zero byte in it");
+  std::string_view hosts = next_word(text);
+  if (hosts.empty() || hosts.starts_with('#')) return;
+  Marker marker = Marker::none;
+  if (hosts.starts_with('@')) {
+    if (hosts != "@revoked" && hosts != "@cert-authority") return report(file, number, "unknown marker");
+    marker = hosts == "@revoked" ? Marker::revoked : Marker::authority;
+    hosts = next_word(text);
+    if (hosts.starts_with('@')) return report(file, number, "more than one marker");
+  }
+  const std::string_view type = next_word(text);
+  const std::string_view key = next_word(text);
+  if (key.empty() || type.starts_with('#') || key.starts_with('#'))
+    return report(file, number, "key is missing");
+  if (hosts.starts_with('|') && !HashedHost::parse(hosts))
+    return report(file, number, "hashed host name is malformed");
+  lines_.push_back({file, number, marker, hosts, type, key});
+}
+
+void KnownHosts::report(std::uint32_t file, std::uint32_t number, std::string reason) {
+  if (bad_lines_.size() < kMaxBadLines)
+    bad_lines_.push_back({{file_names_[file], number}, std::move(reason)});
+}
+
+FileLine KnownHosts::place_of(const Line& line) const { return {file_names_[line.file], line.number}; }
+
+KnownHosts::Found KnownHosts::find(std::string_view name) const {
+  Found found;
+  for (const Line& line : lines_) {
+    if (line.hosts.starts_with('|')) {
+      const auto hashed = HashedHost::parse(line.hosts);
+      if (!hashed || !hashed->matches(name)) continue;
+    } else if (!matches_pattern_list(name, line.hosts)) {
+      continue;
+    }
+    auto key = read_key(line.key_type, line.key_text);
+    if (key) {
+      found.entries.push_back({&line, *std::move(key)});
+    } else if (key.error().code != Errc::unsupported && found.bad_lines.size() < kMaxBadLines) {
+      found.bad_lines.push_back({place_of(line), std::move(key).error().message});
+    }
+  }
+  return found;
+}
+
+HostKeyVerdict KnownHosts::lookup(std::string_view host, std::uint16_t port,
+                                  const crypto::PublicKey& key) const {
+  using enum HostKeyVerdict::Status;
+  const auto verdict = [this](HostKeyVerdict::Status status, const Found::Entry& entry) {
+    return HostKeyVerdict{status, place_of(*entry.line), std::string(entry.line->key_type)};
+  };
+  const Found exact = find(known_hosts_name(host, port));
+  // A revocation of the bare host's key counts for all of its ports.
+  const Found bare = port == kDefaultPort ? Found{} : find(known_hosts_name(host, kDefaultPort));
+  for (const Found* found : {&exact, &bare}) {
+    if (const auto* entry = found->holding(Marker::revoked, key.blob())) return verdict(revoked, *entry);
+  }
+  if (const auto* entry = exact.holding(Marker::none, key.blob())) return verdict(known, *entry);
+  if (const auto* entry = exact.any(key.type())) return verdict(changed, *entry);
+  if (const auto* entry = bare.holding(Marker::none, key.blob())) return verdict(known, *entry);
+  return {};
+}
+
+std::vector<std::string> KnownHosts::key_types(std::string_view host, std::uint16_t port) const {
+  std::vector<std::string> types;
+  const auto collect = [&types](const Found& found) {
+    for (const Found::Entry& entry : found.entries) {
+      if (entry.line->marker != Marker::none || !entry.key.usable) continue;
+      if (std::ranges::find(types, entry.line->key_type) == types.end())
+        types.emplace_back(entry.line->key_type);
+    }
+  };
+  const Found exact = find(known_hosts_name(host, port));
+  collect(exact);
+  if (port != kDefaultPort && exact.any({}) == nullptr) collect(find(known_hosts_name(host, kDefaultPort)));
+  return types;
+}
+
+bool KnownHosts::has_authority(std::string_view host, std::uint16_t port) const {
+  return std::ranges::any_of(find(known_hosts_name(host, port)).entries, [](const Found::Entry& entry) {
+    return entry.line->marker == Marker::authority;
+  });
+}
+
+std::vector<KnownHosts::BadLine> KnownHosts::bad_lines_of(std::string_view host, std::uint16_t port) const {
+  return find(known_hosts_name(host, port)).bad_lines;
+}
+
+std::string known_hosts_name(std::string_view host, std::uint16_t port) {
+  const std::string name = lowered(host);
+  return port == kDefaultPort ? name : fmt::format("[{}]:{}", name, port);
+}
+
+Result<std::string> format_known_hosts_line(std::string_view host, std::uint16_t port,
+                                            const crypto::PublicKey& key, bool hashed,
+                                            crypto::Random& random) {
+  if (!is_safe_name(host)) return fail(Errc::usage, "host name cannot be written to known_hosts");
+  std::string name = known_hosts_name(host, port);
+  if (hashed) {
+    Bytes salt(kHostSaltSize);
+    random.fill(salt);
+    name = HashedHost::of(name, std::move(salt)).text();
+  }
+  return fmt::format("{} {} {}\n", name, key.type(), crypto::base64_encode(key.blob()));
+}
+
+}  // namespace culvert::files

@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "files/known_hosts_file.hpp"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdint>
+
+#include "files/known_hosts.hpp"
+
+namespace culvert::files {
+namespace {
+
+class File {
+ public:
+  File(const std::string& path, int flags, mode_t mode = 0)
+      : descriptor_(::open(path.c_str(), flags | O_CLOEXEC, mode)) {}
+  ~File() {
+    if (descriptor_ >= 0) ::close(descriptor_);
+  }
+  File(const File&) = delete;
+  File& operator=(const File&) = delete;
+
+  [[nodiscard]] bool is_open() const { return descriptor_ >= 0; }
+  [[nodiscard]] int descriptor() const { return descriptor_; }
+
+ private:
+  int descriptor_;
+};
+
+std::unexpected<Error> failed(std::string_view verb, const std::string& path, int error) {
+  return fail_errno(fmt::format("cannot {} {}", verb, path), error);
+}
+
+/// Only a plain file can have a last line (/dev/null cannot).
+Result<bool> ends_in_half_a_line(const std::string& path, int descriptor) {
+  struct stat status{};
+  if (::fstat(descriptor, &status) != 0) return failed("look at", path, errno);
+  if (!S_ISREG(status.st_mode) || status.st_size == 0) return false;
+  char last = 0;
+  const ssize_t count = ::pread(descriptor, &last, 1, status.st_size - 1);
+  if (count < 0) return failed("read", path, errno);
+  return count == 1 && last != '\n';
+}
+
+/// Makes the folder of `path` if it is missing.
+Result<void> make_folder_of(const std::string& path) {
+  const std::size_t slash = path.rfind('/');
+  if (slash == path.npos || slash == 0) return {};
+  const std::string folder = path.substr(0, slash);
+  if (::mkdir(folder.c_str(), 0700) != 0 && errno != EEXIST) return failed("make folder", folder, errno);
+  return {};
+}
+
+}  // namespace
+
+Result<std::string> read_known_hosts(const std::string& path) {
+  const File file(path, O_RDONLY);
+  if (!file.is_open()) {
+    if (errno == ENOENT) return fail(Errc::not_found, fmt::format("{} does not exist", path));
+    return failed("open", path, errno);
+  }
+  std::string text;
+  while (text.size() <= kMaxKnownHostsSize) {
+    char chunk[64 * 1024];
+    const ssize_t count = ::read(file.descriptor(), chunk, sizeof chunk);
+    if (count == 0) return text;
+    if (count > 0) {
+      text.append(chunk, static_cast<std::size_t>(count));
+    } else if (errno != EINTR) {
+      return failed("read", path, errno);
+    }
+  }
+  return fail(Errc::limit, fmt::format("{}: larger than {} MiB", path, kMaxKnownHostsSize >> 20));
+}
+
+Result<void> append_known_hosts(const std::string& path, std::string_view line) {
+  if (::access(path.c_str(), F_OK) != 0 && errno == ENOENT) TRY(make_folder_of(path));
+  const File file(path, O_RDWR | O_APPEND | O_CREAT | O_NOCTTY, 0600);
+  if (!file.is_open()) return failed("open", path, errno);
+  std::string text = TRY(ends_in_half_a_line(path, file.descriptor())) ? "\n" : "";
+  text += line;
+  ssize_t written = -1;
+  do {
+    written = ::write(file.descriptor(), text.data(), text.size());
+  } while (written < 0 && errno == EINTR);
+  if (written < 0) return failed("write to", path, errno);
+  if (static_cast<std::size_t>(written) != text.size()) return failed("write to", path, ENOSPC);
+  return {};
+}
+
+}  // namespace culvert::files
