@@ -10,15 +10,14 @@ RELEASE := build/release
 all: ## build build/release/culvert
 	@scripts/build release culvert
 
-install: ## install the program, its manual page, its documents and licence (DESTDIR, PREFIX)
+install: ## install the program, its documents and its licence (DESTDIR, PREFIX)
 	@test -x $(RELEASE)/culvert || scripts/build release culvert
-	$(INSTALL) -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/man/man1 $(DESTDIR)$(PREFIX)/share/doc/culvert
+	$(INSTALL) -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/doc/culvert
 	$(INSTALL) -m 755 $(RELEASE)/culvert $(DESTDIR)$(PREFIX)/bin/culvert
-	$(INSTALL) -m 644 docs/culvert.1 $(DESTDIR)$(PREFIX)/share/man/man1/culvert.1
-	$(INSTALL) -m 644 README.md ARCHITECTURE.md LICENSE $(DESTDIR)$(PREFIX)/share/doc/culvert/
+	$(INSTALL) -m 644 README.md LICENSE docs/options.md $(DESTDIR)$(PREFIX)/share/doc/culvert/
 
 uninstall: ## remove what install put there
-	rm -f $(DESTDIR)$(PREFIX)/bin/culvert $(DESTDIR)$(PREFIX)/share/man/man1/culvert.1
+	rm -f $(DESTDIR)$(PREFIX)/bin/culvert
 	rm -rf $(DESTDIR)$(PREFIX)/share/doc/culvert
 
 setup: ## install the packages that building and testing need (Debian 12)
