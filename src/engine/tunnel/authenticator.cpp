@@ -50,7 +50,7 @@ Authenticator::Authenticator(const ServerOptions& options, std::unique_ptr<Agent
 relay::Task<void> Authenticator::prepare() {
   if (!options_.allow_public_key) co_return;
   auto files = load_files();
-  std::vector<Agent::Identity> held;
+  std::vector<ssh::AgentIdentity> held;
   if (agent_ != nullptr) {
     auto listed = co_await agent_->list();
     if (listed) {

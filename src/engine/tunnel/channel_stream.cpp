@@ -37,7 +37,7 @@ relay::Task<Result<std::span<const ByteView>>> ChannelStream::read() {
       co_return std::span<const ByteView>(views);
     }
     if (end_received_) co_return std::span<const ByteView>();
-    if (!id_) co_return fail(Errc::reset, "the channel was closed by the other end");
+    if (!id_) co_return std::unexpected(gone());
     resumed = co_await reader_.wait();
   }
 }
@@ -68,7 +68,7 @@ void ChannelStream::keep() {
 
 Result<std::size_t> ChannelStream::write(std::span<const ByteView> bytes) {
   if (closed_here_ || end_sent_) return fail(Errc::closed, "the stream was closed");
-  if (!id_) return fail(Errc::reset, "the channel was closed by the other end");
+  if (!id_) return std::unexpected(gone());
   std::size_t taken = 0;
   for (const ByteView view : bytes) {
     const std::size_t sent = driver_->session().send(*id_, view);
@@ -85,7 +85,7 @@ relay::Task<Result<void>> ChannelStream::writable() {
   bool resumed = true;
   for (;;) {
     if (closed_here_ || !resumed) co_return fail(Errc::cancelled, "the stream was closed");
-    if (!id_) co_return fail(Errc::reset, "the channel was closed by the other end");
+    if (!id_) co_return std::unexpected(gone());
     if (!blocked_) co_return Result<void>();
     resumed = co_await writer_.wait();
   }
@@ -95,6 +95,11 @@ void ChannelStream::end() {
   if (!id_ || closed_here_ || std::exchange(end_sent_, true)) return;
   driver_->session().send_eof(*id_);
   driver_->after_command();
+}
+
+// A close behind an EOF is in order: what the peer sent is all there, it just takes no more.
+Error ChannelStream::gone() const {
+  return {end_received_ ? Errc::closed : Errc::reset, "the channel was closed by the other end"};
 }
 
 void ChannelStream::close() { close_here(); }

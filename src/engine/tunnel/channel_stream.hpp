@@ -58,6 +58,7 @@ class ChannelStream final : public relay::Stream {
   void abandon();
 
  private:
+  [[nodiscard]] Error gone() const;
   void close_here();
 
   std::shared_ptr<SessionDriver> driver_;

@@ -22,7 +22,8 @@ namespace {
 constexpr std::size_t kSmallestRead = 64 * 1024;
 constexpr std::size_t kLargestRead = 1024 * 1024;
 constexpr unsigned kSmallReadsBeforeShrinking = 64;
-constexpr unsigned kTurnsInARow = 16;  // then everybody else on this thread
+constexpr unsigned kRoundsInATurn = 16;
+constexpr std::size_t kReadInARow = 256 * 1024;  // then everybody else on this thread
 constexpr std::size_t kGatheredMost = 1024 * 1024;
 constexpr std::size_t kSmallestLowWater = 64 * 1024;
 constexpr auto kLinger = std::chrono::seconds(2);
@@ -81,21 +82,24 @@ relay::Task<Error> SessionDriver::over() {
 }
 
 relay::Task<void> SessionDriver::run() {
-  const UnwindGuard guard(*this);
-  unsigned turns = 0;
+  std::size_t in_a_row = 0;
   while (!over_) {
-    const bool more = read_once();
+    const std::size_t size = read_size_;
+    const std::size_t got = input_ended_ ? 0 : read_once();
     turn();
     if (over_) break;
-    if (more && ++turns % kTurnsInARow != 0) continue;
-    if (more) {
-      co_await asio::post(executor_, asio::use_awaitable);
-    } else {
+    if (input_ended_ && !turn_posted_) {
+      dispatch(ssh::Disconnected{Error{Errc::closed, "the connection ended"}});
+    } else if (got < size && !input_ended_) {
+      in_a_row = 0;
       (void)co_await net::wait_readable(
           socket_);  // an adaptive SO_RCVLOWAT would be set and reset around here
+    } else if ((in_a_row += got) >= kReadInARow || input_ended_) {
+      in_a_row = 0;
+      co_await asio::post(executor_, asio::use_awaitable);
     }
   }
-  co_await linger();
+  if (over_->code != Errc::timed_out) co_await linger();
   finish();
 }
 
@@ -131,22 +135,22 @@ void SessionDriver::finish() {
   finished_signal_.cancel();
 }
 
-// Reads once; true if there may be more.
-bool SessionDriver::read_once() {
+// Reads once, and says how much.
+std::size_t SessionDriver::read_once() {
   const MutableBytes room = session_->prepare(read_size_).first(read_size_);
   const net::Transferred got = net::try_read(socket_.native_handle(), room);
   if (got.would_block()) {
     if (write_failed_) end_input();
-    return false;
+    return 0;
   }
   if (got.failed() && !lost_) lost_ = net::io_error("", got.error);
   if (got.failed() || got.bytes == 0) {
     end_input();
-    return false;
+    return 0;
   }
   session_->commit(got.bytes, monotonic_now());
   adapt_read_size(got.bytes);
-  return got.bytes == room.size();
+  return got.bytes;
 }
 
 void SessionDriver::adapt_read_size(std::size_t got) {
@@ -168,14 +172,14 @@ void SessionDriver::turn() {
   unsigned rounds = 0;
   do {
     write_output();
-  } while (drain() && ++rounds < kTurnsInARow);
+  } while (drain() && ++rounds < kRoundsInATurn);
   in_turn_ = false;
   if (over_) {
     boost::system::error_code ignored;
     socket_.cancel(ignored);  // lets run() go on
     return;
   }
-  if (rounds == kTurnsInARow) post_turn();
+  if (rounds == kRoundsInATurn) post_turn();
   arm_timer();
 }
 

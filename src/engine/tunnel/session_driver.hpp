@@ -62,7 +62,7 @@ class SessionDriver : public std::enable_shared_from_this<SessionDriver> {
   [[nodiscard]] const boost::asio::any_io_executor& executor() const { return executor_; }
 
   // For ChannelStream.
-  static constexpr std::size_t kMostViews = 256;
+  static constexpr std::size_t kMostViews = net::kMaxViews;  ///< what one system call can take
   void attach(ssh::ChannelId id, ChannelStream& stream);
   void detach(ssh::ChannelId id);
   /// An empty list that all streams share; valid until its borrower suspends.
@@ -83,7 +83,7 @@ class SessionDriver : public std::enable_shared_from_this<SessionDriver> {
   void dispatch(ssh::Event event);
   [[nodiscard]] ChannelStream* stream(ssh::ChannelId id) const;
 
-  [[nodiscard]] bool read_once();
+  [[nodiscard]] std::size_t read_once();
   void adapt_read_size(std::size_t got);
   void write_output();
   void wait_for_writability();

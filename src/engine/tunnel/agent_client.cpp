@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "engine/tunnel/agent_client.hpp"
+
+#include <memory>
+#include <utility>
+
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/bind_cancellation_slot.hpp>
+#include <boost/asio/cancellation_signal.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/this_coro.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include <fmt/format.h>
+
+#include "base/log.hpp"
+#include "net/connect.hpp"
+#include "proto/ssh/auth/agent_protocol.hpp"
+
+namespace culvert::tunnel {
+
+namespace asio = boost::asio;
+
+relay::Task<Result<std::vector<ssh::AgentIdentity>>> AgentClient::list() {
+  const auto executor = co_await asio::this_coro::executor;
+  const auto give_up = std::make_shared<asio::cancellation_signal>();
+  asio::steady_timer deadline(executor, patience_);
+  deadline.async_wait([give_up](const boost::system::error_code& error) {
+    if (!error) give_up->emit(asio::cancellation_type::terminal);
+  });
+  const auto [failure, answer] = co_await asio::co_spawn(
+      executor, ask(ssh::encode_agent_identities_request()),
+      asio::bind_cancellation_slot(give_up->slot(), asio::as_tuple(asio::use_awaitable)));
+  if (failure || (!answer && answer.error().code == Errc::cancelled)) {
+    socket_.reset();
+    co_return fail(Errc::timed_out, "no answer");
+  }
+  if (!answer) co_return std::unexpected(answer.error());
+  auto identities = CO_TRY(ssh::decode_agent_identities(*answer));
+  log(LogLevel::verbose, "the agent holds {} keys that can be used, {} others", identities.usable.size(),
+      identities.skipped);
+  co_return std::move(identities.usable);
+}
+
+relay::Task<Result<Bytes>> AgentClient::sign(crypto::PublicKey key, std::string algorithm, Bytes message) {
+  auto request = CO_TRY(ssh::encode_agent_sign_request(key, algorithm, message));
+  const auto answer = co_await ask(std::move(request));
+  if (!answer) co_return std::unexpected(answer.error());
+  co_return ssh::decode_agent_signature(*answer, algorithm);
+}
+
+// After a failure the connection is not used again: its answers could be those to an earlier question.
+relay::Task<Result<Bytes>> AgentClient::ask(Bytes request) {
+  if (!socket_) {
+    auto socket = co_await net::connect_unix(path_);
+    if (!socket) co_return std::unexpected(std::move(socket).error());
+    socket_ = *std::move(socket);
+  }
+  Result<void> done = co_await send(request);
+  Bytes answer;
+  while (done) {
+    const auto missing = ssh::agent_message_missing(answer);
+    if (missing && *missing == 0) co_return answer;
+    if (!missing) {
+      done = std::unexpected(missing.error());
+      break;
+    }
+    const std::size_t received = answer.size();
+    answer.resize(received + *missing);
+    done = co_await receive(MutableBytes(answer).subspan(received));
+  }
+  socket_.reset();
+  co_return std::unexpected(std::move(done).error());
+}
+
+relay::Task<Result<void>> AgentClient::send(ByteView bytes) {
+  while (!bytes.empty()) {
+    const auto sent = net::try_write(socket_->native_handle(), bytes);
+    if (sent.failed()) co_return std::unexpected(net::io_error("", sent.error));
+    bytes = bytes.subspan(sent.bytes);
+    if (!sent.would_block()) continue;
+    auto ready = co_await net::wait_writable(*socket_);
+    if (!ready) co_return ready;
+  }
+  co_return Result<void>();
+}
+
+relay::Task<Result<void>> AgentClient::receive(MutableBytes into) {
+  while (!into.empty()) {
+    const auto got = net::try_read(socket_->native_handle(), into);
+    if (got.failed()) co_return std::unexpected(net::io_error("", got.error));
+    if (got.error == 0 && got.bytes == 0) co_return fail(Errc::closed, "it closed the connection");
+    into = into.subspan(got.bytes);
+    if (!got.would_block()) continue;
+    auto ready = co_await net::wait_readable(*socket_);
+    if (!ready) co_return ready;
+  }
+  co_return Result<void>();
+}
+
+}  // namespace culvert::tunnel

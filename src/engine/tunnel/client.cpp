@@ -1,0 +1,268 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "engine/tunnel/client.hpp"
+
+#include <utility>
+#include <variant>
+
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/bind_cancellation_slot.hpp>
+#include <boost/asio/cancellation_signal.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/this_coro.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include <fmt/format.h>
+
+#include "base/assert.hpp"
+#include "base/log.hpp"
+#include "base/text.hpp"
+#include "engine/tunnel/agent_client.hpp"
+#include "engine/tunnel/channel_stream.hpp"
+#include "engine/tunnel/dial_error.hpp"
+#include "engine/tunnel/login.hpp"
+#include "engine/tunnel/session_driver.hpp"
+#include "net/connect.hpp"
+
+namespace culvert::tunnel {
+
+namespace asio = boost::asio;
+
+namespace {
+
+net::Family family_of(AddressFamily family) {
+  switch (family) {
+    case AddressFamily::ipv4:
+      return net::Family::ipv4;
+    case AddressFamily::ipv6:
+      return net::Family::ipv6;
+    case AddressFamily::any:
+      break;
+  }
+  return net::Family::any;
+}
+
+}  // namespace
+
+class Client::Impl : public std::enable_shared_from_this<Impl> {
+ public:
+  Impl(asio::any_io_executor executor, ServerOptions options, net::Resolver& resolver, crypto::Random& random,
+       Prompter& prompter)
+      : executor_(std::move(executor)),
+        options_(std::move(options)),
+        resolver_(resolver),
+        random_(random),
+        prompter_(prompter),
+        place_(fmt::format("{} port {}", printable(options_.host), options_.port)) {}
+
+  relay::Task<Result<void>> connect();
+  relay::Task<std::expected<std::unique_ptr<relay::Stream>, relay::DialError>> dial(
+      const relay::Endpoint& destination, const relay::Endpoint& origin);
+  relay::Task<Error> closed();
+  void disconnect();
+
+ private:
+  relay::Task<Result<void>> establish();
+  relay::Task<Result<net::StreamSocket>> reach();
+  void start_session(net::StreamSocket socket, const HostIdentity& identity);
+  void on_event(ssh::Event event);
+  Result<ssh::ChannelId> open(const relay::Endpoint& destination, const relay::Endpoint& origin);
+  Error in_place(Error error) const;
+
+  const asio::any_io_executor executor_;
+  ServerOptions options_;
+  net::Resolver& resolver_;
+  crypto::Random& random_;
+  Prompter& prompter_;
+  const std::string place_;  // "host port 22"
+
+  asio::cancellation_signal stop_connecting_;
+  bool stopped_ = false;
+  bool logged_in_ = false;
+  std::string address_;  // of the server, as it was reached
+  std::shared_ptr<SessionDriver> driver_;
+  std::shared_ptr<Inbox> inbox_ = std::make_shared<Inbox>();
+};
+
+Client::Client(asio::any_io_executor executor, ServerOptions options, net::Resolver& resolver,
+               crypto::Random& random, Prompter& prompter)
+    : impl_(std::make_shared<Impl>(std::move(executor), std::move(options), resolver, random, prompter)) {}
+
+Client::~Client() { impl_->disconnect(); }
+
+// Each keeps what it needs alive: the Client may go while one of them waits.
+relay::Task<Result<void>> Client::connect() {
+  const auto impl = impl_;
+  co_return co_await impl->connect();
+}
+
+relay::Task<std::expected<std::unique_ptr<relay::Stream>, relay::DialError>> Client::dial(
+    const relay::Endpoint& destination, const relay::Endpoint& origin) {
+  return impl_->dial(destination, origin);
+}
+
+relay::Task<Error> Client::closed() {
+  const auto impl = impl_;
+  co_return co_await impl->closed();
+}
+
+void Client::disconnect() { impl_->disconnect(); }
+
+relay::Task<Result<void>> Client::Impl::connect() {
+  CULVERT_ASSERT(driver_ == nullptr);
+  const auto self = shared_from_this();
+  auto [failure, result] = co_await asio::co_spawn(
+      executor_, establish(),
+      asio::bind_cancellation_slot(stop_connecting_.slot(), asio::as_tuple(asio::use_awaitable)));
+  if (failure) result = fail(Errc::system, fmt::format("cannot connect to {}", place_));
+  if (!result && driver_ != nullptr) driver_->stop("");
+  if (stopped_) co_return fail(Errc::cancelled, "cancelled");
+  co_return std::move(result);
+}
+
+relay::Task<Result<void>> Client::Impl::establish() {
+  co_await asio::this_coro::throw_if_cancelled(false);
+  HostIdentity identity(options_, prompter_, random_);
+  auto socket = co_await reach();
+  if (!socket) co_return std::unexpected(std::move(socket).error());
+  if (stopped_) co_return fail(Errc::cancelled, "cancelled");
+  const auto peer = net::peer_endpoint(socket->native_handle());
+  address_ = peer ? files::known_hosts_name(peer->address().to_string(), peer->port()) : "unknown address";
+  log(LogLevel::verbose, "connected to {} ({})", place_, address_);
+  net::unpace_if_local(socket->native_handle());
+  start_session(*std::move(socket), identity);
+
+  // While the server does its part of the key exchange, the keys are read.
+  std::unique_ptr<Agent> agent;
+  if (!options_.agent_socket.empty()) agent = std::make_unique<AgentClient>(options_.agent_socket);
+  Authenticator authenticator(options_, std::move(agent), prompter_);
+  co_await authenticator.prepare();
+  auto done = co_await Login(*driver_, *inbox_, options_, identity, authenticator, address_).run();
+  if (!done) co_return std::unexpected(in_place(std::move(done).error()));
+  logged_in_ = true;
+  log(LogLevel::verbose, "authenticated to {} ({}) using \"{}\"", printable(options_.host), address_,
+      authenticator.method());
+  co_return Result<void>();
+}
+
+relay::Task<Result<net::StreamSocket>> Client::Impl::reach() {
+  net::ConnectOptions how;
+  how.attempt_timeout = options_.connect_timeout;
+  how.keepalive = options_.tcp_keepalive;
+  if (!options_.bind_address.empty()) {
+    boost::system::error_code error;
+    how.bind_address = asio::ip::make_address(options_.bind_address, error);
+    if (error)
+      co_return fail(Errc::usage,
+                     fmt::format("not an address to connect from: {}", printable(options_.bind_address)));
+  }
+  auto addresses = co_await resolver_.resolve(options_.host, options_.port, family_of(options_.family));
+  if (!addresses) {
+    if (addresses.error().code == Errc::cancelled) co_return std::unexpected(std::move(addresses).error());
+    co_return fail(addresses.error().code,
+                   fmt::format("cannot resolve {}: {}", printable(options_.host), addresses.error().message));
+  }
+  for (std::uint32_t round = 1;; ++round) {
+    for (const auto& address : *addresses)
+      log(LogLevel::verbose, "connecting to {} [{}]", place_, net::to_text(address));
+    auto socket = co_await net::connect_tcp(*addresses, how);
+    if (socket || stopped_ || socket.error().code == Errc::cancelled) co_return socket;
+    Error error = std::move(socket).error();
+    error.message = fmt::format("cannot connect to {}: {}", place_, error.message);
+    if (round >= options_.connection_attempts) co_return std::unexpected(std::move(error));
+    log(LogLevel::verbose, "{}; trying again", error.message);
+    asio::steady_timer pause(executor_, std::chrono::seconds(1));
+    (void)co_await pause.async_wait(asio::as_tuple(asio::use_awaitable));
+    if (stopped_) co_return fail(Errc::cancelled, "cancelled");
+  }
+}
+
+void Client::Impl::start_session(net::StreamSocket socket, const HostIdentity& identity) {
+  ssh::SessionConfig config;
+  config.role = ssh::Role::client;
+  config.user = options_.user;
+  config.algorithms = options_.algorithms;
+  if (config.algorithms.host_keys.empty()) config.algorithms.host_keys = identity.algorithms();
+  config.rekey = options_.rekey;
+  config.limits = options_.limits;
+  config.timing = options_.timing;
+  driver_ = std::make_shared<SessionDriver>(std::move(socket), std::move(config), random_);
+  // When the driver drops its handler, nothing comes any more: whoever waits for it then was left by a dead
+  // executor.
+  const std::shared_ptr<void> last(nullptr, [inbox = inbox_](void*) { inbox->abandon(); });
+  driver_->start([weak = weak_from_this(), last](ssh::Event event) {
+    if (const auto self = weak.lock()) self->on_event(std::move(event));
+  });
+}
+
+void Client::Impl::on_event(ssh::Event event) {
+  if (const auto* requested = std::get_if<ssh::ChannelRequested>(&event)) {
+    log(LogLevel::verbose, "refused a channel that the server asked for: {}", printable(requested->type));
+    driver_->session().refuse_channel(requested->id, ssh::OpenFailure::administratively_prohibited,
+                                      "open failed");
+  } else if (const auto* request = std::get_if<ssh::GlobalRequested>(&event)) {
+    log(LogLevel::debug, "global request from the server: {}", printable(request->name));
+    if (request->want_reply) driver_->session().reply_global(false, {});
+  } else if (!logged_in_) {
+    inbox_->put(std::move(event));
+  } else if (const auto* agreed = std::get_if<ssh::KeysAgreed>(&event)) {
+    log(LogLevel::debug, "keys were renewed");
+    log_keys_agreed(*agreed);
+  } else if (const auto* over = std::get_if<ssh::Disconnected>(&event)) {
+    log(LogLevel::verbose, "the session with {} is over: {}", place_, over->error.message);
+  }
+}
+
+relay::Task<std::expected<std::unique_ptr<relay::Stream>, relay::DialError>> Client::Impl::dial(
+    const relay::Endpoint& destination, const relay::Endpoint& origin) {
+  const auto self = shared_from_this();
+  const auto not_connected = [this] {
+    return std::unexpected(
+        relay::DialError{relay::Refusal::closed, fmt::format("not connected to {}", place_)});
+  };
+  if (driver_ == nullptr || driver_->is_over()) co_return not_connected();
+  const auto id = open(destination, origin);
+  if (!id) {
+    const auto reason = id.error().code == Errc::limit ? relay::Refusal::overloaded : relay::Refusal::closed;
+    co_return std::unexpected(relay::DialError{reason, fmt::format("open failed: {}", id.error().message)});
+  }
+  auto stream = std::make_unique<ChannelStream>(driver_, *id);
+  driver_->after_command();
+  if (co_await stream->opened()) co_return std::move(stream);
+  if (stream->refusal() != nullptr) co_return std::unexpected(dial_error(*stream->refusal()));
+  co_return not_connected();
+}
+
+Result<ssh::ChannelId> Client::Impl::open(const relay::Endpoint& destination, const relay::Endpoint& origin) {
+  auto& session = driver_->session();
+  if (const auto* path = std::get_if<relay::UnixPath>(&destination))
+    return session.open_direct_streamlocal(path->path);
+  const auto& target = std::get<relay::HostPort>(destination);
+  // Servers may check that the origin looks like an address; a client of a Unix socket has none. OpenSSH says
+  // the same.
+  const auto* from = std::get_if<relay::HostPort>(&origin);
+  if (from == nullptr) return session.open_direct_tcpip(target.host, target.port, "127.0.0.1", 65535);
+  return session.open_direct_tcpip(target.host, target.port, from->host, from->port);
+}
+
+relay::Task<Error> Client::Impl::closed() {
+  const auto self = shared_from_this();
+  if (driver_ == nullptr) co_return Error{Errc::closed, fmt::format("not connected to {}", place_)};
+  co_return in_place(co_await driver_->over());
+}
+
+void Client::Impl::disconnect() {
+  if (std::exchange(stopped_, true)) return;
+  stop_connecting_.emit(asio::cancellation_type::terminal);
+  if (driver_ != nullptr) driver_->stop("disconnected by user");
+}
+
+// Of what ended a session: names the server. Other errors are whole lines already.
+Error Client::Impl::in_place(Error error) const {
+  const bool is_whole =
+      error.code == Errc::denied || error.code == Errc::verification || error.code == Errc::cancelled;
+  if (!is_whole) error.message = fmt::format("{}: {}", place_, error.message);
+  return error;
+}
+
+}  // namespace culvert::tunnel

@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "engine/tunnel/host_identity.hpp"
+
+#include <algorithm>
+#include <string_view>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "base/log.hpp"
+#include "base/text.hpp"
+#include "crypto/algorithms.hpp"
+#include "files/known_hosts_file.hpp"
+
+namespace culvert::tunnel {
+namespace {
+
+constexpr int kQuestionsMost = 10;
+
+std::string describe(const crypto::PublicKey& key) {
+  return fmt::format("{} {}", key.short_type(), key.fingerprint());
+}
+
+std::string_view without_spaces_around(std::string_view text) {
+  const auto first = text.find_first_not_of(" \t\r\n");
+  if (first == std::string_view::npos) return {};
+  return text.substr(first, text.find_last_not_of(" \t\r\n") - first + 1);
+}
+
+bool equal_ignoring_case(std::string_view a, std::string_view b) {
+  const auto lower = [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; };
+  return std::ranges::equal(a, b, {}, lower, lower);
+}
+
+}  // namespace
+
+HostIdentity::HostIdentity(const ServerOptions& options, Prompter& prompter, crypto::Random& random)
+    : options_(options),
+      prompter_(prompter),
+      random_(random),
+      host_(options.host_key_alias.empty() ? options.host : options.host_key_alias),
+      port_(options.host_key_alias.empty() ? options.port : 22),
+      name_(printable(files::known_hosts_name(host_, port_))) {
+  for (const auto* list : {&options.user_known_hosts, &options.global_known_hosts}) {
+    for (const auto& path : *list) {
+      auto text = files::read_known_hosts(path);
+      if (!text && text.error().code == Errc::not_found) continue;
+      const auto added = text ? known_.add(path, *std::move(text)) : std::unexpected(std::move(text).error());
+      if (!added) log(LogLevel::warning, "{}", added.error().message);
+    }
+  }
+}
+
+std::vector<std::string> HostIdentity::algorithms() const {
+  const auto held = known_.key_types(host_, port_);
+  const auto is_held = [&](std::string_view name) {
+    return std::ranges::find(held, crypto::key_type_of(name)) != held.end();
+  };
+  std::vector<std::string> names;
+  for (const bool wanted : {true, false}) {
+    for (const auto name : crypto::signatures()) {
+      if (is_held(name) == wanted) names.emplace_back(name);
+    }
+  }
+  return names;
+}
+
+relay::Task<Result<HostIdentity::Verdict>> HostIdentity::check(ssh::HostKeyOffered offered,
+                                                               std::string address) {
+  const auto found = known_.lookup(host_, port_, offered.key);
+  log(LogLevel::verbose, "server host key: {}", describe(offered.key));
+  switch (found.status) {
+    using enum files::HostKeyVerdict::Status;
+    case known:
+      log(LogLevel::verbose, "host '{}' is known and matches the {} host key, found in {}:{}", name_,
+          offered.key.short_type(), printable(found.where.file), found.where.line);
+      co_return Verdict::trusted;
+    case revoked:
+      co_return fail(
+          Errc::verification,
+          fmt::format("Host key verification failed: the {} host key of {} is revoked by {}:{}",
+                      offered.key.short_type(), name_, printable(found.where.file), found.where.line));
+    case changed:
+      co_return check_changed(offered.key, found);
+    case unknown:
+      break;
+  }
+  co_return co_await check_unknown(offered.key, std::move(address));
+}
+
+Result<HostIdentity::Verdict> HostIdentity::check_changed(const crypto::PublicKey& key,
+                                                          const files::HostKeyVerdict& found) const {
+  const auto file = printable(found.where.file);
+  log(LogLevel::error, "WARNING: THE HOST KEY OF {} HAS CHANGED!", name_);
+  log(LogLevel::error, "Either somebody is in between (man in the middle), or the server got a new key.");
+  log(LogLevel::error, "It shows {}; known is another key ({}) in {}:{}.", describe(key),
+      printable(found.key_type), file, found.where.line);
+  log(LogLevel::error, "If the server's administrator confirms the new one: ssh-keygen -f '{}' -R '{}'", file,
+      name_);
+  if (options_.host_key_policy == HostKeyPolicy::no) return Verdict::tolerated;
+  return fail(Errc::verification,
+              fmt::format("Host key verification failed: the {} host key of {} has changed ({}:{})",
+                          key.short_type(), name_, file, found.where.line));
+}
+
+relay::Task<Result<HostIdentity::Verdict>> HostIdentity::check_unknown(const crypto::PublicKey& key,
+                                                                       std::string address) {
+  const auto refused = [&](std::string_view why) {
+    return fail(Errc::verification,
+                fmt::format("Host key verification failed: {} is not known by its {} key {}, {}", name_,
+                            key.short_type(), key.fingerprint(), why));
+  };
+  switch (options_.host_key_policy) {
+    case HostKeyPolicy::yes:
+      co_return refused("and StrictHostKeyChecking is on: add it to known_hosts first");
+    case HostKeyPolicy::ask: {
+      if (options_.batch || !prompter_.available()) {
+        co_return refused(
+            "and there is no terminal to ask on: connect once from a terminal, or use "
+            "-o StrictHostKeyChecking=accept-new");
+      }
+      const auto answer = co_await ask(key, std::move(address));
+      if (!answer) co_return std::unexpected(answer.error());
+      if (!*answer) co_return refused("and you did not accept it");
+      break;
+    }
+    case HostKeyPolicy::accept_new:
+    case HostKeyPolicy::no:
+      break;
+  }
+  learn(key);
+  co_return Verdict::trusted;
+}
+
+relay::Task<Result<bool>> HostIdentity::ask(const crypto::PublicKey& key, std::string address) const {
+  std::string question = fmt::format(
+      "The authenticity of host '{} ({})' can't be established.\n"
+      "{} key fingerprint is {}.\n"
+      "Are you sure you want to continue connecting (yes/no/[fingerprint])? ",
+      name_, address, key.short_type(), key.fingerprint());
+  for (int asked = 0; asked < kQuestionsMost; ++asked) {
+    const auto line = co_await prompter_.ask(std::move(question), true);
+    if (!line) co_return std::unexpected(line.error());
+    const auto answer = without_spaces_around(line->text());
+    if (equal_ignoring_case(answer, "yes") || answer == key.fingerprint()) co_return true;
+    if (answer.empty() || equal_ignoring_case(answer, "no")) co_return false;
+    question = "Please type 'yes', 'no' or the fingerprint: ";
+  }
+  co_return false;
+}
+
+// A key that cannot be written down is used all the same, as in ssh: the user is asked again next time.
+void HostIdentity::learn(const crypto::PublicKey& key) const {
+  if (options_.user_known_hosts.empty()) return;
+  const auto& path = options_.user_known_hosts.front();
+  const auto line = files::format_known_hosts_line(host_, port_, key, options_.hash_known_hosts, random_);
+  const auto written = line ? files::append_known_hosts(path, *line) : std::unexpected(line.error());
+  if (written) {
+    log(LogLevel::notice, "Warning: Permanently added '{}' ({}) to the list of known hosts.", name_,
+        key.short_type());
+  } else {
+    log(LogLevel::warning, "cannot add '{}' to the list of known hosts: {}", name_, written.error().message);
+  }
+}
+
+}  // namespace culvert::tunnel

@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "crypto/random.hpp"
+#include "engine/tunnel/prompter.hpp"
+#include "engine/tunnel/server_options.hpp"
+#include "files/known_hosts.hpp"
+#include "proto/ssh/session.hpp"
+
+namespace culvert::tunnel {
+
+/// Is this the host that the user means? The policy over known_hosts (StrictHostKeyChecking), as OpenSSH's
+/// client has it.
+class HostIdentity {
+ public:
+  enum class Verdict : std::uint8_t {
+    trusted,
+    tolerated,  ///< a changed key, let through by StrictHostKeyChecking=no: give it no password
+  };
+
+  /// Reads the known_hosts files of `options`; one that is not there holds nothing. All three must outlive
+  /// it.
+  HostIdentity(const ServerOptions& options, Prompter& prompter, crypto::Random& random);
+
+  /// Signature algorithms to offer: those of key types that the files hold for this host first.
+  [[nodiscard]] std::vector<std::string> algorithms() const;
+
+  /// `address`: where the host was reached, for the question. Errc::verification, with the line for the user,
+  /// if the key is not to be trusted; Errc::cancelled if the user gave up. Learns a new key where the policy
+  /// or the user says so.
+  [[nodiscard]] relay::Task<Result<Verdict>> check(ssh::HostKeyOffered offered, std::string address);
+
+ private:
+  [[nodiscard]] relay::Task<Result<Verdict>> check_unknown(const crypto::PublicKey& key, std::string address);
+  [[nodiscard]] Result<Verdict> check_changed(const crypto::PublicKey& key,
+                                              const files::HostKeyVerdict& found) const;
+  [[nodiscard]] relay::Task<Result<bool>> ask(const crypto::PublicKey& key, std::string address) const;
+  void learn(const crypto::PublicKey& key) const;
+
+  const ServerOptions& options_;
+  Prompter& prompter_;
+  crypto::Random& random_;
+  std::string host_;  // what is looked up: the alias, if there is one
+  std::uint16_t port_;
+  std::string name_;  // as known_hosts writes it, printable
+  files::KnownHosts known_;
+};
+
+}  // namespace culvert::tunnel

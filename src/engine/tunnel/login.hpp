@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <string>
+
+#include "engine/tunnel/authenticator.hpp"
+#include "engine/tunnel/host_identity.hpp"
+#include "engine/tunnel/inbox.hpp"
+#include "engine/tunnel/session_driver.hpp"
+
+namespace culvert::tunnel {
+
+/// From the first packet to the login: each question of the session goes to whoever can answer it, and the
+/// answer back as a command. While a person thinks, the session goes on.
+class Login {
+ public:
+  /// All must outlive it. `address` is where the server was reached. `options` is changed where a wrong host
+  /// key was let through: no passwords then.
+  Login(SessionDriver& driver, Inbox& inbox, ServerOptions& options, HostIdentity& identity,
+        Authenticator& authenticator, std::string address)
+      : driver_(driver),
+        inbox_(inbox),
+        options_(options),
+        identity_(identity),
+        authenticator_(authenticator),
+        address_(std::move(address)) {}
+
+  /// Returns when logged in, or with the line for the user.
+  [[nodiscard]] relay::Task<Result<void>> run();
+
+ private:
+  [[nodiscard]] relay::Task<Result<void>> on_host_key(ssh::HostKeyOffered offered);
+  void on_keys_agreed(const ssh::KeysAgreed& agreed);
+  [[nodiscard]] relay::Task<Result<void>> on_auth_next(ssh::AuthNext next);
+  [[nodiscard]] relay::Task<Result<void>> on_signature_wanted(ssh::UserSignatureWanted wanted);
+  [[nodiscard]] relay::Task<Result<void>> on_prompts(ssh::PromptsShown shown);
+
+  SessionDriver& driver_;
+  Inbox& inbox_;
+  ServerOptions& options_;
+  HostIdentity& identity_;
+  Authenticator& authenticator_;
+  std::string address_;
+};
+
+/// One line per agreed name, as ssh -v shows it.
+void log_keys_agreed(const ssh::KeysAgreed& agreed);
+
+}  // namespace culvert::tunnel
