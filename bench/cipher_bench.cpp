@@ -9,6 +9,7 @@
 #include <cstdlib>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "base/wire.hpp"
 #include "crypto/aes_gcm.hpp"
@@ -20,7 +21,8 @@ using namespace culvert;
 using Nanoseconds = std::chrono::nanoseconds;
 
 constexpr Nanoseconds kTimeForEach = std::chrono::milliseconds(300);
-constexpr std::size_t kBatch = 8;  // reading the clock costs as much as a small packet
+constexpr std::size_t kBatchBytes =
+    256 * 1024;  // between two looks at the clock, which cost as much as a packet
 
 /// Processor time of this thread, so that a busy machine spoils the figures less.
 Nanoseconds now() {
@@ -38,8 +40,8 @@ void measure(const std::string& name, crypto::Sealer& sealer, crypto::Opener& op
   const Bytes padding(7);
   const Bytes payload(size - head.size() - padding.size(), 0x5a);
   const std::array<ByteView, 3> parts = {head, payload, padding};
-  std::array<Bytes, kBatch> packets;
-  packets.fill(Bytes(size + sealer.tag_size()));
+  const auto batch = static_cast<std::uint32_t>(kBatchBytes / size + 1);
+  std::vector<Bytes> packets(batch, Bytes(size + sealer.tag_size()));
 
   Nanoseconds sealing{};
   Nanoseconds opening{};
@@ -47,16 +49,16 @@ void measure(const std::string& name, crypto::Sealer& sealer, crypto::Opener& op
   std::uint32_t sequence = 0;
   while (sealing + opening < kTimeForEach) {
     const Nanoseconds start = now();
-    for (std::uint32_t i = 0; i < kBatch; ++i) sealer.seal(sequence + i, parts, packets[i]);
+    for (std::uint32_t i = 0; i < batch; ++i) sealer.seal(sequence + i, parts, packets[i]);
     const Nanoseconds sealed = now();
-    for (std::uint32_t i = 0; i < kBatch; ++i) {
+    for (std::uint32_t i = 0; i < batch; ++i) {
       static_cast<void>(opener.length(sequence + i, MutableBytes(packets[i]).first(opener.head_size())));
       if (!opener.open(sequence + i, packets[i])) std::abort();
     }
     opening += now() - sealed;
     sealing += sealed - start;
-    sequence += kBatch;
-    bytes += kBatch * size;
+    sequence += batch;
+    bytes += batch * size;
   }
   const auto rate = [&](Nanoseconds time) {
     return static_cast<double>(bytes) * 1e3 / static_cast<double>(time.count());

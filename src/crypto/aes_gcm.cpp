@@ -7,7 +7,6 @@
 #include "base/assert.hpp"
 #include "base/wire.hpp"
 #include "crypto/aes_gcm_engines.hpp"
-#include "crypto/cpu.hpp"
 #include "crypto/packet_parts.hpp"
 
 namespace culvert::crypto {
@@ -97,9 +96,9 @@ class GcmOpener final : public Opener {
 bool is_available(AesGcmEngine engine) { return engine == AesGcmEngine::openssl || ipsec_mb_is_available(); }
 
 AesGcmEngine fastest_aes_gcm_engine() {
-  static const AesGcmEngine fastest =
-      cpu_has_wide_aes() && ipsec_mb_is_available() ? AesGcmEngine::ipsec_mb : AesGcmEngine::openssl;
-  return fastest;
+  // Measured against OpenSSL 3.0: 4 times its speed with AVX-512, and with AVX or AVX2 a little faster on
+  // large packets and 3 times as fast on small ones.
+  return ipsec_mb_is_available() ? AesGcmEngine::ipsec_mb : AesGcmEngine::openssl;
 }
 
 std::unique_ptr<AesGcm> make_aes_gcm(AesGcmEngine engine, ByteView key, Direction direction) {

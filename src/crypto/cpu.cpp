@@ -12,12 +12,6 @@ namespace culvert::crypto {
 
 bool cpu_has_aes() { return __builtin_cpu_supports("aes") && __builtin_cpu_supports("pclmul"); }
 
-bool cpu_has_wide_aes() {
-  return cpu_has_aes() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
-         __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
-         __builtin_cpu_supports("vaes") && __builtin_cpu_supports("vpclmulqdq");
-}
-
 #elif defined(__aarch64__)
 
 bool cpu_has_aes() {
@@ -25,12 +19,9 @@ bool cpu_has_aes() {
   return (getauxval(AT_HWCAP) & wanted) == wanted;
 }
 
-bool cpu_has_wide_aes() { return false; }
-
 #else
 
 bool cpu_has_aes() { return false; }
-bool cpu_has_wide_aes() { return false; }
 
 #endif
 
