@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What should be running. Command-line flags (and later culvert.toml and ssh_config) all end as this one value; the
-// supervisor makes the running state match it. There is no second way to start anything.
+// What should be running. Command-line flags (and later culvert.toml and ssh_config) all end as this one
+// value; the supervisor makes the running state match it. There is no second way to start anything.
 #pragma once
 
 #include <optional>
@@ -14,12 +14,16 @@ namespace culvert::daemon {
 
 /// Where a forward listens.
 struct ListenSpec {
-  /// TCP: the address to bind; "localhost" and "" stand for 127.0.0.1 and ::1, "*" for every address.
-  /// Unix: the path.
+  /// TCP: the name or address to bind, all of whose addresses are bound; "localhost" stands for 127.0.0.1 and
+  /// ::1,
+  /// "*" for every address. Port 0: the kernel chooses (the same one for every address). Unix: the path.
   relay::Endpoint endpoint;
+  tunnel::AddressFamily family = tunnel::AddressFamily::any;  ///< bind addresses of this family alone
+  unsigned socket_mask = 0177;   ///< Unix: the permission bits that the socket lacks (StreamLocalBindMask)
+  bool unlink_existing = false;  ///< Unix: replace a socket that is there already (StreamLocalBindUnlink)
 };
 
-/// -L: streams from a listener here go through session `session` to `destination`.
+/// -L: streams from a listener here go through the session to `destination`.
 struct LocalForward {
   ListenSpec listen;
   relay::Endpoint destination;
@@ -30,11 +34,12 @@ struct StdioForward {
   relay::Endpoint destination;
 };
 
-/// One SSH connection and what runs over it.
+/// One SSH connection and what runs over it. It ends when its stdio stream has ended, if it has one.
 struct SessionPlan {
   tunnel::ServerOptions server;
   std::vector<LocalForward> local_forwards;
   std::optional<StdioForward> stdio;
+  /// A listener that cannot be opened ends the session; otherwise it is only warned of.
   bool exit_on_forward_failure = true;
 };
 

@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cli/endpoint_spec.hpp"
+
+#include <algorithm>
+#include <vector>
+
+#include <fmt/format.h>
+
+#include "cli/values.hpp"
+
+namespace culvert::cli {
+namespace {
+
+constexpr std::size_t kMaxName = 1024;  // NI_MAXHOST without its zero byte
+constexpr std::size_t kMaxPath = 107;   // sockaddr_un
+
+struct Field {
+  std::string text;
+  bool is_path = false;
+};
+
+std::unexpected<Error> wrong(std::string_view text, std::string_view why) {
+  return fail(Errc::usage, fmt::format("{}: {}", quoted(text), why));
+}
+
+// The fields of a forward. Malformed brackets are an error, everything else is judged by those who use the
+// fields.
+Result<std::vector<Field>> fields_of(std::string_view text) {
+  std::vector<Field> fields;
+  std::string_view rest = text;
+  for (;;) {
+    Field field;
+    if (rest.starts_with('[')) {
+      const auto close = rest.find(']');
+      if (close == std::string_view::npos) return wrong(text, "'[' without ']'");
+      field.text = rest.substr(1, close - 1);
+      rest.remove_prefix(close + 1);
+      if (!rest.empty() && rest[0] != ':') return wrong(text, "':' expected behind ']'");
+    } else {
+      field.is_path = rest.starts_with('/');
+      while (!rest.empty() && rest[0] != ':') {
+        if (rest[0] == '\\' && rest.size() > 1) rest.remove_prefix(1);
+        field.text += rest[0];
+        rest.remove_prefix(1);
+      }
+    }
+    fields.push_back(std::move(field));
+    if (rest.empty()) return fields;
+    rest.remove_prefix(1);
+  }
+}
+
+Result<relay::UnixPath> path_of(const Field& field) {
+  if (field.text.size() > kMaxPath) {
+    return wrong(field.text, fmt::format("the path of a Unix socket has at most {} bytes", kMaxPath));
+  }
+  return relay::UnixPath{field.text};
+}
+
+Result<relay::HostPort> host_port_of(const Field& host, const Field& port) {
+  TRY(check_host_name(host.text));
+  return relay::HostPort{host.text, TRY(parse_port(port.text))};
+}
+
+Result<relay::HostPort> listener_of(const Field* bind, const Field& port) {
+  relay::HostPort listener{"", TRY(parse_port(port.text, true))};
+  if (bind == nullptr) return listener;
+  listener.host = bind->text.empty() ? "*" : bind->text;
+  if (listener.host != "*") TRY(check_host_name(listener.host));
+  return listener;
+}
+
+bool is_control(char letter) { return static_cast<unsigned char>(letter) < 0x20 || letter == 0x7F; }
+
+Result<void> check_name(std::string_view what, std::string_view name, std::string_view forbidden) {
+  if (name.empty()) return fail(Errc::usage, fmt::format("the {} is empty", what));
+  if (name.size() > kMaxName) return fail(Errc::usage, fmt::format("the {} is too long", what));
+  if (name[0] == '-') return fail(Errc::usage, fmt::format("the {} {} begins with '-'", what, quoted(name)));
+  const auto bad = std::ranges::find_if(name, [&](char letter) {
+    return is_control(letter) || forbidden.find(letter) != std::string_view::npos;
+  });
+  if (bad == name.end()) return {};
+  return fail(Errc::usage,
+              fmt::format("the {} {} contains {}", what, quoted(name), quoted(std::string_view(bad, 1))));
+}
+
+}  // namespace
+
+Result<daemon::LocalForward> parse_local_forward(std::string_view text) {
+  const std::vector<Field> fields = TRY(fields_of(text));
+  const auto path = [&](std::size_t i) { return fields[i].is_path; };
+  daemon::LocalForward forward;
+  switch (fields.size()) {
+    case 2:  // /path:/path, port:/path
+      if (!path(1)) break;
+      if (path(0)) {
+        forward.listen.endpoint = TRY(path_of(fields[0]));
+      } else {
+        forward.listen.endpoint = TRY(listener_of(nullptr, fields[0]));
+      }
+      forward.destination = TRY(path_of(fields[1]));
+      return forward;
+    case 3:  // /path:host:port, bind:port:/path, port:host:port
+      if (path(0)) {
+        forward.listen.endpoint = TRY(path_of(fields[0]));
+        forward.destination = TRY(host_port_of(fields[1], fields[2]));
+      } else if (path(2)) {
+        forward.listen.endpoint = TRY(listener_of(&fields[0], fields[1]));
+        forward.destination = TRY(path_of(fields[2]));
+      } else {
+        forward.listen.endpoint = TRY(listener_of(nullptr, fields[0]));
+        forward.destination = TRY(host_port_of(fields[1], fields[2]));
+      }
+      return forward;
+    case 4:  // bind:port:host:port
+      if (path(0) || path(1) || path(2) || path(3)) break;
+      forward.listen.endpoint = TRY(listener_of(&fields[0], fields[1]));
+      forward.destination = TRY(host_port_of(fields[2], fields[3]));
+      return forward;
+    default:
+      break;
+  }
+  return wrong(
+      text, "not [bind:]port:host:hostport, where either side may be a /path and IPv6 stands in [brackets]");
+}
+
+Result<relay::HostPort> parse_stdio_destination(std::string_view text) {
+  const std::vector<Field> fields = TRY(fields_of(text));
+  if (fields.size() != 2 || fields[0].is_path) return wrong(text, "not host:port (IPv6 in [brackets])");
+  return host_port_of(fields[0], fields[1]);
+}
+
+Result<Destination> parse_destination(std::string_view text) {
+  constexpr std::string_view kScheme = "ssh://";
+  Destination destination;
+  const bool is_uri =
+      text.size() >= kScheme.size() && equal_ignoring_case(text.substr(0, kScheme.size()), kScheme);
+  std::string_view rest = is_uri ? text.substr(kScheme.size()) : text;
+  if (const auto at = rest.rfind('@'); at != std::string_view::npos) {
+    destination.user = rest.substr(0, at);
+    TRY(check_user_name(*destination.user));
+    rest.remove_prefix(at + 1);
+  }
+  if (is_uri && rest.ends_with('/')) rest.remove_suffix(1);
+  std::string_view port;
+  if (rest.starts_with('[')) {
+    const auto close = rest.find(']');
+    if (close == std::string_view::npos) return wrong(text, "'[' without ']'");
+    port = rest.substr(close + 1);
+    destination.host = rest.substr(1, close - 1);
+  } else if (const auto colon = rest.find(':'); is_uri && colon != std::string_view::npos) {
+    port = rest.substr(colon);
+    destination.host = rest.substr(0, colon);
+  } else {
+    destination.host = rest;
+  }
+  if (!port.empty()) {
+    if (!is_uri || port[0] != ':')
+      return wrong(text, "not [user@]host; give the port with -p, or as ssh://host:port");
+    destination.port = TRY(parse_port(port.substr(1)));
+  }
+  TRY(check_host_name(destination.host));
+  return destination;
+}
+
+Result<void> check_host_name(std::string_view host) {
+  return check_name("host name", host, " \"'`$\\;&<>|(){}[]*?!#~,/");
+}
+
+Result<void> check_user_name(std::string_view user) {
+  TRY(check_name("user name", user, "\"'`$;&<>|(){}*?"));
+  if (user.ends_with('\\'))
+    return fail(Errc::usage, fmt::format("the user name {} ends in '\\'", quoted(user)));
+  if (user.find(" -") != std::string_view::npos) {
+    return fail(Errc::usage, fmt::format("the user name {} contains \" -\"", quoted(user)));
+  }
+  return {};
+}
+
+}  // namespace culvert::cli

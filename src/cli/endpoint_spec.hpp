@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: Apache-2.0
+// The words that name servers, listeners and destinations on the command line: -L, -W, [user@]host, ssh://.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "base/result.hpp"
+#include "daemon/plan.hpp"
+
+namespace culvert::cli {
+
+/// -L and LocalForward, whose two words are joined by ':' first. Fields are separated by ':'; one that starts
+/// with '/' is a path; '[' and ']' enclose an address with colons; '\' takes the next character as it is. A
+/// listener without a bind address gets the host "" (GatewayPorts decides), one with an empty bind address or
+/// "*" gets "*".
+[[nodiscard]] Result<daemon::LocalForward> parse_local_forward(std::string_view text);
+
+/// -W host:port.
+[[nodiscard]] Result<relay::HostPort> parse_stdio_destination(std::string_view text);
+
+struct Destination {
+  std::optional<std::string> user;
+  std::string host;
+  std::optional<std::uint16_t> port;
+};
+
+/// "[user@]host" or "ssh://[user@]host[:port]".
+[[nodiscard]] Result<Destination> parse_destination(std::string_view text);
+
+/// Refuse names that could turn into options or shell text where a token expands to them later.
+[[nodiscard]] Result<void> check_host_name(std::string_view host);
+[[nodiscard]] Result<void> check_user_name(std::string_view user);
+
+}  // namespace culvert::cli

@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cli/expand.hpp"
+
+#include <pwd.h>
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include "cli/values.hpp"
+
+namespace culvert::cli {
+
+Result<std::string> expand_tokens(std::string_view text, std::span<const Token> tokens) {
+  std::string out;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    if (text[i] != '%') {
+      out += text[i];
+      continue;
+    }
+    if (++i == text.size()) return fail(Errc::usage, fmt::format("{} ends in a single '%'", quoted(text)));
+    if (text[i] == '%') {
+      out += '%';
+      continue;
+    }
+    const auto token = std::ranges::find(tokens, text[i], &Token::first);
+    if (token == tokens.end()) {
+      return fail(Errc::usage,
+                  fmt::format("{}: unknown token {}", quoted(text), quoted(text.substr(i - 1, 2))));
+    }
+    out += token->second;
+  }
+  return out;
+}
+
+Result<std::string> expand_tilde(std::string_view path, std::string_view home) {
+  if (!path.starts_with('~')) return std::string(path);
+  const std::string_view name = path.substr(1, path.find('/') - 1);
+  const std::string_view rest = path.substr(std::min(path.size(), 1 + name.size()));
+  if (name.empty()) return std::string(home) + std::string(rest);
+  const passwd* entry = ::getpwnam(std::string(name).c_str());
+  if (entry == nullptr)
+    return fail(Errc::usage, fmt::format("{}: there is no user {}", quoted(path), quoted(name)));
+  return std::string(entry->pw_dir) + std::string(rest);
+}
+
+}  // namespace culvert::cli

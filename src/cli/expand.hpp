@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "base/result.hpp"
+
+namespace culvert::cli {
+
+/// What a letter behind '%' stands for. "%%" is always '%'.
+using Token = std::pair<char, std::string_view>;
+
+/// Replaces every token; an unknown one is an error.
+[[nodiscard]] Result<std::string> expand_tokens(std::string_view text, std::span<const Token> tokens);
+
+/// "~", "~/x" with `home`, "~name/x" with that user's home; anything else as it is.
+[[nodiscard]] Result<std::string> expand_tilde(std::string_view path, std::string_view home);
+
+}  // namespace culvert::cli

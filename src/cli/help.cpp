@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cli/help.hpp"
+
+#include <algorithm>
+#include <vector>
+
+#include <fmt/format.h>
+
+#include "cli/options.hpp"
+#include "cli/values.hpp"
+#include "crypto/algorithms.hpp"
+
+namespace culvert::cli {
+namespace {
+
+constexpr std::string_view kHead =
+    "usage: culvert [options] [user@]host             or  ssh://[user@]host[:port]\n"
+    "Forwards ports through an SSH server. ssh's options that open no shell work.\n\n";
+
+constexpr std::string_view kTail =
+    "\n"
+    "  culvert -L 15432:db.internal:5432 bastion          psql -h localhost -p 15432\n"
+    "  culvert -fL /tmp/web.sock:localhost:80 me@bastion  either side may be a /path\n"
+    "  ssh -o ProxyCommand='culvert -W %h:%p bastion' inner\n\n"
+    "exit: 0 ended by a signal, or -W is over; 255 failed; 128+N signal N cut it off\n";
+
+template <class Row>
+void add_names(std::string& out, std::span<const Row> rows) {
+  for (const Row& row : rows) out += fmt::format("{}\n", row.name);
+}
+
+std::string cipher_names(bool only_aead) {
+  std::string out;
+  for (const crypto::CipherInfo& row : crypto::ciphers()) {
+    if (row.is_aead || !only_aead) out += fmt::format("{}\n", row.name);
+  }
+  return out;
+}
+
+std::string signature_names(bool as_key_types) {
+  std::vector<std::string_view> names(crypto::signatures().begin(), crypto::signatures().end());
+  if (as_key_types) {  // one key type has several signature algorithms (RFC 8332)
+    std::ranges::replace_if(names, [](auto name) { return name.starts_with("rsa-sha2-"); }, "ssh-rsa");
+    const auto repeated = std::ranges::unique(names);
+    names.erase(repeated.begin(), repeated.end());
+  }
+  std::string out;
+  for (const std::string_view name : names) out += fmt::format("{}\n", name);
+  return out;
+}
+
+}  // namespace
+
+std::string help_text() {
+  std::string out(kHead);
+  bool left = true;
+  std::size_t left_size = 0;
+  for (const Letter& row : letters()) {
+    if (row.effect != Effect::works || row.text.empty()) continue;
+    const std::string option = fmt::format("-{} {}", row.letter, row.value);
+    if (row.letter == 'L' || row.letter == 'W') {
+      out += fmt::format("  {:<29} {}\n", option, row.text);
+    } else {
+      const std::string cell = fmt::format("  {:<12} {}", option, row.text);
+      out += left ? cell : fmt::format("{:{}}{}\n", "", 40 - left_size, cell);
+      left_size = cell.size();
+      left = !left;
+    }
+  }
+  if (!left) out += '\n';
+  return out.append(kTail);
+}
+
+std::string version_text() { return fmt::format("culvert {}\n", CULVERT_VERSION); }
+
+Result<std::string> query_text(std::string_view what) {
+  const std::string word = lower(what);
+  std::string out;
+  if (word == "cipher" || word == "ciphers") return cipher_names(false);
+  if (word == "cipher-auth") return cipher_names(true);
+  if (word == "mac" || word == "macs") {
+    add_names(out, crypto::macs());
+  } else if (word == "kex" || word == "kexalgorithms") {
+    add_names(out, crypto::key_exchanges());
+  } else if (word == "key" || word == "key-plain") {
+    return signature_names(true);
+  } else if (word == "sig" || word == "key-sig" || word == "hostkeyalgorithms" ||
+             word == "pubkeyacceptedalgorithms") {
+    return signature_names(false);
+  } else if (word == "key-cert" || word == "kex-gss") {
+    return out;
+  } else if (word == "compression") {
+    return "none\n";
+  } else if (word == "protocol-version") {
+    return "2\n";
+  } else if (word == "help") {
+    return "cipher\ncipher-auth\ncompression\nkex\nkex-gss\nkey\nkey-cert\nkey-plain\nkey-sig\nmac\nprotocol-"
+           "version\nsig\n";
+  } else {
+    return fail(Errc::usage, fmt::format("-Q: there is no list {} (culvert -Q help)", quoted(what)));
+  }
+  return out;
+}
+
+}  // namespace culvert::cli

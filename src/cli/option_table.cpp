@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <array>
+
+#include <fmt/format.h>
+
+#include "cli/endpoint_spec.hpp"
+#include "cli/options.hpp"
+#include "cli/values.hpp"
+
+namespace culvert::cli {
+namespace {
+
+Result<void> keyword(CommandLine& line, std::string_view name, const std::string& value) {
+  const std::array words = {value};
+  return apply_keyword(line.settings, name, words);
+}
+
+// In ssh the last -b, -c and -m count, and they count more than their keywords.
+template <class T>
+Result<void> keyword_anew(CommandLine& line, std::optional<T>& field, std::string_view name,
+                          const std::string& value) {
+  field.reset();
+  return keyword(line, name, value);
+}
+
+template <tunnel::AddressFamily Family>
+Result<void> use_family(CommandLine& line, const std::string&) {
+  line.settings.family = Family;
+  return {};
+}
+
+template <auto Field>
+Result<void> switch_on(CommandLine& line, const std::string&) {
+  line.settings.*Field = true;
+  return {};
+}
+
+template <Action What>
+Result<void> act(CommandLine& line, const std::string& value) {
+  line.action = What;
+  line.query = value;
+  return {};
+}
+
+Result<void> add_forward(CommandLine& line, const std::string& value) {
+  line.settings.local_forwards.push_back(TRY(parse_local_forward(value)));
+  return {};
+}
+
+Result<void> set_stdio(CommandLine& line, const std::string& value) {
+  if (line.settings.stdio) return fail(Errc::usage, "given twice; there is one standard input");
+  line.settings.stdio = TRY(parse_stdio_destination(value));
+  return {};
+}
+
+Result<void> say_more(CommandLine& line, const std::string&) {
+  std::optional<LogLevel>& level = line.settings.log_level;
+  if (!level || *level < LogLevel::verbose) {
+    level = LogLevel::verbose;
+  } else if (*level < LogLevel::trace) {
+    level = static_cast<LogLevel>(static_cast<int>(*level) + 1);
+  }
+  return {};
+}
+
+Result<void> say_less(CommandLine& line, const std::string&) {
+  line.settings.log_level = LogLevel::error;
+  return {};
+}
+
+Result<void> set_log_file(CommandLine& line, const std::string& value) {
+  if (value.empty()) return fail(Errc::usage, "the file's name is empty");
+  line.settings.log_file = value;
+  return {};
+}
+
+Result<void> check_no_config(CommandLine&, const std::string& value) {
+  if (equal_ignoring_case(value, "none") || value == "/dev/null") return {};
+  return fail(Errc::usage, fmt::format("{}: ssh_config files are not read yet; only -F none", quoted(value)));
+}
+
+Result<void> check_no_master(CommandLine&, const std::string& value) {
+  if (equal_ignoring_case(value, "none")) return {};
+  return fail(Errc::usage, "culvert shares no connection with ssh; only -S none");
+}
+
+constexpr Effect kWorks = Effect::works;
+constexpr Effect kNothing = Effect::nothing;
+constexpr Effect kRefused = Effect::refused;
+
+// -L and -W first, since --help opens with them.
+constexpr Letter kLetters[] = {
+    {'L', "[bind:]port:host:hostport", kWorks, "listen here, connect from the server", add_forward},
+    {'W', "host:port", kWorks, "join standard input and output to it", set_stdio},
+    {'b', "address", kWorks, "connect from here",
+     [](CommandLine& line, const std::string& value) {
+       return keyword_anew(line, line.settings.bind_address, "BindAddress", value);
+     }},
+    {'c', "ciphers", kWorks, "ciphers, best first",
+     [](CommandLine& line, const std::string& value) {
+       return keyword_anew(line, line.settings.ciphers, "Ciphers", value);
+     }},
+    {'E', "file", kWorks, "append the log to it", set_log_file},
+    {'F', "none", kWorks, "ssh_config is not read", check_no_config},
+    {'f', "", kWorks, "to background when ready",
+     [](CommandLine& line, const std::string&) -> Result<void> {
+       line.settings.background = true;
+       line.settings.no_input = true;
+       return {};
+     }},
+    {'g', "", kWorks, "let others use -L", switch_on<&Settings::gateway_ports>},
+    {'h', "", kWorks, "this help", act<Action::help>},
+    {'i', "file", kWorks, "private key to log in",
+     [](CommandLine& line, const std::string& value) { return keyword(line, "IdentityFile", value); }},
+    {'l', "user", kWorks, "whom to log in as",
+     [](CommandLine& line, const std::string& value) { return keyword(line, "User", value); }},
+    {'m', "macs", kWorks, "MACs, best first",
+     [](CommandLine& line, const std::string& value) {
+       return keyword_anew(line, line.settings.macs, "MACs", value);
+     }},
+    {'n', "", kWorks, "no standard input", switch_on<&Settings::no_input>},
+    {'o', "Key=value", kWorks, "keyword of ssh_config",
+     [](CommandLine& line, const std::string& value) { return apply_keyword_line(line.settings, value); }},
+    {'p', "port", kWorks, "port of the server",
+     [](CommandLine& line, const std::string& value) { return keyword(line, "Port", value); }},
+    {'Q', "what", kWorks, "list: cipher, mac, kex", act<Action::query>},
+    {'q', "", kWorks, "print errors alone", say_less},
+    {'V', "", kWorks, "print the version", act<Action::version>},
+    {'v', "", kWorks, "print more; up to -vvv", say_more},
+    {'4', "", kWorks, "use IPv4 alone", use_family<tunnel::AddressFamily::ipv4>},
+    {'6', "", kWorks, "use IPv6 alone", use_family<tunnel::AddressFamily::ipv6>},
+
+    {'2', "", kNothing, "SSH 2 is all there is"},
+    {'A', "", kNothing, "forwards the agent to a shell, and there is none"},
+    {'a', "", kNothing, "keeps the agent from a shell"},
+    {'e', "char", kNothing, "escapes in a terminal"},
+    {'k', "", kNothing, "keeps GSSAPI credentials from the server"},
+    {'N', "", kNothing, "runs no command, which culvert never does"},
+    {'T', "", kNothing, "opens no terminal, which culvert never does"},
+    {'t', "", kNothing, "opens a terminal for a command"},
+    {'X', "", kNothing, "shows a shell's X11 windows"},
+    {'x', "", kNothing, "shows no X11 windows"},
+    {'Y', "", kNothing, "shows a shell's X11 windows"},
+
+    {'1', "", kRefused, "SSH 1 is broken and gone"},
+    {'B', "interface", kRefused, "not in this version of culvert; -b takes an address"},
+    {'C', "", kRefused, "culvert does not compress; leave it out"},
+    {'D', "[bind:]port", kRefused, "not in this version of culvert (dynamic forwards, SOCKS)"},
+    {'G', "", kRefused, "culvert has no configuration files to show"},
+    {'I', "pkcs11", kRefused, "not in this version of culvert; keys come from files (-i) and the agent"},
+    {'J', "[user@]host", kRefused,
+     "not in this version of culvert; forward the inner server's port with -L instead"},
+    {'K', "", kRefused, "culvert does not speak GSSAPI"},
+    {'M', "", kRefused, "culvert shares no connection with ssh; leave it out"},
+    {'O', "command", kRefused, "culvert shares no connection with ssh; it ends with SIGTERM"},
+    {'P', "tag", kRefused, "tags choose parts of ssh_config files, which are not read yet"},
+    {'R', "[bind:]port:host:hostport", kRefused, "not in this version of culvert (remote forwards)"},
+    {'S', "path", kWorks, "", check_no_master},
+    {'s', "", kRefused, "culvert runs no subsystem on the server"},
+    {'w', "tunnel", kRefused, "culvert forwards streams, not packets"},
+    {'y', "", kRefused, "culvert does not write to the system log; -E takes a file"},
+};
+
+}  // namespace
+
+std::span<const Letter> letters() { return kLetters; }
+
+}  // namespace culvert::cli

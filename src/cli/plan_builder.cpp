@@ -1,0 +1,210 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cli/plan_builder.hpp"
+
+#include <pwd.h>
+#include <unistd.h>
+
+#include <array>
+#include <cstdlib>
+#include <vector>
+
+#include <fmt/format.h>
+
+#include "cli/endpoint_spec.hpp"
+#include "cli/expand.hpp"
+#include "cli/values.hpp"
+
+namespace culvert::cli {
+namespace {
+
+// ssh's order. Missing files are passed over by the tunnel.
+constexpr std::array kIdentityFiles = {"~/.ssh/id_rsa", "~/.ssh/id_ecdsa", "~/.ssh/id_ed25519"};
+constexpr std::array kUserKnownHosts = {"~/.ssh/known_hosts", "~/.ssh/known_hosts2"};
+constexpr std::array kGlobalKnownHosts = {"/etc/ssh/ssh_known_hosts", "/etc/ssh/ssh_known_hosts2"};
+
+class Builder {
+ public:
+  Builder(const Settings& settings, const Environment& environment)
+      : settings_(settings), environment_(environment) {}
+
+  Result<daemon::Plan> build() {
+    daemon::SessionPlan session;
+    TRY(set_address(session.server));
+    TRY(set_identity_of_host(session.server));
+    TRY(set_login(session.server));
+    set_connection(session.server);
+    TRY(set_forwards(session));
+    daemon::Plan plan;
+    plan.sessions.push_back(std::move(session));
+    return plan;
+  }
+
+ private:
+  // Also makes the tokens, which the other parts expand.
+  Result<void> set_address(tunnel::ServerOptions& server) {
+    host_ = settings_.host.value_or("");
+    if (settings_.host_name) {
+      const std::array<Token, 1> token = {{{'h', host_}}};
+      auto name = expand_tokens(*settings_.host_name, token);
+      if (!name) return fail(Errc::usage, "HostName: " + name.error().message);
+      TRY(check_host_name(*name));
+      server.host = std::move(*name);
+    } else {
+      server.host = host_;
+    }
+    server.host_key_alias = settings_.host_key_alias.value_or("");
+    server.port = settings_.port.value_or(server.port);
+    server.user = settings_.user.value_or(environment_.user);
+    if (server.user.empty()) {
+      return fail(Errc::usage,
+                  fmt::format("user id {} has no name here: give the server's with -l", environment_.uid));
+    }
+    server.family = settings_.family.value_or(server.family);
+    server.bind_address = settings_.bind_address.value_or("");
+    server.connect_timeout = settings_.connect_timeout.value_or(server.connect_timeout);
+    server.connection_attempts = settings_.connection_attempts.value_or(server.connection_attempts);
+    server.tcp_keepalive = settings_.tcp_keepalive.value_or(server.tcp_keepalive);
+
+    address_ = server.host;
+    user_ = server.user;
+    port_ = std::to_string(server.port);
+    const std::string_view machine = environment_.host_name;
+    tokens_ = {{'d', environment_.home},
+               {'h', address_},
+               {'i', environment_.uid},
+               {'L', machine.substr(0, machine.find('.'))},
+               {'l', machine},
+               {'n', host_},
+               {'p', port_},
+               {'r', user_},
+               {'u', environment_.user}};
+    return {};
+  }
+
+  Result<void> set_identity_of_host(tunnel::ServerOptions& server) {
+    server.host_key_policy = settings_.host_key_policy.value_or(server.host_key_policy);
+    server.hash_known_hosts = settings_.hash_known_hosts.value_or(server.hash_known_hosts);
+    server.user_known_hosts =
+        TRY(paths("UserKnownHostsFile", settings_.user_known_hosts.value_or(names(kUserKnownHosts))));
+    server.global_known_hosts =
+        TRY(paths("GlobalKnownHostsFile", settings_.global_known_hosts.value_or(names(kGlobalKnownHosts))));
+    return {};
+  }
+
+  Result<void> set_login(tunnel::ServerOptions& server) {
+    server.identities_explicit = !settings_.identity_files.empty();
+    std::vector<std::string> files =
+        server.identities_explicit ? settings_.identity_files : names(kIdentityFiles);
+    std::erase_if(files, [](const std::string& file) { return equal_ignoring_case(file, "none"); });
+    server.identity_files = TRY(paths("IdentityFile", files));
+    server.identities_only = settings_.identities_only.value_or(server.identities_only);
+    server.agent_socket = TRY(agent_socket());
+    server.allow_public_key = settings_.public_key.value_or(server.allow_public_key);
+    server.allow_password = settings_.password.value_or(server.allow_password);
+    server.allow_keyboard_interactive =
+        settings_.keyboard_interactive.value_or(server.allow_keyboard_interactive);
+    server.preferred_methods = settings_.preferred_methods.value_or(server.preferred_methods);
+    server.password_prompts = settings_.password_prompts.value_or(server.password_prompts);
+    server.batch = settings_.batch.value_or(server.batch);
+    server.user_signatures = settings_.user_signatures.value_or(server.user_signatures);
+    return {};
+  }
+
+  void set_connection(tunnel::ServerOptions& server) const {
+    server.algorithms.key_exchanges = settings_.key_exchanges.value_or(server.algorithms.key_exchanges);
+    server.algorithms.host_keys = settings_.host_keys.value_or(server.algorithms.host_keys);
+    server.algorithms.ciphers = settings_.ciphers.value_or(server.algorithms.ciphers);
+    server.algorithms.macs = settings_.macs.value_or(server.algorithms.macs);
+    server.rekey = settings_.rekey.value_or(server.rekey);
+    server.timing.keepalive_interval = settings_.alive_interval.value_or(server.timing.keepalive_interval);
+    server.timing.keepalive_count = settings_.alive_count.value_or(server.timing.keepalive_count);
+  }
+
+  Result<void> set_forwards(daemon::SessionPlan& session) const {
+    session.exit_on_forward_failure =
+        settings_.exit_on_forward_failure.value_or(session.exit_on_forward_failure);
+    if (settings_.stdio) session.stdio = daemon::StdioForward{*settings_.stdio};
+    // As in ssh, -W puts all other forwards aside unless ClearAllForwardings=no.
+    if (!settings_.clear_forwardings.value_or(settings_.stdio.has_value())) {
+      for (const daemon::LocalForward& forward : settings_.local_forwards) {
+        session.local_forwards.push_back(TRY(complete(forward)));
+      }
+    }
+    if (session.stdio || !session.local_forwards.empty()) return {};
+    return fail(Errc::usage, "nothing to forward: add -L [bind:]port:host:hostport or -W host:port");
+  }
+
+  Result<daemon::LocalForward> complete(daemon::LocalForward forward) const {
+    forward.listen.family = settings_.family.value_or(forward.listen.family);
+    forward.listen.socket_mask = settings_.socket_mask.value_or(forward.listen.socket_mask);
+    forward.listen.unlink_existing = settings_.unlink_sockets.value_or(forward.listen.unlink_existing);
+    if (auto* listener = std::get_if<relay::HostPort>(&forward.listen.endpoint);
+        listener && listener->host.empty()) {
+      listener->host = settings_.gateway_ports.value_or(false) ? "*" : "localhost";
+    }
+    for (relay::Endpoint* endpoint : {&forward.listen.endpoint, &forward.destination}) {
+      auto* socket = std::get_if<relay::UnixPath>(endpoint);
+      if (socket != nullptr) socket->path = TRY(path("-L", socket->path));
+    }
+    return forward;
+  }
+
+  Result<std::string> agent_socket() const {
+    const std::string& wish = settings_.identity_agent.value_or("SSH_AUTH_SOCK");
+    if (equal_ignoring_case(wish, "none")) return "";
+    if (wish == "SSH_AUTH_SOCK") return environment_.agent_socket;
+    if (wish.starts_with('$')) {
+      std::string name = wish.substr(1);
+      if (name.starts_with('{') && name.ends_with('}')) name = name.substr(1, name.size() - 2);
+      const char* value = std::getenv(name.c_str());
+      return value == nullptr ? "" : value;
+    }
+    return path("IdentityAgent", wish);
+  }
+
+  Result<std::vector<std::string>> paths(std::string_view what, const std::vector<std::string>& texts) const {
+    std::vector<std::string> out;
+    for (const std::string& text : texts) out.push_back(TRY(path(what, text)));
+    return out;
+  }
+
+  Result<std::string> path(std::string_view what, std::string_view text) const {
+    auto expanded = expand_tilde(text, environment_.home);
+    if (expanded) expanded = expand_tokens(*expanded, tokens_);
+    if (!expanded) return fail(Errc::usage, fmt::format("{}: {}", what, expanded.error().message));
+    return expanded;
+  }
+
+  template <std::size_t N>
+  static std::vector<std::string> names(const std::array<const char*, N>& texts) {
+    return {texts.begin(), texts.end()};
+  }
+
+  const Settings& settings_;
+  const Environment& environment_;
+  std::string host_, address_, port_, user_;
+  std::vector<Token> tokens_;  // views of these and of environment_
+};
+
+}  // namespace
+
+Environment read_environment() {
+  Environment environment;
+  environment.uid = std::to_string(::getuid());
+  if (const passwd* entry = ::getpwuid(::getuid())) {
+    environment.user = entry->pw_name;
+    environment.home = entry->pw_dir;
+  }
+  const char* home = std::getenv("HOME");
+  if (home != nullptr && home[0] == '/') environment.home = home;
+  char name[256] = {};
+  if (::gethostname(name, sizeof name - 1) == 0) environment.host_name = name;
+  if (const char* agent = std::getenv("SSH_AUTH_SOCK")) environment.agent_socket = agent;
+  return environment;
+}
+
+Result<daemon::Plan> build_plan(const Settings& settings, const Environment& environment) {
+  return Builder(settings, environment).build();
+}
+
+}  // namespace culvert::cli

@@ -1,0 +1,211 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cli/plan_builder.hpp"
+
+#include <vector>
+
+#include <gtest/gtest.h>
+
+#include "cli/expand.hpp"
+#include "cli/options.hpp"
+
+namespace culvert::cli {
+namespace {
+
+using relay::Endpoint;
+using relay::HostPort;
+using relay::UnixPath;
+using Texts = std::vector<std::string>;
+
+const Environment kEnvironment{.user = "ann",
+                               .uid = "1000",
+                               .home = "/home/ann",
+                               .host_name = "laptop.example",
+                               .agent_socket = "/run/agent"};
+
+Result<daemon::Plan> plan_of(std::vector<std::string_view> arguments,
+                             const Environment& environment = kEnvironment) {
+  const auto line = TRY(read_command_line(arguments));
+  return build_plan(line.settings, environment);
+}
+
+daemon::SessionPlan session_of(std::vector<std::string_view> arguments) {
+  auto plan = plan_of(std::move(arguments));
+  EXPECT_TRUE(plan) << plan.error().message;
+  if (!plan) return {};
+  EXPECT_EQ(plan->sessions.size(), 1u);
+  return std::move(plan->sessions[0]);
+}
+
+TEST(PlanBuilder, DefaultsAreThoseOfSsh) {
+  const auto session = session_of({"-L", "8080:a:80", "bastion"});
+  const tunnel::ServerOptions& server = session.server;
+  EXPECT_EQ(server.host, "bastion");
+  EXPECT_EQ(server.port, 22);
+  EXPECT_EQ(server.user, "ann");
+  EXPECT_EQ(server.identity_files,
+            (Texts{"/home/ann/.ssh/id_rsa", "/home/ann/.ssh/id_ecdsa", "/home/ann/.ssh/id_ed25519"}));
+  EXPECT_FALSE(server.identities_explicit);
+  EXPECT_EQ(server.agent_socket, "/run/agent");
+  EXPECT_EQ(server.user_known_hosts, (Texts{"/home/ann/.ssh/known_hosts", "/home/ann/.ssh/known_hosts2"}));
+  EXPECT_EQ(server.global_known_hosts, (Texts{"/etc/ssh/ssh_known_hosts", "/etc/ssh/ssh_known_hosts2"}));
+  EXPECT_EQ(server.host_key_policy, tunnel::HostKeyPolicy::ask);
+  EXPECT_TRUE(server.algorithms.ciphers.empty());
+  EXPECT_TRUE(session.exit_on_forward_failure);
+  EXPECT_FALSE(session.stdio);
+  ASSERT_EQ(session.local_forwards.size(), 1u);
+  EXPECT_EQ(session.local_forwards[0].listen.endpoint, Endpoint(HostPort{"localhost", 8080}));
+  EXPECT_EQ(session.local_forwards[0].listen.socket_mask, 0177u);
+}
+
+TEST(PlanBuilder, FlagsReachTheirPlaces) {
+  const auto session = session_of({"-4",
+                                   "-g",
+                                   "-p",
+                                   "2222",
+                                   "-l",
+                                   "bob",
+                                   "-b",
+                                   "10.0.0.1",
+                                   "-i",
+                                   "~/key-%r@%h:%p",
+                                   "-c",
+                                   "aes256-ctr",
+                                   "-m",
+                                   "hmac-sha2-512",
+                                   "-oKexAlgorithms=curve25519-sha256",
+                                   "-oHostKeyAlgorithms=ssh-ed25519",
+                                   "-oPubkeyAcceptedAlgorithms=rsa-sha2-512",
+                                   "-oRekeyLimit=1G 30m",
+                                   "-oServerAliveInterval=7",
+                                   "-oServerAliveCountMax=2",
+                                   "-oTCPKeepAlive=no",
+                                   "-oConnectTimeout=5",
+                                   "-oConnectionAttempts=4",
+                                   "-oUserKnownHostsFile=~/a /b/%n",
+                                   "-oGlobalKnownHostsFile=none",
+                                   "-oHashKnownHosts=yes",
+                                   "-oHostKeyAlias=alias",
+                                   "-oHostName=%h.example",
+                                   "-oStrictHostKeyChecking=accept-new",
+                                   "-oIdentitiesOnly=yes",
+                                   "-oIdentityAgent=none",
+                                   "-oBatchMode=yes",
+                                   "-oPasswordAuthentication=no",
+                                   "-oPubkeyAuthentication=no",
+                                   "-oKbdInteractiveAuthentication=no",
+                                   "-oNumberOfPasswordPrompts=1",
+                                   "-oPreferredAuthentications=password,gssapi-with-mic,publickey",
+                                   "-oExitOnForwardFailure=no",
+                                   "-oStreamLocalBindMask=0117",
+                                   "-oStreamLocalBindUnlink=yes",
+                                   "-L",
+                                   "8080:a:80",
+                                   "-L",
+                                   "/tmp/%u.sock:/run/x",
+                                   "bastion"});
+  const tunnel::ServerOptions& server = session.server;
+  EXPECT_EQ(server.host, "bastion.example");
+  EXPECT_EQ(server.host_key_alias, "alias");
+  EXPECT_EQ(server.port, 2222);
+  EXPECT_EQ(server.user, "bob");
+  EXPECT_EQ(server.bind_address, "10.0.0.1");
+  EXPECT_EQ(server.family, tunnel::AddressFamily::ipv4);
+  EXPECT_EQ(server.identity_files, Texts{"/home/ann/key-bob@bastion.example:2222"});
+  EXPECT_TRUE(server.identities_explicit);
+  EXPECT_TRUE(server.identities_only);
+  EXPECT_EQ(server.agent_socket, "");
+  EXPECT_EQ(server.algorithms.ciphers, Texts{"aes256-ctr"});
+  EXPECT_EQ(server.algorithms.macs, Texts{"hmac-sha2-512"});
+  EXPECT_EQ(server.algorithms.key_exchanges, Texts{"curve25519-sha256"});
+  EXPECT_EQ(server.algorithms.host_keys, Texts{"ssh-ed25519"});
+  EXPECT_EQ(server.user_signatures, Texts{"rsa-sha2-512"});
+  EXPECT_EQ(server.rekey.bytes, 1u << 30);
+  EXPECT_EQ(server.rekey.time, std::chrono::minutes(30));
+  EXPECT_EQ(server.timing.keepalive_interval, std::chrono::seconds(7));
+  EXPECT_EQ(server.timing.keepalive_count, 2u);
+  EXPECT_FALSE(server.tcp_keepalive);
+  EXPECT_EQ(server.connect_timeout, std::chrono::seconds(5));
+  EXPECT_EQ(server.connection_attempts, 4u);
+  EXPECT_EQ(server.user_known_hosts, (Texts{"/home/ann/a", "/b/bastion"}));
+  EXPECT_TRUE(server.global_known_hosts.empty());
+  EXPECT_TRUE(server.hash_known_hosts);
+  EXPECT_EQ(server.host_key_policy, tunnel::HostKeyPolicy::accept_new);
+  EXPECT_TRUE(server.batch);
+  EXPECT_FALSE(server.allow_password);
+  EXPECT_FALSE(server.allow_public_key);
+  EXPECT_FALSE(server.allow_keyboard_interactive);
+  EXPECT_EQ(server.password_prompts, 1u);
+  EXPECT_EQ(server.preferred_methods, (Texts{"password", "publickey"}));
+  EXPECT_FALSE(session.exit_on_forward_failure);
+  ASSERT_EQ(session.local_forwards.size(), 2u);
+  const daemon::ListenSpec& tcp = session.local_forwards[0].listen;
+  EXPECT_EQ(tcp.endpoint, Endpoint(HostPort{"*", 8080}));
+  EXPECT_EQ(tcp.family, tunnel::AddressFamily::ipv4);
+  const daemon::ListenSpec& unix_socket = session.local_forwards[1].listen;
+  EXPECT_EQ(unix_socket.endpoint, Endpoint(UnixPath{"/tmp/ann.sock"}));
+  EXPECT_EQ(unix_socket.socket_mask, 0117u);
+  EXPECT_TRUE(unix_socket.unlink_existing);
+}
+
+TEST(PlanBuilder, GatewayPortsLeaveExplicitAddressesAlone) {
+  const auto session =
+      session_of({"-g", "-L", "127.0.0.1:1:a:80", "-L", "localhost:2:a:80", "-L", ":3:a:80", "h"});
+  EXPECT_EQ(session.local_forwards[0].listen.endpoint, Endpoint(HostPort{"127.0.0.1", 1}));
+  EXPECT_EQ(session.local_forwards[1].listen.endpoint, Endpoint(HostPort{"localhost", 2}));
+  EXPECT_EQ(session.local_forwards[2].listen.endpoint, Endpoint(HostPort{"*", 3}));
+}
+
+TEST(PlanBuilder, StdioPutsForwardsAsideUnlessToldNotTo) {
+  const auto alone = session_of({"-W", "a:22", "-L", "8080:a:80", "h"});
+  ASSERT_TRUE(alone.stdio);
+  EXPECT_EQ(alone.stdio->destination, Endpoint(HostPort{"a", 22}));
+  EXPECT_TRUE(alone.local_forwards.empty());
+  EXPECT_EQ(
+      session_of({"-W", "a:22", "-L", "8080:a:80", "-oClearAllForwardings=no", "h"}).local_forwards.size(),
+      1u);
+}
+
+TEST(PlanBuilder, WhatCannotBeIsRefused) {
+  struct Row {
+    std::vector<std::string_view> arguments;
+    std::string_view message;
+  };
+  const Row rows[] = {
+      {{"h"}, "nothing to forward: add -L [bind:]port:host:hostport or -W host:port"},
+      {{"-L", "1:a:1", "-oClearAllForwardings=yes", "h"},
+       "nothing to forward: add -L [bind:]port:host:hostport or -W host:port"},
+      {{"-L", "1:a:1", "-i", "%z", "h"}, "IdentityFile: \"%z\": unknown token \"%z\""},
+      {{"-L", "1:a:1", "-i", "a%", "h"}, "IdentityFile: \"a%\" ends in a single '%'"},
+      {{"-L", "1:a:1", "-i", "~no-such-user-here/x", "h"},
+       "IdentityFile: \"~no-such-user-here/x\": there is no user \"no-such-user-here\""},
+      {{"-L", "1:a:1", "-oHostName=%h;id", "h"}, "the host name \"h;id\" contains \";\""},
+      {{"-L", "1:a:1", "-oHostName=-x", "h"}, "the host name \"-x\" begins with '-'"},
+  };
+  for (const Row& row : rows) {
+    const auto plan = plan_of(row.arguments);
+    ASSERT_FALSE(plan) << row.message;
+    EXPECT_EQ(plan.error().message, row.message);
+  }
+  const auto nameless = plan_of({"-L", "1:a:1", "h"}, {.uid = "4711", .home = "/"});
+  ASSERT_FALSE(nameless);
+  EXPECT_EQ(nameless.error().message, "user id 4711 has no name here: give the server's with -l");
+}
+
+TEST(PlanBuilder, AgentSocket) {
+  EXPECT_EQ(session_of({"-L1:a:1", "-oIdentityAgent=SSH_AUTH_SOCK", "h"}).server.agent_socket, "/run/agent");
+  EXPECT_EQ(session_of({"-L1:a:1", "-oIdentityAgent=~/agent", "h"}).server.agent_socket, "/home/ann/agent");
+  EXPECT_EQ(session_of({"-L1:a:1", "-oIdentityAgent=$CULVERT_NO_SUCH_VARIABLE", "h"}).server.agent_socket,
+            "");
+}
+
+TEST(Expand, TildeAndTokens) {
+  EXPECT_EQ(expand_tilde("~", "/h"), "/h");
+  EXPECT_EQ(expand_tilde("~/x", "/h"), "/h/x");
+  EXPECT_EQ(expand_tilde("/~/x", "/h"), "/~/x");
+  EXPECT_EQ(expand_tilde("~root/x", "/h"), "/root/x");
+  const Token tokens[] = {{'h', "host"}};
+  EXPECT_EQ(expand_tokens("%h-100%%-%h", tokens), "host-100%-host");
+}
+
+}  // namespace
+}  // namespace culvert::cli

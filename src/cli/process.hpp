@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+namespace culvert::cli {
+
+/// Before anything else in main(): what belongs to the process and not to any part of it. No core dumps and
+/// no debugger of another user's (keys are in memory), files private, all three standard descriptors open,
+/// SIGPIPE ignored, as many descriptors as the system allows, one heap.
+void prepare_process();
+
+/// Standard input becomes /dev/null (-n).
+void drop_standard_input();
+
+/// All three standard descriptors become /dev/null (-f).
+void drop_standard_streams();
+
+}  // namespace culvert::cli

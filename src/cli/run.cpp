@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cli/run.hpp"
+
+#include <cstdio>
+#include <optional>
+#include <string>
+
+#include "base/log.hpp"
+#include "cli/background.hpp"
+#include "cli/exit_status.hpp"
+#include "cli/help.hpp"
+#include "cli/options.hpp"
+#include "cli/plan_builder.hpp"
+#include "cli/process.hpp"
+#include "cli/terminal_prompter.hpp"
+#include "daemon/supervisor.hpp"
+
+namespace culvert::cli {
+namespace {
+
+int complain(const Error& error) {
+  log_line(LogLevel::error, error.message);
+  return kFailed;
+}
+
+int print(const std::string& text) {
+  const bool written =
+      std::fwrite(text.data(), 1, text.size(), stdout) == text.size() && std::fflush(stdout) == 0;
+  return written ? kDone : kFailed;
+}
+
+// With -W only errors are for the user, unless he asked for more.
+LogLevel level_for(const Settings& settings) {
+  return settings.log_level.value_or(settings.stdio ? LogLevel::error : LogLevel::notice);
+}
+
+int status_of(const daemon::Outcome& outcome) {
+  switch (outcome.end) {
+    case daemon::Outcome::End::finished:
+      return kDone;
+    case daemon::Outcome::End::stopped:
+      return outcome.was_ready ? kDone : kSignalBase + outcome.signal;
+    case daemon::Outcome::End::failed:
+      break;
+  }
+  return kFailed;
+}
+
+int forward(const Settings& settings) {
+  const bool goes_to_background = settings.background.value_or(false);
+  if (goes_to_background && settings.stdio) {
+    return complain(
+        {Errc::usage, "-f and -W do not go together: the stream of -W is standard input and output"});
+  }
+  const auto plan = build_plan(settings, read_environment());
+  if (!plan) return complain(plan.error());
+  if (const auto done = set_up_log(level_for(settings), settings.log_file); !done)
+    return complain(done.error());
+  if (settings.no_input.value_or(false)) drop_standard_input();
+
+  std::optional<Background> background;
+  if (goes_to_background) {
+    auto child = Background::fork();
+    if (!child) return complain(child.error());
+    background.emplace(std::move(*child));
+  }
+  daemon::Hooks hooks;
+  hooks.last_words = restore_terminal;
+  hooks.on_ready = [&background] {
+    if (background) background->ready();
+  };
+  TerminalPrompter prompter(!settings.batch.value_or(false));
+  return status_of(daemon::run(*plan, prompter, hooks));
+}
+
+}  // namespace
+
+int run(std::span<const std::string_view> arguments) {
+  prepare_process();
+  if (arguments.empty()) {
+    const std::string help = help_text();
+    std::fwrite(help.data(), 1, help.size(), stderr);
+    return kFailed;
+  }
+  const auto line = read_command_line(arguments);
+  if (!line) return complain(line.error());
+  switch (line->action) {
+    case Action::help:
+      return print(help_text());
+    case Action::version:
+      return print(version_text());
+    case Action::query: {
+      const auto text = query_text(line->query);
+      return text ? print(*text) : complain(text.error());
+    }
+    case Action::run:
+      break;
+  }
+  return forward(line->settings);
+}
+
+}  // namespace culvert::cli

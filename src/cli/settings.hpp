@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/log.hpp"
+#include "base/time.hpp"
+#include "daemon/plan.hpp"
+
+namespace culvert::cli {
+
+/// What flags and keywords have said so far; what nobody spoke of is empty. As in ssh, the first value of a
+/// keyword counts, so that later sources (files) only fill gaps. Names are as typed: plan_builder expands
+/// them.
+struct Settings {
+  std::optional<std::string> host;  ///< of [user@]host
+  std::optional<std::string> host_name, user, host_key_alias, bind_address;
+  std::optional<std::uint16_t> port;
+  std::optional<tunnel::AddressFamily> family;
+  std::optional<Duration> connect_timeout;
+  std::optional<std::uint32_t> connection_attempts;
+
+  std::optional<tunnel::HostKeyPolicy> host_key_policy;
+  std::optional<std::vector<std::string>> user_known_hosts, global_known_hosts;
+  std::optional<bool> hash_known_hosts;
+
+  std::vector<std::string> identity_files;
+  std::optional<std::string> identity_agent;
+  std::optional<bool> identities_only, public_key, password, keyboard_interactive, batch;
+  std::optional<std::vector<std::string>> preferred_methods;
+  std::optional<std::uint32_t> password_prompts;
+
+  std::optional<std::vector<std::string>> key_exchanges, host_keys, ciphers, macs, user_signatures;
+  std::optional<ssh::RekeyPolicy> rekey;
+  std::optional<Duration> alive_interval;
+  std::optional<std::uint32_t> alive_count;
+  std::optional<bool> tcp_keepalive;
+
+  std::vector<daemon::LocalForward> local_forwards;
+  std::optional<relay::HostPort> stdio;
+  std::optional<bool> gateway_ports, exit_on_forward_failure, clear_forwardings, unlink_sockets;
+  std::optional<unsigned> socket_mask;
+
+  std::optional<bool> background, no_input;
+  std::optional<LogLevel> log_level;
+  std::string log_file;
+  std::vector<std::string> ignored_keywords;  ///< patterns of IgnoreUnknown
+};
+
+/// The first value counts.
+template <class T>
+void set_once(std::optional<T>& field, T value) {
+  if (!field) field = std::move(value);
+}
+
+}  // namespace culvert::cli

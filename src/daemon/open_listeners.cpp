@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "daemon/open_listeners.hpp"
+
+#include <cerrno>
+
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/this_coro.hpp>
+
+#include <fmt/format.h>
+
+#include "base/log.hpp"
+
+namespace culvert::daemon {
+namespace {
+
+namespace asio = boost::asio;
+using asio::ip::tcp;
+
+constexpr int kTriesForOnePort = 16;
+
+net::Family net_family(tunnel::AddressFamily family) {
+  switch (family) {
+    case tunnel::AddressFamily::ipv4:
+      return net::Family::ipv4;
+    case tunnel::AddressFamily::ipv6:
+      return net::Family::ipv6;
+    case tunnel::AddressFamily::any:
+      break;
+  }
+  return net::Family::any;
+}
+
+std::vector<tcp::endpoint> both(const asio::ip::address& v4, const asio::ip::address& v6, std::uint16_t port,
+                                tunnel::AddressFamily family) {
+  std::vector<tcp::endpoint> endpoints;
+  if (family != tunnel::AddressFamily::ipv6) endpoints.emplace_back(v4, port);
+  if (family != tunnel::AddressFamily::ipv4) endpoints.emplace_back(v6, port);
+  return endpoints;
+}
+
+relay::Task<Result<std::vector<tcp::endpoint>>> endpoints_of(const relay::HostPort& where,
+                                                             tunnel::AddressFamily family,
+                                                             net::Resolver& resolver) {
+  using asio::ip::address_v4;
+  using asio::ip::address_v6;
+  if (where.host == "localhost") {
+    co_return both(address_v4::loopback(), address_v6::loopback(), where.port, family);
+  }
+  if (where.host == "*") co_return both(address_v4::any(), address_v6::any(), where.port, family);
+  auto found = co_await resolver.resolve(where.host, where.port, net_family(family));
+  if (!found) {
+    co_return fail(found.error().code, fmt::format("cannot listen on {}: {}",
+                                                   to_string(relay::Endpoint(where)), found.error().message));
+  }
+  co_return found;
+}
+
+bool is_missing_address(const Error& error) {
+  return error.code == Errc::system && (error.detail == EADDRNOTAVAIL || error.detail == EAFNOSUPPORT);
+}
+
+Result<std::vector<net::Listener>> listen_on(const asio::any_io_executor& executor,
+                                             std::vector<tcp::endpoint> endpoints) {
+  std::vector<net::Listener> listeners;
+  std::optional<Error> missing;
+  std::uint16_t chosen = 0;
+  for (tcp::endpoint& endpoint : endpoints) {
+    if (endpoint.port() == 0) endpoint.port(chosen);
+    auto listener = net::Listener::listen_tcp(executor, endpoint);
+    if (listener) {
+      chosen = listener->port();
+      listeners.push_back(std::move(*listener));
+    } else if (is_missing_address(listener.error())) {
+      log(LogLevel::verbose, "{}", listener.error().message);
+      missing = std::move(listener.error());
+    } else {
+      return std::unexpected(std::move(listener.error()));
+    }
+  }
+  if (listeners.empty() && missing) return std::unexpected(std::move(*missing));
+  if (listeners.empty()) return fail(Errc::not_found, "cannot listen: there is no address to listen on");
+  return listeners;
+}
+
+}  // namespace
+
+relay::Task<Result<std::vector<net::Listener>>> open_listeners(const ListenSpec& spec,
+                                                               net::Resolver& resolver) {
+  const auto executor = co_await asio::this_coro::executor;
+  if (const auto* path = std::get_if<relay::UnixPath>(&spec.endpoint)) {
+    auto listener = net::Listener::listen_unix(
+        executor, path->path, {.unlink_existing = spec.unlink_existing, .mask = spec.socket_mask});
+    if (!listener) co_return std::unexpected(std::move(listener.error()));
+    std::vector<net::Listener> listeners;
+    listeners.push_back(std::move(*listener));
+    co_return listeners;
+  }
+  const auto& where = std::get<relay::HostPort>(spec.endpoint);
+  const auto endpoints = co_await endpoints_of(where, spec.family, resolver);
+  if (!endpoints) co_return std::unexpected(endpoints.error());
+  // A port that the kernel chose for one address may be taken on the next: then another one is tried.
+  for (int tries = 1;; ++tries) {
+    auto listeners = listen_on(executor, *endpoints);
+    const bool is_taken = !listeners && where.port == 0 && listeners.error().detail == EADDRINUSE;
+    if (!is_taken || tries == kTriesForOnePort) co_return listeners;
+  }
+}
+
+}  // namespace culvert::daemon

@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include <boost/asio/any_io_executor.hpp>
+
+#include "base/result.hpp"
+#include "base/time.hpp"
+#include "crypto/random.hpp"
+#include "daemon/event.hpp"
+#include "daemon/plan.hpp"
+#include "daemon/stdio_run.hpp"
+#include "engine/relay/forward.hpp"
+#include "engine/tunnel/client.hpp"
+#include "net/resolver.hpp"
+
+namespace culvert::daemon {
+
+/// One SessionPlan at work: its SSH connection and its forwards. All calls on the thread of `executor`.
+class SessionRun {
+ public:
+  /// All of them must outlive it.
+  SessionRun(boost::asio::any_io_executor executor, const SessionPlan& plan, net::Resolver& resolver,
+             crypto::Random& random, tunnel::Prompter& prompter);
+
+  /// Logs in and opens the listeners, each with a line when it is up. Once.
+  [[nodiscard]] relay::Task<Result<void>> start();
+  /// Works until the session is over. Success: the stdio stream ended in order, or stop(). Nothing of it runs
+  /// any more when this returns. Once, after start().
+  [[nodiscard]] relay::Task<Result<void>> serve();
+  /// Takes no more streams, gives those that live `time` to end, and ends the session; serve() returns.
+  void stop(Duration time);
+
+ private:
+  relay::Task<Result<void>> check_listeners();
+  relay::Task<Result<void>> open_forwards();
+  relay::Task<void> run_forward(relay::Forward& forward);
+  relay::Task<void> run_stdio();
+  relay::Task<void> watch_session();
+  relay::Task<void> drain(Duration time);
+  void spawn(relay::Task<void> task);
+  void over(Result<void> result);
+
+  const boost::asio::any_io_executor executor_;
+  const SessionPlan& plan_;
+  net::Resolver& resolver_;
+  tunnel::Client client_;
+  std::vector<std::unique_ptr<relay::Forward>> forwards_;
+  std::optional<StdioRun> stdio_;
+
+  Event changed_;                       // one of those below; serve() sleeps on it
+  std::optional<Result<void>> result_;  // how it ended, the first reason
+  std::optional<Duration> stop_within_;
+  std::size_t running_ = 0;  // coroutines of spawn()
+  bool session_over_ = false;
+  bool stdio_over_ = false;
+};
+
+}  // namespace culvert::daemon

@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "daemon/stop_signals.hpp"
+
+#include <signal.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <array>
+#include <atomic>
+#include <cerrno>
+#include <cstdint>
+
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include "base/assert.hpp"
+
+namespace culvert::daemon {
+namespace {
+
+namespace asio = boost::asio;
+
+struct Watched {
+  int number;
+  struct sigaction before;
+  bool changed;
+};
+
+// What the handler touches. Set before the first handler is installed, and lock-free.
+std::array<Watched, 3> watched = {{{SIGINT, {}, false}, {SIGTERM, {}, false}, {SIGHUP, {}, false}}};
+std::atomic<int> first = 0;
+std::atomic<int> wake_fd = -1;
+std::atomic<void (*)()> last_words = nullptr;
+static_assert(std::atomic<int>::is_always_lock_free && std::atomic<void (*)()>::is_always_lock_free);
+
+void on_signal(int number) {
+  const int saved = errno;
+  int none = 0;
+  if (first.compare_exchange_strong(none, number)) {
+    const std::uint64_t one = 1;
+    [[maybe_unused]] const ssize_t written = ::write(wake_fd, &one, sizeof one);
+  } else if (number != SIGHUP) {
+    if (void (*words)() = last_words) words();
+    ::_exit(128 + number);
+  }
+  errno = saved;
+}
+
+}  // namespace
+
+StopSignals::StopSignals(const asio::any_io_executor& executor, void (*words)()) : wake_(executor) {
+  const int fd = ::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+  CULVERT_ASSERT(fd >= 0 && wake_fd == -1);
+  wake_.assign(fd);
+  wake_fd = fd;
+  first = 0;
+  last_words = words;
+  for (Watched& one : watched) {
+    ::sigaction(one.number, nullptr, &one.before);
+    one.changed = one.before.sa_handler != SIG_IGN;
+    if (!one.changed) continue;
+    struct sigaction action{};
+    action.sa_handler = on_signal;
+    action.sa_flags = SA_RESTART;
+    ::sigaction(one.number, &action, nullptr);
+  }
+}
+
+StopSignals::~StopSignals() {
+  for (const Watched& one : watched) {
+    if (one.changed) ::sigaction(one.number, &one.before, nullptr);
+  }
+  wake_fd = -1;
+}
+
+asio::awaitable<int> StopSignals::next() {
+  while (first == 0) {
+    const auto [error] = co_await wake_.async_wait(asio::posix::stream_descriptor::wait_read,
+                                                   asio::as_tuple(asio::use_awaitable));
+    if (error) co_return 0;
+  }
+  co_return first.load();
+}
+
+}  // namespace culvert::daemon

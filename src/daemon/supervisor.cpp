@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "daemon/supervisor.hpp"
+
+#include <algorithm>
+#include <exception>
+#include <utility>
+#include <vector>
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/io_context.hpp>
+
+#include "base/log.hpp"
+#include "crypto/random.hpp"
+#include "daemon/session_run.hpp"
+#include "daemon/stop_signals.hpp"
+#include "engine/tunnel/prompter.hpp"
+#include "net/resolver.hpp"
+
+namespace culvert::daemon {
+
+namespace asio = boost::asio;
+
+namespace {
+
+constexpr Duration kDrainTime = std::chrono::seconds(2);
+
+class Supervisor {
+ public:
+  Supervisor(asio::io_context& io, const Plan& plan, tunnel::Prompter& prompter, const Hooks& hooks,
+             net::Resolver& resolver, crypto::Random& random)
+      : io_(io),
+        plan_(plan),
+        prompter_(prompter),
+        hooks_(hooks),
+        resolver_(resolver),
+        random_(random),
+        signals_(io.get_executor(), hooks.last_words) {}
+
+  Outcome run() {
+    spawn(watch_signals());
+    live_ = plan_.sessions.size();
+    for (const SessionPlan& session : plan_.sessions) spawn(run_session(session));
+    io_.run();
+    return outcome_;
+  }
+
+ private:
+  relay::Task<void> watch_signals() {
+    const int number = co_await signals_.next();
+    if (number == 0) co_return;
+    log(LogLevel::verbose, "stopped by signal {}", number);
+    outcome_.end = Outcome::End::stopped;
+    outcome_.signal = number;
+    stopping_ = true;
+    // What has no streams to drain is given up where it is: its coroutines end with the io_context.
+    if (!outcome_.was_ready) io_.stop();
+    for (SessionRun* session : serving_) session->stop(kDrainTime);
+  }
+
+  relay::Task<void> run_session(const SessionPlan& plan) {
+    SessionRun session(io_.get_executor(), plan, resolver_, random_, prompter_);
+    const auto started = co_await session.start();
+    if (!started) co_return failed(started.error());
+    serving_.push_back(&session);
+    if (serving_.size() == plan_.sessions.size()) ready();
+    if (stopping_) session.stop(kDrainTime);
+    const auto ended = co_await session.serve();
+    std::erase(serving_, &session);
+    if (!ended) co_return failed(ended.error());
+    if (--live_ > 0) co_return;
+    if (!stopping_) outcome_.end = Outcome::End::finished;
+    io_.stop();
+  }
+
+  void ready() {
+    const bool speaks =
+        std::ranges::any_of(plan_.sessions, [](const SessionPlan& plan) { return !plan.stdio; });
+    if (speaks) log(LogLevel::notice, "ready");
+    outcome_.was_ready = true;
+    if (hooks_.on_ready) hooks_.on_ready();
+  }
+
+  void failed(const Error& error) {
+    if (!stopping_) {
+      log(LogLevel::error, "{}", error.message);
+      outcome_.end = Outcome::End::failed;
+    }
+    io_.stop();
+  }
+
+  void spawn(relay::Task<void> task) {
+    asio::co_spawn(io_, std::move(task), [this](const std::exception_ptr& exception) {
+      if (!exception) return;
+      try {
+        std::rethrow_exception(exception);
+      } catch (const std::exception& error) {  // memory ran out
+        failed({Errc::system, error.what()});
+      }
+    });
+  }
+
+  asio::io_context& io_;
+  const Plan& plan_;
+  tunnel::Prompter& prompter_;
+  const Hooks& hooks_;
+  net::Resolver& resolver_;
+  crypto::Random& random_;
+  StopSignals signals_;
+  Outcome outcome_;
+  std::vector<SessionRun*> serving_;  // they live in run_session()
+  std::size_t live_ = 0;
+  bool stopping_ = false;
+};
+
+}  // namespace
+
+Outcome run(const Plan& plan, tunnel::Prompter& prompter, const Hooks& hooks) {
+  // Coroutines that wait when the loop stops are destroyed with the io_context: what they use lives longer.
+  net::Resolver resolver;
+  crypto::SystemRandom random;
+  asio::io_context io(1);
+  return Supervisor(io, plan, prompter, hooks, resolver, random).run();
+}
+
+}  // namespace culvert::daemon
