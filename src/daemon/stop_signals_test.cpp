@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "daemon/stop_signals.hpp"
+
+#include <signal.h>
+#include <unistd.h>
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/io_context.hpp>
+
+#include <gtest/gtest.h>
+
+namespace culvert::daemon {
+namespace {
+
+namespace asio = boost::asio;
+
+int first_of(std::initializer_list<int> raised) {
+  asio::io_context io;
+  StopSignals signals(io.get_executor(), nullptr);
+  int got = 0;
+  asio::co_spawn(io, [&]() -> asio::awaitable<void> { got = co_await signals.next(); }, asio::detached);
+  io.poll();
+  for (const int number : raised) ::raise(number);
+  io.run();
+  return got;
+}
+
+TEST(StopSignals, TheFirstOneIsTold) {
+  EXPECT_EQ(first_of({SIGTERM}), SIGTERM);
+  EXPECT_EQ(first_of({SIGINT}), SIGINT);
+  EXPECT_EQ(first_of({SIGHUP}), SIGHUP);
+  EXPECT_EQ(first_of({SIGTERM, SIGHUP, SIGHUP}), SIGTERM);
+}
+
+TEST(StopSignals, WhatWasIgnoredStaysIgnored) {
+  const auto before = ::signal(SIGHUP, SIG_IGN);
+  EXPECT_EQ(first_of({SIGHUP, SIGINT}), SIGINT);
+  EXPECT_EQ(::signal(SIGHUP, before), SIG_IGN);
+}
+
+TEST(StopSignalsDeathTest, TheSecondOneEndsTheProcessWithLastWords) {
+  testing::FLAGS_gtest_death_test_style = "threadsafe";
+  const auto last_words = [] { [[maybe_unused]] const auto sent = ::write(2, "bye", 3); };
+  EXPECT_EXIT(
+      {
+        asio::io_context io;
+        StopSignals signals(io.get_executor(), last_words);
+        ::raise(SIGHUP);
+        ::raise(SIGHUP);
+        ::raise(SIGINT);
+      },
+      testing::ExitedWithCode(130), "bye");
+}
+
+}  // namespace
+}  // namespace culvert::daemon
