@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Two SSH machines joined in memory: a client and a server, a link between them that can deliver in pieces of
-// any size and be cut at any moment, and one clock. What every peer has to answer (host key, signatures,
-// login) is answered here.
+// any size, slowly or late, and be cut at any moment, and one clock. What every peer has to answer (host key,
+// signatures, login) is answered here.
 #pragma once
 
 #include <algorithm>
@@ -12,8 +12,11 @@
 
 #include "crypto/private_key.hpp"
 #include "proto/ssh/session.hpp"
+#include "tests/support/event_name.hpp"
 #include "tests/support/manual_clock.hpp"
+#include "tests/support/memory_pipe.hpp"
 #include "tests/support/seeded_random.hpp"
+#include "tests/support/test_keys.hpp"
 
 namespace culvert::test {
 
@@ -41,43 +44,39 @@ class SessionPair {
     ssh::SessionConfig client, server;
     std::size_t piece = SIZE_MAX;           ///< bytes that the link delivers at once
     std::uint64_t deliveries = UINT64_MAX;  ///< the link is cut after so many
+    MemoryPipe::Path path;                  ///< both ways; its piece and deliveries are those above
   };
-
-  static inline const crypto::PrivateKey& host_key() {
-    static const crypto::PrivateKey key = crypto::PrivateKey::generate_ed25519();
-    return key;
-  }
-  static inline const crypto::PrivateKey& user_key() {
-    static const crypto::PrivateKey key = crypto::PrivateKey::generate_ed25519();
-    return key;
-  }
 
   SessionPair() : SessionPair(Options{}) {}
   explicit SessionPair(Options options, std::uint64_t seed = 1)
       : random_client_(seed),
         random_server_(seed + 1),
-        piece_(options.piece),
         deliveries_left_(options.deliveries),
         client(prepared(std::move(options.client), ssh::Role::client), random_client_, clock.now()),
-        server(prepared(std::move(options.server), ssh::Role::server), random_server_, clock.now()) {}
+        server(prepared(std::move(options.server), ssh::Role::server), random_server_, clock.now()) {
+    options.path.piece = options.piece;
+    to_server_ = to_client_ = MemoryPipe(options.path);
+  }
 
-  /// Moves bytes and answers events until nothing moves any more. Returns how many deliveries that took.
+  /// Moves bytes and answers events until nothing moves any more at this moment. Returns how many deliveries
+  /// that took.
   std::uint64_t run() {
     const std::uint64_t before = deliveries_;
     for (bool moved = true; moved;) {
       moved = drain(client);
       moved = drain(server) || moved;
-      moved = deliver(client, server) || moved;
-      moved = deliver(server, client) || moved;
+      moved = deliver(client, to_server_, server) || moved;
+      moved = deliver(server, to_client_, client) || moved;
     }
     return deliveries_ - before;
   }
 
-  /// Lets time pass up to `span`, stopping at every deadline on the way.
+  /// Lets time pass up to `span`, stopping at every deadline and arrival on the way.
   void pass(Duration span) {
     const Instant end = clock.now() + span;
-    for (int turns = 0; turns < 100000; ++turns) {
-      const Instant next = std::min({client.session.next_deadline(), server.session.next_deadline(), end});
+    for (int turns = 0; turns < 1000000; ++turns) {
+      const Instant next =
+          std::min({client.session.next_deadline(), server.session.next_deadline(), next_arrival(), end});
       clock.advance_to(next);
       client.session.advance(clock.now());
       server.session.advance(clock.now());
@@ -85,19 +84,40 @@ class SessionPair {
       if (clock.now() >= end) return;
     }
   }
+  /// Lets time pass until `done`, at most `span`.
+  template <class Done>
+  bool pass_until(Done done, Duration span = std::chrono::seconds(60)) {
+    const Instant end = clock.now() + span;
+    run();
+    while (!done()) {
+      if (clock.now() >= end) return false;
+      pass(std::clamp<Duration>(next_arrival() - clock.now(), Duration(1), end - clock.now()));
+    }
+    return true;
+  }
 
   /// Logs in and opens one direct-tcpip channel from the client; the ids on both sides.
   struct Joined {
     ssh::ChannelId client, server;
   };
   std::optional<Joined> join() {
-    run();
-    if (!client.session.is_authenticated()) return std::nullopt;
+    const auto logged_in = [&] {
+      return client.session.is_authenticated() && server.session.is_authenticated();
+    };
+    const auto over = [&] { return client.ended || server.ended; };
+    if (!pass_until([&] { return logged_in() || over(); }) || !logged_in()) return std::nullopt;
+    return open();
+  }
+  /// One more channel.
+  std::optional<Joined> open() {
+    const std::size_t opened = client.opened.size();
     const auto id = client.session.open_direct_tcpip("target", 80, "127.0.0.1", 1234);
-    run();
-    if (!id || client.opened.empty() || server.requested.empty()) return std::nullopt;
+    if (!id || !pass_until([&] { return client.opened.size() > opened || client.ended; }) || client.ended)
+      return std::nullopt;
     return Joined{*id, server.requested.back()};
   }
+
+  void cut() { deliveries_left_ = 0; }
 
   ManualClock clock;
 
@@ -109,31 +129,43 @@ class SessionPair {
     return config;
   }
 
+  [[nodiscard]] Instant next_arrival() const {
+    return std::min(to_server_.next_arrival(clock.now()), to_client_.next_arrival(clock.now()));
+  }
+
   SeededRandom random_client_, random_server_;
-  std::size_t piece_;
+  MemoryPipe to_server_, to_client_;
   std::uint64_t deliveries_left_;
   std::uint64_t deliveries_ = 0;
 
   // Takes up to one piece from `from` to `to`; an exhausted link ends both directions.
-  bool deliver(Peer& from, Peer& to) {
-    const ByteView output = from.session.output();
-    if (output.empty()) {
-      if (from.ended && !to.ended) to.session.commit_end(clock.now());
-      return from.ended && !to.ended;
-    }
+  bool deliver(Peer& from, MemoryPipe& link, Peer& to) {
     if (deliveries_left_ == 0) {
-      from.session.consume_output(output.size(), clock.now());
+      if (!from.session.output().empty())
+        from.session.consume_output(from.session.output().size(), clock.now());
       from.session.commit_end(clock.now());
       to.session.commit_end(clock.now());
       return !from.ended || !to.ended;
     }
+    bool moved = false;
+    if (const ByteView output = from.session.output(); !output.empty()) {
+      if (const std::size_t taken = link.write(output, clock.now()); taken > 0) {
+        from.session.consume_output(taken, clock.now());
+        moved = true;
+      }
+    }
+    const ByteView piece = link.arrived(clock.now());
+    if (piece.empty()) {
+      const bool end = from.ended && !to.ended && link.empty() && from.session.output().empty();
+      if (end) to.session.commit_end(clock.now());
+      return moved || end;
+    }
     --deliveries_left_;
     ++deliveries_;
-    const std::size_t size = std::min(piece_, output.size());
-    const MutableBytes room = to.session.prepare(size);
-    std::copy_n(output.begin(), size, room.begin());
-    from.session.consume_output(size, clock.now());
-    to.session.commit(size, clock.now());
+    const MutableBytes room = to.session.prepare(piece.size());
+    std::copy(piece.begin(), piece.end(), room.begin());
+    to.session.commit(piece.size(), clock.now());
+    link.consume(piece.size());
     return true;
   }
 
@@ -141,14 +173,12 @@ class SessionPair {
     bool any = false;
     while (auto event = peer.session.next_event()) {
       any = true;
-      note(peer, *event);
+      peer.log.emplace_back(name_of(*event));
       if (peer.on_event && peer.on_event(*event)) continue;
       std::visit([&](auto& e) { answer(peer, e); }, *event);
     }
     return any;
   }
-
-  static void note(Peer& peer, const ssh::Event& event);
 
   template <class Event>
   void answer(Peer&, Event&) {}
@@ -189,15 +219,5 @@ class SessionPair {
  public:
   Peer client, server;
 };
-
-inline void SessionPair::note(Peer& peer, const ssh::Event& event) {
-  static constexpr const char* kNames[] = {
-      "HostKeyOffered",    "HostSignatureWanted", "KeysAgreed",      "AuthNext",        "UserSignatureWanted",
-      "PromptsShown",      "BannerShown",         "UserOffered",     "Authenticated",   "ChannelOpened",
-      "ChannelOpenFailed", "ChannelRequested",    "ChannelData",     "ChannelWritable", "ChannelEnded",
-      "ChannelClosed",     "GlobalReply",         "GlobalRequested", "Disconnected"};
-  static_assert(std::size(kNames) == std::variant_size_v<ssh::Event>);
-  peer.log.emplace_back(kNames[event.index()]);
-}
 
 }  // namespace culvert::test
