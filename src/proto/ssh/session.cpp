@@ -99,10 +99,11 @@ class Session::Impl {
 
   template <class Command>
   void authenticate(Command command) {
-    if (ended() || authenticated_) return;
+    if (!may_authenticate()) return;
     if (const std::optional<SecretBytes> payload = command(client_auth_)) send(*payload);
   }
   void try_public_key(crypto::PublicKey key, std::string algorithm, bool ask_first) {
+    if (!may_authenticate()) return;
     if (ask_first) {
       authenticate(
           [&](ClientAuth& auth) { return auth.ask_public_key(std::move(key), std::move(algorithm)); });
@@ -112,12 +113,14 @@ class Session::Impl {
     }
   }
   void skip_signature() {
+    if (!may_authenticate()) return;
     if (auto next = client_auth_.skip_signature()) queue_auth_next(std::move(*next));
   }
   void accept_user() {
+    if (ended()) return;
     if (const auto accepted = server_auth_.accept()) {
       send(accepted->payload);
-      if (accepted->authenticated) queued_.emplace_back(enter_connected());
+      if (accepted->authenticated && !ended()) queued_.emplace_back(enter_connected());
     }
   }
   void refuse_user() {
@@ -164,7 +167,11 @@ class Session::Impl {
       if (event) return event;
       if (auto queued = take_queued()) return queued;
     }
-    if (std::exchange(auth_may_start_, false)) return AuthNext{{}, false, server_algorithms()};
+    if (server_auth_.awaits_verdict()) TRY(transport_.bound_unread());
+    if (std::exchange(auth_may_start_, false)) {
+      auth_started_ = true;
+      return AuthNext{{}, false, server_algorithms()};
+    }
     return mux_.next_event();
   }
 
@@ -244,6 +251,7 @@ class Session::Impl {
     return {};
   }
 
+  [[nodiscard]] bool may_authenticate() const { return auth_started_ && !authenticated_ && !ended(); }
   [[nodiscard]] std::vector<std::string> server_algorithms() const {
     std::vector<std::string> names;
     for (const std::string_view name : split_names(transport_.server_signature_algorithms()))
@@ -282,6 +290,7 @@ class Session::Impl {
   Mux mux_;
   std::deque<Event> queued_;
   bool auth_may_start_ = false;
+  bool auth_started_ = false;
   bool authenticated_ = false;
   bool input_ended_ = false;
   bool ended_ = false;

@@ -55,8 +55,7 @@ Result<ClientAuth::Step> ClientAuth::on_message(ByteView payload) {
       for (const std::string_view method : split_names(failure.can_continue.text)) {
         last_failure_.methods.emplace_back(method);
       }
-      if (attempts_left_ == 0) return fail(Errc::limit, "too many authentication attempts");
-      return last_failure_;
+      return next_attempt();
     }
     default:
       return on_method_message(payload);
@@ -78,13 +77,18 @@ Result<ClientAuth::Step> ClientAuth::on_method_message(ByteView payload) {
       TRY(decode<UserauthPasswordChangeMessage>(payload));
       state_ = State::idle;
       last_failure_.partial_success = false;
-      return last_failure_;
+      return next_attempt();
     }
     case State::interactive:
       return on_info_request(payload);
     default:
       return unexpected_message(payload[0]);
   }
+}
+
+Result<ClientAuth::Step> ClientAuth::next_attempt() {
+  if (attempts_left_ == 0) return fail(Errc::limit, "too many authentication attempts");
+  return last_failure_;
 }
 
 Result<ClientAuth::Step> ClientAuth::on_info_request(ByteView payload) {
@@ -158,6 +162,7 @@ std::optional<SecretBytes> ClientAuth::user_signature(ByteView signature) {
 std::optional<AuthNext> ClientAuth::skip_signature() {
   if (state_ != State::key_signing) return std::nullopt;
   state_ = State::idle;
+  ++attempts_left_;  // the server refused nothing
   return last_failure_;
 }
 

@@ -62,6 +62,7 @@ class ClientAuth {
 
   Result<Step> on_method_message(ByteView payload);
   Result<Step> on_info_request(ByteView payload);
+  Result<Step> next_attempt();
   [[nodiscard]] Bytes request(std::string_view method, ByteView fields) const;
   [[nodiscard]] Bytes to_be_signed() const;
   [[nodiscard]] bool busy() const { return state_ != State::idle; }

@@ -10,17 +10,11 @@ namespace {
 constexpr std::string_view kService = "ssh-connection";
 constexpr std::string_view kMethods = "publickey";
 
-Bytes failure() { return encoded(UserauthFailureMessage{NameList{kMethods}, false}); }
-
 }  // namespace
 
-Result<ServerAuth::Step> ServerAuth::refused() {
-  if (attempts_left_ == 0) {
-    return fail(Errc::limit, "too many authentication attempts",
-                static_cast<std::int64_t>(DisconnectReason::no_more_auth_methods_available));
-  }
-  --attempts_left_;
-  return Reply{failure()};
+Bytes ServerAuth::refusal() {
+  if (attempts_left_ > 0) --attempts_left_;
+  return encoded(UserauthFailureMessage{NameList{kMethods}, false});
 }
 
 Result<ServerAuth::Step> ServerAuth::on_message(ByteView payload) {
@@ -28,15 +22,19 @@ Result<ServerAuth::Step> ServerAuth::on_message(ByteView payload) {
     return fail(Errc::protocol, "unexpected authentication message",
                 static_cast<std::int64_t>(DisconnectReason::protocol_error));
   }
+  if (attempts_left_ == 0) {
+    return fail(Errc::limit, "too many authentication attempts",
+                static_cast<std::int64_t>(DisconnectReason::no_more_auth_methods_available));
+  }
   const auto request = TRY(decode<UserauthRequestMessage>(payload));
   if (request.service != kService) {
     return fail(Errc::protocol, "authentication for an unknown service",
                 static_cast<std::int64_t>(DisconnectReason::service_not_available));
   }
-  if (request.method != "publickey") return refused();
+  if (request.method != "publickey") return Reply{refusal()};
   const auto method = TRY(decode_fields<PublicKeyMethod>(request.method_fields.bytes));
   const auto key = crypto::PublicKey::parse(method.key);
-  if (!key || crypto::key_type_of(method.algorithm) != key->type()) return refused();
+  if (!key || crypto::key_type_of(method.algorithm) != key->type()) return Reply{refusal()};
 
   if (method.is_signed) {
     Reader rest(method.rest.bytes);
@@ -45,7 +43,7 @@ Result<ServerAuth::Step> ServerAuth::on_message(ByteView payload) {
     // What is signed: the session and the request up to the signature (RFC 4252 section 7).
     Bytes message;
     Writer(message).string(session_id_).bytes(payload.first(payload.size() - method.rest.bytes.size()));
-    if (!key->verify(method.algorithm, message, signature)) return refused();
+    if (!key->verify(method.algorithm, message, signature)) return Reply{refusal()};
   } else if (!method.rest.bytes.empty()) {
     return fail(Errc::malformed, "message has extra bytes at its end");
   }
@@ -63,8 +61,7 @@ std::optional<ServerAuth::Accepted> ServerAuth::accept() {
 
 std::optional<Bytes> ServerAuth::refuse() {
   if (!std::exchange(offered_, std::nullopt)) return std::nullopt;
-  if (attempts_left_ > 0) --attempts_left_;
-  return failure();
+  return refusal();
 }
 
 }  // namespace culvert::ssh

@@ -38,7 +38,7 @@ class ServerAuth {
   [[nodiscard]] std::optional<Bytes> refuse();
 
  private:
-  Result<Step> refused();
+  Bytes refusal();
 
   Bytes session_id_;
   std::uint32_t attempts_left_;

@@ -19,6 +19,7 @@ constexpr std::size_t kShortestTurn = 32 * 1024;
 constexpr std::uint64_t kProbeAfter = 256 * 1024;  // windows beyond this want to know the path's round trip
 constexpr Duration kProbeEvery = std::chrono::seconds(2);
 constexpr std::size_t kMaxText = 4096;
+constexpr std::size_t kMaxOpen = 32 * 1024;  // what every peer takes in one packet
 
 std::unexpected<Error> protocol_error(std::string what) {
   return fail(Errc::protocol, std::move(what), static_cast<std::int64_t>(DisconnectReason::protocol_error));
@@ -94,7 +95,7 @@ Mux::Step Mux::on_adjust(ByteView payload) {
   const auto message = TRY(decode<ChannelWindowAdjustMessage>(payload));
   Channel* channel = TRY(peer_channel(message.recipient));
   if (!channel->send.adjust(message.bytes)) return protocol_error("a channel's window passed 2^32 - 1");
-  if (channel->wants_to_send) queue_turn(*channel);
+  if (channel->wants_to_send && can_send_data(*channel)) queue_turn(*channel);
   return std::nullopt;
 }
 
@@ -201,19 +202,19 @@ Mux::Step Mux::on_channel_request(ByteView payload) {
 
 Mux::Step Mux::on_global_request(ByteView payload) {
   const auto message = TRY(decode<GlobalRequestMessage>(payload));
-  const bool for_user = role_ == Role::server && message.name != "keepalive@openssh.com" &&
-                        replies_owed_ < limits_.global_requests_pending;
-  if (for_user) {
-    if (message.want_reply) ++replies_owed_;
-    return GlobalRequested{std::string(message.name.substr(0, kMaxText)), copy_of(message.data.bytes),
-                           message.want_reply};
-  }
+  const bool for_user = role_ == Role::server && message.name != "keepalive@openssh.com";
   if (message.want_reply) {
-    // Answers go in order: none may overtake one that is still owed.
-    if (replies_owed_ > 0) return protocol_error("too many global requests at once");
-    send_message(RequestFailureMessage{});
+    if (!for_user && owed_.empty()) {
+      send_message(RequestFailureMessage{});
+    } else if (owed_.size() < limits_.global_requests_pending) {
+      owed_.push_back(for_user ? Owed::by_user : Owed::refusal);
+    } else {
+      return protocol_error("too many global requests at once");
+    }
   }
-  return std::nullopt;
+  if (!for_user) return std::nullopt;
+  return GlobalRequested{std::string(message.name.substr(0, kMaxText)), copy_of(message.data.bytes),
+                         message.want_reply};
 }
 
 Mux::Step Mux::on_global_reply(ByteView payload, Instant now) {
@@ -293,11 +294,17 @@ void Mux::send(ByteView payload) {
 }
 
 Result<ChannelId> Mux::open(std::string_view type, ByteView type_fields) {
+  if (type_fields.size() > kMaxOpen) return fail(Errc::usage, "the name of the destination is too long");
   const auto window = budget_.open();
   if (!window)
     return fail(Errc::limit, fmt::format("too many open channels (the limit is {})", limits_.channels));
-  const Channel* channel = add(Channel::State::opening, *window);
-  send_message(ChannelOpenMessage{type, channel->id, *window, kMaxPacketIn, Rest{type_fields}});
+  Channel* channel = add(Channel::State::opening, *window);
+  auto sent =
+      link_.send(encoded(ChannelOpenMessage{type, channel->id, *window, kMaxPacketIn, Rest{type_fields}}));
+  if (!sent) {  // too much waits for a key exchange: the others need not end for that
+    remove(*channel);
+    return std::unexpected(std::move(sent).error());
+  }
   return channel->id;
 }
 
@@ -347,11 +354,14 @@ void Mux::global_request(std::string_view name, ByteView data, bool want_reply, 
 }
 
 void Mux::reply_global(bool success, ByteView data) {
-  if (replies_owed_ == 0) return;
-  --replies_owed_;
+  if (owed_.empty()) return;
+  owed_.pop_front();
   if (success) {
     send_message(RequestSuccessMessage{Rest{data}});
   } else {
+    send_message(RequestFailureMessage{});
+  }
+  for (; !owed_.empty() && owed_.front() == Owed::refusal; owed_.pop_front()) {
     send_message(RequestFailureMessage{});
   }
 }
@@ -406,15 +416,19 @@ void Mux::queue_turn(Channel& channel) {
 
 std::optional<Event> Mux::next_event() {
   turn_.reset();
-  if (turns_.empty() || !link_.may_send() || link_.pending_output() > pacer_.limit() / 2) return std::nullopt;
-  const ChannelId id = turns_.front();
-  turns_.pop_front();
-  Channel& channel = *channels_[id];
-  channel.in_turn_queue = false;
-  channel.wants_to_send = false;
-  turn_ = id;
-  turn_left_ = turns_.empty() ? pacer_.limit() : std::max(kShortestTurn, pacer_.limit() / 4);
-  return ChannelWritable{id};
+  if (!link_.may_send() || link_.pending_output() > pacer_.limit() / 2) return std::nullopt;
+  while (!turns_.empty()) {
+    const ChannelId id = turns_.front();
+    turns_.pop_front();
+    Channel& channel = *channels_[id];
+    channel.in_turn_queue = false;
+    channel.wants_to_send = false;
+    if (!can_send_data(channel)) continue;  // it ended since
+    turn_ = id;
+    turn_left_ = turns_.empty() ? pacer_.limit() : std::max(kShortestTurn, pacer_.limit() / 4);
+    return ChannelWritable{id};
+  }
+  return std::nullopt;
 }
 
 // ---- inbound data: credit

@@ -126,7 +126,9 @@ class Mux {
     Instant sent_at;
   };
   std::deque<PendingReply> pending_replies_;
-  std::size_t replies_owed_ = 0;
+  // Answers that we owe, in order: none may overtake one that waits for the user.
+  enum class Owed : std::uint8_t { by_user, refusal };
+  std::deque<Owed> owed_;
 
   Instant keepalive_at_ = kNever;
   Instant last_probe_{};

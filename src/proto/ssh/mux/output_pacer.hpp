@@ -12,8 +12,11 @@ namespace culvert::ssh {
 /// not put seconds of queue before a keystroke, and a fast path still gets batches of a size that pays.
 class OutputPacer {
  public:
+  /// At least one byte, or nothing would ever be sent.
   OutputPacer(std::size_t smallest, std::size_t largest)
-      : smallest_(smallest), largest_(largest), limit_(std::clamp(kFirst, smallest, largest)) {}
+      : smallest_(std::max<std::size_t>(smallest, 1)),
+        largest_(std::max(largest, smallest_)),
+        limit_(std::clamp(kFirst, smallest_, largest_)) {}
 
   [[nodiscard]] std::size_t limit() const { return limit_; }
 

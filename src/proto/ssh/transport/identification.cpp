@@ -29,13 +29,14 @@ Result<IdentificationReader::Found> IdentificationReader::read(ByteView bytes) {
     const auto length = static_cast<std::size_t>(newline - rest.begin());
     std::string_view line = as_text(rest.first(length));
     const bool is_version = line.starts_with("SSH-");
-    if (!is_version && !lines_before_allowed_ && length >= 4) {
+    const bool is_whole = newline != rest.end();
+    if (!is_version && !lines_before_allowed_ && (length >= 4 || is_whole)) {
       return not_ssh(fmt::format("the client does not speak SSH (it sent \"{}\")", printable(line, 60)));
     }
     const std::size_t limit = is_version ? kMaxLine : kMaxLineBefore;
     if (length >= limit)
       return not_ssh(fmt::format("line of more than {} bytes before the key exchange", limit));
-    if (newline == rest.end()) return Found{taken, std::nullopt};
+    if (!is_whole) return Found{taken, std::nullopt};
     if (line.find('\0') != std::string_view::npos) return not_ssh("NUL byte before the key exchange");
 
     taken += length + 1;

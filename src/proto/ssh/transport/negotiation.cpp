@@ -58,15 +58,24 @@ Result<std::string_view> choose(std::string_view what, Role role, std::string_vi
               static_cast<std::int64_t>(DisconnectReason::key_exchange_failed));
 }
 
+// Both sides may name what nobody here has made: a list of ours comes from a person.
+template <class Row>
+Result<const Row*> known(const Row* row, std::string_view what, std::string_view name) {
+  if (row != nullptr) return row;
+  return fail(Errc::protocol, fmt::format("{} {} is not implemented", what, printable(name, 100)),
+              static_cast<std::int64_t>(DisconnectReason::key_exchange_failed));
+}
+
 Result<Agreement::Direction> choose_direction(std::string_view way, Role role, std::string_view our_ciphers,
                                               std::string_view their_ciphers, std::string_view our_macs,
                                               std::string_view their_macs, std::string_view our_compressions,
                                               std::string_view their_compressions) {
   Agreement::Direction direction{};
-  direction.cipher =
-      crypto::find_cipher(TRY(choose(fmt::format("cipher ({})", way), role, our_ciphers, their_ciphers)));
+  const auto cipher = TRY(choose(fmt::format("cipher ({})", way), role, our_ciphers, their_ciphers));
+  direction.cipher = TRY(known(crypto::find_cipher(cipher), "cipher", cipher));
   if (!direction.cipher->is_aead) {
-    direction.mac = crypto::find_mac(TRY(choose(fmt::format("MAC ({})", way), role, our_macs, their_macs)));
+    const auto mac = TRY(choose(fmt::format("MAC ({})", way), role, our_macs, their_macs));
+    direction.mac = TRY(known(crypto::find_mac(mac), "MAC", mac));
   }
   TRY(choose(fmt::format("compression ({})", way), role, our_compressions, their_compressions));
   return direction;

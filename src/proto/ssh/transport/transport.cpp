@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 
 #include "base/assert.hpp"
+#include "base/secret.hpp"
 #include "base/text.hpp"
 #include "base/wire.hpp"
 #include "proto/ssh/wire/messages.hpp"
@@ -18,6 +19,7 @@ namespace {
 constexpr std::uint64_t kMaxBytesPerKey = std::uint64_t{64}
                                           << 30;  // RFC 4344 section 3.2, for blocks of 128 bits
 constexpr std::size_t kMaxExtensions = 64;
+constexpr std::size_t kMaxPing = 32 * 1024;
 
 std::unexpected<Error> protocol_error(std::string what,
                                       DisconnectReason reason = DisconnectReason::protocol_error) {
@@ -66,8 +68,9 @@ Error Transport::end_of_input() const {
   const std::string_view peer = config_.role == Role::client ? "server" : "client";
   if (their_identification_.empty()) {
     std::string what = fmt::format("the {} closed the connection before it identified itself", peer);
-    if (!first_line_before_.empty())
-      what += fmt::format("; it sent \"{}\": is this an SSH server?", first_line_before_);
+    std::string sent = first_line_before_;
+    if (sent.empty()) sent = printable(as_text(reader_.pending()), 80);
+    if (!sent.empty()) what += fmt::format("; it sent \"{}\": is this an SSH server?", sent);
     return Error{Errc::closed, std::move(what)};
   }
   if (session_id_.empty())
@@ -78,8 +81,12 @@ Error Transport::end_of_input() const {
 Result<Transport::Step> Transport::next() {
   if (their_identification_.empty() && !TRY(read_identification())) return Step{};
   for (;;) {
-    if (awaits_ != Awaits::nothing) return Step{};
-    if (!logged_in_ && bytes_before_auth_ > config_.limits.before_auth_bytes) {
+    if (awaits_ != Awaits::nothing) {
+      TRY(bound_unread());
+      return Step{};
+    }
+    // What lies behind the login in the same read is not meant.
+    if (!logged_in_ && bytes_before_auth_ - reader_.pending().size() > config_.limits.before_auth_bytes) {
       return fail(Errc::limit, "the peer sent too much before login");
     }
     const auto payload = TRY(reader_.next_packet());
@@ -88,6 +95,14 @@ Result<Transport::Step> Transport::next() {
     rekey_if_due();
     if (!std::holds_alternative<std::monostate>(step)) return step;
   }
+}
+
+Result<void> Transport::bound_unread() const {
+  if (!logged_in_ && bytes_before_auth_ > config_.limits.before_auth_bytes)
+    return fail(Errc::limit, "the peer sent too much before login");
+  if (reader_.pending().size() > config_.limits.before_auth_bytes)
+    return fail(Errc::limit, "the peer sent too much during a key exchange");
+  return {};
 }
 
 Result<Transport::Step> Transport::on_packet(ByteView payload) {
@@ -131,6 +146,7 @@ Result<Transport::Step> Transport::on_packet(ByteView payload) {
       return on_server_value(payload);
     case PingMessage::kNumber: {
       const auto ping = TRY(decode<PingMessage>(payload));
+      if (ping.data.size() > kMaxPing) return protocol_error("a ping of more than 32 KiB");
       TRY(send(encoded(PongMessage{ping.data})));
       return Step{};
     }
@@ -357,9 +373,11 @@ void Transport::send_data(ByteView head, ByteView body) {
 }
 
 void Transport::flush_deferred() {
-  const Bytes waiting = std::exchange(deferred_, {});
+  if (deferred_.empty()) return;
+  Bytes waiting = std::exchange(deferred_, {});
   Reader reader(waiting);
   while (reader.remaining() > 0) writer_.write(*reader.string());
+  wipe(waiting);  // a password may have waited
 }
 
 void Transport::say_goodbye(DisconnectReason reason, std::string_view text) {

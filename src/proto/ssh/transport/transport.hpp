@@ -44,6 +44,8 @@ class Transport final : public PacketLink {
   [[nodiscard]] Error end_of_input() const;
   /// An error is the end: say_goodbye() with it.
   [[nodiscard]] Result<Step> next();
+  /// While nobody takes what comes because an answer of ours is awaited: Errc::limit if that is too much.
+  [[nodiscard]] Result<void> bound_unread() const;
 
   // ---- bytes out
   [[nodiscard]] ByteView output() const { return writer_.output(); }
