@@ -1,11 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cli/run.hpp"
 
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cerrno>
 #include <cstdio>
 #include <optional>
 #include <string>
 
 #include "base/log.hpp"
+#include "base/text.hpp"
 #include "cli/background.hpp"
 #include "cli/exit_status.hpp"
 #include "cli/help.hpp"
@@ -34,6 +39,15 @@ LogLevel level_for(const Settings& settings) {
   return settings.log_level.value_or(settings.stdio ? LogLevel::error : LogLevel::notice);
 }
 
+// Said here, in our words, and without making folders: a wrong path is a typing error.
+Result<void> check_log_file(const std::string& path) {
+  if (path.empty()) return {};
+  const int fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOCTTY, 0600);
+  if (fd < 0) return fail_errno("-E: cannot write the log file " + printable(path), errno);
+  ::close(fd);
+  return {};
+}
+
 int status_of(const daemon::Outcome& outcome) {
   switch (outcome.end) {
     case daemon::Outcome::End::finished:
@@ -54,6 +68,7 @@ int forward(const Settings& settings) {
   }
   const auto plan = build_plan(settings, read_environment());
   if (!plan) return complain(plan.error());
+  if (const auto done = check_log_file(settings.log_file); !done) return complain(done.error());
   if (const auto done = set_up_log(level_for(settings), settings.log_file); !done)
     return complain(done.error());
   if (settings.no_input.value_or(false)) drop_standard_input();
