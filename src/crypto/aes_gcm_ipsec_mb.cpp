@@ -82,7 +82,8 @@ class IpsecMbAesGcm final : public AesGcm {
   }
 
   Calls calls_;
-  alignas(64) gcm_key_data key_{};  // its header aligns it only where LINUX is defined, the code assumes it everywhere
+  alignas(64) gcm_key_data
+      key_{};  // its header aligns it only where LINUX is defined, the code assumes it everywhere
   alignas(64) gcm_context_data context_{};
 };
 

@@ -18,8 +18,8 @@ namespace culvert::crypto {
 struct MacInfo {
   std::string_view name;  ///< "hmac-sha2-256-etm@openssh.com"
   HashId hash;
-  std::size_t key_size;   ///< bytes
-  std::size_t tag_size;   ///< bytes
+  std::size_t key_size;  ///< bytes
+  std::size_t tag_size;  ///< bytes
   bool encrypt_then_mac;
 };
 
@@ -29,7 +29,8 @@ struct CipherInfo {
   std::size_t iv_size;     ///< bytes; 0 where the cipher takes none
   std::size_t block_size;  ///< bytes
   bool is_aead;            ///< brings its own tag: the negotiated MAC is not used
-  /// `mac` is null for an AEAD. `key`, `iv` and `mac_key` have the sizes above; they are copied into the cipher.
+  /// `mac` is null for an AEAD. `key`, `iv` and `mac_key` have the sizes above; they are copied into the
+  /// cipher.
   std::unique_ptr<Sealer> (*make_sealer)(const MacInfo* mac, ByteView key, ByteView iv, ByteView mac_key);
   std::unique_ptr<Opener> (*make_opener)(const MacInfo* mac, ByteView key, ByteView iv, ByteView mac_key);
 };
@@ -40,11 +41,13 @@ struct KexInfo {
   std::unique_ptr<KeyExchange> (*make)();
 };
 
-/// All rows, in the order we prefer on this CPU: with AES instructions AES-GCM first, without them chacha20-poly1305.
+/// All rows, in the order we prefer on this CPU: with AES instructions AES-GCM first, without them
+/// chacha20-poly1305.
 [[nodiscard]] std::span<const CipherInfo> ciphers();
 [[nodiscard]] std::span<const MacInfo> macs();
 [[nodiscard]] std::span<const KexInfo> key_exchanges();
-/// Host key and user signature algorithms, best first: "ssh-ed25519", "ecdsa-sha2-nistp256", ..., "rsa-sha2-512", ...
+/// Host key and user signature algorithms, best first: "ssh-ed25519", "ecdsa-sha2-nistp256", ...,
+/// "rsa-sha2-512", ...
 [[nodiscard]] std::span<const std::string_view> signatures();
 
 /// Null if there is no such row.

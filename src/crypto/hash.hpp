@@ -17,7 +17,8 @@ enum class HashId : std::uint8_t { sha1, sha256, sha384, sha512 };
 [[nodiscard]] Bytes hash(HashId id, ByteView data);
 [[nodiscard]] Bytes hmac(HashId id, ByteView key, ByteView data);
 
-/// A hash over several pieces: `Hasher(HashId::sha256).update(a).update(b).finish()`. Secrets may go through it.
+/// A hash over several pieces: `Hasher(HashId::sha256).update(a).update(b).finish()`. Secrets may go through
+/// it.
 class Hasher {
  public:
   explicit Hasher(HashId id);

@@ -33,12 +33,15 @@ class PrivateKey {
   std::shared_ptr<const State> state_;
 };
 
-/// Reads a private key file's text: OpenSSH's format ("BEGIN OPENSSH PRIVATE KEY", encrypted with bcrypt_pbkdf too), or
-/// PEM (PKCS#1, SEC1, PKCS#8, encrypted ones too). At most 64 KiB. Errc::needs_passphrase if it is encrypted and none is
-/// given, Errc::wrong_passphrase, Errc::malformed, Errc::unsupported.
-[[nodiscard]] Result<PrivateKey> parse_private_key(std::string_view text, const SecretBytes* passphrase = nullptr);
+/// Reads a private key file's text: OpenSSH's format ("BEGIN OPENSSH PRIVATE KEY", encrypted with
+/// bcrypt_pbkdf too), or PEM (PKCS#1, SEC1, PKCS#8, encrypted ones too). At most 64 KiB.
+/// Errc::needs_passphrase if it is encrypted and none is given, Errc::wrong_passphrase, Errc::malformed,
+/// Errc::unsupported.
+[[nodiscard]] Result<PrivateKey> parse_private_key(std::string_view text,
+                                                   const SecretBytes* passphrase = nullptr);
 
-/// The public half, where the file shows it without a passphrase (OpenSSH's format); Errc::needs_passphrase otherwise.
+/// The public half, where the file shows it without a passphrase (OpenSSH's format); Errc::needs_passphrase
+/// otherwise.
 [[nodiscard]] Result<PublicKey> parse_public_half(std::string_view private_key_text);
 
 /// Reads one line "type base64 [comment]" as in a .pub file.

@@ -11,11 +11,12 @@
 
 namespace culvert::crypto {
 
-/// A public key in SSH's form: ssh-ed25519 (RFC 8709), ecdsa-sha2-nistp256/384/521 (RFC 5656), ssh-rsa (RFC 4253, 8332;
-/// 2048 to 16384 bits). Cheap to copy (shared, immutable); any thread.
+/// A public key in SSH's form: ssh-ed25519 (RFC 8709), ecdsa-sha2-nistp256/384/521 (RFC 5656), ssh-rsa (RFC
+/// 4253, 8332; 2048 to 16384 bits). Cheap to copy (shared, immutable); any thread.
 class PublicKey {
  public:
-  /// `blob`: the key as RFC 4253 section 6.6 encodes it. Errc::malformed, or Errc::unsupported for other types and sizes.
+  /// `blob`: the key as RFC 4253 section 6.6 encodes it. Errc::malformed, or Errc::unsupported for other
+  /// types and sizes.
   [[nodiscard]] static Result<PublicKey> parse(ByteView blob);
 
   /// "ssh-ed25519", "ecdsa-sha2-nistp256", "ssh-rsa", ...
@@ -28,8 +29,9 @@ class PublicKey {
   /// "ED25519", "ECDSA", "RSA": how ssh calls the type in its questions.
   [[nodiscard]] std::string_view short_type() const;
 
-  /// Checks a signature blob (string algorithm, string signature) made over `message` by `algorithm` ("rsa-sha2-512",
-  /// "ssh-ed25519", ...): Errc::verification if it does not fit, or names another algorithm. "ssh-rsa" (SHA-1) never fits.
+  /// Checks a signature blob (string algorithm, string signature) made over `message` by `algorithm`
+  /// ("rsa-sha2-512", "ssh-ed25519", ...): Errc::verification if it does not fit, or names another algorithm.
+  /// "ssh-rsa" (SHA-1) never fits.
   [[nodiscard]] Result<void> verify(std::string_view algorithm, ByteView message, ByteView signature) const;
 
   [[nodiscard]] bool operator==(const PublicKey& other) const;
@@ -41,8 +43,8 @@ class PublicKey {
   std::shared_ptr<const State> state_;
 };
 
-/// The signature algorithms a key of this type can make, best first: {"rsa-sha2-512", "rsa-sha2-256"} for "ssh-rsa", the
-/// type itself for the others, none for an unknown type.
+/// The signature algorithms a key of this type can make, best first: {"rsa-sha2-512", "rsa-sha2-256"} for
+/// "ssh-rsa", the type itself for the others, none for an unknown type.
 [[nodiscard]] std::vector<std::string_view> signature_algorithms(std::string_view key_type);
 
 /// The key type behind a signature algorithm: "ssh-rsa" for "rsa-sha2-512"; empty for an unknown one.
