@@ -12,6 +12,7 @@ namespace {
 constexpr std::size_t kLengthSize = 4;
 constexpr std::size_t kPaddingLengthSize = 1;
 constexpr std::size_t kMinPadding = 4;
+constexpr std::size_t kMinPacket = 16;  // RFC 4253 section 6, lengths and padding included
 constexpr std::size_t kMaxPayload = 256 * 1024;
 
 }  // namespace
@@ -22,7 +23,8 @@ void PacketWriter::write(ByteView head, ByteView body) {
   const std::size_t block = sealer_->block_size();
   const std::size_t counted = (sealer_->length_is_apart() ? 0 : kLengthSize) + kPaddingLengthSize + payload;
   std::size_t padding = block - counted % block;
-  if (padding < kMinPadding) padding += block;
+  if (padding < kMinPadding || kLengthSize + kPaddingLengthSize + payload + padding < kMinPacket)
+    padding += block;
 
   const std::size_t plain = kLengthSize + kPaddingLengthSize + payload + padding;
   const std::size_t whole = plain + sealer_->tag_size();
@@ -50,7 +52,7 @@ void PacketWriter::write_raw(ByteView bytes) {
 }
 
 std::size_t PacketWriter::overhead() const {
-  return kLengthSize + kPaddingLengthSize + kMinPadding + sealer_->block_size() + sealer_->tag_size();
+  return kLengthSize + kPaddingLengthSize + 2 * sealer_->block_size() + sealer_->tag_size();
 }
 
 void PacketWriter::use(std::unique_ptr<crypto::Sealer> sealer, bool reset_sequence) {
