@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -81,6 +82,10 @@ Result<void> append_known_hosts(const std::string& path, std::string_view line) 
   if (::access(path.c_str(), F_OK) != 0 && errno == ENOENT) TRY(make_folder_of(path));
   const File file(path, O_RDWR | O_APPEND | O_CREAT | O_NOCTTY, 0600);
   if (!file.is_open()) return failed("open", path, errno);
+  // Another culvert's line may be half written: it is no half line to complete. Where locks are not to be
+  // had, the line is written all the same. Closing the file unlocks it.
+  while (::flock(file.descriptor(), LOCK_EX) != 0 && errno == EINTR) {
+  }
   std::string text = TRY(ends_in_half_a_line(path, file.descriptor())) ? "\n" : "";
   text += line;
   ssize_t written = -1;
