@@ -9,6 +9,7 @@
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/cancellation_signal.hpp>
 #include <boost/asio/co_spawn.hpp>
+#include <boost/asio/dispatch.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/this_coro.hpp>
@@ -37,7 +38,7 @@ struct Live {
 
 }  // namespace
 
-struct Forward::State {
+struct Forward::State : std::enable_shared_from_this<State> {
   State(std::unique_ptr<Source> from, Dialer& to, ForwardOptions with)
       : source(std::move(from)), dialer(to), options(std::move(with)) {}
 
@@ -68,6 +69,7 @@ struct Forward::State {
   const std::unique_ptr<Source> source;
   Dialer& dialer;
   const ForwardOptions options;
+  std::optional<asio::any_io_executor> executor;  ///< of the streams' coroutines, once one was started
   std::list<Live> live;
   ForwardCounters totals;  ///< of streams that are gone; `live` and `dialing` are counted from the list
   std::optional<asio::steady_timer> emptied;  ///< drain() sleeps on it
@@ -156,6 +158,7 @@ void Forward::State::start(const std::shared_ptr<State>& state, const asio::any_
     return pending->refuse(Refusal::overloaded);
   }
   state->at_limit = false;
+  state->executor = executor;
   const auto entry = state->live.emplace(state->live.end());
   asio::co_spawn(executor, serve(Presence(state, entry), std::move(pending)),
                  asio::bind_cancellation_slot(entry->give_up.slot(),
@@ -213,12 +216,16 @@ void Forward::State::finished(std::list<Live>::iterator entry, const std::except
 void Forward::State::abort() {
   aborting = true;
   for (Live& one : live) {
-    if (one.pump != nullptr) {
-      one.pump->stop();
-    } else if (one.running) {
-      one.give_up.emit(asio::cancellation_type::terminal);
-    }
+    if (one.pump != nullptr) one.pump->stop();
   }
+  if (live.empty() || !executor) return;
+  // co_spawn of Boost 1.81 hands a cancellation to the executor and keeps nothing alive for it: there, it
+  // happens at once.
+  asio::dispatch(*executor, [state = shared_from_this()] {
+    for (Live& one : state->live) {
+      if (one.running && one.pump == nullptr) one.give_up.emit(asio::cancellation_type::terminal);
+    }
+  });
 }
 
 }  // namespace culvert::relay

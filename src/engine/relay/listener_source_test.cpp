@@ -69,7 +69,8 @@ Task<testing::Received> ask(asio::ip::tcp::endpoint where, std::string what) {
   auto socket = co_await net::connect_tcp({where});
   if (!socket) co_return testing::Received{"", socket.error()};
   SocketStream stream(std::move(*socket));
-  (void)co_await send_all(stream, what);
+  // The kernel tells of a reset once: who writes into it learns it there, and reads an end afterwards.
+  if (auto sent = co_await send_all(stream, what); !sent) co_return testing::Received{"", sent.error()};
   co_return co_await receive_all(stream);
 }
 
