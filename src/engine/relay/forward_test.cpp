@@ -40,7 +40,7 @@ using testing::start;
 class TestPending final : public Pending {
  public:
   TestPending(std::unique_ptr<Stream> stream, std::optional<Endpoint> destination,
-              std::optional<Refusal>& refused)
+              std::shared_ptr<std::optional<Refusal>> refused)
       : stream_(std::move(stream)), destination_(std::move(destination)), refused_(refused) {}
   ~TestPending() override {
     if (stream_) refuse(Refusal::closed);
