@@ -8,6 +8,7 @@
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/cancellation_signal.hpp>
 #include <boost/asio/co_spawn.hpp>
+#include <boost/asio/dispatch.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
@@ -90,27 +91,30 @@ Client::Client(asio::any_io_executor executor, ServerOptions options, net::Resol
 
 Client::~Client() { impl_->disconnect(); }
 
-// Each keeps what it needs alive: the Client may go while one of them waits.
+// Each keeps what it needs alive: the Client may go before it runs, or while it waits.
 relay::Task<Result<void>> Client::connect() {
-  const auto impl = impl_;
-  co_return co_await impl->connect();
+  return [](std::shared_ptr<Impl> impl) -> relay::Task<Result<void>> {
+    co_return co_await impl->connect();
+  }(impl_);
 }
 
 relay::Task<std::expected<std::unique_ptr<relay::Stream>, relay::DialError>> Client::dial(
     const relay::Endpoint& destination, const relay::Endpoint& origin) {
-  return impl_->dial(destination, origin);
+  return [](std::shared_ptr<Impl> impl, const relay::Endpoint& to, const relay::Endpoint& from)
+             -> relay::Task<std::expected<std::unique_ptr<relay::Stream>, relay::DialError>> {
+    co_return co_await impl->dial(to, from);
+  }(impl_, destination, origin);
 }
 
 relay::Task<Error> Client::closed() {
-  const auto impl = impl_;
-  co_return co_await impl->closed();
+  return [](std::shared_ptr<Impl> impl) -> relay::Task<Error> { co_return co_await impl->closed(); }(impl_);
 }
 
 void Client::disconnect() { impl_->disconnect(); }
 
 relay::Task<Result<void>> Client::Impl::connect() {
   CULVERT_ASSERT(driver_ == nullptr);
-  const auto self = shared_from_this();
+  if (stopped_) co_return fail(Errc::cancelled, "cancelled");
   auto [failure, result] = co_await asio::co_spawn(
       executor_, establish(),
       asio::bind_cancellation_slot(stop_connecting_.slot(), asio::as_tuple(asio::use_awaitable)));
@@ -215,7 +219,6 @@ void Client::Impl::on_event(ssh::Event event) {
 
 relay::Task<std::expected<std::unique_ptr<relay::Stream>, relay::DialError>> Client::Impl::dial(
     const relay::Endpoint& destination, const relay::Endpoint& origin) {
-  const auto self = shared_from_this();
   const auto not_connected = [this] {
     return std::unexpected(
         relay::DialError{relay::Refusal::closed, fmt::format("not connected to {}", place_)});
@@ -229,7 +232,8 @@ relay::Task<std::expected<std::unique_ptr<relay::Stream>, relay::DialError>> Cli
   auto stream = std::make_unique<ChannelStream>(driver_, *id);
   driver_->after_command();
   if (co_await stream->opened()) co_return std::move(stream);
-  if (stream->refusal() != nullptr) co_return std::unexpected(dial_error(*stream->refusal()));
+  if (stream->refusal() != nullptr && !driver_->is_over() && !stopped_)
+    co_return std::unexpected(dial_error(*stream->refusal()));
   co_return not_connected();
 }
 
@@ -246,14 +250,17 @@ Result<ssh::ChannelId> Client::Impl::open(const relay::Endpoint& destination, co
 }
 
 relay::Task<Error> Client::Impl::closed() {
-  const auto self = shared_from_this();
   if (driver_ == nullptr) co_return Error{Errc::closed, fmt::format("not connected to {}", place_)};
   co_return in_place(co_await driver_->over());
 }
 
 void Client::Impl::disconnect() {
   if (std::exchange(stopped_, true)) return;
-  stop_connecting_.emit(asio::cancellation_type::terminal);
+  // co_spawn of Boost 1.81 hands a cancellation to the executor and keeps nothing alive for it: there, it
+  // happens at once.
+  asio::dispatch(executor_, [self = shared_from_this()] {
+    self->stop_connecting_.emit(asio::cancellation_type::terminal);
+  });
   if (driver_ != nullptr) driver_->stop("disconnected by user");
 }
 

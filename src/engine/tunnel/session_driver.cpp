@@ -112,7 +112,7 @@ relay::Task<void> SessionDriver::linger() {
     if (!error) self->socket_.cancel(ignored);
   });
   for (;;) {
-    write_output();
+    (void)write_output();
     if (write_failed_ || session_->output().empty()) break;
     if (!co_await net::wait_writable(socket_)) break;
   }
@@ -169,10 +169,12 @@ void SessionDriver::adapt_read_size(std::size_t got) {
 void SessionDriver::turn() {
   if (in_turn_ || over_) return;
   in_turn_ = true;
+  // Each makes work for the other: events bring answers to send, and what was sent makes room to write.
   unsigned rounds = 0;
-  do {
-    write_output();
-  } while (drain() && ++rounds < kRoundsInATurn);
+  for (bool moved = true; moved && rounds < kRoundsInATurn; ++rounds) {
+    moved = drain();
+    moved = write_output() || moved;
+  }
   in_turn_ = false;
   if (over_) {
     boost::system::error_code ignored;
@@ -193,10 +195,10 @@ void SessionDriver::post_turn() {
 
 void SessionDriver::after_command() {
   if (in_turn_ || over_) return;
-  write_output();
+  (void)write_output();
   // What the command brought up is handled from the loop, never on the stack of whoever gave it.
   if (!stashed_) stashed_ = session_->next_event();
-  if (stashed_) post_turn();
+  if (stashed_ || (!write_waiting_ && !write_failed_ && !session_->output().empty())) post_turn();
   arm_timer();
 }
 
@@ -292,11 +294,11 @@ std::vector<ByteView>& SessionDriver::borrowed_views() {
   return borrowed_;
 }
 
-// One send for all that waits; what the kernel does not take waits for writability.
-void SessionDriver::write_output() {
-  if (write_waiting_ || write_failed_) return;
+// One send for all that waits; what the kernel does not take waits for writability. False: nothing left.
+bool SessionDriver::write_output() {
+  if (write_waiting_ || write_failed_) return false;
   const ByteView out = session_->output();
-  if (out.empty()) return;
+  if (out.empty()) return false;
   const net::Transferred sent = net::try_write(socket_.native_handle(), out);
   if (sent.failed()) {
     // What the peer sent before it went away may still be there to read, its reason among it.
@@ -304,13 +306,13 @@ void SessionDriver::write_output() {
     if (!lost_) lost_ = net::io_error("", sent.error);
     boost::system::error_code ignored;
     socket_.cancel(ignored);
-    return;
+    return false;
   }
   if (sent.bytes < out.size() && !over_) wait_for_writability();
-  if (sent.bytes > 0) {
-    session_->consume_output(sent.bytes, monotonic_now());
-    follow_output_limit();
-  }
+  if (sent.bytes == 0) return false;
+  session_->consume_output(sent.bytes, monotonic_now());
+  follow_output_limit();
+  return true;
 }
 
 void SessionDriver::wait_for_writability() {

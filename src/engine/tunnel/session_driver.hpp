@@ -10,7 +10,7 @@
 //   ChannelStream::write() -> sealed into the session's output -> one send, at once (in a turn: at its end)
 //       what the kernel does not take waits for writability; send() then takes less, and writable() waits
 //
-// A turn is: send what waits, handle all events, until there are none. Reads, writability, deadlines and
+// A turn is: handle all events, send what waits, until neither moves. Reads, writability, deadlines and
 // commands each cause one; turns do not nest.
 #pragma once
 
@@ -85,7 +85,7 @@ class SessionDriver : public std::enable_shared_from_this<SessionDriver> {
 
   [[nodiscard]] std::size_t read_once();
   void adapt_read_size(std::size_t got);
-  void write_output();
+  bool write_output();
   void wait_for_writability();
   void follow_output_limit();
   void arm_timer();

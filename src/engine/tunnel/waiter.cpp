@@ -19,7 +19,7 @@ relay::Task<bool> Waiter::wait() {
       [this](auto handler) {
         CULVERT_ASSERT(!waiting());
         const auto executor = asio::get_associated_executor(handler);
-        handler_ = std::move(handler);
+        Handler(std::move(handler)).swap(handler_);  // Boost 1.81's move assignment copies itself without end
         // Never completes inside the cancellation itself: whoever cancels does not expect us on his stack.
         if (auto slot = asio::get_associated_cancellation_slot(handler_); slot.is_connected()) {
           slot.assign([this, executor](asio::cancellation_type) {
