@@ -105,6 +105,15 @@ Result<tunnel::AddressFamily> as_family(const std::string& word) { return kFamil
 Result<tunnel::HostKeyPolicy> as_host_key_policy(const std::string& word) { return kHostKeyPolicies(word); }
 Result<LogLevel> as_log_level(const std::string& word) { return kLogLevels(word); }
 
+constexpr std::string_view kNoCommands = "culvert runs no commands on the server";
+
+// Whether it is the one that has no command.
+Result<bool> as_session_type(const std::string& word) {
+  if (equal_ignoring_case(word, "none")) return true;
+  if (equal_ignoring_case(word, "default")) return false;
+  return fail(Errc::usage, fmt::format("{}: {}; only none", quoted(word), kNoCommands));
+}
+
 template <class Row>
 std::vector<std::string_view> names_of(std::span<const Row> rows) {
   std::vector<std::string_view> names;
@@ -192,7 +201,6 @@ constexpr Keyword refused(std::string_view name, std::string_view harmless, std:
 
 constexpr std::string_view kNotYet = "not in this version of culvert";
 constexpr std::string_view kNoGssapi = "culvert does not speak GSSAPI";
-constexpr std::string_view kNoCommands = "culvert runs no commands on the server";
 constexpr std::string_view kNoMaster = "culvert shares no connection with ssh; leave it out";
 constexpr std::size_t kMany = 64;
 
@@ -240,6 +248,7 @@ constexpr Keyword kKeywords[] = {
     works("ExitOnForwardFailure", set<&Settings::exit_on_forward_failure, as_flag>),
     works("GatewayPorts", set<&Settings::gateway_ports, as_flag>),
     works("LocalForward", add_local_forward, 2),
+    works("SessionType", set<&Settings::no_command, as_session_type>),
     works("StreamLocalBindMask", set<&Settings::socket_mask, as_mask>),
     works("StreamLocalBindUnlink", set<&Settings::unlink_sockets, as_flag>),
     // The program
@@ -280,7 +289,6 @@ constexpr Keyword kKeywords[] = {
     refused("RevokedHostKeys", "none",
             "not in this version of culvert; mark the key @revoked in known_hosts"),
     refused("SecurityKeyProvider", "none,internal", kNotYet),
-    refused("SessionType", "none,default", kNoCommands),
     refused("Tunnel", "no,false", "culvert forwards streams, not packets"),
     refused("VerifyHostKeyDNS", "no,false", kNotYet),
     refused("VisualHostKey", "no,false", "culvert draws no keys"),

@@ -118,6 +118,7 @@ constexpr Letter kLetters[] = {
      [](CommandLine& line, const std::string& value) {
        return keyword_anew(line, line.settings.macs, "MACs", value);
      }},
+    {'N', "", kWorks, "log in, even with no -L", switch_on<&Settings::no_command>},
     {'n', "", kWorks, "no standard input", switch_on<&Settings::no_input>},
     {'o', "Key=value", kWorks, "keyword of ssh_config",
      [](CommandLine& line, const std::string& value) { return apply_keyword_line(line.settings, value); }},
@@ -135,7 +136,6 @@ constexpr Letter kLetters[] = {
     {'a', "", kNothing, "keeps the agent from a shell"},
     {'e', "char", kNothing, "escapes in a terminal"},
     {'k', "", kNothing, "keeps GSSAPI credentials from the server"},
-    {'N', "", kNothing, "runs no command, which culvert never does"},
     {'T', "", kNothing, "opens no terminal, which culvert never does"},
     {'t', "", kNothing, "opens a terminal for a command"},
     {'X', "", kNothing, "shows a shell's X11 windows"},

@@ -130,7 +130,7 @@ class Builder {
         session.local_forwards.push_back(TRY(complete(forward)));
       }
     }
-    if (session.stdio || !session.local_forwards.empty()) return {};
+    if (session.stdio || !session.local_forwards.empty() || settings_.no_command.value_or(false)) return {};
     return fail(Errc::usage, "nothing to forward: add -L [bind:]port:host:hostport or -W host:port");
   }
 

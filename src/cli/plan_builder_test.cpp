@@ -155,6 +155,13 @@ TEST(PlanBuilder, GatewayPortsLeaveExplicitAddressesAlone) {
   EXPECT_EQ(session.local_forwards[2].listen.endpoint, Endpoint(HostPort{"*", 3}));
 }
 
+TEST(PlanBuilder, NothingToForwardMustBeAskedFor) {
+  EXPECT_TRUE(session_of({"-N", "h"}).local_forwards.empty());
+  EXPECT_TRUE(session_of({"-oSessionType=none", "h"}).local_forwards.empty());
+  EXPECT_FALSE(plan_of({"-oSessionType=default", "h"}));
+  EXPECT_FALSE(plan_of({"-oSessionType=subsystem", "-L", "1:a:1", "h"}));
+}
+
 TEST(PlanBuilder, StdioPutsForwardsAsideUnlessToldNotTo) {
   const auto alone = session_of({"-W", "a:22", "-L", "8080:a:80", "h"});
   ASSERT_TRUE(alone.stdio);

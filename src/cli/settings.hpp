@@ -44,6 +44,7 @@ struct Settings {
   std::optional<relay::HostPort> stdio;
   std::optional<bool> gateway_ports, exit_on_forward_failure, clear_forwardings, unlink_sockets;
   std::optional<unsigned> socket_mask;
+  std::optional<bool> no_command;  ///< asked for in so many words: log in even with nothing to forward
 
   std::optional<bool> background, no_input;
   std::optional<LogLevel> log_level;

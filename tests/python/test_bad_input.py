@@ -235,7 +235,7 @@ def test_port_in_use_by_another_culvert(sshd, folder):
         done = login(sshd, folder, "-L", f"{port}:x:1")
     assert done.status == FAILED
     assert re.search(rf"cannot listen on .*:{port}: address already in use", done.stderr, re.IGNORECASE), done.stderr
-    assert "ready" not in done.stderr
+    assert "culvert: ready" not in done.stderr
 
 
 def test_path_in_use(sshd, folder):
@@ -314,7 +314,7 @@ def test_server_that_stops_answering_is_noticed(make_sshd, folder, echo_server):
     (["-L", "1:2:3:4:5:6", "host"], "-L"),
     (["-L", "99999:x:1", "host"], "99999"),
     (["-L", "8080:x:0", "host"], "0"),
-    (["-L", "8080:x:http", "host"], "http"),
+    (["-L", "8080:x:no-such-service", "host"], "no-such-service"),
     (["-L", "[::1:8080:x:1", "host"], r"-L|\["),
     (["-W", "nowhere", "host"], "-W|nowhere"),
     (["-p", "0", "host"], "-p|0"),

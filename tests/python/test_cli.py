@@ -318,7 +318,7 @@ def test_signal_during_login_ends_it():
 
 # ------------------------------------------------------------------------------------------------- letters of ssh
 
-@pytest.mark.parametrize("letters", [["-n"], ["-T"], ["-a"], ["-x"], ["-k"], ["-4"], ["-nNT"], ["-Tq", "-v"], ["-y"]],
+@pytest.mark.parametrize("letters", [["-n"], ["-T"], ["-a"], ["-x"], ["-k"], ["-4"], ["-nNT"], ["-Tq", "-v"]],
                          ids=lambda letters: " ".join(letters))
 def test_letters_that_change_nothing_here(sshd, folder, letters):
     done = run(*letters, "-W", f"127.0.0.1:{free_port()}", *login_arguments(sshd, folder), destination(sshd))
@@ -329,7 +329,7 @@ def test_letters_that_change_nothing_here(sshd, folder, letters):
 
 @pytest.mark.parametrize("letters", [["-A"], ["-X"], ["-Y"], ["-M"], ["-S", "x"], ["-w", "0"], ["-R", "1:x:1"], ["-D", "1080"],
                                      ["-J", "x"], ["-C"], ["-K"], ["-O", "check"], ["-t"], ["-s"], ["-e", "none"],
-                                     ["-I", "x"], ["-Q", "cipher"], ["-G"], ["-B", "lo"]],
+                                     ["-I", "x"], ["-Q", "cipher"], ["-G"], ["-B", "lo"], ["-y"]],
                          ids=lambda letters: " ".join(letters))
 def test_every_other_letter_is_accepted_or_refused_in_one_line(letters):
     done = run("-F", "none", *letters, "-N", "-p", "1", "-o", "ConnectTimeout=5", "127.0.0.1")
