@@ -54,13 +54,14 @@ def attempt(name: str, measure: Callable[[], Values]) -> tuple[str, Values | Mea
         return name, error
 
 
-def open_tunnels(scene: Scene, contestants: list[Contestant]) -> list[Tunnel]:
-    return [scene.tunnel(contestant, 10_000 * (i + 1)) for i, contestant in enumerate(contestants)]
-
-
 def in_turns(scene: Scene, settings: Settings, measure: Callable[[Tunnel], Values]) -> Turns:
     """ABAB: all programs are up the whole time, one at a time is used."""
-    tunnels = open_tunnels(scene, settings.contestants)
+    tunnels = []
+    for i, contestant in enumerate(settings.contestants):
+        try:
+            tunnels.append(scene.tunnel(contestant, 10_000 * (i + 1)))
+        except MeasurementFailed as error:
+            yield contestant.name, error
     for _ in range(settings.runs):
         for tunnel in tunnels:
             yield attempt(tunnel.name, lambda tunnel=tunnel: measure(tunnel))

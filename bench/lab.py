@@ -251,11 +251,14 @@ class Tunnel:
         lab = scene.lab
         self.process = lab.start(scene.command(contestant, {base + p: p for p in (SINK, SOURCE, ECHO)}), scene.near)
         self.pid = self.process.pid
-        lab.until(self._is_up, 20, f"byte through {self.name}")
+        try:
+            lab.until(self._is_up, 20, f"byte through {self.name}")
+        except MeasurementFailed as error:
+            raise MeasurementFailed(f"{error}; {lab.last_words(self.process)}") from error
 
     def _is_up(self) -> bool:
         if self.process.poll() is not None:
-            raise MeasurementFailed(f"{self.name} ended: {self.scene.lab.last_words(self.process)}")
+            raise MeasurementFailed(f"{self.name} ended ({self.process.returncode})")
         try:
             self.scene.lab.measure(self.scene.near, "latency", "--to", self.to(ECHO), "--count", 1, "--warmup", 0)
         except MeasurementFailed:
