@@ -15,13 +15,20 @@ namespace culvert::relay {
 PollWait::PollWait(const boost::asio::any_io_executor& executor, int descriptor, unsigned events)
     : descriptor_(descriptor), poll_events_((events & EPOLLIN) != 0 ? POLLIN : POLLOUT), epoll_(executor) {
   net::UniqueFd inner(::epoll_create1(EPOLL_CLOEXEC));
-  if (!inner) return;
+  if (!inner) {
+    failure_ = errno;
+    return;
+  }
   epoll_event event = {};
   event.events = events;
-  if (::epoll_ctl(inner.get(), EPOLL_CTL_ADD, descriptor, &event) != 0)
-    return;  // EPERM: a regular file, /dev/null
+  if (::epoll_ctl(inner.get(), EPOLL_CTL_ADD, descriptor, &event) != 0) {
+    always_ready_ = errno == EPERM;  // a regular file, /dev/null
+    failure_ = always_ready_ ? 0 : errno;
+    return;
+  }
   boost::system::error_code error;
   epoll_.assign(inner.get(), error);
+  failure_ = error.value();
   if (!error) (void)inner.release();
 }
 

@@ -173,6 +173,13 @@ TEST(StdioStream, CarriesFilesThatCannotBeWaitedFor) {
     auto sending = start(context, send_all(*far, content));
     EXPECT_TRUE(run(context, receive_all(*far)).bytes == content);
     EXPECT_FALSE(pumping.wait().error);
+
+    StdioStream again(context.get_executor(), in.get(), out.get());
+    const ByteView all = as_bytes(content);
+    const auto taken = again.write({&all, 1});
+    ASSERT_TRUE(taken);
+    EXPECT_LT(*taken, content.size()) << "others get their turn";
+    EXPECT_TRUE(run(context, again.writable())) << "a file always takes more";
   }
   std::ifstream written(folder + "/out");
   EXPECT_TRUE(std::string(std::istreambuf_iterator<char>(written), {}) == content);
