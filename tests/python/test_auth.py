@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Logging in: key types and formats, passphrases, the agent, passwords."""
 
+import base64
 import os
 import re
 import signal
+import struct
 import subprocess
 
 import pytest
@@ -13,7 +15,7 @@ from harness.culvert import binary, destination, environment, local_forward, log
 from harness.keys import make_key, public_part
 from harness.processes import Process
 from harness.servers import Dropbear
-from harness.sockets import echo_both_ways, free_port
+from harness.sockets import Server, echo_both_ways, free_port, receive_all
 from harness.terminal import Terminal
 
 KINDS = {"ed25519": ("ed25519", None), "ecdsa256": ("ecdsa", 256), "ecdsa384": ("ecdsa", 384), "ecdsa521": ("ecdsa", 521),
@@ -115,6 +117,39 @@ def test_encrypted_key_without_a_terminal_ends_with_one_line(make_sshd, folder):
         done = run("-N", *login_arguments(server, folder, key), destination(server))
     assert done.status == 255
     assert "Permission denied (publickey)" in done.stderr
+
+
+def test_a_key_that_is_not_unlocked_leaves_the_others(make_sshd, folder, echo_server):
+    locked, free = key_of(folder, "ed25519", passphrase=PASSPHRASE), key_of(folder, "ecdsa256")
+    with make_sshd(user_keys=[locked, free]) as server:
+        works(local_forward(server, folder, echo_server.port, key=locked, arguments=["-i", str(free)]))
+
+
+def test_keys_that_are_not_unlocked_are_offered_once_after_a_partial_success(make_sshd, folder):
+    locked = [make_key(folder / f"locked{i}", "ed25519", None, PASSPHRASE) for i in range(2)]
+    free = key_of(folder, "ecdsa256")
+    with make_sshd({"AuthenticationMethods": "publickey,publickey"}, user_keys=[*locked, free]) as server:
+        done = run("-v", "-N", *login_arguments(server, folder, free), "-i", str(locked[0]), "-i", str(locked[1]),
+                   destination(server))
+    assert done.status == 255 and "Permission denied (publickey)" in done.stderr
+    assert done.stderr.count("offering public key") <= 4, done.stderr
+
+
+def test_an_agent_that_never_answers_does_not_outlive_the_session(make_sshd, folder):
+    """What the agent is asked for is not wanted any more when the server has given up."""
+    key, path = key_of(folder, "ed25519"), folder / "agent"
+    blob = base64.b64decode(public_part(key).split()[1])
+    body = b"\x0c" + struct.pack(">II", 1, len(blob)) + blob + struct.pack(">I", 0)
+
+    def list_and_hang(s):
+        s.recv(65536)
+        s.sendall(struct.pack(">I", len(body)) + body)
+        receive_all(s)
+
+    with Server(list_and_hang, str(path)), make_sshd({"LoginGraceTime": "2"}, user_keys=[key]) as server:
+        done = run("-N", *login_arguments(server, folder, folder / "none", {"IdentitiesOnly": "no"}), destination(server),
+                   env=environment(SSH_AUTH_SOCK=str(path)), timeout=30)
+    assert done.status == 255 and re.search("closed|ended|reset", done.lines[-1]), done.stderr
 
 
 def test_agent(make_sshd, folder, echo_server, agent):

@@ -110,7 +110,9 @@ std::vector<Authenticator::Candidate> Authenticator::load_files() const {
 bool Authenticator::may_ask() const { return !options_.batch && prompter_.available(); }
 
 relay::Task<Result<Attempt>> Authenticator::next(ssh::AuthNext auth) {
-  const bool first = method_.empty();
+  // A key that we left unsigned was never answered by the server: then its methods may still be unknown.
+  if (!method_.empty() && !std::exchange(unsigned_, false)) answered_ = true;
+  const bool first = !answered_;
   methods_ = std::move(auth.methods);
   if (!auth.server_signature_algorithms.empty())
     server_signatures_ = std::move(auth.server_signature_algorithms);
@@ -196,13 +198,21 @@ std::string Authenticator::choose_algorithm(const crypto::PublicKey& key) const 
   if (server_signatures_.empty()) std::ranges::reverse(able);
   for (const auto algorithm : able) {
     const bool allowed = options_.user_signatures.empty() || contains(options_.user_signatures, algorithm);
-    const bool known = server_signatures_.empty() || contains(server_signatures_, algorithm);
+    // The list chooses between RSA's algorithms and nothing else: there are servers that name those alone.
+    const bool known =
+        able.size() == 1 || server_signatures_.empty() || contains(server_signatures_, algorithm);
     if (allowed && known) return std::string(algorithm);
   }
   return {};
 }
 
 relay::Task<std::optional<Bytes>> Authenticator::sign(ssh::UserSignatureWanted wanted) {
+  auto signature = co_await signature_for(std::move(wanted));
+  unsigned_ = !signature;
+  co_return signature;
+}
+
+relay::Task<std::optional<Bytes>> Authenticator::signature_for(ssh::UserSignatureWanted wanted) {
   if (offered_ == nullptr || !offered_->key || !(*offered_->key == wanted.key)) co_return std::nullopt;
   Candidate& candidate = *offered_;
   if (candidate.file == nullptr) {

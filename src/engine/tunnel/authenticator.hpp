@@ -64,6 +64,7 @@ class Authenticator {
   [[nodiscard]] std::optional<Attempt> offer(Candidate& candidate);
   [[nodiscard]] std::string choose_algorithm(const crypto::PublicKey& key) const;
   [[nodiscard]] relay::Task<Result<crypto::PrivateKey>> unlock(IdentityFile& file);
+  [[nodiscard]] relay::Task<std::optional<Bytes>> signature_for(ssh::UserSignatureWanted wanted);
   [[nodiscard]] relay::Task<Result<Attempt>> ask_password();
 
   const ServerOptions& options_;
@@ -76,6 +77,8 @@ class Authenticator {
   std::vector<std::string> methods_;            // what the server said last
   std::vector<std::string> server_signatures_;  // empty: it did not say
   std::string method_;                          // of the last attempt; empty before the first
+  bool unsigned_ = false;                       // that attempt was a key, and no signature was to be had
+  bool answered_ = false;                       // the server has answered an attempt: its methods are known
   std::uint32_t passwords_tried_ = 0;
   std::uint32_t rounds_tried_ = 0;  // of keyboard-interactive
   bool questions_seen_ = false;     // in the last of these

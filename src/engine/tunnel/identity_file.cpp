@@ -48,6 +48,8 @@ Result<IdentityFile> IdentityFile::load(const std::string& path) {
   if (auto half = crypto::parse_public_half(identity.text_.text())) {
     identity.public_key_ = *std::move(half);
     return identity;
+  } else if (half.error().code == Errc::unsupported) {  // a passphrase would not help
+    return std::unexpected(std::move(half).error());
   }
   if (auto whole = identity.unlock()) {
     identity.public_key_ = whole->public_key();

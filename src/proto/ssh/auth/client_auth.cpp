@@ -163,6 +163,7 @@ std::optional<AuthNext> ClientAuth::skip_signature() {
   if (state_ != State::key_signing) return std::nullopt;
   state_ = State::idle;
   ++attempts_left_;  // the server refused nothing
+  last_failure_.partial_success = false;
   return last_failure_;
 }
 
