@@ -99,9 +99,22 @@ def test_changed_key_names_line_and_file(sshd, folder):
         refuses(sshd, folder, wrong, f"{file_of(sshd, folder)}:3", fingerprint(sshd.host_keys[0]), StrictHostKeyChecking=policy)
 
 
-def test_changed_key_with_checking_off_is_a_warning(sshd, folder):
-    text = accepts(sshd, folder, f"{sshd.address} {other_key(folder)}\n", StrictHostKeyChecking="no")
-    assert "warning" in text.lower() and "changed" in text.lower()
+def test_changed_key_with_checking_off_forwards_nothing(sshd, folder):
+    """ssh logs in, and disables port forwarding."""
+    refuses(sshd, folder, f"{sshd.address} {other_key(folder)}\n", "changed", StrictHostKeyChecking="no")
+
+
+def test_a_list_of_algorithms_keeps_the_known_type_first(sshd, folder):
+    known = f"{sshd.address} {public_part(next(key for key in sshd.host_keys if 'rsa' in str(key)))}\n"
+    for algorithms in ("-ecdsa*", "+rsa-sha2-256", "ssh-ed25519,rsa-sha2-512"):
+        accepts(sshd, folder, known, StrictHostKeyChecking="yes", HostKeyAlgorithms=algorithms)
+
+
+def test_unreadable_file_of_known_hosts_keeps_new_keys_out(sshd, folder):
+    (folder / "is_a_folder").mkdir()
+    for policy in ("accept-new", "no"):
+        refuses(sshd, folder, "", "could be read", StrictHostKeyChecking=policy,
+                GlobalKnownHostsFile=str(folder / "is_a_folder"))
 
 
 def test_changed_key_on_a_terminal_is_not_asked_about(sshd, ask, folder):

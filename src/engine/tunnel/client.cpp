@@ -141,7 +141,7 @@ relay::Task<Result<void>> Client::Impl::establish() {
   if (!options_.agent_socket.empty()) agent = std::make_unique<AgentClient>(options_.agent_socket);
   Authenticator authenticator(options_, std::move(agent), prompter_);
   co_await authenticator.prepare();
-  auto done = co_await Login(*driver_, *inbox_, options_, identity, authenticator, address_).run();
+  auto done = co_await Login(*driver_, *inbox_, identity, authenticator, address_).run();
   if (!done) co_return std::unexpected(in_place(std::move(done).error()));
   logged_in_ = true;
   log(LogLevel::verbose, "authenticated to {} ({}) using \"{}\"", printable(options_.host), address_,
@@ -186,10 +186,11 @@ void Client::Impl::start_session(net::StreamSocket socket, const HostIdentity& i
   config.role = ssh::Role::client;
   config.user = options_.user;
   config.algorithms = options_.algorithms;
-  if (config.algorithms.host_keys.empty()) config.algorithms.host_keys = identity.algorithms();
+  config.algorithms.host_keys = identity.known_first(options_.algorithms.host_keys);
   config.rekey = options_.rekey;
   config.limits = options_.limits;
   config.timing = options_.timing;
+  if (options_.connect_timeout > Duration::zero()) config.timing.first_keys = options_.connect_timeout;
   driver_ = std::make_shared<SessionDriver>(std::move(socket), std::move(config), random_);
   // When the driver drops its handler, nothing comes any more: whoever waits for it then was left by a dead
   // executor.
@@ -208,7 +209,10 @@ void Client::Impl::on_event(ssh::Event event) {
     log(LogLevel::debug, "global request from the server: {}", printable(request->name));
     if (request->want_reply) driver_->session().reply_global(false, {});
   } else if (!logged_in_) {
+    const bool over = std::holds_alternative<ssh::Disconnected>(event);
     inbox_->put(std::move(event));
+    // Nobody took it: the login asks a person or the agent, and the answer is not wanted any more.
+    if (over && !inbox_->empty()) stop_connecting_.emit(asio::cancellation_type::terminal);
   } else if (const auto* agreed = std::get_if<ssh::KeysAgreed>(&event)) {
     log(LogLevel::debug, "keys were renewed");
     log_keys_agreed(*agreed);

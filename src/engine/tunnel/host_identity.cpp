@@ -2,6 +2,7 @@
 #include "engine/tunnel/host_identity.hpp"
 
 #include <algorithm>
+#include <iterator>
 #include <string_view>
 #include <utility>
 
@@ -46,27 +47,27 @@ HostIdentity::HostIdentity(const ServerOptions& options, Prompter& prompter, cry
       auto text = files::read_known_hosts(path);
       if (!text && text.error().code == Errc::not_found) continue;
       const auto added = text ? known_.add(path, *std::move(text)) : std::unexpected(std::move(text).error());
-      if (!added) log(LogLevel::warning, "{}", added.error().message);
+      if (added) continue;
+      log(LogLevel::warning, "{}", added.error().message);
+      is_complete_ = false;
     }
   }
 }
 
-std::vector<std::string> HostIdentity::algorithms() const {
+std::vector<std::string> HostIdentity::known_first(const std::vector<std::string>& wanted) const {
   const auto held = known_.key_types(host_, port_);
   const auto is_held = [&](std::string_view name) {
     return std::ranges::find(held, crypto::key_type_of(name)) != held.end();
   };
+  std::vector<std::string> all = wanted;
+  if (all.empty()) all.assign(crypto::signatures().begin(), crypto::signatures().end());
   std::vector<std::string> names;
-  for (const bool wanted : {true, false}) {
-    for (const auto name : crypto::signatures()) {
-      if (is_held(name) == wanted) names.emplace_back(name);
-    }
-  }
+  std::ranges::copy_if(all, std::back_inserter(names), is_held);
+  std::ranges::remove_copy_if(all, std::back_inserter(names), is_held);
   return names;
 }
 
-relay::Task<Result<HostIdentity::Verdict>> HostIdentity::check(ssh::HostKeyOffered offered,
-                                                               std::string address) {
+relay::Task<Result<void>> HostIdentity::check(ssh::HostKeyOffered offered, std::string address) {
   const auto found = known_.lookup(host_, port_, offered.key);
   log(LogLevel::verbose, "server host key: {}", describe(offered.key));
   switch (found.status) {
@@ -74,22 +75,23 @@ relay::Task<Result<HostIdentity::Verdict>> HostIdentity::check(ssh::HostKeyOffer
     case known:
       log(LogLevel::verbose, "host '{}' is known and matches the {} host key, found in {}:{}", name_,
           offered.key.short_type(), printable(found.where.file), found.where.line);
-      co_return Verdict::trusted;
+      co_return Result<void>();
     case revoked:
       co_return fail(
           Errc::verification,
           fmt::format("Host key verification failed: the {} host key of {} is revoked by {}:{}",
                       offered.key.short_type(), name_, printable(found.where.file), found.where.line));
     case changed:
-      co_return check_changed(offered.key, found);
+      co_return std::unexpected(this->changed(offered.key, found));
     case unknown:
       break;
   }
   co_return co_await check_unknown(offered.key, std::move(address));
 }
 
-Result<HostIdentity::Verdict> HostIdentity::check_changed(const crypto::PublicKey& key,
-                                                          const files::HostKeyVerdict& found) const {
+// StrictHostKeyChecking=no does not help: ssh then logs in, but disables port forwarding, and that is all we
+// do.
+Error HostIdentity::changed(const crypto::PublicKey& key, const files::HostKeyVerdict& found) const {
   const auto file = printable(found.where.file);
   log(LogLevel::error, "WARNING: THE HOST KEY OF {} HAS CHANGED!", name_);
   log(LogLevel::error, "Either somebody is in between (man in the middle), or the server got a new key.");
@@ -97,24 +99,28 @@ Result<HostIdentity::Verdict> HostIdentity::check_changed(const crypto::PublicKe
       printable(found.key_type), file, found.where.line);
   log(LogLevel::error, "If the server's administrator confirms the new one: ssh-keygen -f '{}' -R '{}'", file,
       name_);
-  if (options_.host_key_policy == HostKeyPolicy::no) return Verdict::tolerated;
-  return fail(Errc::verification,
-              fmt::format("Host key verification failed: the {} host key of {} has changed ({}:{})",
-                          key.short_type(), name_, file, found.where.line));
+  const bool lax = options_.host_key_policy == HostKeyPolicy::no;
+  return {Errc::verification,
+          fmt::format("Host key verification failed: the {} host key of {} has changed ({}:{}){}",
+                      key.short_type(), name_, file, found.where.line,
+                      lax ? "; StrictHostKeyChecking=no lets new keys pass, not changed ones" : "")};
 }
 
-relay::Task<Result<HostIdentity::Verdict>> HostIdentity::check_unknown(const crypto::PublicKey& key,
-                                                                       std::string address) {
+relay::Task<Result<void>> HostIdentity::check_unknown(const crypto::PublicKey& key, std::string address) {
   const auto refused = [&](std::string_view why) {
     return fail(Errc::verification,
                 fmt::format("Host key verification failed: {} is not known by its {} key {}, {}", name_,
                             key.short_type(), key.fingerprint(), why));
   };
-  switch (options_.host_key_policy) {
+  // What could not be read may hold another key of this host, or revoke this one: that is for a person.
+  const bool learns =
+      options_.host_key_policy == HostKeyPolicy::accept_new || options_.host_key_policy == HostKeyPolicy::no;
+  switch (learns && !is_complete_ ? HostKeyPolicy::ask : options_.host_key_policy) {
     case HostKeyPolicy::yes:
       co_return refused("and StrictHostKeyChecking is on: add it to known_hosts first");
     case HostKeyPolicy::ask: {
       if (options_.batch || !prompter_.available()) {
+        if (learns) co_return refused("and not all files of known hosts could be read");
         co_return refused(
             "and there is no terminal to ask on: connect once from a terminal, or use "
             "-o StrictHostKeyChecking=accept-new");
@@ -129,7 +135,7 @@ relay::Task<Result<HostIdentity::Verdict>> HostIdentity::check_unknown(const cry
       break;
   }
   learn(key);
-  co_return Verdict::trusted;
+  co_return Result<void>();
 }
 
 relay::Task<Result<bool>> HostIdentity::ask(const crypto::PublicKey& key, std::string address) const {

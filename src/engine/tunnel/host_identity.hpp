@@ -17,27 +17,22 @@ namespace culvert::tunnel {
 /// client has it.
 class HostIdentity {
  public:
-  enum class Verdict : std::uint8_t {
-    trusted,
-    tolerated,  ///< a changed key, let through by StrictHostKeyChecking=no: give it no password
-  };
-
   /// Reads the known_hosts files of `options`; one that is not there holds nothing. All three must outlive
   /// it.
   HostIdentity(const ServerOptions& options, Prompter& prompter, crypto::Random& random);
 
-  /// Signature algorithms to offer: those of key types that the files hold for this host first.
-  [[nodiscard]] std::vector<std::string> algorithms() const;
+  /// `wanted` (empty: all signature algorithms) with those of key types that the files hold for this host
+  /// first: another type would look like a changed key.
+  [[nodiscard]] std::vector<std::string> known_first(const std::vector<std::string>& wanted) const;
 
   /// `address`: where the host was reached, for the question. Errc::verification, with the line for the user,
   /// if the key is not to be trusted; Errc::cancelled if the user gave up. Learns a new key where the policy
   /// or the user says so.
-  [[nodiscard]] relay::Task<Result<Verdict>> check(ssh::HostKeyOffered offered, std::string address);
+  [[nodiscard]] relay::Task<Result<void>> check(ssh::HostKeyOffered offered, std::string address);
 
  private:
-  [[nodiscard]] relay::Task<Result<Verdict>> check_unknown(const crypto::PublicKey& key, std::string address);
-  [[nodiscard]] Result<Verdict> check_changed(const crypto::PublicKey& key,
-                                              const files::HostKeyVerdict& found) const;
+  [[nodiscard]] relay::Task<Result<void>> check_unknown(const crypto::PublicKey& key, std::string address);
+  [[nodiscard]] Error changed(const crypto::PublicKey& key, const files::HostKeyVerdict& found) const;
   [[nodiscard]] relay::Task<Result<bool>> ask(const crypto::PublicKey& key, std::string address) const;
   void learn(const crypto::PublicKey& key) const;
 
@@ -48,6 +43,7 @@ class HostIdentity {
   std::uint16_t port_;
   std::string name_;  // as known_hosts writes it, printable
   files::KnownHosts known_;
+  bool is_complete_ = true;  // every file that is there could be read
 };
 
 }  // namespace culvert::tunnel

@@ -30,6 +30,8 @@ class Inbox {
     co_return event;
   }
 
+  [[nodiscard]] bool empty() const { return events_.empty(); }
+
   /// No more events come, ever, and the executor has stopped: the coroutine that waits is unwound.
   void abandon() { waiter_.abandon(); }
 

@@ -51,8 +51,8 @@ relay::Task<Result<void>> Login::run() {
   }
 }
 
-// Each answer may come late: when the session is over by then, its last event waits in the inbox and says
-// why.
+// Each answer may come late: when the session ends, whoever asks is cancelled, and its last event waits in
+// the inbox and says why.
 
 relay::Task<Result<void>> Login::on_host_key(ssh::HostKeyOffered offered) {
   log(LogLevel::verbose, "remote identification: {}", printable(driver_.session().peer_identification()));
@@ -62,11 +62,6 @@ relay::Task<Result<void>> Login::on_host_key(ssh::HostKeyOffered offered) {
     driver_.session().reject_host_key(verdict.error().message);
     driver_.after_command();
     co_return std::unexpected(std::move(verdict).error());
-  }
-  if (*verdict == HostIdentity::Verdict::tolerated &&
-      (options_.allow_password || options_.allow_keyboard_interactive)) {
-    log(LogLevel::warning, "passwords are not used, since the host may not be the one it says it is");
-    options_.allow_password = options_.allow_keyboard_interactive = false;
   }
   driver_.session().accept_host_key();
   driver_.after_command();

@@ -14,13 +14,11 @@ namespace culvert::tunnel {
 /// answer back as a command. While a person thinks, the session goes on.
 class Login {
  public:
-  /// All must outlive it. `address` is where the server was reached. `options` is changed where a wrong host
-  /// key was let through: no passwords then.
-  Login(SessionDriver& driver, Inbox& inbox, ServerOptions& options, HostIdentity& identity,
-        Authenticator& authenticator, std::string address)
+  /// All must outlive it. `address` is where the server was reached.
+  Login(SessionDriver& driver, Inbox& inbox, HostIdentity& identity, Authenticator& authenticator,
+        std::string address)
       : driver_(driver),
         inbox_(inbox),
-        options_(options),
         identity_(identity),
         authenticator_(authenticator),
         address_(std::move(address)) {}
@@ -30,14 +28,12 @@ class Login {
 
  private:
   [[nodiscard]] relay::Task<Result<void>> on_host_key(ssh::HostKeyOffered offered);
-  void on_keys_agreed(const ssh::KeysAgreed& agreed);
   [[nodiscard]] relay::Task<Result<void>> on_auth_next(ssh::AuthNext next);
   [[nodiscard]] relay::Task<Result<void>> on_signature_wanted(ssh::UserSignatureWanted wanted);
   [[nodiscard]] relay::Task<Result<void>> on_prompts(ssh::PromptsShown shown);
 
   SessionDriver& driver_;
   Inbox& inbox_;
-  ServerOptions& options_;
   HostIdentity& identity_;
   Authenticator& authenticator_;
   std::string address_;

@@ -11,7 +11,7 @@
 namespace culvert::tunnel {
 
 /// StrictHostKeyChecking, as in OpenSSH: `yes` refuses unknown hosts, `accept_new` learns them, `ask` asks on
-/// a terminal and refuses without one, `no` learns them and lets a changed key through with a warning.
+/// a terminal and refuses without one, `no` learns them. A changed key is refused by all.
 enum class HostKeyPolicy : std::uint8_t { yes, accept_new, ask, no };
 
 enum class AddressFamily : std::uint8_t { any, ipv4, ipv6 };
@@ -24,8 +24,9 @@ struct ServerOptions {
   std::uint16_t port = 22;
   std::string user;
   AddressFamily family = AddressFamily::any;
-  std::string bind_address;                     ///< -b; empty: any
-  Duration connect_timeout = Duration::zero();  ///< of each address; zero: the system's
+  std::string bind_address;  ///< -b; empty: any
+  /// Of each address, and again of the server's part of the first key exchange; zero: the system's.
+  Duration connect_timeout = Duration::zero();
   std::uint32_t connection_attempts = 1;  ///< rounds over all addresses, a second apart (ConnectionAttempts)
 
   HostKeyPolicy host_key_policy = HostKeyPolicy::ask;

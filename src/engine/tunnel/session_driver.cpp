@@ -198,6 +198,8 @@ void SessionDriver::after_command() {
   (void)write_output();
   // What the command brought up is handled from the loop, never on the stack of whoever gave it.
   if (!stashed_) stashed_ = session_->next_event();
+  // Every turn takes all data, so none is left that a read before the next turn would overwrite.
+  CULVERT_ASSERT(!stashed_ || !std::holds_alternative<ssh::ChannelData>(*stashed_));
   if (stashed_ || (!write_waiting_ && !write_failed_ && !session_->output().empty())) post_turn();
   arm_timer();
 }

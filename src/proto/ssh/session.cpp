@@ -66,7 +66,7 @@ class Session::Impl {
   // ---- out
 
   void consume_output(std::size_t n, Instant now) {
-    transport_.consume_output(n);
+    transport_.consume_output(n, now);
     mux_.output_consumed(n, now);
   }
 

@@ -78,6 +78,8 @@ struct Limits {
 struct Timing {
   Duration handshake =
       std::chrono::seconds(120);  ///< from the first call to login, our side's part included; 0: none
+  Duration
+      first_keys{};  ///< from the first call until the peer did its part of the first key exchange; 0: none
   Duration key_exchange = std::chrono::seconds(60);  ///< one renewal
   Duration keepalive_interval =
       std::chrono::seconds(15);       ///< silence after which we ask whether the peer lives; 0: never

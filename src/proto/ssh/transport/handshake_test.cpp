@@ -388,6 +388,32 @@ TEST(Handshake, TakesNoLongerThanItsDeadline) {
       c.after(seconds(1));
       c.expect_end(Errc::timed_out, "the login took too long");
     });
+    Conversation::Options impatient;
+    impatient.machine.timing.first_keys = seconds(5);
+    const auto too_slow = [](Conversation& c) {
+      c.after(seconds(4));
+      c.expect_silence();
+      c.after(seconds(1));
+      c.expect_end(Errc::timed_out, "the key exchange took too long");
+    };
+    test::run(
+        role,
+        [&](Conversation& c) {
+          c.as_peer([](ScriptedPeer& p) { p.identify(); });
+          c.expect_message<KexInitMessage>();
+          too_slow(c);
+        },
+        impatient);
+    test::run(
+        role,
+        [&](Conversation& c) {  // ... and from then on it has no say
+          c.exchange_first_keys();
+          if (c.peer.role() == Role::server) c.expect_message<ServiceRequestMessage>();
+          if (c.peer.role() == Role::server) c.expect_event<AuthNext>();
+          c.after(seconds(100));
+          c.expect_silence();
+        },
+        impatient);
     test::run(role, [](Conversation& c) {  // and authentication is part of it
       c.start_authentication();
       if (c.peer.role() == Role::server) c.expect_event<AuthNext>();

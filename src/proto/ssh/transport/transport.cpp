@@ -37,7 +37,8 @@ Transport::Transport(const SessionConfig& config, crypto::Random& random, Instan
       writer_(random),
       identification_reader_(config.role == Role::client),
       our_identification_("SSH-2.0-" + config.software),
-      handshake_deadline_(after(now, config.timing.handshake)) {
+      handshake_deadline_(after(now, config.timing.handshake)),
+      exchange_deadline_(after(now, config.timing.first_keys)) {
   // Nothing has to be waited for: identification and KEXINIT leave together, which saves a round trip.
   writer_.write_raw(as_bytes(our_identification_ + "\r\n"));
   send_kexinit();
@@ -46,7 +47,7 @@ Transport::Transport(const SessionConfig& config, crypto::Random& random, Instan
 // ---- bytes in
 
 void Transport::commit(std::size_t n, Instant now) {
-  now_ = now;
+  tell_time(now);
   reader_.commit(n);
   if (!logged_in_) bytes_before_auth_ += n;
 }
@@ -164,7 +165,7 @@ void Transport::send_kexinit() {
       make_kexinit(config_.role, config_.algorithms, config_.host_keys, session_id_.empty(), random_);
   writer_.write(our_kexinit_);
   outbound_open_ = false;
-  exchange_deadline_ = session_id_.empty() ? kNever : after(now_, config_.timing.key_exchange);
+  exchange_untimed_ = !session_id_.empty();
 }
 
 Result<Transport::Step> Transport::on_kexinit(ByteView payload) {
@@ -250,6 +251,7 @@ Result<Transport::Step> Transport::on_server_value(ByteView payload) {
   if (first) {
     known_host_key_ = *key;
     awaits_ = Awaits::host_key_verdict;
+    exchange_deadline_ = kNever;  // the server did its part; a person may have to think about it
     return HostKeyOffered{*key, agreed_->host_key};
   }
   if (!(*key == *known_host_key_)) {
@@ -321,6 +323,7 @@ Result<Transport::Step> Transport::on_newkeys(ByteView payload) {
   our_kexinit_.clear();
   their_kexinit_.clear();
   key_exchange_.reset();
+  exchange_untimed_ = false;
   exchange_deadline_ = kNever;
   rekey_at_ = after(now_, config_.rekey.time);
   return event;
@@ -361,6 +364,14 @@ Result<void> Transport::send(ByteView payload) {
   }
   if (deferred_.size() + payload.size() + 4 > config_.limits.deferred_output) {
     return fail(Errc::limit, "too much waits for the end of a key exchange");
+  }
+  if (deferred_.capacity() <
+      deferred_.size() + payload.size() + 4) {  // a password may be there: no copy stays
+    Bytes larger;
+    larger.reserve(2 * (deferred_.size() + payload.size() + 4));
+    larger.insert(larger.end(), deferred_.begin(), deferred_.end());
+    deferred_.swap(larger);
+    wipe(larger);
   }
   Writer(deferred_).string(payload);
   return {};
@@ -418,10 +429,24 @@ void Transport::enter(Phase phase) {
 
 // ---- time
 
-Result<void> Transport::advance(Instant now) {
+// Commands carry no time: an exchange that one of them began is timed from the next call that does.
+void Transport::tell_time(Instant now) {
   now_ = now;
+  if (std::exchange(exchange_untimed_, false)) exchange_deadline_ = after(now, config_.timing.key_exchange);
+}
+
+void Transport::consume_output(std::size_t n, Instant now) {
+  tell_time(now);
+  writer_.consume_output(n);
+}
+
+Result<void> Transport::advance(Instant now) {
+  tell_time(now);
   if (now >= handshake_deadline_) return fail(Errc::timed_out, "the login took too long");
-  if (now >= exchange_deadline_) return fail(Errc::timed_out, "the key exchange took too long");
+  if (now >= exchange_deadline_) {
+    return fail(Errc::timed_out, their_identification_.empty() ? "timed out: no SSH identification came"
+                                                               : "timed out: the key exchange took too long");
+  }
   rekey_if_due();
   return {};
 }

@@ -50,7 +50,7 @@ class Transport final : public PacketLink {
   // ---- bytes out
   [[nodiscard]] ByteView output() const { return writer_.output(); }
   [[nodiscard]] std::size_t pending_output() const override { return writer_.pending(); }
-  void consume_output(std::size_t n) { writer_.consume_output(n); }
+  void consume_output(std::size_t n, Instant now);
   /// Whether messages of the layers above leave now: not from our KEXINIT to our NEWKEYS.
   [[nodiscard]] bool may_send() const override { return outbound_open_; }
   /// A whole payload. Waits for the end of a key exchange if it must; Errc::limit if too much waits already.
@@ -105,6 +105,7 @@ class Transport final : public PacketLink {
   void send_ext_info();
   void flush_deferred();
   void rekey_if_due();
+  void tell_time(Instant now);
   void finish_exchange_hash(ByteView host_key, ByteView client_value, ByteView server_value, bool mpints,
                             crypto::SharedSecret secret);
   [[nodiscard]] bool exchange_in_progress() const { return !our_kexinit_.empty() || !their_kexinit_.empty(); }
@@ -144,6 +145,7 @@ class Transport final : public PacketLink {
 
   Instant handshake_deadline_ = culvert::kNever;
   Instant exchange_deadline_ = culvert::kNever;
+  bool exchange_untimed_ = false;  // a renewal began, and exchange_deadline_ is yet to be set
   Instant rekey_at_ = culvert::kNever;
   Instant value_sent_at_{};
   Duration exchange_time_{};
