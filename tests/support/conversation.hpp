@@ -161,10 +161,15 @@ class Conversation {
 
   /// Our command to open a channel. The id of a machine that could not: UINT32_MAX.
   ssh::ChannelId open(Where where = Where::current()) {
+    return open_by([](ssh::Session& s) { return s.open_direct_tcpip("target", 80, "127.0.0.1", 1234); },
+                   where);
+  }
+  ssh::ChannelId open_by(const std::function<Result<ssh::ChannelId>(ssh::Session&)>& how,
+                         Where where = Where::current()) {
     ssh::ChannelId id = UINT32_MAX;
     command(
         [&](ssh::Session& s) {
-          const auto opened = s.open_direct_tcpip("target", 80, "127.0.0.1", 1234);
+          const auto opened = how(s);
           ASSERT_TRUE(opened) << opened.error().message;
           id = *opened;
           EXPECT_TRUE(live_.insert(id).second) << "id " << id << " is in use";
@@ -269,6 +274,27 @@ class Conversation {
       expect_event<ssh::ChannelOpened>({}, where);
     });
     return id;
+  }
+
+  /// A channel that the peer asks for under number `theirs` and the machine accepts, in one step.
+  ssh::ChannelId accepted(std::uint32_t theirs, std::uint32_t window = 1 << 20,
+                          std::uint32_t max_packet = 32768, Where where = Where::current()) {
+    ssh::ChannelId id = UINT32_MAX;
+    in_one_step(where, [&] {
+      send_raw(open_request(theirs, window, max_packet), where);
+      expect_event<ssh::ChannelRequested>([&](ssh::ChannelRequested& e) { id = e.id; }, where);
+      command([&](ssh::Session& s) { s.accept_channel(id); }, where);
+      expect_message<ssh::ChannelOpenConfirmationMessage>({}, where);
+    });
+    return id;
+  }
+  /// The peer's message for that, of the one type that fits its role.
+  [[nodiscard]] Bytes open_request(std::uint32_t theirs, std::uint32_t window = 1 << 20,
+                                   std::uint32_t max_packet = 32768) const {
+    Bytes fields;
+    ssh::encode_fields(fields, ssh::TcpipOpen{"target", 80, "127.0.0.1", 1234});
+    const std::string_view type = role_ == ssh::Role::server ? "direct-tcpip" : "forwarded-tcpip";
+    return ssh::encoded(ssh::ChannelOpenMessage{type, theirs, window, max_packet, ssh::Rest{fields}});
   }
 
   /// A client's request to log in with user_key(), signed.
