@@ -177,6 +177,18 @@ TEST(ChannelOpen, NothingElseMayComeBeforeTheAnswer) {
   }
 }
 
+// Whoever waits for ChannelOpened or ChannelOpenFailed gets one of them.
+TEST(ChannelOpen, ConfirmedWithPacketsOfNothing) {
+  run_everywhere(Role::client, [](Conversation& c) {
+    c.connect();
+    const ChannelId id = c.open();
+    c.expect_message<ChannelOpenMessage>();
+    c.send(ChannelOpenConfirmationMessage{id, 7, 1000, 0, Rest{}});
+    c.expect_event<ChannelOpenFailed>();
+    ends_with_protocol_error(c, "maximum packet size of 0");
+  });
+}
+
 // ---- the peer asks
 
 TEST(ChannelOpen, RequestedAndAccepted) {

@@ -167,11 +167,11 @@ Mux::Step Mux::on_open_confirmation(ByteView payload) {
   if (channel == nullptr || channel->state != Channel::State::opening) {
     return protocol_error("a channel was confirmed that was not being opened");
   }
+  if (message.max_packet == 0) return protocol_error("a channel with a maximum packet size of 0");
   channel->state = Channel::State::open;
   channel->peer_id = message.sender;
   channel->peer_max_packet = std::min(message.max_packet, kMaxPacketOut);
   channel->send = SendWindow(message.window);
-  if (message.max_packet == 0) return protocol_error("a channel with a maximum packet size of 0");
   if (channel->close_when_open) {
     channel->close_sent = true;
     send_message(ChannelCloseMessage{channel->peer_id});
