@@ -222,6 +222,8 @@ TEST(ChannelFlow, NoWindowAtAll) {
     c.connect();
     const ChannelId id = c.opened(7, 0);
     send(c, id, 5, 0);
+    c.send(ChannelWindowAdjustMessage{id, 0});  // means nothing
+    c.expect_silence();
     c.send(ChannelWindowAdjustMessage{id, 5});
     c.expect_event<ChannelWritable>();
     send(c, id, 5, 5);

@@ -95,7 +95,8 @@ Mux::Step Mux::on_adjust(ByteView payload) {
   const auto message = TRY(decode<ChannelWindowAdjustMessage>(payload));
   Channel* channel = TRY(peer_channel(message.recipient));
   if (!channel->send.adjust(message.bytes)) return protocol_error("a channel's window passed 2^32 - 1");
-  if (channel->wants_to_send && can_send_data(*channel)) queue_turn(*channel);
+  const bool can_go_on = can_send_data(*channel) && channel->send.available() > 0;
+  if (channel->wants_to_send && can_go_on) queue_turn(*channel);
   return std::nullopt;
 }
 
