@@ -12,7 +12,8 @@ namespace culvert::test {
 
 /// One direction of a link in memory: what is written comes out at the other end in order, after a delay, no
 /// faster than its rate, and in pieces of at most some size. It holds at most one rate x delay of bytes, or
-/// everything where it has no rate; what it has no room for stays with the writer, as in a socket.
+/// everything where it has no rate; what it has no room for stays with the writer, as in a socket. It takes a
+/// write whole or waits until it is empty: room is not filled up in ever smaller pieces.
 class MemoryPipe {
  public:
   struct Path {
@@ -34,8 +35,8 @@ class MemoryPipe {
     if (path_.bytes_per_second != 0) {
       const auto waiting =
           static_cast<std::uint64_t>((leaves - now).count()) * path_.bytes_per_second / 1'000'000;
-      if (waiting >= path_.queue) return 0;
-      taken = std::min<std::size_t>(taken, path_.queue - waiting);
+      if (waiting > 0 && taken > path_.queue - std::min<std::uint64_t>(waiting, path_.queue)) return 0;
+      taken = std::min(taken, path_.queue);
       leaves += Duration(static_cast<std::int64_t>(taken * 1'000'000 / path_.bytes_per_second));
     }
     if (taken == 0) return 0;
