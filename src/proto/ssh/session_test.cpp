@@ -332,6 +332,7 @@ TEST(Session, TheWindowGrowsToThePath) {
     SCOPED_TRACE(upward ? "to the server" : "to the client");
     check_growth(upward, milliseconds(50), 10'000'000,
                  20'000'000);  // 1 MB in a round trip: 8 s without growing
+    check_growth(upward, milliseconds(300), 1'000'000, 10'000'000);  // 0.6 MB: 24 s
   }
 }
 

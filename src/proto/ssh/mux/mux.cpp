@@ -228,6 +228,7 @@ Mux::Step Mux::on_global_reply(ByteView payload, Instant now) {
     keepalives_unanswered_ = 0;
     const Duration took = std::max<Duration>(now - pending.sent_at, Duration(1));
     if (round_trip_ == Duration::zero() || took < round_trip_) round_trip_ = took;
+    consumed_without_round_trip_ = 0;
     return std::nullopt;
   }
   return GlobalReply{pending.token, success, copy_of(payload.subspan(1))};
@@ -438,7 +439,10 @@ void Mux::consumed(ChannelId id, std::size_t n, Instant now) {
   Channel* channel = find(id);
   if (channel == nullptr || channel->close_sent || channel->close_received || n == 0) return;
   channel->tuner.consumed(n, now, round_trip_, limits_.window_max);
-  if (channel->tuner.target() > kProbeAfter) probe_round_trip(now);
+  // A server did not see it in the key exchange; as long as it is unknown, windows may not grow at all.
+  if (round_trip_ == Duration::zero()) consumed_without_round_trip_ += n;
+  if (std::max<std::uint64_t>(channel->tuner.target(), consumed_without_round_trip_) > kProbeAfter)
+    probe_round_trip(now);
   release(*channel, n);
   if (!channel->eof_received) give_credit(*channel);
 }

@@ -133,7 +133,8 @@ class Mux {
   Instant keepalive_at_ = kNever;
   Instant last_probe_{};
   std::uint32_t keepalives_unanswered_ = 0;
-  Duration round_trip_{};
+  Duration round_trip_{};  // the smallest seen; zero: none yet
+  std::uint64_t consumed_without_round_trip_ = 0;
   std::optional<Error> failure_;
 };
 
