@@ -48,6 +48,7 @@ class Session::Impl {
   }
 
   std::optional<Event> next_event() {
+    mux_.reuse_ids();
     if (auto event = take_queued()) return event;
     if (ended()) return std::nullopt;
     auto event = understand();

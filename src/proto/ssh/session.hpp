@@ -29,7 +29,7 @@ namespace culvert::ssh {
 
 enum class Role : std::uint8_t { client, server };
 
-/// Our name for a channel: small, reused only after ChannelClosed.
+/// Our name for a channel: small, reused only after the next_event() that follows its last event.
 using ChannelId = std::uint32_t;
 
 /// RFC 4254 section 5.1.

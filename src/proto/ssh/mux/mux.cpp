@@ -265,8 +265,13 @@ void Mux::remove(Channel& channel) {
   if (channel.in_turn_queue) std::erase(turns_, id);
   if (turn_ == id) turn_.reset();
   channels_[id].reset();
-  free_ids_.push_back(id);
+  retired_ids_.push_back(id);
   --live_;
+}
+
+void Mux::reuse_ids() {
+  free_ids_.insert(free_ids_.end(), retired_ids_.begin(), retired_ids_.end());
+  retired_ids_.clear();
 }
 
 std::deque<Event> Mux::shut_down() {
@@ -281,6 +286,7 @@ std::deque<Event> Mux::shut_down() {
   }
   channels_.clear();
   free_ids_.clear();
+  retired_ids_.clear();
   turns_.clear();
   turn_.reset();
   live_ = 0;

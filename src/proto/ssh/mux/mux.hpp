@@ -33,6 +33,8 @@ class Mux {
   [[nodiscard]] Result<std::optional<Event>> on_message(ByteView payload, Instant now);
   /// Events that did not come from a message: turns to send.
   [[nodiscard]] std::optional<Event> next_event();
+  /// The events given out so far have been dealt with: the ids of channels that they ended may be used again.
+  void reuse_ids();
   /// Something came from the peer: it lives.
   void heard(Instant now);
   /// Our key exchange is over, or output was taken: credit and turns may go on.
@@ -107,6 +109,7 @@ class Mux {
 
   std::vector<std::unique_ptr<Channel>> channels_;  // by ChannelId
   std::vector<ChannelId> free_ids_;
+  std::vector<ChannelId> retired_ids_;  // gone, but the event that says so may still be on its way
   std::size_t live_ = 0;
   WindowBudget budget_;
   OutputPacer pacer_;

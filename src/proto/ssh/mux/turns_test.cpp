@@ -216,6 +216,7 @@ TEST_F(Turns, WhatIsTakenIsGivenBack) {
     for (int i = 0; i < 2000; ++i) {
       now += Duration(random() % 20'000);
       link_.open = random() % 8 != 0;
+      mux_.reuse_ids();
       mux_.link_ready();
       read_credit();
       const ChannelId id = static_cast<ChannelId>(random() % limits_.channels);
