@@ -54,6 +54,7 @@ class BareSession final : public ssh::PacketLink {
     mux_.output_consumed(n, now);
   }
   [[nodiscard]] std::optional<ssh::Event> next_event() {
+    mux_.reuse_ids();
     if (auto event = take_queued()) return event;
     while (!ended_) {
       mux_.link_ready();
