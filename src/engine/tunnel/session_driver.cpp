@@ -24,7 +24,10 @@ constexpr std::size_t kLargestRead = 1024 * 1024;
 constexpr unsigned kSmallReadsBeforeShrinking = 64;
 constexpr unsigned kRoundsInATurn = 16;
 constexpr std::size_t kReadInARow = 256 * 1024;  // then everybody else on this thread
-constexpr std::size_t kGatheredMost = 1024 * 1024;
+constexpr std::size_t kBulk = 64 * 1024;         // read since the last wait
+constexpr auto kPause = std::chrono::microseconds(500);
+constexpr std::size_t kGatheredMost = 1024 * 1024;  // bytes
+constexpr std::size_t kMostChannels = 16;           // whose data is gathered at once
 constexpr std::size_t kSmallestLowWater = 64 * 1024;
 constexpr auto kLinger = std::chrono::seconds(2);
 
@@ -54,6 +57,7 @@ SessionDriver::SessionDriver(net::StreamSocket socket, ssh::SessionConfig config
       socket_(std::move(socket)),
       session_(std::make_unique<ssh::Session>(std::move(config), random, monotonic_now())),
       timer_(executor_),
+      pause_(executor_),
       finished_signal_(executor_, asio::steady_timer::time_point::max()) {}
 
 SessionDriver::~SessionDriver() = default;
@@ -92,8 +96,7 @@ relay::Task<void> SessionDriver::run() {
       dispatch(ssh::Disconnected{Error{Errc::closed, "the connection ended"}});
     } else if (got < size && !input_ended_) {
       in_a_row = 0;
-      (void)co_await net::wait_readable(
-          socket_);  // an adaptive SO_RCVLOWAT would be set and reset around here
+      co_await wait_for_input();
     } else if ((in_a_row += got) >= kReadInARow || input_ended_) {
       in_a_row = 0;
       co_await asio::post(executor_, asio::use_awaitable);
@@ -101,6 +104,17 @@ relay::Task<void> SessionDriver::run() {
   }
   if (over_->code != Errc::timed_out) co_await linger();
   finish();
+}
+
+// In bulk every few packets would wake us, and each waking costs more than a packet: what comes within a
+// moment is taken together. (docs/decisions/pause-in-bulk.md has the figures.)
+relay::Task<void> SessionDriver::wait_for_input() {
+  if (std::exchange(read_since_wait_, 0) < kBulk) {
+    (void)co_await net::wait_readable(socket_);
+  } else {
+    pause_.expires_after(kPause);
+    (void)co_await pause_.async_wait(asio::as_tuple(asio::use_awaitable));
+  }
 }
 
 // The last words of the session, and what streams wrote before, leave; a peer that takes nothing cannot hold
@@ -131,6 +145,7 @@ void SessionDriver::finish() {
   session_.reset();
   stashed_.reset();
   gathered_ = {};
+  spare_views_ = {};
   borrowed_ = {};
   finished_signal_.cancel();
 }
@@ -149,6 +164,7 @@ std::size_t SessionDriver::read_once() {
     return 0;
   }
   session_->commit(got.bytes, monotonic_now());
+  read_since_wait_ += got.bytes;
   adapt_read_size(got.bytes);
   return got.bytes;
 }
@@ -179,6 +195,7 @@ void SessionDriver::turn() {
   if (over_) {
     boost::system::error_code ignored;
     socket_.cancel(ignored);  // lets run() go on
+    pause_.cancel();
     return;
   }
   if (rounds == kRoundsInATurn) post_turn();
@@ -228,21 +245,35 @@ void SessionDriver::gather(const ssh::ChannelData& data) {
     session_->consumed(data.id, data.data.size());
     return;
   }
-  if (data.id != gathered_id_ || gathered_.size() == kMostViews || gathered_bytes_ >= kGatheredMost)
+  auto entry = std::ranges::find(gathered_, data.id, &Gathered::id);
+  const bool is_full =
+      entry == gathered_.end() ? gathered_.size() == kMostChannels : entry->views.size() == kMostViews;
+  if (is_full || gathered_bytes_ >= kGatheredMost) {
     deliver_gathered();
-  gathered_id_ = data.id;
-  gathered_.push_back(data.data);
+    entry = gathered_.end();
+  }
+  if (entry == gathered_.end()) {
+    gathered_.push_back({data.id, spare_views_.empty() ? Views() : std::move(spare_views_.back())});
+    if (!spare_views_.empty()) spare_views_.pop_back();
+    entry = gathered_.end() - 1;
+  }
+  entry->views.push_back(data.data);
   gathered_bytes_ += data.data.size();
 }
 
 void SessionDriver::deliver_gathered() {
-  if (gathered_.empty()) return;
-  if (auto* reader = stream(gathered_id_)) {
-    reader->on_data(gathered_);
-    // What it did not take must leave the session's buffer now; it may be gone.
-    if (auto* still_there = stream(gathered_id_)) still_there->keep();
-  } else {
-    session_->consumed(gathered_id_, gathered_bytes_);
+  for (Gathered& one : gathered_) {
+    if (auto* reader = stream(one.id)) {
+      reader->on_data(one.views);
+      // What it did not take must leave the session's buffer now; it may be gone.
+      if (auto* still_there = stream(one.id)) still_there->keep();
+    } else {
+      std::size_t bytes = 0;
+      for (const ByteView view : one.views) bytes += view.size();
+      session_->consumed(one.id, bytes);
+    }
+    one.views.clear();
+    spare_views_.push_back(std::move(one.views));
   }
   gathered_.clear();
   gathered_bytes_ = 0;

@@ -3,8 +3,8 @@
 // made here.
 //
 //   socket -> one recv into the session's buffer -> decrypted in place -> events
-//       data events of one channel in a row -> its waiting reader goes on at once, on this stack -> one
-//       writev
+//       data events up to the next event of another kind, by channel -> its waiting reader goes on at once,
+//       on this stack -> one writev
 //                                           -> nobody waits, or not all was taken: copied aside, at most one
 //                                           window
 //   ChannelStream::write() -> sealed into the session's output -> one send, at once (in a turn: at its end)
@@ -72,6 +72,7 @@ class SessionDriver : public std::enable_shared_from_this<SessionDriver> {
   class UnwindGuard;
 
   [[nodiscard]] relay::Task<void> run();
+  [[nodiscard]] relay::Task<void> wait_for_input();
   [[nodiscard]] relay::Task<void> linger();
   void finish();
 
@@ -97,9 +98,15 @@ class SessionDriver : public std::enable_shared_from_this<SessionDriver> {
   EventHandler on_event_;
   std::vector<ChannelStream*> streams_;  // by channel id; null: no stream (any more)
 
-  std::vector<ByteView> gathered_;  // of channel gathered_id_, this turn
+  // Data of this turn, by channel, in the order of their first bytes: one write each.
+  using Views = std::vector<ByteView>;
+  struct Gathered {
+    ssh::ChannelId id;
+    Views views;
+  };
+  std::vector<Gathered> gathered_;
   std::size_t gathered_bytes_ = 0;
-  ssh::ChannelId gathered_id_ = 0;
+  std::vector<Views> spare_views_;  // empty, their memory kept
   std::vector<ByteView> borrowed_;
 
   std::optional<ssh::Event> stashed_;  // a command brought it up outside a turn
@@ -111,11 +118,13 @@ class SessionDriver : public std::enable_shared_from_this<SessionDriver> {
 
   std::size_t read_size_ = 64 * 1024;
   unsigned small_reads_ = 0;
-  std::size_t low_water_ = 0;  // TCP_NOTSENT_LOWAT as it is set
+  std::size_t read_since_wait_ = 0;  // bytes
+  std::size_t low_water_ = 0;        // TCP_NOTSENT_LOWAT as it is set
 
   boost::asio::steady_timer timer_;
-  Instant armed_ = kNever;     // when timer_ fires
-  std::optional<Error> lost_;  // why the socket is of no use any more
+  boost::asio::steady_timer pause_;  // instead of waiting for readability, in bulk
+  Instant armed_ = kNever;           // when timer_ fires
+  std::optional<Error> lost_;        // why the socket is of no use any more
   std::optional<Error> over_;
   bool finished_ = false;
   boost::asio::steady_timer finished_signal_;

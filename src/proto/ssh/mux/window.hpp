@@ -68,12 +68,14 @@ class SendWindow {
 /// How large a receive window should be: what the destination takes, for as long as the path and we need to
 /// answer.
 ///
-///     target = 2 * rate * round trip  +  rate * 50 ms, but of this at most 2 MiB;  between a floor and a
-///     ceiling
+///     target = 2 * rate * round trip  +  rate * 50 ms, but at most 2 MiB above 1.25 * rate * round trip;
+///     between a floor and a ceiling
 ///
 /// While the window is what limits a stream, the rate is window / round trip, so the target doubles with each
-/// round trip; when the path or the reader is the limit, it stays a little above what is needed, and no more
-/// than that queues up before other streams.
+/// round trip, and above some MiB grows by a quarter and 2 MiB; when the path or the reader is the limit, it
+/// stays a little above what is needed, and no more than that queues up before other streams. Nor may it be
+/// more: OpenSSH reads ahead as far as it has credit, into a buffer that it copies whole for each packet, and
+/// once there are many megabytes in it a stream of 500 MB/s goes at 1 MB/s until all credit is used up.
 class WindowTuner {
  public:
   explicit WindowTuner(std::uint32_t initial) : target_(initial), floor_(initial) {}
@@ -93,9 +95,9 @@ class WindowTuner {
     if (elapsed < span) return;
     const double rate =
         static_cast<double>(sample_bytes_) / static_cast<double>(elapsed.count());  // bytes per us
-    const double slack = std::min(rate * static_cast<double>(kSlack.count()), kMaxSlackBytes);
-    const auto wanted =
-        static_cast<std::uint64_t>(2 * rate * static_cast<double>(round_trip.count()) + slack);
+    const double in_flight = rate * static_cast<double>(round_trip.count());
+    const double slack = 0.75 * in_flight + rate * static_cast<double>(kSlack.count());
+    const auto wanted = static_cast<std::uint64_t>(1.25 * in_flight + std::min(slack, kMaxSlackBytes));
     const std::uint64_t bounded = std::clamp<std::uint64_t>(wanted, floor_, std::max(ceiling, floor_));
     if (bounded >= target_) {
       target_ = static_cast<std::uint32_t>(bounded);
