@@ -323,7 +323,8 @@ class Session {
   /// We send no more on it. All that send() took goes first.
   void send_eof(ChannelId id);
   /// Gives the channel up, both ways. ChannelClosed follows when the peer has agreed; what it still sends is
-  /// thrown away. A no-op on a channel that is closed or closing.
+  /// thrown away. A no-op on a channel that is closed or closing. One that the peer asked for and that was
+  /// not accepted yet is refused, and no event follows.
   void close(ChannelId id);
 
   // ---- the rest
