@@ -2,6 +2,7 @@
 #include "proto/ssh/mux/mux.hpp"
 
 #include <algorithm>
+#include <utility>
 
 #include <fmt/format.h>
 
@@ -430,8 +431,8 @@ std::optional<Event> Mux::next_event() {
     turns_.pop_front();
     Channel& channel = *channels_[id];
     channel.in_turn_queue = false;
-    channel.wants_to_send = false;
-    if (!can_send_data(channel)) continue;  // it ended since
+    const bool wants = std::exchange(channel.wants_to_send, false);
+    if (!wants || !can_send_data(channel)) continue;  // it sent all since, or it ended
     turn_ = id;
     turn_left_ = turns_.empty() ? pacer_.limit() : std::max(kShortestTurn, pacer_.limit() / 4);
     return ChannelWritable{id};
