@@ -29,6 +29,19 @@ struct LocalForward {
   relay::Endpoint destination;
 };
 
+/// -R: the server listens at `listen`; its streams go from here to `destination`, or, if there is none, to
+/// where a proxy front on them is told to go ("-R port" alone).
+struct RemoteForward {
+  relay::Endpoint listen;  ///< as it is sent: an empty host, "localhost" and "*" as in RFC 4254 section 7.1
+  std::optional<relay::Endpoint> destination;
+};
+
+/// -D: a proxy front (SOCKS, HTTP CONNECT) listens here; each client names its destination, which the server
+/// reaches.
+struct DynamicForward {
+  ListenSpec listen;
+};
+
 /// -W: standard input and output are the one stream.
 struct StdioForward {
   relay::Endpoint destination;
@@ -38,6 +51,8 @@ struct StdioForward {
 struct SessionPlan {
   tunnel::ServerOptions server;
   std::vector<LocalForward> local_forwards;
+  std::vector<RemoteForward> remote_forwards;
+  std::vector<DynamicForward> dynamic_forwards;
   std::optional<StdioForward> stdio;
   /// A listener that cannot be opened ends the session; otherwise it is only warned of.
   bool exit_on_forward_failure = true;

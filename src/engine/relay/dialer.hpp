@@ -16,6 +16,23 @@ struct DialError {
   std::string message;
 };
 
+/// A place at a dialer's far end where others connect; each who does is a stream of this source.
+class BoundSource : public Source {
+ public:
+  /// Where it listens, with the port that was chosen if 0 was asked for.
+  [[nodiscard]] virtual const Endpoint& bound() const = 0;
+};
+
+/// Of dialers whose far end can be listened at: remote forwards, and SOCKS BIND.
+class FarListener {
+ public:
+  virtual ~FarListener() = default;
+  /// Listens at `where` on the far end; port 0: that end chooses. What an empty host, "localhost" and "*"
+  /// mean is that of RFC 4254 section 7.1. It ends with stop() of the source, or when that is destroyed.
+  [[nodiscard]] virtual Task<std::expected<std::unique_ptr<BoundSource>, DialError>> listen(
+      const Endpoint& where) = 0;
+};
+
 /// How a destination is reached.
 class Dialer {
  public:
@@ -25,6 +42,9 @@ class Dialer {
   /// that still wait.
   [[nodiscard]] virtual Task<std::expected<std::unique_ptr<Stream>, DialError>> dial(
       const Endpoint& destination, const Endpoint& origin) = 0;
+
+  /// How its far end is listened at; null if it cannot be. As long as the dialer.
+  [[nodiscard]] virtual FarListener* far_listener() { return nullptr; }
 };
 
 }  // namespace culvert::relay
