@@ -16,6 +16,8 @@ struct DialError {
   std::string message;
 };
 
+using Dialed = std::expected<std::unique_ptr<Stream>, DialError>;
+
 /// A place at a dialer's far end where others connect; each who does is a stream of this source.
 class BoundSource : public Source {
  public:
@@ -40,8 +42,7 @@ class Dialer {
   /// Connects to `destination` on behalf of `origin`. Each call stands alone: a silent destination delays no
   /// other. Obeys Asio cancellation (terminal), with Refusal::closed: a forward that ends gives up the dials
   /// that still wait.
-  [[nodiscard]] virtual Task<std::expected<std::unique_ptr<Stream>, DialError>> dial(
-      const Endpoint& destination, const Endpoint& origin) = 0;
+  [[nodiscard]] virtual Task<Dialed> dial(const Endpoint& destination, const Endpoint& origin) = 0;
 
   /// How its far end is listened at; null if it cannot be. As long as the dialer.
   [[nodiscard]] virtual FarListener* far_listener() { return nullptr; }

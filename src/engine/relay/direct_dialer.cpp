@@ -12,8 +12,6 @@ namespace culvert::relay {
 
 namespace {
 
-using Dialed = std::expected<std::unique_ptr<Stream>, DialError>;
-
 Dialed dialed(Result<net::StreamSocket> socket) {
   if (socket) return std::make_unique<SocketStream>(std::move(*socket));
   return std::unexpected(DialError{refusal_for(socket.error()), "connect failed: " + socket.error().message});

@@ -16,6 +16,7 @@
 #include <boost/asio/use_awaitable.hpp>
 
 #include "base/log.hpp"
+#include "engine/relay/arrival.hpp"
 #include "engine/relay/pump.hpp"
 #include "net/cancelled.hpp"
 
@@ -32,6 +33,7 @@ constexpr int kStreamsPerTurn = 64;
 /// One stream, from its arrival to the end of its coroutine.
 struct Live {
   asio::cancellation_signal give_up;  ///< ends the dial
+  Arrival* arrival = nullptr;         ///< while somebody is to come; lives in the coroutine
   Pump* pump = nullptr;               ///< once joined; lives in the coroutine
   bool running = true;                ///< its coroutine exists
 };
@@ -51,6 +53,7 @@ struct Forward::State : std::enable_shared_from_this<State> {
     Presence& operator=(Presence&&) = delete;
     ~Presence() {
       if (!state) return;
+      entry->arrival = nullptr;
       entry->pump = nullptr;
       entry->running = false;
     }
@@ -59,6 +62,7 @@ struct Forward::State : std::enable_shared_from_this<State> {
   };
 
   static Task<void> serve(Presence present, std::unique_ptr<Pending> pending);
+  static Task<Dialed> reach(Presence& present, Pending& pending, const Endpoint& destination);
   static void start(const std::shared_ptr<State>& state, const asio::any_io_executor& executor,
                     std::unique_ptr<Pending> pending);
   void refuse(Pending& pending, Refusal reason, const std::optional<Endpoint>& destination,
@@ -173,7 +177,7 @@ Task<void> Forward::State::serve(Presence present, std::unique_ptr<Pending> pend
   if (!destination) {
     co_return state->refuse(*pending, Refusal::unsupported, destination, "no destination");
   }
-  auto dialed = co_await state->dialer.dial(*destination, pending->origin());
+  auto dialed = co_await reach(present, *pending, *destination);
   if (state->aborting) co_return;  // both ends are aborted by being destroyed
   if (!dialed) {
     co_return state->refuse(*pending, dialed.error().reason, destination, dialed.error().message);
@@ -190,6 +194,23 @@ Task<void> Forward::State::serve(Presence present, std::unique_ptr<Pending> pend
   state->totals.bytes_in += summary.b_to_a;
   log(LogLevel::debug, "{}: stream ended: {} bytes out, {} bytes in{}{}", state->source->name(),
       summary.a_to_b, summary.b_to_a, summary.error ? ": " : "", summary.error ? summary.error->message : "");
+}
+
+// The stream at the far end, once the client knows that there is one.
+Task<Dialed> Forward::State::reach(Presence& present, Pending& pending, const Endpoint& destination) {
+  Negotiation* const negotiation = pending.negotiation();
+  if (negotiation != nullptr && negotiation->wants_listener()) {
+    Arrival arrival(present.state->dialer.far_listener(), *negotiation, present.state->options.arrival_time);
+    present.entry->arrival = &arrival;
+    auto arrived = co_await arrival.run();
+    present.entry->arrival = nullptr;
+    co_return arrived;
+  }
+  auto dialed = co_await present.state->dialer.dial(destination, pending.origin());
+  if (!dialed || negotiation == nullptr || present.state->aborting) co_return dialed;
+  if (const auto told = co_await negotiation->tell_connected(); !told)
+    co_return std::unexpected(DialError{Refusal::closed, "the client is gone: " + told.error().message});
+  co_return dialed;
 }
 
 void Forward::State::refuse(Pending& pending, Refusal reason, const std::optional<Endpoint>& destination,
@@ -217,6 +238,7 @@ void Forward::State::abort() {
   aborting = true;
   for (Live& one : live) {
     if (one.pump != nullptr) one.pump->stop();
+    if (one.arrival != nullptr) one.arrival->stop();
   }
   if (live.empty() || !executor) return;
   // co_spawn of Boost 1.81 hands a cancellation to the executor and keeps nothing alive for it: there, it

@@ -28,6 +28,8 @@ struct ForwardOptions {
   std::optional<Endpoint> destination;
   /// At most so many streams at once, those that still dial included. More are refused: Refusal::overloaded.
   std::size_t limit = 65536;
+  /// How long a listener waits for the one who is to come (SOCKS BIND; two minutes in the text of SOCKS 4).
+  Duration arrival_time = std::chrono::minutes(2);
 };
 
 /// Joins the streams of a source to what a dialer makes of their destination. Each stream runs on its own, so
@@ -35,8 +37,9 @@ struct ForwardOptions {
 /// All calls on one thread.
 ///
 /// A stream is accepted only once its destination is reached; until then early data waits in the kernel or in
-/// its window. What fails is logged at `notice`: "127.0.0.1:15432 -> 10.0.0.5:5432: open failed: connect
-/// failed: Connection refused".
+/// its window. A client that asks for a listener (Negotiation) gets one from the dialer's far_listener().
+/// What fails is logged at `notice`: "127.0.0.1:15432 -> 10.0.0.5:5432: open failed: connect failed:
+/// Connection refused".
 class Forward {
  public:
   /// `dialer` must outlive it and its streams.

@@ -22,6 +22,28 @@ enum class Refusal : std::uint8_t {
   closed
 };
 
+/// Of a pending whose client asks and waits for answers (a proxy front's): what it wants, and how it is told.
+/// Each tell_...() returns once the stream has taken the answer; an error means that the client is gone.
+class Negotiation {
+ public:
+  virtual ~Negotiation() = default;
+  /// False: to be connected to destination(). True: that somebody there connects to it (SOCKS BIND).
+  [[nodiscard]] virtual bool wants_listener() const = 0;
+
+  /// The destination is reached. Then accept().
+  [[nodiscard]] virtual Task<Result<void>> tell_connected() = 0;
+
+  /// There is a listener at `where`.
+  [[nodiscard]] virtual Task<Result<void>> tell_listening(const Endpoint& where) = 0;
+  /// Whether `peer`, who came to it, is who is waited for.
+  [[nodiscard]] virtual bool expects(const Endpoint& peer) const = 0;
+  /// Who was expected is there. Then accept().
+  [[nodiscard]] virtual Task<Result<void>> tell_arrived(const Endpoint& peer) = 0;
+  /// While somebody is waited for: returns when the client has left, or after Asio cancellation. What the
+  /// client sends meanwhile is kept.
+  [[nodiscard]] virtual Task<void> gone() = 0;
+};
+
 /// A stream that somebody wants to have carried.
 class Pending {
  public:
@@ -30,6 +52,8 @@ class Pending {
   [[nodiscard]] virtual const std::optional<Endpoint>& destination() const = 0;
   /// Who asked.
   [[nodiscard]] virtual const Endpoint& origin() const = 0;
+  /// How its client is told what becomes of it; null if nobody waits for an answer. As long as this.
+  [[nodiscard]] virtual Negotiation* negotiation() { return nullptr; }
   /// Once. The stream may already hold early data.
   [[nodiscard]] virtual std::unique_ptr<Stream> accept() = 0;
   /// Once.

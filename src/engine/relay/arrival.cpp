@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+//     source.next() --> a stream, from whom the client expects
+//          ^
+//          | stop()
+//     the clock, the client who leaves, stop(): whoever is first writes down why
+#include "engine/relay/arrival.hpp"
+
+#include <exception>
+#include <optional>
+#include <utility>
+
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/bind_cancellation_slot.hpp>
+#include <boost/asio/cancellation_signal.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/dispatch.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/this_coro.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include <fmt/format.h>
+
+#include "net/cancelled.hpp"
+
+namespace culvert::relay {
+
+namespace asio = boost::asio;
+
+namespace {
+
+constexpr auto kTuple = asio::as_tuple(asio::use_awaitable);
+/// Turned away before we give up: who comes and is not expected must not keep us busy.
+constexpr int kMostStrangers = 64;
+
+}  // namespace
+
+/// What may end the wait. Outlives run(), since a clock that was stopped may already have struck.
+struct Arrival::Watched {
+  void end(DialError why) {
+    if (reason) return;
+    reason = std::move(why);
+    if (source != nullptr) source->stop();
+  }
+  BoundSource* source = nullptr;     ///< while it is waited for
+  asio::cancellation_signal enough;  ///< ends the watch over the client
+  std::optional<DialError> reason;
+};
+
+Arrival::Arrival(FarListener* listener, Negotiation& client, Duration time)
+    : listener_(listener), client_(client), time_(time), watched_(std::make_shared<Watched>()) {}
+
+Arrival::~Arrival() { watched_->source = nullptr; }
+
+void Arrival::stop() { watched_->end({Refusal::closed, "cancelled"}); }
+
+Task<Dialed> Arrival::run() {
+  if (listener_ == nullptr) {
+    co_return std::unexpected(DialError{Refusal::unsupported, "nothing can listen at the far end"});
+  }
+  // After a cancellation what was started must still be waited for.
+  const bool throws = co_await asio::this_coro::throw_if_cancelled();
+  co_await asio::this_coro::throw_if_cancelled(false);
+  // Any address and port there: what the client named is not where to listen but whom to expect.
+  auto source = co_await listener_->listen(HostPort{});
+  Dialed arrived = std::unexpected(DialError{Refusal::closed, "cancelled"});
+  if (!source) {
+    arrived = std::unexpected(std::move(source).error());
+  } else if (!watched_->reason && !net::is_cancelled(co_await asio::this_coro::cancellation_state)) {
+    arrived = co_await wait_for_stream(**source);
+  }
+  co_await asio::this_coro::throw_if_cancelled(throws);
+  co_return arrived;
+}
+
+Task<Dialed> Arrival::wait_for_stream(BoundSource& source) {
+  if (const auto told = co_await client_.tell_listening(source.bound()); !told)
+    co_return std::unexpected(DialError{Refusal::closed, "the client is gone: " + told.error().message});
+
+  const auto executor = co_await asio::this_coro::executor;
+  watched_->source = &source;
+  asio::steady_timer clock(executor, time_);
+  clock.async_wait([watched = watched_, time = time_](const boost::system::error_code& error) {
+    const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(time).count();
+    if (!error) watched->end({Refusal::timed_out, fmt::format("nobody came within {} s", seconds)});
+  });
+  bool watching = true;
+  std::optional<asio::steady_timer> ended;
+  asio::co_spawn(
+      executor, client_.gone(),
+      asio::bind_cancellation_slot(
+          watched_->enough.slot(), [&, watched = watched_](const std::exception_ptr& exception) {
+            watching = false;
+            if (ended) ended->cancel();
+            watched->end({Refusal::closed, exception ? "watching the client failed" : "the client left"});
+          }));
+
+  std::exception_ptr exception;
+  Dialed arrived = std::unexpected(DialError{Refusal::closed, "cancelled"});
+  try {
+    arrived = co_await take_stream(source);
+  } catch (...) {
+    exception = std::current_exception();
+  }
+  watched_->source = nullptr;
+  source.stop();
+  clock.cancel();
+  // co_spawn of Boost 1.81 wants a cancellation to happen on the executor, and none once it is over.
+  asio::dispatch(executor, [&] {
+    if (watching) watched_->enough.emit(asio::cancellation_type::terminal);
+  });
+  while (watching) {
+    ended.emplace(executor, asio::steady_timer::time_point::max());
+    (void)co_await ended->async_wait(kTuple);
+  }
+  if (exception) std::rethrow_exception(exception);
+  co_return arrived;
+}
+
+Task<Dialed> Arrival::take_stream(BoundSource& source) {
+  for (int strangers = 0; strangers < kMostStrangers; ++strangers) {
+    if (watched_->reason) co_return std::unexpected(*watched_->reason);
+    auto pending = co_await source.next();
+    if (watched_->reason) co_return std::unexpected(*watched_->reason);
+    if (!pending) {
+      const bool cancelled = pending.error().code == Errc::cancelled;
+      co_return std::unexpected(
+          DialError{cancelled ? Refusal::closed : Refusal::unreachable, std::move(pending).error().message});
+    }
+    const Endpoint peer = (*pending)->origin();
+    if (!client_.expects(peer)) {
+      (*pending)->refuse(Refusal::prohibited);
+      continue;
+    }
+    auto stream = (*pending)->accept();
+    if (const auto told = co_await client_.tell_arrived(peer); !told)
+      co_return std::unexpected(DialError{Refusal::closed, "the client is gone: " + told.error().message});
+    co_return stream;
+  }
+  co_return std::unexpected(DialError{Refusal::prohibited, "others came than the one who is expected"});
+}
+
+}  // namespace culvert::relay
