@@ -1,0 +1,214 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+//     inner source --> hearing (at most `limit`, each with a deadline) --> ready --> next()
+//
+// A client waits in `hearing` while it speaks, and in `ready` until somebody asks for it; both together are
+// bounded by the limit.
+#include "engine/proxy/front.hpp"
+
+#include <deque>
+#include <list>
+#include <optional>
+#include <utility>
+
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/this_coro.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include "base/assert.hpp"
+#include "base/log.hpp"
+#include "engine/proxy/asked.hpp"
+#include "engine/proxy/conversation.hpp"
+#include "net/cancelled.hpp"
+
+namespace culvert::proxy {
+
+namespace asio = boost::asio;
+
+namespace {
+
+constexpr auto kTuple = asio::as_tuple(asio::use_awaitable);
+using Clock = asio::steady_timer::clock_type;
+
+/// A client that has not said what it wants.
+struct Speaker {
+  relay::Stream* stream = nullptr;  ///< null once it was cut off
+  Clock::time_point deadline;
+};
+
+}  // namespace
+
+struct Front::State : std::enable_shared_from_this<State> {
+  State(std::unique_ptr<relay::Source> from, FrontOptions with)
+      : inner(std::move(from)), options(std::move(with)) {}
+
+  /// Held by the coroutine of a client: when that is gone, so is its entry.
+  struct Presence {
+    Presence(std::shared_ptr<State> owner, std::list<Speaker>::iterator in)
+        : state(std::move(owner)), entry(in) {}
+    Presence(Presence&&) = default;
+    Presence& operator=(Presence&&) = delete;
+    ~Presence() {
+      if (!state) return;
+      state->hearing.erase(entry);
+      if (state->room) state->room->cancel();
+    }
+    std::shared_ptr<State> state;
+    std::list<Speaker>::iterator entry;
+  };
+
+  static relay::Task<void> take_all(std::shared_ptr<State> state);
+  static relay::Task<void> hear(Presence present, std::unique_ptr<Conversation> conversation,
+                                relay::Endpoint origin);
+  void start(const asio::any_io_executor& executor, std::unique_ptr<relay::Pending> pending);
+  void set_clock();
+  void cut_off_late();
+  bool cut_off_oldest();
+  void finish(Error why);
+
+  const std::unique_ptr<relay::Source> inner;
+  const FrontOptions options;
+  std::list<Speaker> hearing;  ///< oldest first
+  std::deque<std::unique_ptr<relay::Pending>> ready;
+  std::optional<Error> error;
+  std::optional<asio::steady_timer> arrived;  ///< next() sleeps on it
+  std::optional<asio::steady_timer> room;     ///< take_all() sleeps on it
+  std::optional<asio::steady_timer> clock;    ///< the first deadline
+  bool clock_is_set = false;
+  bool full = false;
+};
+
+Front::Front(std::unique_ptr<relay::Source> inner, FrontOptions options)
+    : state_(std::make_shared<State>(std::move(inner), std::move(options))) {
+  CULVERT_ASSERT(state_->options.limit > 0);
+}
+
+Front::~Front() { stop(); }
+
+relay::Task<Result<std::unique_ptr<relay::Pending>>> Front::next() {
+  const auto state = state_;
+  if (!state->arrived) {
+    const auto executor = co_await asio::this_coro::executor;
+    constexpr auto kNever = asio::steady_timer::time_point::max();
+    state->arrived.emplace(executor, kNever);
+    state->room.emplace(executor, kNever);
+    state->clock.emplace(executor, kNever);
+    // Ends with the inner source, which stop() ends.
+    asio::co_spawn(executor, State::take_all(state), asio::detached);
+  }
+  while (state->ready.empty()) {
+    if (state->error) co_return std::unexpected(*state->error);
+    (void)co_await state->arrived->async_wait(kTuple);
+    if (net::is_cancelled(co_await asio::this_coro::cancellation_state))
+      co_return fail(Errc::cancelled, "cancelled");
+  }
+  auto pending = std::move(state->ready.front());
+  state->ready.pop_front();
+  state->room->cancel();
+  co_return pending;
+}
+
+void Front::stop() {
+  state_->inner->stop();
+  state_->finish({Errc::cancelled, "cancelled"});
+  state_->ready.clear();
+  for (Speaker& speaker : state_->hearing) {
+    if (auto* stream = std::exchange(speaker.stream, nullptr)) stream->abort();
+  }
+}
+
+std::string Front::name() const { return state_->inner->name(); }
+
+relay::Task<void> Front::State::take_all(std::shared_ptr<State> state) {
+  const auto executor = co_await asio::this_coro::executor;
+  for (;;) {
+    auto pending = co_await state->inner->next();
+    if (!pending) co_return state->finish(std::move(pending).error());
+    while (!state->error && state->hearing.size() + state->ready.size() >= state->options.limit) {
+      if (!std::exchange(state->full, true)) {  // one line for a whole flood
+        log(LogLevel::warning, "{}: {} clients have not said what they want: cutting off the oldest",
+            state->inner->name(), state->hearing.size());
+      }
+      (void)state->cut_off_oldest();
+      (void)co_await state->room->async_wait(kTuple);
+    }
+    if (state->error) co_return;  // the pending refuses by itself
+    state->start(executor, std::move(*pending));
+  }
+}
+
+void Front::State::start(const asio::any_io_executor& executor, std::unique_ptr<relay::Pending> pending) {
+  relay::Endpoint origin = pending->origin();
+  auto conversation = std::make_unique<Conversation>(pending->accept(), options.accounts);
+  const auto entry =
+      hearing.insert(hearing.end(), Speaker{&conversation->stream(), Clock::now() + options.patience});
+  set_clock();
+  asio::co_spawn(executor,
+                 hear(Presence(shared_from_this(), entry), std::move(conversation), std::move(origin)),
+                 asio::detached);
+}
+
+relay::Task<void> Front::State::hear(Presence present, std::unique_ptr<Conversation> conversation,
+                                     relay::Endpoint origin) {
+  State& state = *present.state;
+  const auto heard = co_await conversation->hear();
+  const bool was_cut_off = present.entry->stream == nullptr;
+  present.entry->stream = nullptr;
+  if (was_cut_off || state.error) co_return;
+  if (!heard) {
+    log(LogLevel::verbose, "{}: client {}: {}", state.inner->name(), to_string(origin),
+        heard.error().message);
+    co_return;
+  }
+  state.full = false;
+  state.ready.push_back(std::make_unique<Asked>(co_await asio::this_coro::executor, std::move(conversation),
+                                                std::move(origin), state.options.patience));
+  state.arrived->cancel();
+}
+
+// One clock for all: they are in the order of their deadlines.
+void Front::State::set_clock() {
+  if (clock_is_set || hearing.empty() || error) return;
+  clock_is_set = true;
+  clock->expires_at(hearing.front().deadline);
+  clock->async_wait([weak = weak_from_this()](const boost::system::error_code& failed) {
+    const auto state = weak.lock();
+    if (!state) return;
+    state->clock_is_set = false;
+    if (failed) return;
+    state->cut_off_late();
+    state->set_clock();
+  });
+}
+
+void Front::State::cut_off_late() {
+  const auto now = Clock::now();
+  for (Speaker& speaker : hearing) {
+    if (speaker.deadline > now) break;
+    if (speaker.stream == nullptr) continue;
+    log(LogLevel::verbose, "{}: a client said nothing of use for too long", inner->name());
+    std::exchange(speaker.stream, nullptr)->close();
+  }
+}
+
+bool Front::State::cut_off_oldest() {
+  for (Speaker& speaker : hearing) {
+    if (speaker.stream == nullptr) continue;
+    std::exchange(speaker.stream, nullptr)->abort();
+    return true;
+  }
+  return false;
+}
+
+void Front::State::finish(Error why) {
+  if (!error || why.code == Errc::cancelled) error = std::move(why);
+  if (!arrived) return;
+  arrived->cancel();
+  room->cancel();
+  clock->cancel();
+}
+
+}  // namespace culvert::proxy

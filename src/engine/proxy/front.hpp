@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <string>
+
+#include "base/time.hpp"
+#include "engine/relay/source.hpp"
+#include "proto/socks/accounts.hpp"
+
+namespace culvert::proxy {
+
+struct FrontOptions {
+  /// Who may use it; null: everybody who reaches it.
+  std::shared_ptr<const socks::Accounts> accounts;
+  /// How long a client may take to say what it wants, and to take an answer.
+  Duration patience = std::chrono::seconds(30);
+  /// At most so many that have not said it yet. One more pushes out the one who has waited longest.
+  std::size_t limit = 1024;
+};
+
+/// A source whose clients say where they want to go: SOCKS 4, 4a, 5 or HTTP CONNECT, on the streams of
+/// another source. All of them are heard at once, so a silent one holds up no other. A pending has the
+/// destination that its client named, and a Negotiation; accept() gives the inner stream itself, early data
+/// in front; refuse() sends the answer that fits, and ends in order so that the client can read it.
+/// Refusal::closed, which is the end of all, sends none.
+class Front final : public relay::Source {
+ public:
+  Front(std::unique_ptr<relay::Source> inner, FrontOptions options);
+  ~Front() override;  ///< stops
+
+  [[nodiscard]] relay::Task<Result<std::unique_ptr<relay::Pending>>> next() override;
+  /// Those who have not said what they want are cut off.
+  void stop() override;
+  [[nodiscard]] std::string name() const override;
+
+ private:
+  struct State;
+  std::shared_ptr<State> state_;
+};
+
+}  // namespace culvert::proxy
