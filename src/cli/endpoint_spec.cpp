@@ -124,6 +124,20 @@ Result<daemon::LocalForward> parse_local_forward(std::string_view text) {
       text, "not [bind:]port:host:hostport, where either side may be a /path and IPv6 stands in [brackets]");
 }
 
+Result<daemon::DynamicForward> parse_dynamic_forward(std::string_view text) {
+  const std::vector<Field> fields = TRY(fields_of(text));
+  const bool has_bind = fields.size() == 2;
+  daemon::DynamicForward forward;
+  if (fields.size() == 1 && fields[0].is_path) {
+    forward.listen.endpoint = TRY(path_of(fields[0]));
+  } else if (fields.size() > 2 || fields[0].is_path || fields.back().is_path) {
+    return wrong(text, "not [bind:]port, where IPv6 stands in [brackets], or a /path");
+  } else {
+    forward.listen.endpoint = TRY(listener_of(has_bind ? &fields[0] : nullptr, fields.back()));
+  }
+  return forward;
+}
+
 Result<relay::HostPort> parse_stdio_destination(std::string_view text) {
   const std::vector<Field> fields = TRY(fields_of(text));
   if (fields.size() != 2 || fields[0].is_path) return wrong(text, "not host:port (IPv6 in [brackets])");

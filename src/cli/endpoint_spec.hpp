@@ -18,6 +18,9 @@ namespace culvert::cli {
 /// "*" gets "*".
 [[nodiscard]] Result<daemon::LocalForward> parse_local_forward(std::string_view text);
 
+/// -D and DynamicForward: [bind:]port, or the path of a Unix socket; otherwise like the listener of -L.
+[[nodiscard]] Result<daemon::DynamicForward> parse_dynamic_forward(std::string_view text);
+
 /// -W host:port.
 [[nodiscard]] Result<relay::HostPort> parse_stdio_destination(std::string_view text);
 

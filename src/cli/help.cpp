@@ -58,7 +58,7 @@ std::string help_text() {
   for (const Letter& row : letters()) {
     if (row.effect != Effect::works || row.text.empty()) continue;
     const std::string option = fmt::format("-{} {}", row.letter, row.value);
-    if (row.letter == 'L' || row.letter == 'W') {
+    if (row.letter == 'L' || row.letter == 'D' || row.letter == 'W') {
       out += fmt::format("  {:<29} {}\n", option, row.text);
     } else {
       const std::string cell = fmt::format("  {:<12} {}", option, row.text);
@@ -68,6 +68,10 @@ std::string help_text() {
     }
   }
   if (!left) out += '\n';
+  for (const LongOption& row : long_options()) {
+    if (!row.text.empty())
+      out += fmt::format("  {:<29} {}\n", fmt::format("--{} {}", row.name, row.value), row.text);
+  }
   return out.append(kTail);
 }
 

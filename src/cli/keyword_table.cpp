@@ -168,6 +168,11 @@ Result<void> add_local_forward(Settings& settings, Words words) {
   return {};
 }
 
+Result<void> add_dynamic_forward(Settings& settings, Words words) {
+  settings.dynamic_forwards.push_back(TRY(parse_dynamic_forward(words[0])));
+  return {};
+}
+
 Result<void> set_rekey_limit(Settings& settings, Words words) {
   ssh::RekeyPolicy policy;
   if (!equal_ignoring_case(words[0], "default") && !equal_ignoring_case(words[0], "none")) {
@@ -245,6 +250,7 @@ constexpr Keyword kKeywords[] = {
     works("ServerAliveInterval", set<&Settings::alive_interval, as_time>),
     // Forwards
     works("ClearAllForwardings", set<&Settings::clear_forwardings, as_flag>),
+    works("DynamicForward", add_dynamic_forward),
     works("ExitOnForwardFailure", set<&Settings::exit_on_forward_failure, as_flag>),
     works("GatewayPorts", set<&Settings::gateway_ports, as_flag>),
     works("LocalForward", add_local_forward, 2),
@@ -267,7 +273,6 @@ constexpr Keyword kKeywords[] = {
     refused("ControlMaster", "no,false", kNoMaster),
     refused("ControlPath", "none", kNoMaster),
     refused("ControlPersist", "no,false", kNoMaster),
-    refused("DynamicForward", "none", kNotYet),
     refused("FingerprintHash", "sha256", "culvert shows SHA256 fingerprints alone"),
     refused("GSSAPIAuthentication", "no,false", kNoGssapi),
     refused("GSSAPIKeyExchange", "no,false", kNoGssapi),

@@ -47,6 +47,16 @@ Result<void> add_forward(CommandLine& line, const std::string& value) {
   return {};
 }
 
+Result<void> add_dynamic_forward(CommandLine& line, const std::string& value) {
+  line.settings.dynamic_forwards.push_back(TRY(parse_dynamic_forward(value)));
+  return {};
+}
+
+Result<void> set_proxy_auth(CommandLine& line, const std::string& value) {
+  set_once(line.settings.proxy_auth, value);
+  return {};
+}
+
 Result<void> set_stdio(CommandLine& line, const std::string& value) {
   if (line.settings.stdio) return fail(Errc::usage, "given twice; there is one standard input");
   line.settings.stdio = TRY(parse_stdio_destination(value));
@@ -88,9 +98,10 @@ constexpr Effect kWorks = Effect::works;
 constexpr Effect kNothing = Effect::nothing;
 constexpr Effect kRefused = Effect::refused;
 
-// -L and -W first, since --help opens with them.
+// -L, -D and -W first, since --help opens with them.
 constexpr Letter kLetters[] = {
     {'L', "[bind:]port:host:hostport", kWorks, "listen here, connect from the server", add_forward},
+    {'D', "[bind:]port", kWorks, "SOCKS and HTTP proxy here, out there", add_dynamic_forward},
     {'W', "host:port", kWorks, "join standard input and output to it", set_stdio},
     {'b', "address", kWorks, "connect from here",
      [](CommandLine& line, const std::string& value) {
@@ -108,7 +119,7 @@ constexpr Letter kLetters[] = {
        line.settings.no_input = true;
        return {};
      }},
-    {'g', "", kWorks, "let others use -L", switch_on<&Settings::gateway_ports>},
+    {'g', "", kWorks, "let others use them", switch_on<&Settings::gateway_ports>},
     {'h', "", kWorks, "this help", act<Action::help>},
     {'i', "file", kWorks, "private key to log in",
      [](CommandLine& line, const std::string& value) { return keyword(line, "IdentityFile", value); }},
@@ -145,7 +156,6 @@ constexpr Letter kLetters[] = {
     {'1', "", kRefused, "SSH 1 is broken and gone"},
     {'B', "interface", kRefused, "not in this version of culvert; -b takes an address"},
     {'C', "", kRefused, "culvert does not compress; leave it out"},
-    {'D', "[bind:]port", kRefused, "not in this version of culvert (dynamic forwards, SOCKS)"},
     {'G', "", kRefused, "culvert has no configuration files to show"},
     {'I', "pkcs11", kRefused, "not in this version of culvert; keys come from files (-i) and the agent"},
     {'J', "[user@]host", kRefused,
@@ -164,5 +174,18 @@ constexpr Letter kLetters[] = {
 }  // namespace
 
 std::span<const Letter> letters() { return kLetters; }
+
+namespace {
+
+// Beside the letters, which are ssh's: what ssh has no letter for.
+constexpr LongOption kLongOptions[] = {
+    {"help", "", "", act<Action::help>},
+    {"proxy-auth", "file", "who may use -D: user:password lines", set_proxy_auth},
+    {"version", "", "", act<Action::version>},
+};
+
+}  // namespace
+
+std::span<const LongOption> long_options() { return kLongOptions; }
 
 }  // namespace culvert::cli

@@ -71,13 +71,23 @@ class Walker {
   }
 
   Result<void> take_long_option(std::string_view argument) {
-    if (argument == "--help") {
-      line_.action = Action::help;
-    } else if (argument == "--version") {
-      line_.action = Action::version;
-    } else {
+    const auto equals = argument.find('=');
+    const std::string_view name = argument.substr(2, equals == std::string_view::npos ? equals : equals - 2);
+    const auto rows = long_options();
+    const auto row = std::ranges::find(rows, name, &LongOption::name);
+    if (row == rows.end())
       return fail(Errc::usage, fmt::format("unknown option {} (see culvert --help)", quoted(argument)));
+    const bool attached = equals != std::string_view::npos;
+    if (row->value.empty() && attached) return fail(Errc::usage, fmt::format("--{} takes no value", name));
+    std::string value;
+    if (!row->value.empty()) {
+      if (!attached && rest_.empty())
+        return fail(Errc::usage, fmt::format("--{} wants a value: --{} {}", name, name, row->value));
+      value = attached ? argument.substr(equals + 1) : take();
+      if (value.empty()) return fail(Errc::usage, fmt::format("--{}: the value is empty", name));
     }
+    const auto done = row->apply(line_, value);
+    if (!done) return fail(Errc::usage, fmt::format("--{}: {}", name, done.error().message));
     return {};
   }
 

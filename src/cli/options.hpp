@@ -39,6 +39,16 @@ struct Letter {
 
 [[nodiscard]] std::span<const Letter> letters();
 
+/// "--name", "--name value", "--name=value".
+struct LongOption {
+  std::string_view name;   ///< without "--"
+  std::string_view value;  ///< its name in --help; empty: the option takes none
+  std::string_view text;   ///< for --help; empty: a letter there says the same
+  Result<void> (*apply)(CommandLine&, const std::string& value);
+};
+
+[[nodiscard]] std::span<const LongOption> long_options();
+
 /// `arguments` without the program's name. The error is the line for the user.
 [[nodiscard]] Result<CommandLine> read_command_line(std::span<const std::string_view> arguments);
 

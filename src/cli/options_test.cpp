@@ -67,6 +67,22 @@ TEST(Options, IdentityFilesAdd) {
   EXPECT_EQ(settings.identity_files, (std::vector<std::string>{"a", "b c", "d e"}));
 }
 
+TEST(Options, DynamicForwardsAndTheirUsers) {
+  for (const Arguments& arguments :
+       {Arguments{"-ND1080", "-D", "*:0", "--proxy-auth", "users", "h"},
+        Arguments{"-oDynamicForward=1080", "--proxy-auth=users", "h", "-D", ":0"}}) {
+    const Settings settings = settings_of(arguments);
+    ASSERT_EQ(settings.dynamic_forwards.size(), 2u);
+    EXPECT_EQ(settings.dynamic_forwards[0].listen.endpoint, (relay::Endpoint(relay::HostPort{"", 1080})));
+    EXPECT_EQ(settings.dynamic_forwards[1].listen.endpoint, (relay::Endpoint(relay::HostPort{"*", 0})));
+    EXPECT_EQ(settings.proxy_auth, "users");
+  }
+  EXPECT_EQ(settings_of({"-D", "[::1]:1080", "h"}).dynamic_forwards[0].listen.endpoint,
+            (relay::Endpoint(relay::HostPort{"::1", 1080})));
+  EXPECT_EQ(settings_of({"-D", "/run/x", "h"}).dynamic_forwards[0].listen.endpoint,
+            (relay::Endpoint(relay::UnixPath{"/run/x"})));
+}
+
 TEST(Options, Verbosity) {
   EXPECT_EQ(settings_of({"h"}).log_level, std::nullopt);
   EXPECT_EQ(settings_of({"-q", "h"}).log_level, LogLevel::error);
@@ -134,7 +150,13 @@ TEST(Options, BadInputSaysWhatIsWrong) {
       {{"-o", "ProxyJump=x", "h"}, "-o: ProxyJump: not in this version of culvert"},
       {{"-o", "RemoteForward=80 a:80", "h"}, "-o: RemoteForward: not in this version of culvert"},
       {{"-R", "80:a:80", "h"}, "-R: not in this version of culvert (remote forwards)"},
-      {{"-D1080", "h"}, "-D: not in this version of culvert (dynamic forwards, SOCKS)"},
+      {{"-D", "1080:a:80", "h"},
+       "-D: \"1080:a:80\": not [bind:]port, where IPv6 stands in [brackets], or a /path"},
+      {{"-D", "", "h"}, "-D: \"\" is not a port (0 to 65535, or a service's name)"},
+      {{"--proxy-auth"}, "--proxy-auth wants a value: --proxy-auth file"},
+      {{"--proxy-auth=", "h"}, "--proxy-auth: the value is empty"},
+      {{"--help=x", "h"}, "--help takes no value"},
+      {{"--proxy=x", "h"}, "unknown option \"--proxy=x\" (see culvert --help)"},
       {{"-F", "/etc/ssh/ssh_config", "h"},
        "-F: \"/etc/ssh/ssh_config\": ssh_config files are not read yet; only -F none"},
       {{"-c", "aes128-foo", "h"}, "-c: unknown cipher \"aes128-foo\" (culvert -Q cipher lists them)"},
@@ -189,6 +211,9 @@ TEST(Options, TheManualNamesEveryLetterAndKeyword) {
   ASSERT_FALSE(manual.empty());
   for (const Letter& row : letters()) {
     EXPECT_NE(manual.find(fmt::format("`-{}", row.letter)), std::string::npos) << row.letter;
+  }
+  for (const LongOption& row : long_options()) {
+    EXPECT_NE(manual.find(fmt::format("`--{}", row.name)), std::string::npos) << row.name;
   }
   for (const Keyword& row : keywords()) {
     EXPECT_NE(manual.find(fmt::format("`{}`", row.name)), std::string::npos) << row.name;

@@ -129,24 +129,34 @@ class Builder {
       for (const daemon::LocalForward& forward : settings_.local_forwards) {
         session.local_forwards.push_back(TRY(complete(forward)));
       }
+      for (const daemon::DynamicForward& forward : settings_.dynamic_forwards) {
+        session.dynamic_forwards.push_back({TRY(complete(forward.listen, "-D"))});
+      }
     }
-    if (session.stdio || !session.local_forwards.empty() || settings_.no_command.value_or(false)) return {};
-    return fail(Errc::usage, "nothing to forward: add -L [bind:]port:host:hostport or -W host:port");
+    if (settings_.proxy_auth) session.proxy_accounts_file = TRY(path("--proxy-auth", *settings_.proxy_auth));
+    if (session.stdio || !session.local_forwards.empty() || !session.dynamic_forwards.empty() ||
+        settings_.no_command.value_or(false))
+      return {};
+    return fail(Errc::usage,
+                "nothing to forward: add -L [bind:]port:host:hostport, -D [bind:]port or -W host:port");
   }
 
   Result<daemon::LocalForward> complete(daemon::LocalForward forward) const {
-    forward.listen.family = settings_.family.value_or(forward.listen.family);
-    forward.listen.socket_mask = settings_.socket_mask.value_or(forward.listen.socket_mask);
-    forward.listen.unlink_existing = settings_.unlink_sockets.value_or(forward.listen.unlink_existing);
-    if (auto* listener = std::get_if<relay::HostPort>(&forward.listen.endpoint);
-        listener && listener->host.empty()) {
-      listener->host = settings_.gateway_ports.value_or(false) ? "*" : "localhost";
-    }
-    for (relay::Endpoint* endpoint : {&forward.listen.endpoint, &forward.destination}) {
-      auto* socket = std::get_if<relay::UnixPath>(endpoint);
-      if (socket != nullptr) socket->path = TRY(path("-L", socket->path));
-    }
+    forward.listen = TRY(complete(std::move(forward.listen), "-L"));
+    if (auto* socket = std::get_if<relay::UnixPath>(&forward.destination))
+      socket->path = TRY(path("-L", socket->path));
     return forward;
+  }
+
+  Result<daemon::ListenSpec> complete(daemon::ListenSpec listen, std::string_view option) const {
+    listen.family = settings_.family.value_or(listen.family);
+    listen.socket_mask = settings_.socket_mask.value_or(listen.socket_mask);
+    listen.unlink_existing = settings_.unlink_sockets.value_or(listen.unlink_existing);
+    if (auto* place = std::get_if<relay::HostPort>(&listen.endpoint); place && place->host.empty())
+      place->host = settings_.gateway_ports.value_or(false) ? "*" : "localhost";
+    if (auto* socket = std::get_if<relay::UnixPath>(&listen.endpoint))
+      socket->path = TRY(path(option, socket->path));
+    return listen;
   }
 
   Result<std::string> agent_socket() const {

@@ -153,6 +153,12 @@ TEST(PlanBuilder, GatewayPortsLeaveExplicitAddressesAlone) {
   EXPECT_EQ(session.local_forwards[0].listen.endpoint, Endpoint(HostPort{"127.0.0.1", 1}));
   EXPECT_EQ(session.local_forwards[1].listen.endpoint, Endpoint(HostPort{"localhost", 2}));
   EXPECT_EQ(session.local_forwards[2].listen.endpoint, Endpoint(HostPort{"*", 3}));
+  const auto dynamic = session_of({"-g", "-D", "1", "-D", "localhost:2", "--proxy-auth", "~/users", "h"});
+  ASSERT_EQ(dynamic.dynamic_forwards.size(), 2u);
+  EXPECT_EQ(dynamic.dynamic_forwards[0].listen.endpoint, Endpoint(HostPort{"*", 1}));
+  EXPECT_EQ(dynamic.dynamic_forwards[1].listen.endpoint, Endpoint(HostPort{"localhost", 2}));
+  EXPECT_EQ(dynamic.proxy_accounts_file, "/home/ann/users");
+  EXPECT_EQ(session_of({"-D1", "h"}).dynamic_forwards[0].listen.endpoint, Endpoint(HostPort{"localhost", 1}));
 }
 
 TEST(PlanBuilder, NothingToForwardMustBeAskedFor) {
@@ -163,7 +169,8 @@ TEST(PlanBuilder, NothingToForwardMustBeAskedFor) {
 }
 
 TEST(PlanBuilder, StdioPutsForwardsAsideUnlessToldNotTo) {
-  const auto alone = session_of({"-W", "a:22", "-L", "8080:a:80", "h"});
+  const auto alone = session_of({"-W", "a:22", "-L", "8080:a:80", "-D1080", "h"});
+  EXPECT_TRUE(alone.dynamic_forwards.empty());
   ASSERT_TRUE(alone.stdio);
   EXPECT_EQ(alone.stdio->destination, Endpoint(HostPort{"a", 22}));
   EXPECT_TRUE(alone.local_forwards.empty());
@@ -178,9 +185,9 @@ TEST(PlanBuilder, WhatCannotBeIsRefused) {
     std::string_view message;
   };
   const Row rows[] = {
-      {{"h"}, "nothing to forward: add -L [bind:]port:host:hostport or -W host:port"},
+      {{"h"}, "nothing to forward: add -L [bind:]port:host:hostport, -D [bind:]port or -W host:port"},
       {{"-L", "1:a:1", "-oClearAllForwardings=yes", "h"},
-       "nothing to forward: add -L [bind:]port:host:hostport or -W host:port"},
+       "nothing to forward: add -L [bind:]port:host:hostport, -D [bind:]port or -W host:port"},
       {{"-L", "1:a:1", "-i", "%z", "h"}, "IdentityFile: \"%z\": unknown token \"%z\""},
       {{"-L", "1:a:1", "-i", "a%", "h"}, "IdentityFile: \"a%\" ends in a single '%'"},
       {{"-L", "1:a:1", "-i", "~no-such-user-here/x", "h"},

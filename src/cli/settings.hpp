@@ -41,6 +41,8 @@ struct Settings {
   std::optional<bool> tcp_keepalive;
 
   std::vector<daemon::LocalForward> local_forwards;
+  std::vector<daemon::DynamicForward> dynamic_forwards;
+  std::optional<std::string> proxy_auth;  ///< file of the users of -D
   std::optional<relay::HostPort> stdio;
   std::optional<bool> gateway_ports, exit_on_forward_failure, clear_forwardings, unlink_sockets;
   std::optional<unsigned> socket_mask;

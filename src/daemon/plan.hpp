@@ -53,6 +53,8 @@ struct SessionPlan {
   std::vector<LocalForward> local_forwards;
   std::vector<RemoteForward> remote_forwards;
   std::vector<DynamicForward> dynamic_forwards;
+  /// Who may use the proxy fronts: a file of user:password lines; empty: everybody.
+  std::string proxy_accounts_file;
   std::optional<StdioForward> stdio;
   /// A listener that cannot be opened ends the session; otherwise it is only warned of.
   bool exit_on_forward_failure = true;

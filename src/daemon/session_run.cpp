@@ -11,6 +11,8 @@
 
 #include "base/log.hpp"
 #include "daemon/open_listeners.hpp"
+#include "engine/proxy/accounts_file.hpp"
+#include "engine/proxy/front.hpp"
 #include "engine/relay/listener_source.hpp"
 
 namespace culvert::daemon {
@@ -35,6 +37,8 @@ SessionRun::SessionRun(asio::any_io_executor executor, const SessionPlan& plan, 
       changed_(executor_) {}
 
 relay::Task<Result<void>> SessionRun::start() {
+  if (!plan_.proxy_accounts_file.empty())
+    proxy_accounts_ = CO_TRY(proxy::read_accounts_file(plan_.proxy_accounts_file));
   if (const auto checked = co_await check_listeners(); !checked) co_return std::unexpected(checked.error());
   if (const auto connected = co_await client_.connect(); !connected)
     co_return std::unexpected(connected.error());
@@ -46,10 +50,13 @@ relay::Task<Result<void>> SessionRun::start() {
 // or leave traces.
 relay::Task<Result<void>> SessionRun::check_listeners() {
   if (!plan_.exit_on_forward_failure) co_return Result<void>();
-  for (const LocalForward& forward : plan_.local_forwards) {
-    const auto* where = std::get_if<relay::HostPort>(&forward.listen.endpoint);
+  std::vector<const ListenSpec*> specs;
+  for (const LocalForward& forward : plan_.local_forwards) specs.push_back(&forward.listen);
+  for (const DynamicForward& forward : plan_.dynamic_forwards) specs.push_back(&forward.listen);
+  for (const ListenSpec* spec : specs) {
+    const auto* where = std::get_if<relay::HostPort>(&spec->endpoint);
     if (where == nullptr || (where->host != "localhost" && where->host != "*")) continue;
-    const auto listeners = co_await open_listeners(forward.listen, resolver_);
+    const auto listeners = co_await open_listeners(*spec, resolver_);
     if (!listeners) co_return std::unexpected(listeners.error());
   }
   co_return Result<void>();
@@ -70,7 +77,25 @@ relay::Task<Result<void>> SessionRun::open_forwards() {
         std::make_unique<relay::Forward>(std::make_unique<relay::ListenerSource>(std::move(*listeners)),
                                          client_, relay::ForwardOptions{.destination = forward.destination}));
   }
+  if (const auto opened = co_await open_dynamic_forwards(); !opened) co_return opened;
   if (plan_.stdio) stdio_.emplace(client_, plan_.stdio->destination);
+  co_return Result<void>();
+}
+
+relay::Task<Result<void>> SessionRun::open_dynamic_forwards() {
+  for (const DynamicForward& forward : plan_.dynamic_forwards) {
+    auto listeners = co_await open_listeners(forward.listen, resolver_);
+    if (!listeners) {
+      if (plan_.exit_on_forward_failure) co_return std::unexpected(listeners.error());
+      log(LogLevel::warning, "{}", listeners.error().message);
+      continue;
+    }
+    for (const net::Listener& listener : *listeners) log(LogLevel::notice, "dynamic {} up", listener.name());
+    auto source = std::make_unique<relay::ListenerSource>(std::move(*listeners));
+    auto front =
+        std::make_unique<proxy::Front>(std::move(source), proxy::FrontOptions{.accounts = proxy_accounts_});
+    forwards_.push_back(std::make_unique<relay::Forward>(std::move(front), client_, relay::ForwardOptions{}));
+  }
   co_return Result<void>();
 }
 

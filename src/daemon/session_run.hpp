@@ -16,6 +16,7 @@
 #include "engine/relay/forward.hpp"
 #include "engine/tunnel/client.hpp"
 #include "net/resolver.hpp"
+#include "proto/socks/accounts.hpp"
 
 namespace culvert::daemon {
 
@@ -37,6 +38,7 @@ class SessionRun {
  private:
   relay::Task<Result<void>> check_listeners();
   relay::Task<Result<void>> open_forwards();
+  relay::Task<Result<void>> open_dynamic_forwards();
   relay::Task<void> run_forward(relay::Forward& forward);
   relay::Task<void> run_stdio();
   relay::Task<void> watch_session();
@@ -50,6 +52,7 @@ class SessionRun {
   tunnel::Client client_;
   std::vector<std::unique_ptr<relay::Forward>> forwards_;
   std::optional<StdioRun> stdio_;
+  std::shared_ptr<const socks::Accounts> proxy_accounts_;  // null: the proxy fronts are open to all
 
   Event changed_;                       // one of those below; serve() sleeps on it
   std::optional<Result<void>> result_;  // how it ended, the first reason

@@ -336,7 +336,9 @@ def test_server_that_stops_answering_is_noticed(make_sshd, folder, echo_server):
     (["-L", "8080:x:1", "a@b@"], "."),
     (["host", "command"], "command"),
     (["-R", "8080:x:1", "host"], "-R"),
-    (["-D", "1080", "host"], "-D"),
+    (["-D", "1080:x:1", "host"], "-D"),
+    (["-D", "99999", "host"], "-D: .*not a port"),
+    (["--proxy-auth", "", "-D", "1080", "host"], "--proxy-auth"),
     (["-J", "jump", "host"], "-J"),
     (["-t", "-t", "-X", "-L", "bad", "host"], "."),
 ], ids=lambda value: " ".join(value) if isinstance(value, list) else "")
