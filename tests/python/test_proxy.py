@@ -1,0 +1,520 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a proxy must do, from RFC 1928, RFC 1929, the texts of SOCKS 4 and 4a, and RFC 9110 section 9.3.6.
+
+The same suite is run against each way to start one: WAYS maps a name to start(server, folder, *arguments), which gives
+a running culvert and the port of its proxy.
+"""
+
+import base64
+import concurrent.futures
+import contextlib
+import functools
+import hashlib
+import http.server
+import re
+import socket
+import struct
+import subprocess
+import threading
+import time
+
+import pytest
+
+from harness import proxy as px
+from harness.culvert import SMALL, Culvert, environment, run
+from harness.proxy import HTTP, PROTOCOLS, SOCKS4, SOCKS4A, SOCKS5
+from harness.sockets import (Server, connect, digest_sink, echo, free_port, has_ipv6, receive_all, receive_exactly, reset,
+                             test_data)
+
+SIZE = (1 if SMALL else 8) << 20
+USER, PASSWORD = "ann", "se:cret"
+
+
+def start_dynamic(server, folder, *arguments):
+    """-D: the proxy listens here, the server connects."""
+    for _ in range(5):  # the port may be taken between the choice and the start
+        port = free_port()
+        try:
+            return Culvert(server, folder, [], arguments=["-v", "-D", f"127.0.0.1:{port}", *arguments]), port
+        except AssertionError as e:
+            if not re.search("address already in use", str(e), re.IGNORECASE):
+                raise
+    raise AssertionError("no free port found")
+
+
+WAYS = {"dynamic": start_dynamic}
+
+
+@pytest.fixture(scope="module", params=list(WAYS))
+def start(request):
+    return WAYS[request.param]
+
+
+@pytest.fixture(scope="module")
+def running(start, sshd, shared_folder):
+    process, port = start(sshd, shared_folder)
+    with process:
+        yield process, port
+        assert process.popen.poll() is None, f"it ended on the way:\n{process.text}"
+
+
+@pytest.fixture
+def port(running):
+    return running[1]
+
+
+@pytest.fixture(scope="module")
+def guarded(start, sshd, shared_folder):
+    """A proxy that wants a login."""
+    users = shared_folder / "proxy_users"
+    users.write_text(f"# who may\n{USER}:{PASSWORD}\nlongest:{'p' * 255}\n")
+    users.chmod(0o600)
+    process, port = start(sshd, shared_folder, "--proxy-auth", str(users))
+    with process:
+        yield port
+
+
+each_protocol = pytest.mark.parametrize("protocol", PROTOCOLS, ids=lambda p: p.name)
+
+
+def check_echo(s: socket.socket, text: bytes = b"hello") -> None:
+    s.sendall(text)
+    assert receive_exactly(s, len(text)) == text
+
+
+def ends(s: socket.socket) -> bytes:
+    """What comes until the end, which must be one in order."""
+    return receive_all(s)
+
+
+# ------------------------------------------------------------------------------------------------- asking, and what comes
+
+@pytest.mark.parametrize("protocol,host", [(p, h) for p in PROTOCOLS for h in p.hosts], ids=lambda v: getattr(v, "name", v))
+def test_every_type_of_address(port, protocol, host):
+    if ":" in host and not has_ipv6():
+        pytest.skip("no IPv6 loopback here")
+    with Server(echo, address="::1" if ":" in host else "127.0.0.1") as target:
+        with protocol.connect(port, host, target.port) as s:
+            check_echo(s)
+
+
+@each_protocol
+def test_byte_by_byte(port, echo_server, protocol):
+    with connect(port) as s:
+        for byte in protocol.greeting + protocol.request(protocol.hosts[0], echo_server.port):
+            s.sendall(bytes((byte,)))
+            time.sleep(0.0005)
+        assert protocol.answer(s) == protocol.success
+        check_echo(s)
+
+
+@each_protocol
+def test_early_data_is_kept_and_the_reply_comes_first(port, protocol):
+    early = test_data(100_000)
+    got = []
+
+    def speak_first(s):
+        s.sendall(b"banner")
+        got.append(receive_exactly(s, len(early)))
+        s.sendall(b"thanks")
+        s.shutdown(socket.SHUT_WR)
+        receive_all(s)
+
+    with Server(speak_first) as target, connect(port) as s:
+        assert protocol.ask(s, protocol.hosts[0], target.port, early) == protocol.success
+        assert ends(s) == b"bannerthanks"
+    assert got == [early]
+
+
+@each_protocol
+def test_every_truncation_ends_without_an_answer(port, echo_server, protocol):
+    request = protocol.greeting + protocol.request(protocol.hosts[0], echo_server.port)
+    before = echo_server.accepted
+    for size in range(len(request)):
+        with connect(port) as s:
+            s.sendall(request[:size])
+            s.shutdown(socket.SHUT_WR)
+            chosen = protocol.chosen if size >= len(protocol.greeting) else b""
+            assert ends(s) == chosen, f"{size} bytes of {request}"
+    assert echo_server.accepted == before
+
+
+@pytest.mark.parametrize("size", [1, 254, 255])
+def test_names_of_all_lengths_arrive_as_they_are(running, size):
+    process, port = running
+    name = "N" * size
+    for protocol in (SOCKS4A, SOCKS5, HTTP):
+        with connect(port) as s:
+            code = protocol.ask(s, name, 9)
+            assert code == {"socks4a": 91, "socks5": 4, "http": 502}[protocol.name]
+            assert ends(s) == b""
+    process.wait_for(f"127.0.0.1:{port} -> {name}:9: open failed: ", count=3)
+
+
+def test_names_without_and_with_too_many_letters(port):
+    for request, answer in [
+        (b"\x05\x01\0\x05\x01\0\x03\0\0\x50", b"\x05\0\x05\x01\0\x01" + bytes(6)),
+        (px.request4("x", 80)[:-2] + b"\0", b"\0\x5b" + bytes(6)),
+        (px.request4("x" * 256, 80), b"\0\x5b" + bytes(6)),
+        (px.request4("x", 80, user=b"u" * 256), b"\0\x5b" + bytes(6)),
+        (b"\x05\x01\0" + px.request5("a\0b", 80), b"\x05\0\x05\x01\0\x01" + bytes(6)),
+    ]:
+        with connect(port) as s:
+            s.sendall(request)
+            assert ends(s) == answer
+    with connect(port) as s:
+        assert HTTP.ask(s, "", 80) == 400
+
+
+@pytest.mark.parametrize("methods", [0, 1, 255])
+def test_methods_of_all_lengths(port, echo_server, methods):
+    offered = bytes(range(methods))
+    with connect(port) as s:
+        s.sendall(b"\x05" + bytes((methods,)) + offered)
+        if methods == 0:
+            assert ends(s) == b"\x05\xff"
+        else:
+            assert receive_exactly(s, 2) == b"\x05\0"
+            s.sendall(px.request5("127.0.0.1", echo_server.port))
+            assert px.reply5(s)[0] == 0
+            check_echo(s)
+
+
+# ------------------------------------------------------------------------------------------------------ what is refused
+
+@each_protocol
+def test_a_port_that_nobody_listens_on(port, protocol):
+    with connect(port) as s:
+        # What follows the request is never read: it must not turn the end into a reset that overtakes the answer.
+        assert protocol.ask(s, protocol.hosts[0], free_port(), b"x" * 10_000) == protocol.refused
+        rest = ends(s)
+        assert rest == b""
+
+
+@pytest.mark.parametrize("protocol,code", [(SOCKS4A, 91), (SOCKS5, 4), (HTTP, 502)], ids=lambda v: getattr(v, "name", v))
+def test_a_name_that_does_not_resolve(running, protocol, code):
+    process, port = running
+    with connect(port) as s:
+        assert protocol.ask(s, "no-such-host.invalid", 80) == code
+        assert ends(s) == b""
+    process.wait_for(f"127.0.0.1:{port} -> no-such-host.invalid:80: open failed: ")
+
+
+def test_what_the_server_forbids(make_sshd, folder, echo_server):
+    with make_sshd({"PermitOpen": "127.0.0.1:1"}) as server:
+        process, port = start_dynamic(server, folder)
+        with process:
+            for protocol, code in ((SOCKS4, 91), (SOCKS5, 2), (HTTP, 403)):
+                with connect(port) as s:
+                    assert protocol.ask(s, "127.0.0.1", echo_server.port) == code
+                    assert ends(s) == b""
+
+
+@pytest.mark.parametrize("command", [0, px.UDP_ASSOCIATE, 4, 255])
+def test_commands_that_are_not_supported(port, command):
+    with connect(port) as s:
+        s.sendall(b"\x05\x01\0" + px.request5("127.0.0.1", 80, command))
+        assert ends(s) == b"\x05\0\x05\x07\0\x01" + bytes(6)
+    with connect(port) as s:
+        s.sendall(px.request4("127.0.0.1", 80, command))
+        assert ends(s) == b"\0\x5b" + bytes(6)
+
+
+@pytest.mark.parametrize("kind", [0, 2, 5, 255])
+def test_types_of_address_that_are_not_supported(port, kind):
+    with connect(port) as s:
+        s.sendall(b"\x05\x01\0\x05\x01\0" + bytes((kind,)) + b"\x01\x02\x03\x04\0\x50")
+        assert ends(s) == b"\x05\0\x05\x08\0\x01" + bytes(6)
+
+
+@pytest.mark.parametrize("head,status", [
+    (b"GET http://127.0.0.1/ HTTP/1.1\r\nHost: x\r\n\r\n", 405),
+    (b"POST / HTTP/1.1\r\nContent-Length: 1000000\r\n\r\n" + b"x" * 100_000, 405),
+    (b"CONNECT 127.0.0.1 HTTP/1.1\r\n\r\n", 400),
+    (b"CONNECT 127.0.0.1:0 HTTP/1.1\r\n\r\n", 400),
+    (b"CONNECT 127.0.0.1:80 HTTP/2.0\r\n\r\n", 505),
+    (b"CONNECT 127.0.0.1:80 HTTP/1.1\r\nbad line\r\n\r\n", 400),
+    (b"CONNECT 127.0.0.1:80 HTTP/1.1\r\nA: " + b"x" * 100_000, 431),
+    (b"SSH-2.0-OpenSSH_9.2\r\n", 400),
+    (b"EHLO me\r\n", 400),
+])
+def test_http_that_is_not_a_good_connect(port, head, status):
+    with connect(port) as s:
+        s.sendall(head)
+        assert px.reply_http(s) == status
+        assert ends(s) == b""
+
+
+@pytest.mark.parametrize("first", [b"\0", b"\x01", b"\x03", b"\x06", b"\x16\x03\x01\x02\0\x01", b"\x7f", b"\xff", b"\r\n"])
+def test_garbage_is_not_answered(port, first):
+    with connect(port) as s:
+        s.sendall(first + b"x" * 1000)
+        assert ends(s) == b""
+
+
+def test_bind(port, echo_server):
+    with connect(port) as s:
+        s.sendall(b"\x05\x01\0" + px.request5("127.0.0.1", 0, px.BIND))
+        assert receive_exactly(s, 2) == b"\x05\0"
+        code, _, bound = px.reply5(s)
+        if code == 7:
+            pytest.skip("nothing can listen at the far end")
+        assert code == 0
+        with connect(bound) as peer:
+            code, host, _ = px.reply5(s)
+            assert (code, host) == (0, "127.0.0.1")
+            peer.sendall(b"from the peer")
+            assert receive_exactly(s, 13) == b"from the peer"
+            s.sendall(b"to the peer")
+            s.shutdown(socket.SHUT_WR)
+            assert ends(peer) == b"to the peer"
+
+
+# -------------------------------------------------------------------------------------------- streams, once they are joined
+
+@each_protocol
+def test_half_close_by_the_client(port, protocol):
+    data = test_data(SIZE)
+    with Server(digest_sink) as target, protocol.connect(port, protocol.hosts[0], target.port) as s:
+        s.sendall(data)
+        s.shutdown(socket.SHUT_WR)
+        assert ends(s) == hashlib.sha256(data).digest()
+
+
+def test_half_close_right_behind_the_request(port):
+    with Server(digest_sink) as target, connect(port) as s:
+        s.sendall(SOCKS5.greeting + px.request5("127.0.0.1", target.port) + b"data")
+        s.shutdown(socket.SHUT_WR)
+        assert SOCKS5.answer(s) == 0
+        assert ends(s) == hashlib.sha256(b"data").digest()
+
+
+@each_protocol
+def test_half_close_by_the_target(port, protocol):
+    data = test_data(SIZE)
+    got = []
+
+    def send_then_listen(s):
+        s.sendall(data)
+        s.shutdown(socket.SHUT_WR)
+        got.append(receive_all(s))
+
+    with Server(send_then_listen) as target, protocol.connect(port, protocol.hosts[0], target.port) as s:
+        assert ends(s) == data
+        s.sendall(b"still here")
+        s.shutdown(socket.SHUT_WR)
+        assert target.wait_until(lambda t: got)
+    assert got == [b"still here"]
+
+
+def test_a_reset_of_the_client_ends_the_stream(port, echo_server):
+    s = SOCKS5.connect(port, "127.0.0.1", echo_server.port)
+    check_echo(s)
+    assert echo_server.open_connections == 1
+    reset(s)
+    assert echo_server.wait_until(lambda t: t.open_connections == 0)
+
+
+@contextlib.contextmanager
+def silent_target():
+    """A port whose queue is full: the kernel answers no more."""
+    with socket.socket() as listener, contextlib.ExitStack() as stack:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        for _ in range(4):
+            s = stack.enter_context(socket.socket())
+            s.setblocking(False)
+            s.connect_ex(listener.getsockname())
+        yield listener.getsockname()[1]
+
+
+def test_many_streams_at_once_and_none_waits_for_a_silent_one(port, echo_server):
+    count = 200
+    with silent_target() as silent, contextlib.ExitStack() as stack:
+        for quiet in (b"", b"\x05", b"CONNECT 127.0.0.1", SOCKS5.greeting + px.request5("127.0.0.1", silent)):
+            s = stack.enter_context(connect(port))
+            s.sendall(quiet)
+
+        def one(i: int) -> socket.socket:
+            return PROTOCOLS[i % 4].connect(port, PROTOCOLS[i % 4].hosts[0], echo_server.port)
+
+        with concurrent.futures.ThreadPoolExecutor(32) as pool:
+            streams = [stack.enter_context(s) for s in pool.map(one, range(count))]
+        assert echo_server.wait_until(lambda t: t.open_connections == count)
+        for i, s in enumerate(streams):
+            check_echo(s, struct.pack(">I", i))
+
+
+# ----------------------------------------------------------------------------------------------------------------- logins
+
+def test_socks5_login(guarded, echo_server):
+    with connect(guarded) as s:
+        s.sendall(b"\x05\x02\0\x02" + px.login5(USER, PASSWORD) + px.request5("127.0.0.1", echo_server.port))
+        assert receive_exactly(s, 4) == b"\x05\x02\x01\0"
+        assert px.reply5(s)[0] == 0
+        check_echo(s)
+
+
+def test_login_of_the_longest_kind_byte_by_byte(guarded, echo_server):
+    with connect(guarded) as s:
+        for byte in b"\x05\x01\x02" + px.login5("longest", "p" * 255) + px.request5("127.0.0.1", echo_server.port):
+            s.sendall(bytes((byte,)))
+        assert receive_exactly(s, 4) == b"\x05\x02\x01\0"
+        assert px.reply5(s)[0] == 0
+        check_echo(s)
+
+
+@pytest.mark.parametrize("login", [
+    px.login5(USER, "wrong"), px.login5("nobody", PASSWORD), px.login5("", ""), px.login5(USER, ""), px.login5("", PASSWORD),
+    px.login5("u" * 255, "p" * 255), b"\x05", b"\x02\x01a\x01b",
+], ids=["password", "user", "empty", "no-password", "no-user", "longest", "version-5", "version-2"])
+def test_socks5_login_that_is_wrong(guarded, echo_server, login):
+    before = echo_server.accepted
+    with connect(guarded) as s:
+        s.sendall(b"\x05\x01\x02" + login + px.request5("127.0.0.1", echo_server.port))
+        assert ends(s) == b"\x05\x02\x01\x01"
+    assert echo_server.accepted == before
+
+
+def test_no_login_where_one_is_wanted(guarded, echo_server):
+    before = echo_server.accepted
+    for request, answer in [
+        (b"\x05\x01\0" + px.request5("127.0.0.1", echo_server.port), b"\x05\xff"),
+        (px.request5("127.0.0.1", echo_server.port), b"\x05\xff"),
+        (px.request4("127.0.0.1", echo_server.port, user=USER.encode()), b"\0\x5b" + bytes(6)),
+        (px.request4("localhost", echo_server.port, user=USER.encode()), b"\0\x5b" + bytes(6)),
+    ]:
+        with connect(guarded) as s:
+            s.sendall(request)
+            assert ends(s) == answer
+    assert echo_server.accepted == before
+
+
+def test_http_login(guarded, echo_server):
+    for login, status in [((USER, PASSWORD), 200), ((USER, "wrong"), 407), (("", ""), 407), (None, 407)]:
+        with connect(guarded) as s:
+            s.sendall(px.request_http("127.0.0.1", echo_server.port, login))
+            assert px.reply_http(s) == status
+            if status == 200:
+                check_echo(s)
+            else:
+                assert ends(s) == b""
+    other = base64.b64encode(f"{USER}:{PASSWORD}".encode())
+    for field in (b"Proxy-Authorization: Bearer " + other, b"Authorization: Basic " + other, b"Proxy-Authorization: Basic =" + other):
+        with connect(guarded) as s:
+            s.sendall(px.request_http("127.0.0.1", echo_server.port)[:-2] + field + b"\r\n\r\n")
+            assert px.reply_http(s) == 407
+
+
+@pytest.mark.parametrize("text,mode,wanted", [
+    ("a:b\n", 0o644, r"others may use .*chmod 600"),
+    ("a:b\n", 0o620, r"others may use .*chmod 600"),
+    ("# nobody\n", 0o600, "no user is named"),
+    ("a:b\nsecret\n", 0o600, "line 2: not user:password"),
+    ("a" * 256 + ":b\n", 0o600, "line 1: .*255"),
+    ("x" * (2 << 20), 0o600, "larger than"),
+    (None, 0, "No such file"),
+], ids=["readable", "writable", "empty", "malformed", "long", "large", "missing"])
+def test_files_of_users_that_are_refused(folder, text, mode, wanted):
+    users = folder / "users"
+    if text is not None:
+        users.write_text(text)
+        users.chmod(mode)
+    done = run("-F", "none", "-D", "0", "--proxy-auth", str(users), "-p", "1", "127.0.0.1")
+    assert done.status == 255
+    assert len(done.lines) == 1 and re.search(wanted, done.stderr), done.stderr
+    assert "secret" not in done.stderr
+
+
+# --------------------------------------------------------------------------------------------------------- real clients
+
+@contextlib.contextmanager
+def web_server(directory):
+    handler = functools.partial(type("Quiet", (http.server.SimpleHTTPRequestHandler,), {"log_message": lambda *_: None}),
+                                directory=str(directory))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
+        thread.start()
+        yield server.server_address[1]
+        server.shutdown()
+
+
+CURL_WAYS = ["--socks4", "--socks4a", "--socks5", "--socks5-hostname", "--proxytunnel --proxy"]
+
+
+@pytest.mark.parametrize("way", CURL_WAYS)
+def test_curl(port, folder, way):
+    (folder / "page").write_bytes(test_data(1 << 20))
+    with web_server(folder) as web:
+        host = "127.0.0.1" if way == "--socks4" else "localhost"
+        done = subprocess.run(["curl", "-qsSf", "-4", *way.split(), f"127.0.0.1:{port}", f"http://{host}:{web}/page"],
+                              capture_output=True, timeout=60, check=False, env=environment(no_proxy="", NO_PROXY=""))
+        assert done.returncode == 0, done.stderr
+        assert done.stdout == test_data(1 << 20)
+
+
+@pytest.mark.parametrize("way", CURL_WAYS[2:])
+def test_curl_with_a_login(guarded, folder, way):
+    (folder / "page").write_bytes(b"the page")
+    with web_server(folder) as web:
+        for password, good in ((PASSWORD, True), ("wrong", False)):
+            done = subprocess.run(["curl", "-qsSf", "-4", "--proxy-user", f"{USER}:{password}", *way.split(), f"127.0.0.1:{guarded}",
+                                   f"http://127.0.0.1:{web}/page"],
+                                  capture_output=True, timeout=60, check=False, env=environment(no_proxy="", NO_PROXY=""))
+            assert (done.returncode == 0) == good, done.stderr
+            assert done.stdout == (b"the page" if good else b"")
+
+
+@pytest.mark.parametrize("scheme", ["socks5h", "socks4a"])
+def test_git(port, folder, scheme):
+    env = environment(GIT_CONFIG_NOSYSTEM="1", GIT_CONFIG_GLOBAL="/dev/null", no_proxy="", NO_PROXY="")
+
+    def git(*arguments):
+        done = subprocess.run(["git", "-c", "user.name=x", "-c", "user.email=x@x", "-c", "init.defaultBranch=main", *arguments],
+                              capture_output=True, timeout=60, check=False, env=env, cwd=folder)
+        assert done.returncode == 0, done.stderr
+
+    git("init", "-q", "here")
+    (folder / "here/file").write_text("content")
+    git("-C", "here", "add", "file")
+    git("-C", "here", "commit", "-qm", "one")
+    git("-C", "here", "update-server-info")
+    with web_server(folder) as web:
+        git("-c", f"http.proxy={scheme}://127.0.0.1:{port}", "clone", "-q", f"http://localhost:{web}/here/.git", "there")
+    assert (folder / "there/file").read_text() == "content"
+
+
+# ------------------------------------------------------------------------------------------------- -D, where it listens
+
+def test_the_line_says_where_it_listens(sshd, folder, echo_server):
+    with Culvert(sshd, folder, [], arguments=["-D", "0"]) as process:
+        ports = {re.search(r":(\d+) up", line)[1] for line in process.lines if line.startswith("culvert: dynamic ")}
+        assert len(ports) == 1, process.text
+        with SOCKS5.connect(int(ports.pop()), "127.0.0.1", echo_server.port) as s:
+            check_echo(s)
+
+
+def test_others_may_use_it_only_if_told_so(sshd, folder, echo_server):
+    for arguments, may in ([], False), (["-g"], True), (["-oGatewayPorts=yes"], True):
+        port = free_port()
+        with Culvert(sshd, folder, [], arguments=[*arguments, f"-oDynamicForward={port}"]):
+            if may:
+                with SOCKS5.connect(("127.0.0.9", port), "127.0.0.1", echo_server.port) as s:
+                    check_echo(s)
+            else:
+                with pytest.raises(ConnectionRefusedError):
+                    connect(("127.0.0.9", port))
+
+
+def test_on_a_unix_socket(sshd, folder, echo_server):
+    path = str(folder / "socks")
+    with Culvert(sshd, folder, [], arguments=["-D", path]):
+        with SOCKS5.connect(path, "127.0.0.1", echo_server.port) as s:
+            check_echo(s)
+
+
+def test_a_port_that_is_taken_is_known_before_the_login(folder):
+    with Server(echo) as other:
+        done = run("-F", "none", "-D", f"localhost:{other.port}", "-p", "1", "127.0.0.1")
+    assert done.status == 255
+    assert len(done.lines) == 1 and "already in use" in done.stderr, done.stderr
