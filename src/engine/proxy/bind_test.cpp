@@ -6,8 +6,10 @@
 #include <utility>
 
 #include <boost/asio/as_tuple.hpp>
+#include <boost/asio/cancellation_state.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/steady_timer.hpp>
+#include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
 #include <gtest/gtest.h>
@@ -52,7 +54,11 @@ class Bound final : public relay::BoundSource {
   const relay::Endpoint& bound() const override { return bound_; }
   std::string name() const override { return inner_.name(); }
   void stop() override { inner_.stop(); }
-  relay::Task<Result<std::unique_ptr<relay::Pending>>> next() override { return inner_.next(); }
+  relay::Task<Result<std::unique_ptr<relay::Pending>>> next() override {
+    // A source need not obey cancellation: stop() is what ends it.
+    co_await asio::this_coro::reset_cancellation_state(asio::disable_cancellation());
+    co_return co_await inner_.next();
+  }
 
  private:
   relay::ListenerSource inner_;
