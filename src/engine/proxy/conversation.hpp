@@ -2,7 +2,9 @@
 #pragma once
 
 #include <memory>
-#include <string>
+#include <utility>
+
+#include <boost/asio/any_io_executor.hpp>
 
 #include "base/result.hpp"
 #include "base/time.hpp"
