@@ -18,6 +18,7 @@
 #include "crypto/private_key.hpp"
 #include "engine/tunnel/channel_stream.hpp"
 #include "engine/tunnel/session_driver.hpp"
+#include "engine/tunnel/socket_carrier.hpp"
 #include "net/listener.hpp"
 #include "tests/support/stream_io.hpp"
 
@@ -92,8 +93,8 @@ class SshTestServer {
       ssh::SessionConfig config = state->options.session;
       config.role = ssh::Role::server;
       if (config.host_keys.empty()) config.host_keys = {host_key().public_key()};
-      auto driver =
-          std::make_shared<tunnel::SessionDriver>(*std::move(socket), std::move(config), state->random);
+      auto driver = std::make_shared<tunnel::SessionDriver>(
+          std::make_unique<tunnel::SocketCarrier>(*std::move(socket)), std::move(config), state->random);
       state->drivers.push_back(driver);
       driver->start(
           [state = state.get(), keep = std::weak_ptr(state), weak = std::weak_ptr(driver)](ssh::Event event) {

@@ -23,6 +23,7 @@
 #include "engine/tunnel/dial_error.hpp"
 #include "engine/tunnel/login.hpp"
 #include "engine/tunnel/session_driver.hpp"
+#include "engine/tunnel/socket_carrier.hpp"
 #include "net/connect.hpp"
 
 namespace culvert::tunnel {
@@ -191,7 +192,8 @@ void Client::Impl::start_session(net::StreamSocket socket, const HostIdentity& i
   config.limits = options_.limits;
   config.timing = options_.timing;
   if (options_.connect_timeout > Duration::zero()) config.timing.first_keys = options_.connect_timeout;
-  driver_ = std::make_shared<SessionDriver>(std::move(socket), std::move(config), random_);
+  driver_ = std::make_shared<SessionDriver>(std::make_unique<SocketCarrier>(std::move(socket)),
+                                            std::move(config), random_);
   // When the driver drops its handler, nothing comes any more: whoever waits for it then was left by a dead
   // executor.
   const std::shared_ptr<void> last(nullptr, [inbox = inbox_](void*) { inbox->abandon(); });

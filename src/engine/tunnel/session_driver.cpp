@@ -24,6 +24,7 @@ constexpr std::size_t kLargestRead = 1024 * 1024;
 constexpr unsigned kSmallReadsBeforeShrinking = 64;
 constexpr unsigned kRoundsInATurn = 16;
 constexpr std::size_t kReadInARow = 256 * 1024;  // then everybody else on this thread
+constexpr std::size_t kSmallRead = 16 * 1024;    // bulk is acknowledged often enough by itself
 constexpr std::size_t kBulk = 64 * 1024;         // read since the last wait
 constexpr auto kPause = std::chrono::microseconds(500);
 constexpr std::size_t kGatheredMost = 1024 * 1024;  // bytes
@@ -52,9 +53,10 @@ class SessionDriver::UnwindGuard {
   SessionDriver& driver_;
 };
 
-SessionDriver::SessionDriver(net::StreamSocket socket, ssh::SessionConfig config, crypto::Random& random)
-    : executor_(socket.get_executor()),
-      socket_(std::move(socket)),
+SessionDriver::SessionDriver(std::unique_ptr<Carrier> carrier, ssh::SessionConfig config,
+                             crypto::Random& random)
+    : executor_(carrier->executor()),
+      carrier_(std::move(carrier)),
       session_(std::make_unique<ssh::Session>(std::move(config), random, monotonic_now())),
       timer_(executor_),
       pause_(executor_),
@@ -109,8 +111,8 @@ relay::Task<void> SessionDriver::run() {
 // In bulk every few packets would wake us, and each waking costs more than a packet: what comes within a
 // moment is taken together. (docs/decisions/pause-in-bulk.md has the figures.)
 relay::Task<void> SessionDriver::wait_for_input() {
-  if (std::exchange(read_since_wait_, 0) < kBulk) {
-    (void)co_await net::wait_readable(socket_);
+  if (std::exchange(read_since_wait_, 0) < kBulk || !carrier_->fills_by_itself()) {
+    co_await carrier_->readable();
   } else {
     pause_.expires_after(kPause);
     (void)co_await pause_.async_wait(asio::as_tuple(asio::use_awaitable));
@@ -120,15 +122,17 @@ relay::Task<void> SessionDriver::wait_for_input() {
 // The last words of the session, and what streams wrote before, leave; a peer that takes nothing cannot hold
 // us for long.
 relay::Task<void> SessionDriver::linger() {
-  timer_.expires_after(kLinger);
-  timer_.async_wait([self = shared_from_this()](const boost::system::error_code& error) {
-    boost::system::error_code ignored;
-    if (!error) self->socket_.cancel(ignored);
-  });
+  const Instant deadline = monotonic_now() + kLinger;
   for (;;) {
     (void)write_output();
     if (write_failed_ || session_->output().empty()) break;
-    if (!co_await net::wait_writable(socket_)) break;
+    const Duration left = deadline - monotonic_now();
+    if (left <= Duration::zero()) break;
+    pause_.expires_after(left);
+    if (!std::exchange(write_waiting_, true))
+      carrier_->when_writable([self = shared_from_this()] { self->on_writable(); });
+    (void)co_await pause_.async_wait(asio::as_tuple(asio::use_awaitable));
+    if (write_waiting_) break;
   }
 }
 
@@ -136,8 +140,7 @@ relay::Task<void> SessionDriver::linger() {
 void SessionDriver::finish() {
   finished_ = true;
   timer_.cancel();
-  boost::system::error_code ignored;
-  socket_.close(ignored);
+  carrier_->close();
   on_event_ = nullptr;
   for (std::size_t id = 0; id < streams_.size(); ++id) {
     if (auto* left = std::exchange(streams_[id], nullptr)) left->on_closed();
@@ -153,7 +156,7 @@ void SessionDriver::finish() {
 // Reads once, and says how much.
 std::size_t SessionDriver::read_once() {
   const MutableBytes room = session_->prepare(read_size_).first(read_size_);
-  const net::Transferred got = net::try_read(socket_.native_handle(), room);
+  const net::Transferred got = carrier_->read(room);
   if (got.would_block()) {
     if (write_failed_) end_input();
     return 0;
@@ -165,6 +168,7 @@ std::size_t SessionDriver::read_once() {
   }
   session_->commit(got.bytes, monotonic_now());
   read_since_wait_ += got.bytes;
+  if (acknowledges_at_once_ && got.bytes < kSmallRead) carrier_->acknowledge_now();
   adapt_read_size(got.bytes);
   return got.bytes;
 }
@@ -193,8 +197,7 @@ void SessionDriver::turn() {
   }
   in_turn_ = false;
   if (over_) {
-    boost::system::error_code ignored;
-    socket_.cancel(ignored);  // lets run() go on
+    carrier_->cancel();  // lets run() go on
     pause_.cancel();
     return;
   }
@@ -332,13 +335,12 @@ bool SessionDriver::write_output() {
   if (write_waiting_ || write_failed_) return false;
   const ByteView out = session_->output();
   if (out.empty()) return false;
-  const net::Transferred sent = net::try_write(socket_.native_handle(), out);
+  const net::Transferred sent = carrier_->write(out);
   if (sent.failed()) {
     // What the peer sent before it went away may still be there to read, its reason among it.
     write_failed_ = true;
     if (!lost_) lost_ = net::io_error("", sent.error);
-    boost::system::error_code ignored;
-    socket_.cancel(ignored);
+    carrier_->cancel();
     return false;
   }
   if (sent.bytes < out.size() && !over_) wait_for_writability();
@@ -350,19 +352,24 @@ bool SessionDriver::write_output() {
 
 void SessionDriver::wait_for_writability() {
   write_waiting_ = true;
-  socket_.async_wait(net::StreamSocket::wait_write,
-                     [self = shared_from_this()](const boost::system::error_code&) {
-                       self->write_waiting_ = false;
-                       self->turn();
-                     });
+  carrier_->when_writable([self = shared_from_this()] { self->on_writable(); });
 }
 
-// The kernel's unsent bytes stand before a keystroke just as ours do, so they follow the same limit.
+void SessionDriver::on_writable() {
+  write_waiting_ = false;
+  if (over_) {
+    pause_.cancel();  // linger() sleeps on it
+  } else {
+    turn();
+  }
+}
+
+// The carrier's unsent bytes stand before a keystroke just as ours do, so they follow the same limit.
 void SessionDriver::follow_output_limit() {
   const std::size_t wanted = std::max(session_->output_limit(), kSmallestLowWater);
   if (low_water_ != 0 && wanted < low_water_ * 2 && wanted > low_water_ / 2) return;
   low_water_ = wanted;
-  (void)net::set_not_sent_low_water(socket_.native_handle(), wanted);
+  carrier_->limit_unsent(wanted);
 }
 
 // A deadline that moves back is left alone: the timer then fires early and looks again.

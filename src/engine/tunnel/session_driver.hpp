@@ -2,13 +2,13 @@
 // What moves the pure SSH machine: bytes, time and commands in, events and bytes out. No protocol decision is
 // made here.
 //
-//   socket -> one recv into the session's buffer -> decrypted in place -> events
+//   carrier -> one read into the session's buffer -> decrypted in place -> events
 //       data events up to the next event of another kind, by channel -> its waiting reader goes on at once,
 //       on this stack -> one writev
 //                                           -> nobody waits, or not all was taken: copied aside, at most one
 //                                           window
-//   ChannelStream::write() -> sealed into the session's output -> one send, at once (in a turn: at its end)
-//       what the kernel does not take waits for writability; send() then takes less, and writable() waits
+//   ChannelStream::write() -> sealed into the session's output -> one write, at once (in a turn: at its end)
+//       what the carrier does not take waits for writability; send() then takes less, and writable() waits
 //
 // A turn is: handle all events, send what waits, until neither moves. Reads, writability, deadlines and
 // commands each cause one; turns do not nest.
@@ -25,15 +25,16 @@
 
 #include "base/time.hpp"
 #include "engine/relay/stream.hpp"
-#include "net/socket.hpp"
+#include "engine/tunnel/carrier.hpp"
 #include "proto/ssh/session.hpp"
 
 namespace culvert::tunnel {
 
 class ChannelStream;
 
-/// Owns a socket and the session over it. Lives until the session is over and all its streams are gone; all
-/// calls on the thread of the socket's executor. Once it is over, the session accepts calls and does nothing.
+/// Owns a carrier and the session over it. Lives until the session is over and all its streams are gone; all
+/// calls on the thread of the carrier's executor. Once it is over, the session accepts calls and does
+/// nothing.
 class SessionDriver : public std::enable_shared_from_this<SessionDriver> {
  public:
   /// Gets every event but those of channels that have a stream. Runs inside a turn, may give commands and end
@@ -41,7 +42,7 @@ class SessionDriver : public std::enable_shared_from_this<SessionDriver> {
   using EventHandler = std::function<void(ssh::Event)>;
 
   /// `random` is not used after stop().
-  SessionDriver(net::StreamSocket socket, ssh::SessionConfig config, crypto::Random& random);
+  SessionDriver(std::unique_ptr<Carrier> carrier, ssh::SessionConfig config, crypto::Random& random);
   ~SessionDriver();
   SessionDriver(const SessionDriver&) = delete;
   SessionDriver& operator=(const SessionDriver&) = delete;
@@ -52,7 +53,7 @@ class SessionDriver : public std::enable_shared_from_this<SessionDriver> {
   /// seconds.
   void stop(std::string_view goodbye);
   [[nodiscard]] bool is_over() const { return over_.has_value(); }
-  /// Waits until it is over and the socket is closed, and says why.
+  /// Waits until it is over and the carrier is closed, and says why.
   [[nodiscard]] relay::Task<Error> over();
 
   /// For commands; each is followed by after_command(), which sends what it produced. Only while !is_over()
@@ -60,6 +61,9 @@ class SessionDriver : public std::enable_shared_from_this<SessionDriver> {
   [[nodiscard]] ssh::Session& session() { return *session_; }
   void after_command();
   [[nodiscard]] const boost::asio::any_io_executor& executor() const { return executor_; }
+  /// For a peer whose small packets wait for our acknowledgements: OpenSSH's server sets TCP_NODELAY for
+  /// sessions with a shell alone.
+  void acknowledge_at_once() { acknowledges_at_once_ = true; }
 
   // For ChannelStream.
   static constexpr std::size_t kMostViews = net::kMaxViews;  ///< what one system call can take
@@ -88,12 +92,13 @@ class SessionDriver : public std::enable_shared_from_this<SessionDriver> {
   void adapt_read_size(std::size_t got);
   bool write_output();
   void wait_for_writability();
+  void on_writable();
   void follow_output_limit();
   void arm_timer();
   void end_input();
 
   boost::asio::any_io_executor executor_;
-  net::StreamSocket socket_;
+  std::unique_ptr<Carrier> carrier_;
   std::unique_ptr<ssh::Session> session_;  // null once finish() ran
   EventHandler on_event_;
   std::vector<ChannelStream*> streams_;  // by channel id; null: no stream (any more)
@@ -119,12 +124,13 @@ class SessionDriver : public std::enable_shared_from_this<SessionDriver> {
   std::size_t read_size_ = 64 * 1024;
   unsigned small_reads_ = 0;
   std::size_t read_since_wait_ = 0;  // bytes
-  std::size_t low_water_ = 0;        // TCP_NOTSENT_LOWAT as it is set
+  std::size_t low_water_ = 0;        // of the carrier, as it is set
+  bool acknowledges_at_once_ = false;
 
   boost::asio::steady_timer timer_;
   boost::asio::steady_timer pause_;  // instead of waiting for readability, in bulk
   Instant armed_ = kNever;           // when timer_ fires
-  std::optional<Error> lost_;        // why the socket is of no use any more
+  std::optional<Error> lost_;        // why the carrier is of no use any more
   std::optional<Error> over_;
   bool finished_ = false;
   boost::asio::steady_timer finished_signal_;

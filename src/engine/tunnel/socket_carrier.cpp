@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "engine/tunnel/socket_carrier.hpp"
+
+namespace culvert::tunnel {
+
+boost::asio::any_io_executor SocketCarrier::executor() { return socket_.get_executor(); }
+
+net::Transferred SocketCarrier::read(MutableBytes into) {
+  return net::try_read(socket_.native_handle(), into);
+}
+
+net::Transferred SocketCarrier::write(ByteView bytes) {
+  return net::try_write(socket_.native_handle(), bytes);
+}
+
+relay::Task<void> SocketCarrier::readable() { (void)co_await net::wait_readable(socket_); }
+
+void SocketCarrier::when_writable(std::function<void()> go_on) {
+  socket_.async_wait(net::StreamSocket::wait_write,
+                     [go_on = std::move(go_on)](const boost::system::error_code&) { go_on(); });
+}
+
+void SocketCarrier::cancel() {
+  boost::system::error_code ignored;
+  socket_.cancel(ignored);
+}
+
+void SocketCarrier::close() {
+  boost::system::error_code ignored;
+  socket_.close(ignored);
+}
+
+void SocketCarrier::limit_unsent(std::size_t bytes) {
+  (void)net::set_not_sent_low_water(socket_.native_handle(), bytes);
+}
+
+void SocketCarrier::acknowledge_now() { (void)net::set_quick_ack(socket_.native_handle(), true); }
+
+}  // namespace culvert::tunnel
