@@ -25,14 +25,15 @@ class BoundSource : public Source {
   [[nodiscard]] virtual const Endpoint& bound() const = 0;
 };
 
+using Bound = std::expected<std::unique_ptr<BoundSource>, DialError>;
+
 /// Of dialers whose far end can be listened at: remote forwards, and SOCKS BIND.
 class FarListener {
  public:
   virtual ~FarListener() = default;
   /// Listens at `where` on the far end; port 0: that end chooses. What an empty host, "localhost" and "*"
   /// mean is that of RFC 4254 section 7.1. It ends with stop() of the source, or when that is destroyed.
-  [[nodiscard]] virtual Task<std::expected<std::unique_ptr<BoundSource>, DialError>> listen(
-      const Endpoint& where) = 0;
+  [[nodiscard]] virtual Task<Bound> listen(const Endpoint& where) = 0;
 };
 
 /// How a destination is reached.

@@ -13,6 +13,13 @@ ChannelStream::ChannelStream(std::shared_ptr<SessionDriver> driver, ssh::Channel
   driver_->attach(id, *this);
 }
 
+ChannelStream::ChannelStream(std::shared_ptr<SessionDriver> driver)
+    : driver_(std::move(driver)), opening_(false) {}
+
+std::unique_ptr<ChannelStream> ChannelStream::lost(std::shared_ptr<SessionDriver> driver) {
+  return std::unique_ptr<ChannelStream>(new ChannelStream(std::move(driver)));
+}
+
 ChannelStream::~ChannelStream() {
   if (!id_) return;
   driver_->detach(*id_);

@@ -27,6 +27,8 @@ class ChannelStream final : public relay::Stream {
  public:
   /// Joins channel `id` of the driver's session, which was just asked for or accepted.
   ChannelStream(std::shared_ptr<SessionDriver> driver, ssh::ChannelId id);
+  /// A stream whose session ended before the channel was accepted: it fails as one that lost its session.
+  [[nodiscard]] static std::unique_ptr<ChannelStream> lost(std::shared_ptr<SessionDriver> driver);
   ~ChannelStream() override;
   ChannelStream(const ChannelStream&) = delete;
   ChannelStream& operator=(const ChannelStream&) = delete;
@@ -58,6 +60,7 @@ class ChannelStream final : public relay::Stream {
   void abandon();
 
  private:
+  explicit ChannelStream(std::shared_ptr<SessionDriver> driver);
   [[nodiscard]] Error gone() const;
   void close_here();
 

@@ -22,6 +22,7 @@
 #include "engine/tunnel/channel_stream.hpp"
 #include "engine/tunnel/dial_error.hpp"
 #include "engine/tunnel/login.hpp"
+#include "engine/tunnel/remote_listeners.hpp"
 #include "engine/tunnel/session_driver.hpp"
 #include "engine/tunnel/socket_carrier.hpp"
 #include "net/connect.hpp"
@@ -60,6 +61,7 @@ class Client::Impl : public std::enable_shared_from_this<Impl> {
   relay::Task<Result<void>> connect();
   relay::Task<std::expected<std::unique_ptr<relay::Stream>, relay::DialError>> dial(
       const relay::Endpoint& destination, const relay::Endpoint& origin);
+  relay::Task<relay::Bound> listen(relay::Endpoint where);
   relay::Task<Error> closed();
   void disconnect();
 
@@ -83,6 +85,7 @@ class Client::Impl : public std::enable_shared_from_this<Impl> {
   bool logged_in_ = false;
   std::string address_;  // of the server, as it was reached
   std::shared_ptr<SessionDriver> driver_;
+  std::shared_ptr<RemoteListeners> listeners_;  // with the driver
   std::shared_ptr<Inbox> inbox_ = std::make_shared<Inbox>();
 };
 
@@ -105,6 +108,12 @@ relay::Task<std::expected<std::unique_ptr<relay::Stream>, relay::DialError>> Cli
              -> relay::Task<std::expected<std::unique_ptr<relay::Stream>, relay::DialError>> {
     co_return co_await impl->dial(to, from);
   }(impl_, destination, origin);
+}
+
+relay::Task<relay::Bound> Client::listen(const relay::Endpoint& where) {
+  return [](std::shared_ptr<Impl> impl, relay::Endpoint at) -> relay::Task<relay::Bound> {
+    co_return co_await impl->listen(std::move(at));
+  }(impl_, where);
 }
 
 relay::Task<Error> Client::closed() {
@@ -196,7 +205,11 @@ void Client::Impl::start_session(net::StreamSocket socket, const HostIdentity& i
                                             std::move(config), random_);
   // When the driver drops its handler, nothing comes any more: whoever waits for it then was left by a dead
   // executor.
-  const std::shared_ptr<void> last(nullptr, [inbox = inbox_](void*) { inbox->abandon(); });
+  listeners_ = std::make_shared<RemoteListeners>(driver_);
+  const std::shared_ptr<void> last(nullptr, [inbox = inbox_, listeners = listeners_](void*) {
+    inbox->abandon();
+    listeners->abandon();
+  });
   driver_->start([weak = weak_from_this(), last](ssh::Event event) {
     if (const auto self = weak.lock()) self->on_event(std::move(event));
   });
@@ -204,9 +217,12 @@ void Client::Impl::start_session(net::StreamSocket socket, const HostIdentity& i
 
 void Client::Impl::on_event(ssh::Event event) {
   if (const auto* requested = std::get_if<ssh::ChannelRequested>(&event)) {
+    if (listeners_->take(*requested)) return;
     log(LogLevel::verbose, "refused a channel that the server asked for: {}", printable(requested->type));
     driver_->session().refuse_channel(requested->id, ssh::OpenFailure::administratively_prohibited,
                                       "open failed");
+  } else if (const auto* reply = std::get_if<ssh::GlobalReply>(&event)) {
+    listeners_->answer(*reply);
   } else if (const auto* request = std::get_if<ssh::GlobalRequested>(&event)) {
     log(LogLevel::debug, "global request from the server: {}", printable(request->name));
     if (request->want_reply) driver_->session().reply_global(false, {});
@@ -220,6 +236,7 @@ void Client::Impl::on_event(ssh::Event event) {
     log_keys_agreed(*agreed);
   } else if (const auto* over = std::get_if<ssh::Disconnected>(&event)) {
     log(LogLevel::verbose, "the session with {} is over: {}", place_, over->error.message);
+    listeners_->end();
   }
 }
 
@@ -253,6 +270,15 @@ Result<ssh::ChannelId> Client::Impl::open(const relay::Endpoint& destination, co
   const auto* from = std::get_if<relay::HostPort>(&origin);
   if (from == nullptr) return session.open_direct_tcpip(target.host, target.port, "127.0.0.1", 65535);
   return session.open_direct_tcpip(target.host, target.port, from->host, from->port);
+}
+
+relay::Task<relay::Bound> Client::Impl::listen(relay::Endpoint where) {
+  if (driver_ == nullptr || driver_->is_over()) {
+    co_return std::unexpected(
+        relay::DialError{relay::Refusal::closed, fmt::format("not connected to {}", place_)});
+  }
+  const auto listeners = listeners_;
+  co_return co_await listeners->listen(std::move(where));
 }
 
 relay::Task<Error> Client::Impl::closed() {

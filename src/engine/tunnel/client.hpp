@@ -15,9 +15,10 @@
 
 namespace culvert::tunnel {
 
-/// One SSH connection to one server, and the dialer whose streams are channels on it. All calls on the thread
-/// of `executor`. Streams that it made may outlive it: they fail with Errc::closed then.
-class Client final : public relay::Dialer {
+/// One SSH connection to one server: the dialer whose streams are channels on it, and the server's side as a
+/// place to listen at. All calls on the thread of `executor`. Streams that it made may outlive it: they fail
+/// with Errc::closed then.
+class Client final : public relay::Dialer, public relay::FarListener {
  public:
   /// `resolver`, `random` and `prompter` must outlive it.
   Client(boost::asio::any_io_executor executor, ServerOptions options, net::Resolver& resolver,
@@ -31,6 +32,9 @@ class Client final : public relay::Dialer {
 
   [[nodiscard]] relay::Task<std::expected<std::unique_ptr<relay::Stream>, relay::DialError>> dial(
       const relay::Endpoint& destination, const relay::Endpoint& origin) override;
+
+  [[nodiscard]] relay::FarListener* far_listener() override { return this; }
+  [[nodiscard]] relay::Task<relay::Bound> listen(const relay::Endpoint& where) override;
 
   /// Waits until the session is over, and says why: Errc::cancelled after disconnect().
   [[nodiscard]] relay::Task<Error> closed();

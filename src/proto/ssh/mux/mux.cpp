@@ -149,6 +149,10 @@ Mux::Step Mux::on_open(ByteView payload) {
     if (target.path.size() > kMaxText)
       return refuse_open(OpenFailure::connect_failed, "impossible destination");
     event.host = target.path;
+  } else if (role_ == Role::client && message.type == "forwarded-streamlocal@openssh.com") {
+    const auto source = TRY(decode_fields<ForwardedStreamlocalOpen>(message.type_fields.bytes));
+    if (source.path.size() > kMaxText) return refuse_open(OpenFailure::connect_failed, "impossible path");
+    event.host = source.path;
   } else {
     return refuse_open(OpenFailure::unknown_channel_type, "channel type not supported");
   }

@@ -438,6 +438,15 @@ struct DirectStreamlocalOpen {
   }
 };
 
+/// The same section: type fields of "forwarded-streamlocal@openssh.com" (the path that was connected).
+struct ForwardedStreamlocalOpen {
+  std::string_view path;
+  std::string_view reserved;
+  static constexpr auto fields() {
+    return std::tuple{&ForwardedStreamlocalOpen::path, &ForwardedStreamlocalOpen::reserved};
+  }
+};
+
 /// All messages above. Numbers 30, 31 and 60 mean different things under different methods.
 using AllMessages =
     std::tuple<DisconnectMessage, IgnoreMessage, UnimplementedMessage, DebugMessage, ServiceRequestMessage,

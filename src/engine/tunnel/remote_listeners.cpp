@@ -1,0 +1,272 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "engine/tunnel/remote_listeners.hpp"
+
+#include <algorithm>
+#include <deque>
+#include <utility>
+#include <vector>
+
+#include <fmt/format.h>
+
+#include "base/assert.hpp"
+#include "base/wire.hpp"
+#include "engine/tunnel/channel_stream.hpp"
+#include "engine/tunnel/session_driver.hpp"
+#include "engine/tunnel/waiter.hpp"
+
+namespace culvert::tunnel {
+namespace {
+
+// Requests without an answer. The session bounds them too, together with its own.
+constexpr std::size_t kAskingMost = 64;
+
+using relay::Endpoint;
+using relay::HostPort;
+using relay::UnixPath;
+
+// One place where the server listens, or was asked to.
+struct Place {
+  std::uint64_t token = 0;
+  Endpoint asked;
+  Endpoint bound;
+  enum class State : std::uint8_t { asking, up, refused, over } state = State::asking;
+  bool wanted = true;  // somebody holds it; else it is given back as soon as it is granted
+  std::deque<ssh::ChannelRequested> waiting;
+  Waiter answered;  // listen()
+  Waiter arrived;   // next()
+};
+
+Bytes request_data(const Endpoint& where) {
+  Bytes data;
+  Writer writer(data);
+  if (const auto* place = std::get_if<HostPort>(&where)) {
+    writer.text(place->host).u32(place->port);
+  } else {
+    writer.text(std::get<UnixPath>(where).path);
+  }
+  return data;
+}
+
+std::string_view request_name(const Endpoint& where, bool cancels) {
+  const bool is_tcp = std::holds_alternative<HostPort>(where);
+  if (cancels) return is_tcp ? "cancel-tcpip-forward" : "cancel-streamlocal-forward@openssh.com";
+  return is_tcp ? "tcpip-forward" : "streamlocal-forward@openssh.com";
+}
+
+// The server need not know more than what it must tell whoever connected to it.
+std::pair<ssh::OpenFailure, std::string_view> words_for(relay::Refusal refusal) {
+  using enum ssh::OpenFailure;
+  switch (refusal) {
+    case relay::Refusal::prohibited:
+      return {administratively_prohibited, "not permitted"};
+    case relay::Refusal::unsupported:
+      return {administratively_prohibited, "not supported"};
+    case relay::Refusal::overloaded:
+      return {resource_shortage, "too many streams"};
+    case relay::Refusal::connection_refused:
+      return {connect_failed, "Connection refused"};
+    case relay::Refusal::timed_out:
+      return {connect_failed, "Connection timed out"};
+    case relay::Refusal::unreachable:
+    case relay::Refusal::closed:
+      break;
+  }
+  return {connect_failed, "connect failed"};
+}
+
+Endpoint origin_of(const ssh::ChannelRequested& channel) {
+  if (channel.type != "forwarded-tcpip") return UnixPath{};
+  return HostPort{channel.origin_host,
+                  static_cast<std::uint16_t>(std::min<std::uint32_t>(channel.origin_port, 65535))};
+}
+
+class PendingChannel final : public relay::Pending {
+ public:
+  PendingChannel(std::shared_ptr<SessionDriver> driver, const ssh::ChannelRequested& channel)
+      : driver_(std::move(driver)), id_(channel.id), origin_(origin_of(channel)) {}
+  ~PendingChannel() override {
+    if (!done_) refuse(relay::Refusal::closed);
+  }
+
+  [[nodiscard]] const std::optional<Endpoint>& destination() const override { return destination_; }
+  [[nodiscard]] const Endpoint& origin() const override { return origin_; }
+  [[nodiscard]] std::unique_ptr<relay::Stream> accept() override {
+    CULVERT_ASSERT(!std::exchange(done_, true));
+    if (driver_->is_over()) return ChannelStream::lost(driver_);
+    driver_->session().accept_channel(id_);
+    auto stream = std::make_unique<ChannelStream>(driver_, id_);
+    driver_->after_command();
+    return stream;
+  }
+  void refuse(relay::Refusal reason) override {
+    CULVERT_ASSERT(!std::exchange(done_, true));
+    if (driver_->is_over()) return;
+    const auto [failure, text] = words_for(reason);
+    driver_->session().refuse_channel(id_, failure, text);
+    driver_->after_command();
+  }
+
+ private:
+  const std::shared_ptr<SessionDriver> driver_;
+  const ssh::ChannelId id_;
+  const std::optional<Endpoint> destination_;
+  const Endpoint origin_;
+  bool done_ = false;
+};
+
+}  // namespace
+
+struct RemoteListeners::State {
+  explicit State(std::shared_ptr<SessionDriver> over) : driver(std::move(over)) {}
+
+  void forget(const std::shared_ptr<Place>& place) { std::erase(places, place); }
+
+  // The server stops listening; what waits is refused.
+  void give_back(const std::shared_ptr<Place>& place) {
+    place->wanted = false;
+    if (place->state == Place::State::asking) return;  // answer() does it
+    forget(place);
+    if (place->state != Place::State::up || driver->is_over()) return;
+    place->state = Place::State::over;
+    driver->session().send_global_request(request_name(place->bound, true), request_data(place->bound), false,
+                                          0);
+    driver->after_command();
+    for (const auto& channel : std::exchange(place->waiting, {}))
+      PendingChannel(driver, channel).refuse(relay::Refusal::closed);
+  }
+
+  const std::shared_ptr<SessionDriver> driver;
+  std::vector<std::shared_ptr<Place>> places;
+  std::uint64_t next_token = 1;
+};
+
+namespace {
+
+class RemoteSource final : public relay::BoundSource {
+ public:
+  RemoteSource(std::shared_ptr<RemoteListeners::State> owner, std::shared_ptr<Place> place)
+      : owner_(std::move(owner)), place_(std::move(place)), name_(relay::to_string(place_->bound)) {}
+  ~RemoteSource() override { stop(); }
+
+  [[nodiscard]] relay::Task<Result<std::unique_ptr<relay::Pending>>> next() override {
+    const auto owner = owner_;
+    const auto place = place_;
+    while (place->waiting.empty()) {
+      if (!place->wanted) co_return fail(Errc::cancelled, "cancelled");
+      if (place->state != Place::State::up) co_return fail(Errc::closed, "the connection ended");
+      if (!co_await place->arrived.wait()) co_return fail(Errc::cancelled, "cancelled");
+    }
+    const auto channel = std::move(place->waiting.front());
+    place->waiting.pop_front();
+    co_return std::make_unique<PendingChannel>(owner->driver, channel);
+  }
+  void stop() override {
+    if (!place_->wanted) return;
+    owner_->give_back(place_);
+    place_->arrived.post(owner_->driver->executor());
+  }
+  [[nodiscard]] std::string name() const override { return name_; }
+  [[nodiscard]] const Endpoint& bound() const override { return place_->bound; }
+
+ private:
+  const std::shared_ptr<RemoteListeners::State> owner_;
+  const std::shared_ptr<Place> place_;
+  const std::string name_;
+};
+
+}  // namespace
+
+RemoteListeners::RemoteListeners(std::shared_ptr<SessionDriver> driver)
+    : state_(std::make_shared<State>(std::move(driver))) {}
+
+RemoteListeners::~RemoteListeners() { end(); }
+
+relay::Task<relay::Bound> RemoteListeners::listen(Endpoint where) {
+  return [](std::shared_ptr<State> state, Endpoint at) -> relay::Task<relay::Bound> {
+    const auto failed = [](relay::Refusal reason, std::string message) {
+      return std::unexpected(relay::DialError{reason, std::move(message)});
+    };
+    if (state->driver->is_over()) co_return failed(relay::Refusal::closed, "not connected");
+    if (std::ranges::count(state->places, Place::State::asking, &Place::state) >= std::ptrdiff_t{kAskingMost})
+      co_return failed(relay::Refusal::overloaded, "the server has not answered earlier requests to listen");
+    const auto place = std::make_shared<Place>();
+    place->token = state->next_token++;
+    place->asked = place->bound = std::move(at);
+    state->places.push_back(place);
+    state->driver->acknowledge_at_once();
+    state->driver->session().send_global_request(request_name(place->asked, false),
+                                                 request_data(place->asked), true, place->token);
+    state->driver->after_command();
+    const bool waited = place->state != Place::State::asking || co_await place->answered.wait();
+    if (!waited) {
+      state->give_back(place);
+      co_return failed(relay::Refusal::closed, "cancelled");
+    }
+    if (place->state == Place::State::up) co_return std::make_unique<RemoteSource>(state, place);
+    if (place->state == Place::State::refused) {
+      co_return failed(relay::Refusal::prohibited,
+                       fmt::format("the server refuses to listen on {}", relay::to_string(place->asked)));
+    }
+    co_return failed(relay::Refusal::closed, "the connection ended");
+  }(state_, std::move(where));
+}
+
+void RemoteListeners::answer(const ssh::GlobalReply& reply) {
+  const auto found = std::ranges::find(state_->places, reply.token, &Place::token);
+  if (found == state_->places.end()) return;
+  const auto place = *found;
+  auto* tcp = std::get_if<HostPort>(&place->bound);
+  bool granted = reply.success;
+  if (granted && tcp != nullptr && tcp->port == 0) {
+    Reader reader(reply.data);
+    const auto port = reader.u32();
+    granted = port && *port > 0 && *port <= 65535;
+    if (granted) tcp->port = static_cast<std::uint16_t>(*port);
+  }
+  place->state = granted ? Place::State::up : Place::State::refused;
+  if (!granted) {
+    state_->forget(place);
+  } else if (!place->wanted) {
+    state_->give_back(place);
+  }
+  place->answered.post(state_->driver->executor());
+}
+
+// Servers say the address as it was asked for, or the one that it stands for. The port is what tells them
+// apart then.
+bool RemoteListeners::take(const ssh::ChannelRequested& channel) {
+  const auto fits = [&](const std::shared_ptr<Place>& place, bool by_port) {
+    if (place->state != Place::State::up) return false;
+    if (const auto* path = std::get_if<UnixPath>(&place->bound))
+      return channel.type != "forwarded-tcpip" && path->path == channel.host;
+    const auto& at = std::get<HostPort>(place->bound);
+    return channel.type == "forwarded-tcpip" && at.port == channel.port &&
+           (by_port || at.host == channel.host);
+  };
+  auto found = std::ranges::find_if(state_->places, [&](const auto& place) { return fits(place, false); });
+  if (found == state_->places.end())
+    found = std::ranges::find_if(state_->places, [&](const auto& place) { return fits(place, true); });
+  if (found == state_->places.end()) return false;
+  (*found)->waiting.push_back(channel);
+  (*found)->arrived.post(state_->driver->executor());
+  return true;
+}
+
+void RemoteListeners::end() {
+  for (const auto& place : std::exchange(state_->places, {})) {
+    place->state = Place::State::over;
+    place->waiting.clear();
+    place->answered.post(state_->driver->executor());
+    place->arrived.post(state_->driver->executor());
+  }
+}
+
+void RemoteListeners::abandon() {
+  for (const auto& place : std::exchange(state_->places, {})) {
+    place->state = Place::State::over;
+    place->answered.abandon();
+    place->arrived.abandon();
+  }
+}
+
+}  // namespace culvert::tunnel
