@@ -138,6 +138,28 @@ Result<daemon::DynamicForward> parse_dynamic_forward(std::string_view text) {
   return forward;
 }
 
+Result<daemon::RemoteForward> parse_remote_forward(std::string_view text) {
+  const std::vector<Field> fields = TRY(fields_of(text));
+  const bool names_no_destination =
+      fields.size() == 1 || (fields.size() == 2 && !fields[0].is_path && !fields[1].is_path);
+  daemon::RemoteForward forward;
+  if (names_no_destination) {
+    forward.listen = TRY(parse_dynamic_forward(text)).listen.endpoint;
+  } else {
+    daemon::LocalForward both = TRY(parse_local_forward(text));
+    forward.listen = std::move(both.listen.endpoint);
+    forward.destination = std::move(both.destination);
+  }
+  if (auto* place = std::get_if<relay::HostPort>(&forward.listen)) {
+    if (place->host.empty()) {
+      place->host = "localhost";
+    } else if (place->host == "*") {
+      place->host.clear();
+    }
+  }
+  return forward;
+}
+
 Result<relay::HostPort> parse_stdio_destination(std::string_view text) {
   const std::vector<Field> fields = TRY(fields_of(text));
   if (fields.size() != 2 || fields[0].is_path) return wrong(text, "not host:port (IPv6 in [brackets])");

@@ -2,6 +2,7 @@
 #include "cli/help.hpp"
 
 #include <algorithm>
+#include <utility>
 #include <vector>
 
 #include <fmt/format.h>
@@ -21,7 +22,7 @@ constexpr std::string_view kTail =
     "\n"
     "  culvert -L 15432:db.internal:5432 bastion          psql -h localhost -p 15432\n"
     "  culvert -fL /tmp/web.sock:localhost:80 me@bastion  either side may be a /path\n"
-    "  ssh -o ProxyCommand='culvert -W %h:%p bastion' inner\n\n"
+    "  ssh -o ProxyCommand='culvert -W %h:%p bastion' inner\n"
     "exit: 0 ended by a signal, or -W is over; 255 failed; 128+N signal N cut it off\n";
 
 template <class Row>
@@ -49,29 +50,48 @@ std::string signature_names(bool as_key_types) {
   return out;
 }
 
+// Two cells to a line.
+class Columns {
+ public:
+  explicit Columns(std::string& out) : out_(out) {}
+
+  void add(const std::string& cell) {
+    out_ += left_ ? cell : fmt::format("{:{}}{}\n", "", kWidth - std::min(size_, kWidth), cell);
+    size_ = cell.size();
+    left_ = !left_;
+  }
+  void end_row() {
+    if (!std::exchange(left_, true)) out_ += '\n';
+  }
+
+ private:
+  static constexpr std::size_t kWidth = 40;
+  std::string& out_;
+  std::size_t size_ = 0;
+  bool left_ = true;
+};
+
 }  // namespace
 
 std::string help_text() {
   std::string out(kHead);
-  bool left = true;
-  std::size_t left_size = 0;
+  Columns columns(out);
   for (const Letter& row : letters()) {
     if (row.effect != Effect::works || row.text.empty()) continue;
     const std::string option = fmt::format("-{} {}", row.letter, row.value);
-    if (row.letter == 'L' || row.letter == 'D' || row.letter == 'W') {
+    if (std::string_view("LRDW").contains(row.letter)) {
       out += fmt::format("  {:<29} {}\n", option, row.text);
     } else {
-      const std::string cell = fmt::format("  {:<12} {}", option, row.text);
-      out += left ? cell : fmt::format("{:{}}{}\n", "", 40 - left_size, cell);
-      left_size = cell.size();
-      left = !left;
+      columns.add(fmt::format("  {:<12} {}", option, row.text));
     }
   }
-  if (!left) out += '\n';
+  columns.end_row();
   for (const LongOption& row : long_options()) {
-    if (!row.text.empty())
-      out += fmt::format("  {:<29} {}\n", fmt::format("--{} {}", row.name, row.value), row.text);
+    if (row.text.empty()) continue;
+    const std::string option = fmt::format("--{} {}", row.name, row.value);
+    columns.add(fmt::format("  {} {}{}", option, row.value.empty() ? "" : " ", row.text));
   }
+  columns.end_row();
   return out.append(kTail);
 }
 

@@ -173,6 +173,13 @@ Result<void> add_dynamic_forward(Settings& settings, Words words) {
   return {};
 }
 
+// One word: a proxy at the server.
+Result<void> add_remote_forward(Settings& settings, Words words) {
+  settings.remote_forwards.push_back(
+      TRY(parse_remote_forward(words.size() < 2 ? words[0] : words[0] + ':' + words[1])));
+  return {};
+}
+
 Result<void> set_rekey_limit(Settings& settings, Words words) {
   ssh::RekeyPolicy policy;
   if (!equal_ignoring_case(words[0], "default") && !equal_ignoring_case(words[0], "none")) {
@@ -254,6 +261,7 @@ constexpr Keyword kKeywords[] = {
     works("ExitOnForwardFailure", set<&Settings::exit_on_forward_failure, as_flag>),
     works("GatewayPorts", set<&Settings::gateway_ports, as_flag>),
     works("LocalForward", add_local_forward, 2),
+    works("RemoteForward", add_remote_forward, 2),
     works("SessionType", set<&Settings::no_command, as_session_type>),
     works("StreamLocalBindMask", set<&Settings::socket_mask, as_mask>),
     works("StreamLocalBindUnlink", set<&Settings::unlink_sockets, as_flag>),
@@ -290,7 +298,6 @@ constexpr Keyword kKeywords[] = {
     refused("ProxyUseFdpass", "no,false", kNotYet),
     refused("RefuseConnection", "none", kNotYet),
     refused("RemoteCommand", "none", kNoCommands),
-    refused("RemoteForward", "none", kNotYet),
     refused("RevokedHostKeys", "none",
             "not in this version of culvert; mark the key @revoked in known_hosts"),
     refused("SecurityKeyProvider", "none,internal", kNotYet),

@@ -52,6 +52,16 @@ Result<void> add_dynamic_forward(CommandLine& line, const std::string& value) {
   return {};
 }
 
+Result<void> add_remote_forward(CommandLine& line, const std::string& value) {
+  line.settings.remote_forwards.push_back(TRY(parse_remote_forward(value)));
+  return {};
+}
+
+Result<void> set_on_listen(CommandLine& line, const std::string& value) {
+  set_once(line.settings.on_listen, value);
+  return {};
+}
+
 Result<void> set_proxy_auth(CommandLine& line, const std::string& value) {
   set_once(line.settings.proxy_auth, value);
   return {};
@@ -98,9 +108,10 @@ constexpr Effect kWorks = Effect::works;
 constexpr Effect kNothing = Effect::nothing;
 constexpr Effect kRefused = Effect::refused;
 
-// -L, -D and -W first, since --help opens with them.
+// -L, -R, -D and -W first, since --help opens with them.
 constexpr Letter kLetters[] = {
     {'L', "[bind:]port:host:hostport", kWorks, "listen here, connect from the server", add_forward},
+    {'R', "[bind:]port:host:hostport", kWorks, "listen there, connect from here", add_remote_forward},
     {'D', "[bind:]port", kWorks, "SOCKS and HTTP proxy here, out there", add_dynamic_forward},
     {'W', "host:port", kWorks, "join standard input and output to it", set_stdio},
     {'b', "address", kWorks, "connect from here",
@@ -120,7 +131,7 @@ constexpr Letter kLetters[] = {
        return {};
      }},
     {'g', "", kWorks, "let others use them", switch_on<&Settings::gateway_ports>},
-    {'h', "", kWorks, "this help", act<Action::help>},
+    {'h', "", kWorks, "", act<Action::help>},
     {'i', "file", kWorks, "private key to log in",
      [](CommandLine& line, const std::string& value) { return keyword(line, "IdentityFile", value); }},
     {'l', "user", kWorks, "whom to log in as",
@@ -164,7 +175,6 @@ constexpr Letter kLetters[] = {
     {'M', "", kRefused, "culvert shares no connection with ssh; leave it out"},
     {'O', "command", kRefused, "culvert shares no connection with ssh; it ends with SIGTERM"},
     {'P', "tag", kRefused, "tags choose parts of ssh_config files, which are not read yet"},
-    {'R', "[bind:]port:host:hostport", kRefused, "not in this version of culvert (remote forwards)"},
     {'S', "path", kWorks, "", check_no_master},
     {'s', "", kRefused, "culvert runs no subsystem on the server"},
     {'w', "tunnel", kRefused, "culvert forwards streams, not packets"},
@@ -180,8 +190,11 @@ namespace {
 // Beside the letters, which are ssh's: what ssh has no letter for.
 constexpr LongOption kLongOptions[] = {
     {"help", "", "", act<Action::help>},
-    {"proxy-auth", "file", "who may use -D: user:password lines", set_proxy_auth},
+    {"no-reconnect", "", "end when it is lost", switch_on<&Settings::no_reconnect>},
+    {"on-listen", "cmd", "run when a -R is up", set_on_listen},
+    {"proxy-auth", "file", "logins for proxies", set_proxy_auth},
     {"version", "", "", act<Action::version>},
+    {"wait", "", "try until it is there", switch_on<&Settings::wait_for_first>},
 };
 
 }  // namespace

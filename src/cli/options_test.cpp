@@ -148,8 +148,11 @@ TEST(Options, BadInputSaysWhatIsWrong) {
       {{"-o", "PreferredAuthentications=hostbased", "h"},
        "-o: PreferredAuthentications: \"hostbased\" names none of publickey, keyboard-interactive, password"},
       {{"-o", "ProxyJump=x", "h"}, "-o: ProxyJump: not in this version of culvert"},
-      {{"-o", "RemoteForward=80 a:80", "h"}, "-o: RemoteForward: not in this version of culvert"},
-      {{"-R", "80:a:80", "h"}, "-R: not in this version of culvert (remote forwards)"},
+      {{"-R", "80:a", "h"}, "-R: \"a\" is not a port (0 to 65535, or a service's name)"},
+      {{"-R", "a:b:c:d:e", "h"},
+       "-R: \"a:b:c:d:e\": not [bind:]port:host:hostport, where either side may be a /path and IPv6 stands "
+       "in "
+       "[brackets]"},
       {{"-D", "1080:a:80", "h"},
        "-D: \"1080:a:80\": not [bind:]port, where IPv6 stands in [brackets], or a /path"},
       {{"-D", "", "h"}, "-D: \"\" is not a port (0 to 65535, or a service's name)"},

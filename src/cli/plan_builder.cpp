@@ -22,6 +22,10 @@ constexpr std::array kIdentityFiles = {"~/.ssh/id_rsa", "~/.ssh/id_ecdsa", "~/.s
 constexpr std::array kUserKnownHosts = {"~/.ssh/known_hosts", "~/.ssh/known_hosts2"};
 constexpr std::array kGlobalKnownHosts = {"/etc/ssh/ssh_known_hosts", "/etc/ssh/ssh_known_hosts2"};
 
+constexpr Duration kAliveInterval = std::chrono::seconds(8);
+constexpr std::uint32_t kAliveCount = 2;
+constexpr std::uint32_t kAliveCountOfSsh = 3;
+
 class Builder {
  public:
   Builder(const Settings& settings, const Environment& environment)
@@ -116,8 +120,10 @@ class Builder {
     server.algorithms.ciphers = settings_.ciphers.value_or(server.algorithms.ciphers);
     server.algorithms.macs = settings_.macs.value_or(server.algorithms.macs);
     server.rekey = settings_.rekey.value_or(server.rekey);
-    server.timing.keepalive_interval = settings_.alive_interval.value_or(server.timing.keepalive_interval);
-    server.timing.keepalive_count = settings_.alive_count.value_or(server.timing.keepalive_count);
+    // By default a server that is gone is noticed within half a minute.
+    server.timing.keepalive_interval = settings_.alive_interval.value_or(kAliveInterval);
+    server.timing.keepalive_count =
+        settings_.alive_count.value_or(settings_.alive_interval ? kAliveCountOfSsh : kAliveCount);
   }
 
   Result<void> set_forwards(daemon::SessionPlan& session) const {
@@ -129,22 +135,38 @@ class Builder {
       for (const daemon::LocalForward& forward : settings_.local_forwards) {
         session.local_forwards.push_back(TRY(complete(forward)));
       }
+      for (const daemon::RemoteForward& forward : settings_.remote_forwards) {
+        session.remote_forwards.push_back(TRY(complete(forward)));
+      }
       for (const daemon::DynamicForward& forward : settings_.dynamic_forwards) {
         session.dynamic_forwards.push_back({TRY(complete(forward.listen, "-D"))});
       }
     }
+    session.reconnects = !settings_.no_reconnect.value_or(false);
+    session.waits_for_first = settings_.wait_for_first.value_or(false);
+    session.on_listen = settings_.on_listen.value_or("");
     if (settings_.proxy_auth) session.proxy_accounts_file = TRY(path("--proxy-auth", *settings_.proxy_auth));
     if (session.stdio || !session.local_forwards.empty() || !session.dynamic_forwards.empty() ||
-        settings_.no_command.value_or(false))
+        !session.remote_forwards.empty() || settings_.no_command.value_or(false))
       return {};
     return fail(Errc::usage,
-                "nothing to forward: add -L [bind:]port:host:hostport, -D [bind:]port or -W host:port");
+                "nothing to forward: add -L or -R [bind:]port:host:hostport, -D [bind:]port or -W host:port");
   }
 
   Result<daemon::LocalForward> complete(daemon::LocalForward forward) const {
     forward.listen = TRY(complete(std::move(forward.listen), "-L"));
     if (auto* socket = std::get_if<relay::UnixPath>(&forward.destination))
       socket->path = TRY(path("-L", socket->path));
+    return forward;
+  }
+
+  Result<daemon::RemoteForward> complete(daemon::RemoteForward forward) const {
+    if (auto* socket = std::get_if<relay::UnixPath>(&forward.listen))
+      socket->path = TRY(expand("-R", socket->path));
+    if (forward.destination) {
+      if (auto* socket = std::get_if<relay::UnixPath>(&*forward.destination))
+        socket->path = TRY(path("-R", socket->path));
+    }
     return forward;
   }
 
@@ -176,6 +198,13 @@ class Builder {
     std::vector<std::string> out;
     for (const std::string& text : texts) out.push_back(TRY(path(what, text)));
     return out;
+  }
+
+  // A path of the server: its homes are not ours.
+  Result<std::string> expand(std::string_view what, std::string_view text) const {
+    auto expanded = expand_tokens(text, tokens_);
+    if (!expanded) return fail(Errc::usage, fmt::format("{}: {}", what, expanded.error().message));
+    return expanded;
   }
 
   Result<std::string> path(std::string_view what, std::string_view text) const {

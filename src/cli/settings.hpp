@@ -43,6 +43,9 @@ struct Settings {
   std::vector<daemon::LocalForward> local_forwards;
   std::vector<daemon::DynamicForward> dynamic_forwards;
   std::optional<std::string> proxy_auth;  ///< file of the users of -D
+  std::vector<daemon::RemoteForward> remote_forwards;
+  std::optional<std::string> on_listen;
+  std::optional<bool> no_reconnect, wait_for_first;
   std::optional<relay::HostPort> stdio;
   std::optional<bool> gateway_ports, exit_on_forward_failure, clear_forwardings, unlink_sockets;
   std::optional<unsigned> socket_mask;

@@ -56,6 +56,9 @@ struct SessionPlan {
   /// Who may use the proxy fronts: a file of user:password lines; empty: everybody.
   std::string proxy_accounts_file;
   std::optional<StdioForward> stdio;
+  bool reconnects = true;        ///< after a loss; never with a stdio stream, which is lost too
+  bool waits_for_first = false;  ///< a first connection that fails is tried again
+  std::string on_listen;         ///< a shell command to run for each remote forward that is up; empty: none
   /// A listener that cannot be opened ends the session; otherwise it is only warned of.
   bool exit_on_forward_failure = true;
 };

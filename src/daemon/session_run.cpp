@@ -10,6 +10,7 @@
 #include <fmt/format.h>
 
 #include "base/log.hpp"
+#include "daemon/listen_hook.hpp"
 #include "daemon/open_listeners.hpp"
 #include "engine/proxy/accounts_file.hpp"
 #include "engine/proxy/front.hpp"
@@ -26,6 +27,27 @@ constexpr Duration kGoodbye = std::chrono::seconds(1);
 // A stream that breaks because the session broke may say so a moment before the session does.
 constexpr Duration kReasonDelay = std::chrono::milliseconds(100);
 
+// The server gives no reason.
+constexpr std::string_view kWhatToLookFor =
+    " (the port may be in use there, or below 1024; in its sshd_config see AllowTcpForwarding, PermitListen, "
+    "GatewayPorts, DisableForwarding)";
+
+// For people: what the server was asked, with the words of the command line.
+std::string remote_name(const relay::Endpoint& where) {
+  const auto* place = std::get_if<relay::HostPort>(&where);
+  if (place == nullptr || !place->host.empty()) return to_string(where);
+  return to_string(relay::Endpoint(relay::HostPort{"*", place->port}));
+}
+
+tunnel::TunnelOptions options_of(const SessionPlan& plan) {
+  tunnel::TunnelOptions options;
+  options.server = plan.server;
+  options.reconnects = plan.reconnects && !plan.stdio;
+  options.waits_for_first = plan.waits_for_first;
+  if (plan.server.connect_timeout > Duration::zero()) options.stream_patience = plan.server.connect_timeout;
+  return options;
+}
+
 }  // namespace
 
 SessionRun::SessionRun(asio::any_io_executor executor, const SessionPlan& plan, net::Resolver& resolver,
@@ -33,14 +55,15 @@ SessionRun::SessionRun(asio::any_io_executor executor, const SessionPlan& plan, 
     : executor_(std::move(executor)),
       plan_(plan),
       resolver_(resolver),
-      client_(executor_, plan.server, resolver, random, prompter),
+      tunnel_(executor_, options_of(plan), resolver, random, prompter),
+      direct_(resolver),
       changed_(executor_) {}
 
 relay::Task<Result<void>> SessionRun::start() {
   if (!plan_.proxy_accounts_file.empty())
     proxy_accounts_ = CO_TRY(proxy::read_accounts_file(plan_.proxy_accounts_file));
   if (const auto checked = co_await check_listeners(); !checked) co_return std::unexpected(checked.error());
-  if (const auto connected = co_await client_.connect(); !connected)
+  if (const auto connected = co_await tunnel_.start(); !connected)
     co_return std::unexpected(connected.error());
   co_return co_await open_forwards();
 }
@@ -63,6 +86,14 @@ relay::Task<Result<void>> SessionRun::check_listeners() {
 }
 
 relay::Task<Result<void>> SessionRun::open_forwards() {
+  auto opened = co_await open_local_forwards();
+  if (opened) opened = co_await open_dynamic_forwards();
+  if (opened) opened = co_await open_remote_forwards();
+  if (opened && plan_.stdio) stdio_.emplace(tunnel_, plan_.stdio->destination);
+  co_return opened;
+}
+
+relay::Task<Result<void>> SessionRun::open_local_forwards() {
   for (const LocalForward& forward : plan_.local_forwards) {
     auto listeners = co_await open_listeners(forward.listen, resolver_);
     if (!listeners) {
@@ -75,10 +106,8 @@ relay::Task<Result<void>> SessionRun::open_forwards() {
     }
     forwards_.push_back(
         std::make_unique<relay::Forward>(std::make_unique<relay::ListenerSource>(std::move(*listeners)),
-                                         client_, relay::ForwardOptions{.destination = forward.destination}));
+                                         tunnel_, relay::ForwardOptions{.destination = forward.destination}));
   }
-  if (const auto opened = co_await open_dynamic_forwards(); !opened) co_return opened;
-  if (plan_.stdio) stdio_.emplace(client_, plan_.stdio->destination);
   co_return Result<void>();
 }
 
@@ -94,7 +123,36 @@ relay::Task<Result<void>> SessionRun::open_dynamic_forwards() {
     auto source = std::make_unique<relay::ListenerSource>(std::move(*listeners));
     auto front =
         std::make_unique<proxy::Front>(std::move(source), proxy::FrontOptions{.accounts = proxy_accounts_});
-    forwards_.push_back(std::make_unique<relay::Forward>(std::move(front), client_, relay::ForwardOptions{}));
+    forwards_.push_back(std::make_unique<relay::Forward>(std::move(front), tunnel_, relay::ForwardOptions{}));
+  }
+  co_return Result<void>();
+}
+
+relay::Task<Result<void>> SessionRun::open_remote_forwards() {
+  for (const RemoteForward& forward : plan_.remote_forwards) {
+    auto bound = co_await tunnel_.listen(forward.listen);
+    if (!bound) {
+      std::string message =
+          fmt::format("remote {}: {}{}", remote_name(forward.listen), bound.error().message,
+                      bound.error().reason == relay::Refusal::prohibited ? kWhatToLookFor : "");
+      if (plan_.exit_on_forward_failure) co_return fail(Errc::denied, std::move(message));
+      log(LogLevel::warning, "{}", message);
+      continue;
+    }
+    std::unique_ptr<relay::BoundSource> source = std::move(*bound);
+    const relay::Endpoint at = source->bound();
+    const std::string to = forward.destination ? to_string(*forward.destination) : "proxy";
+    log(LogLevel::notice, "remote {} -> {} up", remote_name(at), to);
+    if (!plan_.on_listen.empty()) run_listen_hook(plan_.on_listen, at, to);
+    if (forward.destination) {
+      forwards_.push_back(std::make_unique<relay::Forward>(
+          std::move(source), direct_, relay::ForwardOptions{.destination = forward.destination}));
+    } else {
+      auto front =
+          std::make_unique<proxy::Front>(std::move(source), proxy::FrontOptions{.accounts = proxy_accounts_});
+      forwards_.push_back(
+          std::make_unique<relay::Forward>(std::move(front), direct_, relay::ForwardOptions{}));
+    }
   }
   co_return Result<void>();
 }
@@ -108,7 +166,7 @@ relay::Task<Result<void>> SessionRun::serve() {
   while (!result_ && !stop_within_) co_await changed_.wait();
   co_await drain(result_ ? Duration::zero() : *stop_within_);
 
-  client_.disconnect();
+  tunnel_.stop();
   const Instant deadline = monotonic_now() + kGoodbye;
   while (running_ > 0) {
     const Duration left = deadline - monotonic_now();
@@ -152,7 +210,7 @@ relay::Task<void> SessionRun::run_stdio() {
 }
 
 relay::Task<void> SessionRun::watch_session() {
-  Error error = co_await client_.closed();
+  Error error = co_await tunnel_.over();
   session_over_ = true;
   over(std::unexpected(std::move(error)));
 }

@@ -13,8 +13,9 @@
 #include "daemon/event.hpp"
 #include "daemon/plan.hpp"
 #include "daemon/stdio_run.hpp"
+#include "engine/relay/direct_dialer.hpp"
 #include "engine/relay/forward.hpp"
-#include "engine/tunnel/client.hpp"
+#include "engine/tunnel/tunnel.hpp"
 #include "net/resolver.hpp"
 #include "proto/socks/accounts.hpp"
 
@@ -38,7 +39,9 @@ class SessionRun {
  private:
   relay::Task<Result<void>> check_listeners();
   relay::Task<Result<void>> open_forwards();
+  relay::Task<Result<void>> open_local_forwards();
   relay::Task<Result<void>> open_dynamic_forwards();
+  relay::Task<Result<void>> open_remote_forwards();
   relay::Task<void> run_forward(relay::Forward& forward);
   relay::Task<void> run_stdio();
   relay::Task<void> watch_session();
@@ -49,7 +52,8 @@ class SessionRun {
   const boost::asio::any_io_executor executor_;
   const SessionPlan& plan_;
   net::Resolver& resolver_;
-  tunnel::Client client_;
+  tunnel::Tunnel tunnel_;
+  relay::DirectDialer direct_;
   std::vector<std::unique_ptr<relay::Forward>> forwards_;
   std::optional<StdioRun> stdio_;
   std::shared_ptr<const socks::Accounts> proxy_accounts_;  // null: the proxy fronts are open to all

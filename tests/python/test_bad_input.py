@@ -278,7 +278,8 @@ def test_privileged_port_without_rights(sshd, folder):
 def test_session_that_is_cut_ends_the_program(sshd, make_sshd, folder, echo_server):
     with make_sshd() as server:
         port = free_port()
-        with Culvert(server, folder, [f"{port}:127.0.0.1:{echo_server.port}"]) as forward, connect(port) as s:
+        with Culvert(server, folder, [f"{port}:127.0.0.1:{echo_server.port}"],
+                     arguments=["--no-reconnect"]) as forward, connect(port) as s:
             s.sendall(b"x")
             assert s.recv(1) == b"x"
             server.cut_connections()
@@ -296,7 +297,8 @@ def test_server_that_stops_answering_is_noticed(make_sshd, folder, echo_server):
     from harness.processes import children_of, kill
     with make_sshd() as server:
         options = {"ServerAliveInterval": "1", "ServerAliveCountMax": "2"}
-        with Culvert(server, folder, [f"{free_port()}:127.0.0.1:{echo_server.port}"], options=options) as forward:
+        with Culvert(server, folder, [f"{free_port()}:127.0.0.1:{echo_server.port}"], options=options,
+                     arguments=["--no-reconnect"]) as forward:
             stopped = children_of(server.process.pid)
             for pid in stopped:
                 kill(pid, signal.SIGSTOP)
@@ -335,7 +337,7 @@ def test_server_that_stops_answering_is_noticed(make_sshd, folder, echo_server):
     (["-L", "8080:x:1", "--", "-host"], "host"),
     (["-L", "8080:x:1", "a@b@"], "."),
     (["host", "command"], "command"),
-    (["-R", "8080:x:1", "host"], "-R"),
+    (["-R", "8080:x", "host"], "-R: .*not a port"),
     (["-D", "1080:x:1", "host"], "-D"),
     (["-D", "99999", "host"], "-D: .*not a port"),
     (["--proxy-auth", "", "-D", "1080", "host"], "--proxy-auth"),

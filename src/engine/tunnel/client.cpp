@@ -63,6 +63,7 @@ class Client::Impl : public std::enable_shared_from_this<Impl> {
       const relay::Endpoint& destination, const relay::Endpoint& origin);
   relay::Task<relay::Bound> listen(relay::Endpoint where);
   relay::Task<Error> closed();
+  bool is_over() const { return driver_ == nullptr || driver_->is_over(); }
   void disconnect();
 
  private:
@@ -119,6 +120,8 @@ relay::Task<relay::Bound> Client::listen(const relay::Endpoint& where) {
 relay::Task<Error> Client::closed() {
   return [](std::shared_ptr<Impl> impl) -> relay::Task<Error> { co_return co_await impl->closed(); }(impl_);
 }
+
+bool Client::is_over() const { return impl_->is_over(); }
 
 void Client::disconnect() { impl_->disconnect(); }
 
@@ -200,7 +203,8 @@ void Client::Impl::start_session(net::StreamSocket socket, const HostIdentity& i
   config.rekey = options_.rekey;
   config.limits = options_.limits;
   config.timing = options_.timing;
-  if (options_.connect_timeout > Duration::zero()) config.timing.first_keys = options_.connect_timeout;
+  config.timing.first_keys = options_.first_keys_patience > Duration::zero() ? options_.first_keys_patience
+                                                                             : options_.connect_timeout;
   driver_ = std::make_shared<SessionDriver>(std::make_unique<SocketCarrier>(std::move(socket)),
                                             std::move(config), random_);
   // When the driver drops its handler, nothing comes any more: whoever waits for it then was left by a dead

@@ -39,6 +39,8 @@ class Client final : public relay::Dialer, public relay::FarListener {
   /// Waits until the session is over, and says why: Errc::cancelled after disconnect().
   [[nodiscard]] relay::Task<Error> closed();
 
+  /// No stream can be had any more, or yet.
+  [[nodiscard]] bool is_over() const;
   /// Says goodbye and ends; all streams end. closed() returns.
   void disconnect();
 

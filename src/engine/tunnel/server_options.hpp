@@ -27,6 +27,8 @@ struct ServerOptions {
   std::string bind_address;  ///< -b; empty: any
   /// Of each address, and again of the server's part of the first key exchange; zero: the system's.
   Duration connect_timeout = Duration::zero();
+  /// Of the server's part of the first key exchange; zero: as connect_timeout.
+  Duration first_keys_patience = Duration::zero();
   std::uint32_t connection_attempts = 1;  ///< rounds over all addresses, a second apart (ConnectionAttempts)
 
   HostKeyPolicy host_key_policy = HostKeyPolicy::ask;

@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <string>
+
+#include "engine/relay/endpoint.hpp"
+
+namespace culvert::daemon {
+
+/// Runs `command` with /bin/sh, beside us, for a remote forward that is up: CULVERT_LISTEN_HOST and
+/// CULVERT_LISTEN_PORT (or CULVERT_LISTEN_PATH) and CULVERT_DESTINATION say which one. Its standard input is
+/// /dev/null. Nobody waits for its end; that it could not be started is logged.
+void run_listen_hook(const std::string& command, const relay::Endpoint& bound,
+                     const std::string& destination);
+
+}  // namespace culvert::daemon

@@ -1,0 +1,219 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "engine/tunnel/tunnel.hpp"
+
+#include <algorithm>
+#include <array>
+#include <utility>
+
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/this_coro.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include <fmt/format.h>
+
+#include "base/log.hpp"
+#include "base/text.hpp"
+#include "engine/tunnel/client.hpp"
+#include "engine/tunnel/lasting_source.hpp"
+#include "engine/tunnel/reconnect_pace.hpp"
+#include "engine/tunnel/tunnel_state.hpp"
+#include "net/cancelled.hpp"
+
+namespace culvert::tunnel {
+
+namespace asio = boost::asio;
+
+namespace {
+
+constexpr auto kTuple = asio::as_tuple(asio::use_awaitable);
+// The server's part of the first key exchange, in an attempt to come back.
+constexpr Duration kKeysPatience = std::chrono::seconds(10);
+
+// What trying again would not mend, and might make worse: an account that is locked, a key that is not the
+// known one.
+bool is_final(const Error& error) {
+  return error.code == Errc::denied || error.code == Errc::verification || error.code == Errc::usage ||
+         error.code == Errc::cancelled || error.code == Errc::unsupported;
+}
+
+std::uint32_t random_number(crypto::Random& random) {
+  std::array<std::uint8_t, 4> bytes{};
+  random.fill(bytes);
+  return std::uint32_t{bytes[0]} << 24 | std::uint32_t{bytes[1]} << 16 | std::uint32_t{bytes[2]} << 8 |
+         bytes[3];
+}
+
+std::string seconds_text(Duration time) {
+  const auto tenths = std::chrono::duration_cast<std::chrono::milliseconds>(time).count() / 100;
+  return tenths < 100 ? fmt::format("{}.{} s", tenths / 10, tenths % 10) : fmt::format("{} s", tenths / 10);
+}
+
+}  // namespace
+
+Tunnel::Tunnel(asio::any_io_executor executor, TunnelOptions options, net::Resolver& resolver,
+               crypto::Random& random, Prompter& prompter)
+    : state_(std::make_shared<State>(std::move(executor), std::move(options), resolver, random, prompter)) {}
+
+Tunnel::~Tunnel() { stop(); }
+
+bool Tunnel::is_up() const { return state_->is_up; }
+
+relay::Task<Result<void>> Tunnel::start() {
+  return [](std::shared_ptr<State> state) -> relay::Task<Result<void>> {
+    state->pace.lost(monotonic_now());
+    auto connected = co_await state->attempt(false);
+    if (!connected && state->options.waits_for_first && !state->stopped && !is_final(connected.error())) {
+      log(LogLevel::warning, "{}; waiting for it", connected.error().message);
+      connected = co_await state->come_back();
+    }
+    if (connected) {
+      state->came_up();
+      asio::co_spawn(state->executor, State::stay(state), asio::detached);
+    } else {
+      state->end(connected.error());
+    }
+    co_return connected;
+  }(state_);
+}
+
+relay::Task<Error> Tunnel::over() {
+  return [](std::shared_ptr<State> state) -> relay::Task<Error> {
+    while (!state->over) co_await state->changed.wait();
+    co_return *state->over;
+  }(state_);
+}
+
+void Tunnel::stop() {
+  if (std::exchange(state_->stopped, true)) return;
+  if (state_->client) state_->client->disconnect();
+  state_->pause.cancel();
+  state_->changed.wake();
+}
+
+// ---- the connection
+
+Tunnel::State::State(asio::any_io_executor on, TunnelOptions with, net::Resolver& names,
+                     crypto::Random& numbers, Prompter& asks)
+    : executor(std::move(on)),
+      options(std::move(with)),
+      resolver(names),
+      random(numbers),
+      prompter(asks),
+      place(fmt::format("{} port {}", printable(options.server.host), options.server.port)),
+      changed(executor),
+      pause(executor) {}
+
+relay::Task<Result<void>> Tunnel::State::attempt(bool again) {
+  ServerOptions server = options.server;
+  if (again) {
+    const Duration most = pace.patience(monotonic_now());
+    server.first_keys_patience = std::max(kKeysPatience, server.connect_timeout);
+    server.connect_timeout =
+        server.connect_timeout > Duration::zero() ? std::min(server.connect_timeout, most) : most;
+    server.connection_attempts = 1;
+  }
+  client = std::make_shared<Client>(executor, std::move(server), resolver, random, prompter);
+  const auto current = client;
+  co_return co_await current->connect();
+}
+
+// Until it is connected again, or will not be.
+relay::Task<Result<void>> Tunnel::State::come_back() {
+  std::string said;
+  for (;;) {
+    pause.expires_at(
+        asio::steady_timer::time_point(pace.next(monotonic_now(), random_number(random)).time_since_epoch()));
+    (void)co_await pause.async_wait(kTuple);
+    if (stopped) co_return fail(Errc::cancelled, "stopped");
+    auto connected = co_await attempt(true);
+    if (stopped) co_return fail(Errc::cancelled, "stopped");
+    if (connected || is_final(connected.error())) co_return connected;
+    // The same reason again and again is no news.
+    const bool is_news = std::exchange(said, connected.error().message) != connected.error().message;
+    log(is_news ? LogLevel::verbose : LogLevel::debug, "{}", connected.error().message);
+  }
+}
+
+void Tunnel::State::came_up() {
+  pace.connected(monotonic_now());
+  is_up = true;
+  changed.wake();
+}
+
+void Tunnel::State::end(Error why) {
+  is_up = false;
+  if (!over) over = std::move(why);
+  changed.wake();
+}
+
+relay::Task<void> Tunnel::State::stay(std::shared_ptr<State> state) {
+  for (;;) {
+    const auto current = state->client;
+    Error why = co_await current->closed();
+    state->is_up = false;
+    if (state->stopped || !state->options.reconnects || is_final(why)) co_return state->end(std::move(why));
+    const Instant lost_at = monotonic_now();
+    state->pace.lost(lost_at);
+    log(LogLevel::warning, "connection lost: {}; connecting again", why.message);
+    state->changed.wake();
+    const auto back = co_await state->come_back();
+    if (!back) co_return state->end(back.error());
+    log(LogLevel::notice, "connected to {} again after {}", state->place,
+        seconds_text(monotonic_now() - lost_at));
+    state->came_up();
+  }
+}
+
+// ---- its users
+
+relay::Task<bool> Tunnel::State::wait_until_up(Instant deadline) {
+  while (!is_up && !over && !stopped) {
+    const Instant now = monotonic_now();
+    if (now >= deadline) break;
+    co_await changed.wait(deadline - now);
+    if (net::is_cancelled(co_await asio::this_coro::cancellation_state)) co_return false;
+  }
+  co_return is_up && !stopped;
+}
+
+relay::Task<relay::Dialed> Tunnel::dial(const relay::Endpoint& destination, const relay::Endpoint& origin) {
+  return [](std::shared_ptr<State> state, const relay::Endpoint& to,
+            const relay::Endpoint& from) -> relay::Task<relay::Dialed> {
+    const Instant deadline = monotonic_now() + state->options.stream_patience;
+    for (;;) {
+      const bool was_up = state->is_up;
+      if (!was_up && !co_await state->wait_until_up(deadline)) {
+        const auto reason =
+            state->over || state->stopped ? relay::Refusal::closed : relay::Refusal::timed_out;
+        co_return std::unexpected(relay::DialError{reason, fmt::format("not connected to {}", state->place)});
+      }
+      const auto client = state->client;
+      auto dialed = co_await client->dial(to, from);
+      // A connection that went away under the question has not answered it.
+      const bool unanswered = !dialed && dialed.error().reason == relay::Refusal::closed &&
+                              client->is_over() && state->options.reconnects;
+      if (!unanswered || net::is_cancelled(co_await asio::this_coro::cancellation_state)) co_return dialed;
+      if (state->is_up)
+        co_await state->changed.wait(std::chrono::milliseconds(50));  // it has not been noticed yet
+      if (monotonic_now() >= deadline) co_return dialed;
+    }
+  }(state_, destination, origin);
+}
+
+relay::Task<relay::Bound> Tunnel::listen(const relay::Endpoint& where) {
+  return [](std::shared_ptr<State> state, relay::Endpoint at) -> relay::Task<relay::Bound> {
+    if (!co_await state->wait_until_up(monotonic_now() + state->options.stream_patience)) {
+      co_return std::unexpected(
+          relay::DialError{relay::Refusal::closed, fmt::format("not connected to {}", state->place)});
+    }
+    const auto client = state->client;
+    auto first = co_await client->listen(at);
+    if (!first || !state->options.reconnects) co_return first;
+    co_return std::make_unique<LastingSource>(state, std::move(*first));
+  }(state_, where);
+}
+
+}  // namespace culvert::tunnel

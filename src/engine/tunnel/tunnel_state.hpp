@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+
+#include <boost/asio/steady_timer.hpp>
+
+#include "engine/tunnel/client.hpp"
+#include "engine/tunnel/reconnect_pace.hpp"
+#include "engine/tunnel/signal.hpp"
+#include "engine/tunnel/tunnel.hpp"
+
+namespace culvert::tunnel {
+
+/// What a Tunnel shares with the coroutines that work for it, and with sources that outlive a connection.
+struct Tunnel::State {
+  State(boost::asio::any_io_executor on, TunnelOptions with, net::Resolver& names, crypto::Random& numbers,
+        Prompter& asks);
+
+  /// One connection, from the name to the login.
+  [[nodiscard]] relay::Task<Result<void>> attempt(bool again);
+  [[nodiscard]] relay::Task<Result<void>> come_back();
+  /// Waits for the end of each connection, and for the next one.
+  [[nodiscard]] static relay::Task<void> stay(std::shared_ptr<State> state);
+  /// False: not before `deadline`, or never, or the caller was cancelled.
+  [[nodiscard]] relay::Task<bool> wait_until_up(Instant deadline);
+  void came_up();
+  void end(Error why);
+
+  const boost::asio::any_io_executor executor;
+  const TunnelOptions options;
+  net::Resolver& resolver;
+  crypto::Random& random;
+  Prompter& prompter;
+  const std::string place;  // "host port 22"
+
+  std::shared_ptr<Client> client;  // of this connection, or of the attempt at the next one
+  ReconnectPace pace;
+  Signal changed;                   // is_up, over or stopped
+  boost::asio::steady_timer pause;  // before an attempt
+  bool is_up = false;
+  bool stopped = false;
+  std::optional<Error> over;
+};
+
+}  // namespace culvert::tunnel

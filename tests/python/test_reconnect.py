@@ -1,0 +1,206 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A connection that is lost comes back: listeners stay, streams wait, remote forwards are asked for again."""
+
+import concurrent.futures
+import socket
+import threading
+import time
+
+import pytest
+
+from harness.culvert import binary, destination, environment, login_arguments, run
+from harness.processes import Process
+from harness.sockets import connect, echo_both_ways, free_port, receive_all, receive_exactly
+
+BACK = "again after"
+
+
+class Gate:
+    """A relay before a server, which can be shut (connects are refused), or go silent. What it carries dies with it."""
+
+    def __init__(self, target: int):
+        self.target, self.port = target, free_port()
+        self.silent = False
+        self._listener = None
+        self._open: list[socket.socket] = []
+        self.opened = 0
+
+    def open(self) -> None:
+        self.silent = False
+        self._listener = socket.create_server(("127.0.0.1", self.port))
+        threading.Thread(target=self._accept, args=(self._listener,), daemon=True).start()
+
+    def shut(self) -> None:
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        self.cut()
+
+    def cut(self) -> None:
+        for s in self._open:
+            try:
+                s.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass
+            s.close()
+        self._open.clear()
+
+    def _accept(self, listener) -> None:
+        try:
+            while True:
+                s, _ = listener.accept()
+                self.opened += 1
+                other = socket.create_connection(("127.0.0.1", self.target))
+                self._open += [s, other]
+                for a, b in ((s, other), (other, s)):
+                    threading.Thread(target=self._carry, args=(a, b), daemon=True).start()
+        except OSError:
+            pass
+
+    def _carry(self, a, b) -> None:
+        try:
+            while data := a.recv(65536):
+                while self.silent:
+                    time.sleep(0.05)
+                b.sendall(data)
+            b.shutdown(socket.SHUT_WR)
+        except OSError:
+            pass
+
+
+@pytest.fixture
+def gate(sshd):
+    gate = Gate(sshd.port)
+    gate.open()
+    yield gate
+    gate.cut()
+
+
+def culvert_at(gate, sshd, folder, *arguments):
+    command = login_arguments(sshd, folder, known_hosts=sshd.known_hosts().replace(sshd.address, f"[127.0.0.1]:{gate.port}"))
+    command[command.index("-p") + 1] = str(gate.port)
+    return Process([binary(), "-N", *command, *arguments, destination(sshd)], env=environment(), start_new_session=True)
+
+
+def test_comes_back_and_streams_wait(gate, sshd, folder, echo_server):
+    port = free_port()
+    with culvert_at(gate, sshd, folder, "-L", f"{port}:127.0.0.1:{echo_server.port}") as culvert:
+        culvert.wait_for("culvert: ready")
+        echo_both_ways(port, 1000)
+        live = connect(port)
+        live.sendall(b"x")
+        assert receive_exactly(live, 1) == b"x"
+        gate.shut()
+        culvert.wait_for("connection lost")
+        with pytest.raises(OSError):  # what the connection carried went with it
+            if receive_all(live) == b"":
+                raise ConnectionResetError
+        with concurrent.futures.ThreadPoolExecutor(1) as pool:
+            waiting = pool.submit(echo_both_ways, port, 1000)
+            time.sleep(1.5)
+            assert not waiting.done()
+            assert BACK not in culvert.text
+            opened = time.monotonic()
+            gate.open()
+            culvert.wait_for(BACK)
+            assert time.monotonic() - opened < 3  # a second of the design, and the machine's own delays
+            waiting.result(30)
+        echo_both_ways(port, 100000)
+
+
+def test_remote_forwards_are_asked_for_again(gate, sshd, folder, echo_server):
+    port = free_port()
+    with culvert_at(gate, sshd, folder, "-R", f"{port}:127.0.0.1:{echo_server.port}") as culvert:
+        culvert.wait_for("culvert: ready")
+        for count in range(1, 4):
+            echo_both_ways(port, 1000)
+            gate.cut()
+            culvert.wait_for(f"remote localhost:{port} up again", count=count)
+        echo_both_ways(port, 1000)
+
+
+def test_twenty_cuts_under_traffic(gate, sshd, folder, echo_server):
+    port = free_port()
+    stop = threading.Event()
+
+    def traffic():
+        done = 0
+        while not stop.is_set():
+            try:
+                echo_both_ways(port, 50000)
+                done += 1
+            except (OSError, AssertionError):
+                pass
+        return done
+
+    with culvert_at(gate, sshd, folder, "-L", f"{port}:127.0.0.1:{echo_server.port}") as culvert:
+        culvert.wait_for("culvert: ready")
+        with concurrent.futures.ThreadPoolExecutor(2) as pool:
+            running = [pool.submit(traffic) for _ in range(2)]
+            for count in range(1, 21):
+                gate.cut()
+                culvert.wait_for(BACK, count=count)
+            stop.set()
+            assert sum(r.result(60) for r in running) > 0
+        echo_both_ways(port, 1000)
+        assert culvert.text.count("connection lost") == culvert.text.count(BACK)
+
+
+def test_a_peer_that_goes_silent_is_noticed(gate, sshd, folder, echo_server):
+    port = free_port()
+    with culvert_at(gate, sshd, folder, "-o", "ServerAliveInterval=1", "-o", "ServerAliveCountMax=2", "-L",
+                    f"{port}:127.0.0.1:{echo_server.port}") as culvert:
+        culvert.wait_for("culvert: ready")
+        gate.silent = True
+        culvert.wait_for("connection lost")
+        assert "does not answer" in culvert.text
+        gate.silent = False
+        culvert.wait_for(BACK)
+        echo_both_ways(port, 1000)
+
+
+def test_a_host_key_that_is_not_the_known_one_is_final(gate, sshd, folder):
+    with culvert_at(gate, sshd, folder) as culvert:
+        culvert.wait_for("culvert: ready")
+        known = folder / f"known_hosts_{sshd.port}"
+        known.write_text("".join("@revoked " + line + "\n" for line in known.read_text().splitlines()))
+        gate.cut()
+        assert culvert.wait() == 255
+        assert "revoked" in culvert.text and "connected to" not in culvert.text
+        assert gate.opened == 2
+
+
+def test_a_refused_login_is_final(make_sshd, folder, user_key):
+    with make_sshd() as server:
+        gate = Gate(server.port)
+        gate.open()
+        with culvert_at(gate, server, folder) as culvert:
+            culvert.wait_for("culvert: ready")
+            (server.folder / "authorized_keys").write_text("")
+            gate.cut()
+            assert culvert.wait() == 255
+            assert "Permission denied" in culvert.text and "connected to" not in culvert.text
+            assert gate.opened == 2
+
+
+def test_no_reconnect(gate, sshd, folder):
+    with culvert_at(gate, sshd, folder, "--no-reconnect") as culvert:
+        culvert.wait_for("culvert: ready")
+        gate.cut()
+        assert culvert.wait() == 255
+        assert "connecting again" not in culvert.text
+
+
+def test_the_first_connection_fails_at_once():
+    done = run("-F", "none", "-N", "-p", str(free_port()), "someone@127.0.0.1", timeout=20)
+    assert done.status == 255 and "Connection refused" in done.stderr
+
+
+def test_wait_for_the_first(gate, sshd, folder, echo_server):
+    gate.shut()
+    port = free_port()
+    with culvert_at(gate, sshd, folder, "--wait", "-L", f"{port}:127.0.0.1:{echo_server.port}") as culvert:
+        culvert.wait_for("waiting for it")
+        assert "ready" not in culvert.text
+        gate.open()
+        culvert.wait_for("culvert: ready")
+        echo_both_ways(port, 1000)
