@@ -199,6 +199,49 @@ Result<Destination> parse_destination(std::string_view text) {
   return destination;
 }
 
+Result<std::vector<Destination>> parse_jumps(std::string_view text) {
+  std::vector<Destination> hops;
+  for (const std::string_view hop : split(text, ',')) {
+    const bool is_uri = hop.contains("://");
+    auto destination = parse_destination(is_uri ? std::string(hop) : "ssh://" + std::string(hop));
+    if (!destination) return wrong(text, destination.error().message);
+    hops.push_back(std::move(*destination));
+  }
+  return hops;
+}
+
+Result<tunnel::ProxyVia> parse_proxy_via(std::string_view text) {
+  tunnel::ProxyVia via;
+  std::string_view rest = text;
+  const auto takes = [&](std::string_view scheme) {
+    if (!equal_ignoring_case(rest.substr(0, scheme.size()), scheme)) return false;
+    rest.remove_prefix(scheme.size());
+    return true;
+  };
+  if (takes("http://")) {
+    via.is_http = true;
+    via.port = 8080;
+  } else if (takes("socks5://") || takes("socks5h://")) {
+    via.port = 1080;
+  } else {
+    return fail(Errc::usage,
+                "not socks5://[user:password@]host[:port] or http://[user:password@]host[:port]");
+  }
+  if (const auto at = rest.rfind('@'); at != std::string_view::npos) {
+    const std::string_view login = rest.substr(0, at);
+    const auto colon = login.find(':');
+    if (colon == std::string_view::npos || colon == 0)
+      return fail(Errc::usage, "user:password expected in front of '@'");  // quotes no password
+    via.user = login.substr(0, colon);
+    via.password = std::make_shared<const SecretBytes>(login.substr(colon + 1));
+    rest.remove_prefix(at + 1);
+  }
+  const Destination place = TRY(parse_destination("ssh://" + std::string(rest)));
+  via.host = place.host;
+  via.port = place.port.value_or(via.port);
+  return via;
+}
+
 Result<void> check_host_name(std::string_view host) {
   return check_name("host name", host, " \"'`$\\;&<>|(){}[]*?!#~,/");
 }

@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/result.hpp"
 #include "daemon/plan.hpp"
@@ -36,6 +37,13 @@ struct Destination {
 
 /// "[user@]host" or "ssh://[user@]host[:port]".
 [[nodiscard]] Result<Destination> parse_destination(std::string_view text);
+
+/// -J and ProxyJump: destinations separated by commas, the first one is connected to directly. Here each may
+/// have a port without being an URI: "[user@]host[:port]".
+[[nodiscard]] Result<std::vector<Destination>> parse_jumps(std::string_view text);
+
+/// ProxyVia: "socks5://[user:password@]host[:port]" (port 1080), "http://..." (port 8080).
+[[nodiscard]] Result<tunnel::ProxyVia> parse_proxy_via(std::string_view text);
 
 /// Refuse names that could turn into options or shell text where a token expands to them later.
 [[nodiscard]] Result<void> check_host_name(std::string_view host);

@@ -173,6 +173,25 @@ Result<void> add_dynamic_forward(Settings& settings, Words words) {
   return {};
 }
 
+Result<std::string> as_jumps(const std::string& word) {
+  if (!equal_ignoring_case(word, "none")) TRY(parse_jumps(word));
+  return word;
+}
+
+Result<std::string> as_proxy_via(const std::string& word) {
+  if (!equal_ignoring_case(word, "none")) TRY(parse_proxy_via(word));
+  return word;
+}
+
+// There is one way: who speaks first decides.
+template <auto Field, auto Parse>
+Result<void> set_way(Settings& settings, Words words) {
+  std::string value = TRY(Parse(words[0]));
+  if (settings.proxy_command || settings.proxy_jump || settings.proxy_via) return {};
+  settings.*Field = std::move(value);
+  return {};
+}
+
 // One word: a proxy at the server.
 Result<void> add_remote_forward(Settings& settings, Words words) {
   settings.remote_forwards.push_back(
@@ -224,6 +243,12 @@ constexpr Keyword kKeywords[] = {
     works("ConnectTimeout", set<&Settings::connect_timeout, as_time>),
     works("HostName", set<&Settings::host_name, as_text>),  // %h: checked when it is expanded
     works("Port", set<&Settings::port, as_port>),
+    {.name = "ProxyCommand",
+     .effect = Effect::works,
+     .apply = set_way<&Settings::proxy_command, as_text>,
+     .is_raw = true},
+    works("ProxyJump", set_way<&Settings::proxy_jump, as_jumps>),
+    works("ProxyVia", set_way<&Settings::proxy_via, as_proxy_via>),
     works("TCPKeepAlive", set<&Settings::tcp_keepalive, as_flag>),
     works("KeepAlive", set<&Settings::tcp_keepalive, as_flag>),
     works("User", set<&Settings::user, as_user>),
@@ -293,8 +318,6 @@ constexpr Keyword kKeywords[] = {
             "not in this version of culvert; see StrictHostKeyChecking"),
     refused("PKCS11Provider", "none", kNotYet),
     refused("PermitLocalCommand", "no,false", "culvert runs no commands"),
-    refused("ProxyCommand", "none", kNotYet),
-    refused("ProxyJump", "none", kNotYet),
     refused("ProxyUseFdpass", "no,false", kNotYet),
     refused("RefuseConnection", "none", kNotYet),
     refused("RemoteCommand", "none", kNoCommands),

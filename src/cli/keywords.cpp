@@ -96,7 +96,11 @@ Result<void> apply_keyword_line(Settings& settings, std::string_view line) {
     return fail(Errc::usage, fmt::format("Bad configuration option: {}", printable(name, 200)));
   }
   Result<void> done;
-  if (const auto words = words_of(rest); words) {
+  if (row->is_raw) {
+    skip_spaces(rest);
+    const std::vector<std::string> whole = {std::string(rest)};
+    done = apply_row(*row, settings, whole);
+  } else if (const auto words = words_of(rest); words) {
     done = apply_row(*row, settings, *words);
   } else {
     done = std::unexpected(words.error());

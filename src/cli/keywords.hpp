@@ -28,6 +28,7 @@ struct Keyword {
   std::string_view harmless = {};  ///< separated by commas
   std::string_view text = {};
   std::size_t max_words = 1;
+  bool is_raw = false;  ///< the rest of the line is its one word, as it is
 };
 
 [[nodiscard]] std::span<const Keyword> keywords();

@@ -147,7 +147,8 @@ TEST(Options, BadInputSaysWhatIsWrong) {
        "-o: StreamLocalBindMask: \"0888\" is not an octal mask (0 to 0777)"},
       {{"-o", "PreferredAuthentications=hostbased", "h"},
        "-o: PreferredAuthentications: \"hostbased\" names none of publickey, keyboard-interactive, password"},
-      {{"-o", "ProxyJump=x", "h"}, "-o: ProxyJump: not in this version of culvert"},
+      {{"-o", "ProxyVia=ftp://x", "h"},
+       "-o: ProxyVia: not socks5://[user:password@]host[:port] or http://[user:password@]host[:port]"},
       {{"-R", "80:a", "h"}, "-R: \"a\" is not a port (0 to 65535, or a service's name)"},
       {{"-R", "a:b:c:d:e", "h"},
        "-R: \"a:b:c:d:e\": not [bind:]port:host:hostport, where either side may be a /path and IPv6 stands "

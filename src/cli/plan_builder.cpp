@@ -22,28 +22,73 @@ constexpr std::array kIdentityFiles = {"~/.ssh/id_rsa", "~/.ssh/id_ecdsa", "~/.s
 constexpr std::array kUserKnownHosts = {"~/.ssh/known_hosts", "~/.ssh/known_hosts2"};
 constexpr std::array kGlobalKnownHosts = {"/etc/ssh/ssh_known_hosts", "/etc/ssh/ssh_known_hosts2"};
 
+constexpr int kJumpsMost = 16;
 constexpr Duration kAliveInterval = std::chrono::seconds(8);
 constexpr std::uint32_t kAliveCount = 2;
 constexpr std::uint32_t kAliveCountOfSsh = 3;
 
 class Builder {
  public:
-  Builder(const Settings& settings, const Environment& environment)
-      : settings_(settings), environment_(environment) {}
+  /// `depth`: of jump hosts that lead to this one.
+  Builder(const Settings& settings, const Environment& environment, const HopSettings& hops, int depth = 0)
+      : settings_(settings), environment_(environment), hops_(hops), depth_(depth) {}
 
   Result<daemon::Plan> build() {
     daemon::SessionPlan session;
-    TRY(set_address(session.server));
-    TRY(set_identity_of_host(session.server));
-    TRY(set_login(session.server));
-    set_connection(session.server);
+    session.server = TRY(server());
     TRY(set_forwards(session));
     daemon::Plan plan;
     plan.sessions.push_back(std::move(session));
     return plan;
   }
 
+  Result<tunnel::ServerOptions> server() {
+    tunnel::ServerOptions server;
+    TRY(set_address(server));
+    TRY(set_way(server));
+    TRY(set_identity_of_host(server));
+    TRY(set_login(server));
+    set_connection(server);
+    return server;
+  }
+
  private:
+  Result<void> set_way(tunnel::ServerOptions& server) const {
+    const auto is_given = [](const std::optional<std::string>& value) {
+      return value && !equal_ignoring_case(*value, "none");
+    };
+    if (is_given(settings_.proxy_command)) {
+      auto command = expand_tokens(*settings_.proxy_command, tokens_);
+      if (!command) return fail(Errc::usage, "ProxyCommand: " + command.error().message);
+      server.way = tunnel::ProxyCommand{std::move(*command)};
+    } else if (is_given(settings_.proxy_via)) {
+      server.way = TRY(parse_proxy_via(*settings_.proxy_via));
+    } else if (is_given(settings_.proxy_jump)) {
+      server.way = TRY(jump(TRY(parse_jumps(*settings_.proxy_jump))));
+    }
+    return {};
+  }
+
+  // The last one is the server's own jump host, and is reached through those before it; how the first one is
+  // reached, its own configuration says.
+  Result<tunnel::JumpHost> jump(std::vector<Destination> chain) const {
+    if (depth_ + static_cast<int>(chain.size()) > kJumpsMost)
+      return fail(Errc::usage,
+                  fmt::format("more than {} jump hosts: does one lead back to another?", kJumpsMost));
+    std::optional<tunnel::Way> way;
+    tunnel::JumpHost last;
+    for (const Destination& hop : chain) {
+      Settings settings = TRY(hops_(hop));
+      if (way) settings.proxy_jump = settings.proxy_command = settings.proxy_via = std::nullopt;
+      auto server =
+          TRY(Builder(settings, environment_, hops_, depth_ + static_cast<int>(chain.size())).server());
+      if (way) server.way = std::move(*way);
+      last.server = std::make_shared<const tunnel::ServerOptions>(std::move(server));
+      way = last;
+    }
+    return last;
+  }
+
   // Also makes the tokens, which the other parts expand.
   Result<void> set_address(tunnel::ServerOptions& server) {
     host_ = settings_.host.value_or("");
@@ -221,6 +266,8 @@ class Builder {
 
   const Settings& settings_;
   const Environment& environment_;
+  const HopSettings& hops_;
+  const int depth_;
   std::string host_, address_, port_, user_;
   std::vector<Token> tokens_;  // views of these and of environment_
 };
@@ -242,8 +289,17 @@ Environment read_environment() {
   return environment;
 }
 
-Result<daemon::Plan> build_plan(const Settings& settings, const Environment& environment) {
-  return Builder(settings, environment).build();
+Result<Settings> plain_hop(const Destination& hop) {
+  Settings settings;
+  settings.host = hop.host;
+  settings.user = hop.user;
+  settings.port = hop.port;
+  return settings;
+}
+
+Result<daemon::Plan> build_plan(const Settings& settings, const Environment& environment,
+                                const HopSettings& hops) {
+  return Builder(settings, environment, hops).build();
 }
 
 }  // namespace culvert::cli

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <functional>
 #include <string>
 
 #include "base/result.hpp"
+#include "cli/endpoint_spec.hpp"
 #include "cli/settings.hpp"
 #include "daemon/plan.hpp"
 
@@ -21,7 +23,13 @@ struct Environment {
 /// Of this process.
 [[nodiscard]] Environment read_environment();
 
+/// What is known of a jump host besides what was said of it (`hop`): its own configuration.
+using HopSettings = std::function<Result<Settings>(const Destination& hop)>;
+/// Nothing.
+[[nodiscard]] Result<Settings> plain_hop(const Destination& hop);
+
 /// Fills the gaps with ssh's defaults and expands '~' and '%' tokens. The error is the line for the user.
-[[nodiscard]] Result<daemon::Plan> build_plan(const Settings& settings, const Environment& environment);
+[[nodiscard]] Result<daemon::Plan> build_plan(const Settings& settings, const Environment& environment,
+                                              const HopSettings& hops = plain_hop);
 
 }  // namespace culvert::cli

@@ -21,6 +21,9 @@ struct Settings {
   std::optional<std::string> host_name, user, host_key_alias, bind_address;
   std::optional<std::uint16_t> port;
   std::optional<tunnel::AddressFamily> family;
+  /// Of these three the first one that is given counts: ProxyJump "a,b" or "none", ProxyCommand or "none",
+  /// ProxyVia "socks5://[user:password@]host:port", "http://..." or "none".
+  std::optional<std::string> proxy_jump, proxy_command, proxy_via;
   std::optional<Duration> connect_timeout;
   std::optional<std::uint32_t> connection_attempts;
 

@@ -341,7 +341,7 @@ def test_server_that_stops_answering_is_noticed(make_sshd, folder, echo_server):
     (["-D", "1080:x:1", "host"], "-D"),
     (["-D", "99999", "host"], "-D: .*not a port"),
     (["--proxy-auth", "", "-D", "1080", "host"], "--proxy-auth"),
-    (["-J", "jump", "host"], "-J"),
+    (["-J", "ju;mp", "host"], "-J"),
     (["-t", "-t", "-X", "-L", "bad", "host"], "."),
 ], ids=lambda value: " ".join(value) if isinstance(value, list) else "")
 def test_command_line(arguments, wanted):

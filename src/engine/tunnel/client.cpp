@@ -22,30 +22,14 @@
 #include "engine/tunnel/channel_stream.hpp"
 #include "engine/tunnel/dial_error.hpp"
 #include "engine/tunnel/login.hpp"
+#include "engine/tunnel/reach.hpp"
 #include "engine/tunnel/remote_listeners.hpp"
 #include "engine/tunnel/session_driver.hpp"
-#include "engine/tunnel/socket_carrier.hpp"
-#include "net/connect.hpp"
+#include "engine/tunnel/stream_carrier.hpp"
 
 namespace culvert::tunnel {
 
 namespace asio = boost::asio;
-
-namespace {
-
-net::Family family_of(AddressFamily family) {
-  switch (family) {
-    case AddressFamily::ipv4:
-      return net::Family::ipv4;
-    case AddressFamily::ipv6:
-      return net::Family::ipv6;
-    case AddressFamily::any:
-      break;
-  }
-  return net::Family::any;
-}
-
-}  // namespace
 
 class Client::Impl : public std::enable_shared_from_this<Impl> {
  public:
@@ -68,8 +52,8 @@ class Client::Impl : public std::enable_shared_from_this<Impl> {
 
  private:
   relay::Task<Result<void>> establish();
-  relay::Task<Result<net::StreamSocket>> reach();
-  void start_session(net::StreamSocket socket, const HostIdentity& identity);
+  relay::Task<Result<Reached>> reach();
+  void start_session(std::unique_ptr<Carrier> carrier, const HostIdentity& identity);
   void on_event(ssh::Event event);
   Result<ssh::ChannelId> open(const relay::Endpoint& destination, const relay::Endpoint& origin);
   Error in_place(Error error) const;
@@ -84,7 +68,9 @@ class Client::Impl : public std::enable_shared_from_this<Impl> {
   asio::cancellation_signal stop_connecting_;
   bool stopped_ = false;
   bool logged_in_ = false;
-  std::string address_;  // of the server, as it was reached
+  std::string address_;          // of the server, as it was reached
+  std::shared_ptr<Client> hop_;  // the session below, if there is one
+  std::shared_ptr<void> life_;   // of what carries us
   std::shared_ptr<SessionDriver> driver_;
   std::shared_ptr<RemoteListeners> listeners_;  // with the driver
   std::shared_ptr<Inbox> inbox_ = std::make_shared<Inbox>();
@@ -140,14 +126,13 @@ relay::Task<Result<void>> Client::Impl::connect() {
 relay::Task<Result<void>> Client::Impl::establish() {
   co_await asio::this_coro::throw_if_cancelled(false);
   HostIdentity identity(options_, prompter_, random_);
-  auto socket = co_await reach();
-  if (!socket) co_return std::unexpected(std::move(socket).error());
+  auto reached = co_await reach();
+  if (!reached) co_return std::unexpected(std::move(reached).error());
   if (stopped_) co_return fail(Errc::cancelled, "cancelled");
-  const auto peer = net::peer_endpoint(socket->native_handle());
-  address_ = peer ? files::known_hosts_name(peer->address().to_string(), peer->port()) : "unknown address";
+  life_ = std::move(reached->life);
+  address_ = reached->address.empty() ? "no address known" : std::move(reached->address);
   log(LogLevel::verbose, "connected to {} ({})", place_, address_);
-  net::unpace_if_local(socket->native_handle());
-  start_session(*std::move(socket), identity);
+  start_session(std::move(reached->carrier), identity);
 
   // While the server does its part of the key exchange, the keys are read.
   std::unique_ptr<Agent> agent;
@@ -162,39 +147,24 @@ relay::Task<Result<void>> Client::Impl::establish() {
   co_return Result<void>();
 }
 
-relay::Task<Result<net::StreamSocket>> Client::Impl::reach() {
-  net::ConnectOptions how;
-  how.attempt_timeout = options_.connect_timeout;
-  how.keepalive = options_.tcp_keepalive;
-  if (!options_.bind_address.empty()) {
-    boost::system::error_code error;
-    how.bind_address = asio::ip::make_address(options_.bind_address, error);
-    if (error)
-      co_return fail(Errc::usage,
-                     fmt::format("not an address to connect from: {}", printable(options_.bind_address)));
+relay::Task<Result<Reached>> Client::Impl::reach() {
+  const auto* jump = std::get_if<JumpHost>(&options_.way);
+  if (jump == nullptr) co_return co_await tunnel::reach(options_, resolver_);
+  hop_ = std::make_shared<Client>(executor_, *jump->server, resolver_, random_, prompter_);
+  const auto hop = hop_;
+  if (const auto connected = co_await hop->connect(); !connected)
+    co_return std::unexpected(connected.error());
+  const relay::Endpoint there = relay::HostPort{options_.host, options_.port};
+  const relay::Endpoint here = relay::HostPort{"127.0.0.1", 65535};
+  auto dialed = co_await hop->dial(there, here);
+  if (!dialed) {
+    co_return fail(Errc::closed, fmt::format("cannot connect to {} through {}: {}", place_,
+                                             printable(jump->server->host), dialed.error().message));
   }
-  auto addresses = co_await resolver_.resolve(options_.host, options_.port, family_of(options_.family));
-  if (!addresses) {
-    if (addresses.error().code == Errc::cancelled) co_return std::unexpected(std::move(addresses).error());
-    co_return fail(addresses.error().code,
-                   fmt::format("cannot resolve {}: {}", printable(options_.host), addresses.error().message));
-  }
-  for (std::uint32_t round = 1;; ++round) {
-    for (const auto& address : *addresses)
-      log(LogLevel::verbose, "connecting to {} [{}]", place_, net::to_text(address));
-    auto socket = co_await net::connect_tcp(*addresses, how);
-    if (socket || stopped_ || socket.error().code == Errc::cancelled) co_return socket;
-    Error error = std::move(socket).error();
-    error.message = fmt::format("cannot connect to {}: {}", place_, error.message);
-    if (round >= options_.connection_attempts) co_return std::unexpected(std::move(error));
-    log(LogLevel::verbose, "{}; trying again", error.message);
-    asio::steady_timer pause(executor_, std::chrono::seconds(1));
-    (void)co_await pause.async_wait(asio::as_tuple(asio::use_awaitable));
-    if (stopped_) co_return fail(Errc::cancelled, "cancelled");
-  }
+  co_return Reached{std::make_unique<StreamCarrier>(executor_, *std::move(dialed)), {}, {}};
 }
 
-void Client::Impl::start_session(net::StreamSocket socket, const HostIdentity& identity) {
+void Client::Impl::start_session(std::unique_ptr<Carrier> carrier, const HostIdentity& identity) {
   ssh::SessionConfig config;
   config.role = ssh::Role::client;
   config.user = options_.user;
@@ -205,8 +175,7 @@ void Client::Impl::start_session(net::StreamSocket socket, const HostIdentity& i
   config.timing = options_.timing;
   config.timing.first_keys = options_.first_keys_patience > Duration::zero() ? options_.first_keys_patience
                                                                              : options_.connect_timeout;
-  driver_ = std::make_shared<SessionDriver>(std::make_unique<SocketCarrier>(std::move(socket)),
-                                            std::move(config), random_);
+  driver_ = std::make_shared<SessionDriver>(std::move(carrier), std::move(config), random_);
   // When the driver drops its handler, nothing comes any more: whoever waits for it then was left by a dead
   // executor.
   listeners_ = std::make_shared<RemoteListeners>(driver_);
@@ -298,6 +267,7 @@ void Client::Impl::disconnect() {
     self->stop_connecting_.emit(asio::cancellation_type::terminal);
   });
   if (driver_ != nullptr) driver_->stop("disconnected by user");
+  if (hop_ != nullptr) hop_->disconnect();
 }
 
 // Of what ended a session: names the server. Other errors are whole lines already.

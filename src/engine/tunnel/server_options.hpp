@@ -2,9 +2,12 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string>
+#include <variant>
 #include <vector>
 
+#include "base/secret.hpp"
 #include "base/time.hpp"
 #include "proto/ssh/session.hpp"
 
@@ -16,6 +19,30 @@ enum class HostKeyPolicy : std::uint8_t { yes, accept_new, ask, no };
 
 enum class AddressFamily : std::uint8_t { any, ipv4, ipv6 };
 
+/// A program that is the way to the server: its standard input and output. Run with the user's shell.
+struct ProxyCommand {
+  std::string command;
+};
+
+/// A SOCKS 5 or HTTP proxy on the way out.
+struct ProxyVia {
+  bool is_http = false;
+  std::string host;
+  std::uint16_t port = 0;
+  std::string user;                             ///< empty: no login
+  std::shared_ptr<const SecretBytes> password;  ///< not null with a user
+};
+
+struct ServerOptions;
+
+/// The session runs over a channel of another one.
+struct JumpHost {
+  std::shared_ptr<const ServerOptions> server;
+};
+
+/// How the server's port is reached; nothing: directly.
+using Way = std::variant<std::monostate, ProxyCommand, ProxyVia, JumpHost>;
+
 /// All that is needed to reach one SSH server and log in there. Values, not behaviour: part of the Plan.
 struct ServerOptions {
   std::string host;  ///< as the user typed it; known_hosts is looked up by it
@@ -23,6 +50,7 @@ struct ServerOptions {
       host_key_alias;  ///< looked up in known_hosts instead of host and port (HostKeyAlias); empty: none
   std::uint16_t port = 22;
   std::string user;
+  Way way;
   AddressFamily family = AddressFamily::any;
   std::string bind_address;  ///< -b; empty: any
   /// Of each address, and again of the server's part of the first key exchange; zero: the system's.

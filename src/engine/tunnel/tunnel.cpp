@@ -39,6 +39,19 @@ bool is_final(const Error& error) {
          error.code == Errc::cancelled || error.code == Errc::unsupported;
 }
 
+// An attempt to come back, hop by hop.
+void hurry(ServerOptions& server, Duration most) {
+  server.first_keys_patience = std::max(kKeysPatience, server.connect_timeout);
+  server.connect_timeout =
+      server.connect_timeout > Duration::zero() ? std::min(server.connect_timeout, most) : most;
+  server.connection_attempts = 1;
+  auto* jump = std::get_if<JumpHost>(&server.way);
+  if (jump == nullptr) return;
+  ServerOptions hop = *jump->server;
+  hurry(hop, most);
+  jump->server = std::make_shared<const ServerOptions>(std::move(hop));
+}
+
 std::uint32_t random_number(crypto::Random& random) {
   std::array<std::uint8_t, 4> bytes{};
   random.fill(bytes);
@@ -108,13 +121,7 @@ Tunnel::State::State(asio::any_io_executor on, TunnelOptions with, net::Resolver
 
 relay::Task<Result<void>> Tunnel::State::attempt(bool again) {
   ServerOptions server = options.server;
-  if (again) {
-    const Duration most = pace.patience(monotonic_now());
-    server.first_keys_patience = std::max(kKeysPatience, server.connect_timeout);
-    server.connect_timeout =
-        server.connect_timeout > Duration::zero() ? std::min(server.connect_timeout, most) : most;
-    server.connection_attempts = 1;
-  }
+  if (again) hurry(server, pace.patience(monotonic_now()));
   client = std::make_shared<Client>(executor, std::move(server), resolver, random, prompter);
   const auto current = client;
   co_return co_await current->connect();

@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "engine/tunnel/reach.hpp"
+
+#include <utility>
+
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/this_coro.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include <fmt/format.h>
+
+#include "base/log.hpp"
+#include "base/text.hpp"
+#include "engine/tunnel/socket_carrier.hpp"
+#include "files/known_hosts.hpp"
+#include "net/cancelled.hpp"
+#include "net/command.hpp"
+#include "net/connect.hpp"
+#include "proto/socks/client.hpp"
+
+namespace culvert::tunnel {
+
+namespace asio = boost::asio;
+
+namespace {
+
+constexpr Duration kProxyPatience = std::chrono::seconds(30);
+
+std::string place_of(const std::string& host, std::uint16_t port) {
+  return fmt::format("{} port {}", printable(host), port);
+}
+
+net::Family family_of(AddressFamily family) {
+  switch (family) {
+    case AddressFamily::ipv4:
+      return net::Family::ipv4;
+    case AddressFamily::ipv6:
+      return net::Family::ipv6;
+    case AddressFamily::any:
+      break;
+  }
+  return net::Family::any;
+}
+
+Result<net::ConnectOptions> connect_options(const ServerOptions& server) {
+  net::ConnectOptions how;
+  how.attempt_timeout = server.connect_timeout;
+  how.keepalive = server.tcp_keepalive;
+  if (server.bind_address.empty()) return how;
+  boost::system::error_code error;
+  how.bind_address = asio::ip::make_address(server.bind_address, error);
+  if (!error) return how;
+  return fail(Errc::usage, fmt::format("not an address to connect from: {}", printable(server.bind_address)));
+}
+
+// To the server, or to the proxy before it.
+relay::Task<Result<net::StreamSocket>> connect_to(const ServerOptions& server, std::string host,
+                                                  std::uint16_t port, net::Resolver& resolver) {
+  const auto how = connect_options(server);
+  if (!how) co_return std::unexpected(how.error());
+  auto addresses = co_await resolver.resolve(host, port, family_of(server.family));
+  if (!addresses) {
+    if (addresses.error().code == Errc::cancelled) co_return std::unexpected(std::move(addresses).error());
+    co_return fail(addresses.error().code,
+                   fmt::format("cannot resolve {}: {}", printable(host), addresses.error().message));
+  }
+  for (std::uint32_t round = 1;; ++round) {
+    for (const auto& address : *addresses)
+      log(LogLevel::verbose, "connecting to {} [{}]", place_of(host, port), net::to_text(address));
+    auto socket = co_await net::connect_tcp(*addresses, *how);
+    const bool stopped = net::is_cancelled(co_await asio::this_coro::cancellation_state);
+    if (socket || stopped || socket.error().code == Errc::cancelled) co_return socket;
+    Error error = std::move(socket).error();
+    error.message = fmt::format("cannot connect to {}: {}", place_of(host, port), error.message);
+    if (round >= server.connection_attempts) co_return std::unexpected(std::move(error));
+    log(LogLevel::verbose, "{}; trying again", error.message);
+    asio::steady_timer pause(co_await asio::this_coro::executor, std::chrono::seconds(1));
+    (void)co_await pause.async_wait(asio::as_tuple(asio::use_awaitable));
+    if (net::is_cancelled(co_await asio::this_coro::cancellation_state))
+      co_return fail(Errc::cancelled, "cancelled");
+  }
+}
+
+// One byte at a time: what comes behind the proxy's answer is the server's.
+relay::Task<Result<void>> negotiate(net::StreamSocket& socket, socks::Client& proxy) {
+  using State = socks::Client::State;
+  while (proxy.state() == State::talking || !proxy.output().empty()) {
+    if (!proxy.output().empty()) {
+      const auto sent = net::try_write(socket.native_handle(), proxy.output());
+      if (sent.failed()) co_return std::unexpected(net::io_error("", sent.error));
+      proxy.consume_output(sent.bytes);
+      if (!sent.would_block()) continue;
+      if (auto ready = co_await net::wait_writable(socket); !ready) co_return ready;
+      continue;
+    }
+    std::uint8_t byte = 0;
+    const auto got = net::try_read(socket.native_handle(), MutableBytes(&byte, 1));
+    if (got.failed()) co_return std::unexpected(net::io_error("", got.error));
+    if (got.would_block()) {
+      if (auto ready = co_await net::wait_readable(socket); !ready) co_return ready;
+    } else if (got.bytes == 0) {
+      proxy.on_end();
+    } else {
+      (void)proxy.feed(ByteView(&byte, 1));
+    }
+  }
+  if (proxy.state() == State::failed) co_return fail(Errc::closed, proxy.error());
+  co_return Result<void>();
+}
+
+relay::Task<Result<Reached>> reach_directly(const ServerOptions& server, net::Resolver& resolver) {
+  auto socket = co_await connect_to(server, server.host, server.port, resolver);
+  if (!socket) co_return std::unexpected(std::move(socket).error());
+  net::unpace_if_local(socket->native_handle());
+  const auto peer = net::peer_endpoint(socket->native_handle());
+  Reached reached;
+  if (peer) reached.address = files::known_hosts_name(peer->address().to_string(), peer->port());
+  reached.carrier = std::make_unique<SocketCarrier>(*std::move(socket));
+  co_return reached;
+}
+
+relay::Task<Result<Reached>> reach_by_command(const ServerOptions& server, const ProxyCommand& proxy) {
+  log(LogLevel::verbose, "executing proxy command: {}", printable(proxy.command, 400));
+  auto command = net::start_command(co_await asio::this_coro::executor, proxy.command);
+  if (!command) {
+    co_return fail(command.error().code,
+                   fmt::format("ProxyCommand {}: {}", printable(proxy.command), command.error().message));
+  }
+  co_return Reached{
+      std::make_unique<SocketCarrier>(std::move(command->socket)), {}, std::move(command->life)};
+}
+
+relay::Task<Result<Reached>> reach_via(const ServerOptions& server, const ProxyVia& via,
+                                       net::Resolver& resolver) {
+  auto socket = co_await connect_to(server, via.host, via.port, resolver);
+  if (!socket) co_return std::unexpected(std::move(socket).error());
+  std::optional<socks::Login> login;
+  if (!via.user.empty()) login = socks::Login{via.user, via.password->clone()};
+  // A proxy that says nothing cannot hold us up for ever.
+  bool is_late = false;
+  asio::steady_timer deadline(socket->get_executor(), server.connect_timeout > Duration::zero()
+                                                          ? server.connect_timeout
+                                                          : kProxyPatience);
+  deadline.async_wait([&](const boost::system::error_code& error) {
+    if (error) return;
+    is_late = true;
+    boost::system::error_code ignored;
+    socket->cancel(ignored);
+  });
+  socks::Client proxy(via.is_http ? socks::Protocol::http : socks::Protocol::socks5,
+                      socks::Address{server.host, server.port}, std::move(login));
+  const auto done = co_await negotiate(*socket, proxy);
+  if (!done) {
+    co_return fail(is_late ? Errc::timed_out : done.error().code,
+                   fmt::format("cannot connect to {} through {}: {}", place_of(server.host, server.port),
+                               place_of(via.host, via.port), is_late ? "no answer" : done.error().message));
+  }
+  net::unpace_if_local(socket->native_handle());
+  co_return Reached{std::make_unique<SocketCarrier>(*std::move(socket)), {}, {}};
+}
+
+}  // namespace
+
+relay::Task<Result<Reached>> reach(const ServerOptions& server, net::Resolver& resolver) {
+  if (const auto* command = std::get_if<ProxyCommand>(&server.way)) return reach_by_command(server, *command);
+  if (const auto* via = std::get_if<ProxyVia>(&server.way)) return reach_via(server, *via, resolver);
+  return reach_directly(server, resolver);
+}
+
+}  // namespace culvert::tunnel

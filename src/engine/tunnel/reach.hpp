@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "base/result.hpp"
+#include "engine/relay/stream.hpp"
+#include "engine/tunnel/carrier.hpp"
+#include "engine/tunnel/server_options.hpp"
+#include "net/resolver.hpp"
+
+namespace culvert::tunnel {
+
+/// The way to a server, from its name to bytes that reach it.
+struct Reached {
+  std::unique_ptr<Carrier> carrier;
+  std::string address;         ///< where it was reached, for people; empty where nobody here knows
+  std::shared_ptr<void> life;  ///< what the carrier needs besides: a program
+};
+
+/// Without a hop: directly, through a proxy (ProxyVia), or by a program (ProxyCommand). The error's message
+/// is the line for the user: "cannot connect to bastion port 22: Connection refused". Obeys Asio
+/// cancellation.
+[[nodiscard]] relay::Task<Result<Reached>> reach(const ServerOptions& server, net::Resolver& resolver);
+
+}  // namespace culvert::tunnel

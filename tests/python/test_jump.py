@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Ways to the server that are not a plain connection: jump hosts, programs, proxies."""
+
+import shutil
+import sys
+
+import pytest
+
+from harness.culvert import SMALL, binary, destination, environment, login_arguments, run
+from harness.processes import Process
+from harness.sockets import connect, echo_both_ways, free_port, receive_exactly
+
+SIZE = (1 if SMALL else 8) << 20
+
+
+@pytest.fixture
+def hops(make_sshd, folder, user_key):
+    """Two servers, and a home whose files know both: hops take nothing from the command line."""
+    with make_sshd() as first, make_sshd() as second:
+        ssh = folder / "home" / ".ssh"
+        ssh.mkdir(parents=True, mode=0o700)
+        shutil.copy(user_key, ssh / "id_ed25519")
+        (ssh / "id_ed25519").chmod(0o600)
+        (ssh / "known_hosts").write_text(first.known_hosts() + second.known_hosts())
+        yield first, second, environment(HOME=str(folder / "home"))
+
+
+def hop(server) -> str:
+    return f"{server.user}@127.0.0.1:{server.port}"
+
+
+def started(server, folder, env, *arguments):
+    return Process([binary(), *login_arguments(server, folder), *arguments, destination(server)], env=env,
+                   start_new_session=True)
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_through_hops(sshd, hops, folder, echo_server, count):
+    first, second, env = hops
+    port = free_port()
+    chain = ",".join(hop(s) for s in (first, second)[:count])
+    with started(sshd, folder, env, "-J", chain, "-L", f"{port}:127.0.0.1:{echo_server.port}") as culvert:
+        culvert.wait_for("culvert: ready")
+        echo_both_ways(port, SIZE)
+        with connect(port) as s:
+            s.sendall(b"x")
+            assert receive_exactly(s, 1) == b"x"
+            culvert.signal(15)
+            s.close()
+        assert culvert.wait() == 0
+
+
+def test_comes_back_through_a_hop(sshd, hops, folder, echo_server):
+    first, _, env = hops
+    port = free_port()
+    with started(sshd, folder, env, "-J", hop(first), "-R", f"{port}:127.0.0.1:{echo_server.port}") as culvert:
+        culvert.wait_for("culvert: ready")
+        echo_both_ways(port, 1000)
+        first.cut_connections()
+        culvert.wait_for("again after")
+        culvert.wait_for(f"remote localhost:{port} up again")
+        echo_both_ways(port, 1000)
+
+
+def test_stdio_through_a_hop(sshd, hops, folder, echo_server):
+    first, _, env = hops
+    done = run(*login_arguments(sshd, folder), "-J", hop(first), "-W", f"127.0.0.1:{echo_server.port}",
+               destination(sshd), stdin=b"x" * 100000, env=env)
+    assert (done.status, done.stdout, done.stderr) == (0, b"x" * 100000, "")
+
+
+def test_errors_name_the_hop(sshd, hops, make_sshd, folder):
+    first, _, env = hops
+    words = [*login_arguments(sshd, folder), "-N", destination(sshd)]
+    nobody = free_port()
+    done = run("-J", f"127.0.0.1:{nobody}", *words, env=env)
+    assert done.status == 255 and done.lines == [f"culvert: cannot connect to 127.0.0.1 port {nobody}: Connection refused"]
+    done = run("-J", f"nobody@127.0.0.1:{first.port}", *words, env=env)
+    assert done.status == 255 and "nobody@127.0.0.1: Permission denied" in done.lines[-1]
+    with make_sshd({"AllowTcpForwarding": "no"}) as strict:
+        known = folder / "home" / ".ssh" / "known_hosts"
+        known.write_text(known.read_text() + strict.known_hosts())
+        done = run("-J", hop(strict), *words, env=env)
+        assert done.status == 255 and "through 127.0.0.1: open failed: administratively prohibited" in done.lines[-1]
+
+
+def test_bad_hops():
+    for value, wanted in (("", "host name"), ("a,,b", "host name"), ("a;b", "host name"), ("a:99999", "port")):
+        done = run("-F", "none", "-N", "-J", value, "host")
+        assert done.status == 255 and len(done.lines) == 1 and done.lines[0].startswith("culvert: -J"), done.stderr
+        assert wanted in done.stderr or "no value" in done.stderr, done.stderr
+
+
+def test_proxy_command(sshd, folder, echo_server):
+    port = free_port()
+    program = folder / "relay.py"
+    program.write_text("import os, socket, sys, threading\n"
+                       "s = socket.create_connection((sys.argv[1], int(sys.argv[2])))\n"
+                       "def up():\n"
+                       "    while data := os.read(0, 65536): s.sendall(data)\n"
+                       "    s.shutdown(socket.SHUT_WR)\n"
+                       "threading.Thread(target=up, daemon=True).start()\n"
+                       "while data := s.recv(65536):\n"
+                       "    while data: data = data[os.write(1, data):]\n")
+    relay = f"{sys.executable} {program} %h %p"
+    with started(sshd, folder, environment(), "-o", f"ProxyCommand={relay}", "-L",
+                 f"{port}:127.0.0.1:{echo_server.port}") as culvert:
+        culvert.wait_for("culvert: ready")
+        echo_both_ways(port, SIZE)
+
+
+def test_proxy_command_that_fails(sshd, folder):
+    done = run(*login_arguments(sshd, folder), "-N", "-o", "ProxyCommand=echo no such way >&2; exit 1", destination(sshd))
+    assert done.status == 255
+    assert "no such way" in done.stderr and done.lines[-1].startswith("culvert: 127.0.0.1 port ")
+
+
+@pytest.mark.parametrize("scheme", ["socks5", "http"])
+def test_proxy_on_the_way(sshd, hops, folder, echo_server, scheme):
+    first, _, env = hops
+    users = folder / "users"
+    users.write_text("me:secret\n")
+    users.chmod(0o600)
+    proxy, port = free_port(), free_port()
+    with started(first, folder, env, "-D", str(proxy), "--proxy-auth", str(users)) as front:
+        front.wait_for("culvert: ready")
+        with started(sshd, folder, env, "-o", f"ProxyVia={scheme}://me:secret@127.0.0.1:{proxy}", "-L",
+                     f"{port}:127.0.0.1:{echo_server.port}") as culvert:
+            culvert.wait_for("culvert: ready")
+            echo_both_ways(port, SIZE)
+        words = [*login_arguments(sshd, folder), "-N", destination(sshd)]
+        done = run("-o", f"ProxyVia={scheme}://me:wrong@127.0.0.1:{proxy}", *words, env=env)
+        assert done.status == 255 and f"through 127.0.0.1 port {proxy}" in done.stderr and "wrong" not in done.stderr
