@@ -42,7 +42,13 @@ def start_dynamic(server, folder, *arguments):
     raise AssertionError("no free port found")
 
 
-WAYS = {"dynamic": start_dynamic}
+def start_remote(server, folder, *arguments):
+    """-R with a port alone: the server listens for the proxy, and it connects from here."""
+    process = Culvert(server, folder, [], arguments=["-v", "-R", "127.0.0.1:0", *arguments])
+    return process, int(re.search(r"remote 127\.0\.0\.1:(\d+) -> proxy up", process.text)[1])
+
+
+WAYS = {"dynamic": start_dynamic, "remote": start_remote}
 
 
 @pytest.fixture(scope="module", params=list(WAYS))
@@ -148,7 +154,7 @@ def test_names_of_all_lengths_arrive_as_they_are(running, size):
             code = protocol.ask(s, name, 9)
             assert code == {"socks4a": 91, "socks5": 4, "http": 502}[protocol.name]
             assert ends(s) == b""
-    process.wait_for(f"127.0.0.1:{port} -> {name}:9: open failed: ", count=3)
+    process.wait_for(f"127.0.0.1:{port} -> {name}:9: ", count=3)
 
 
 def test_names_without_and_with_too_many_letters(port):
@@ -197,7 +203,7 @@ def test_a_name_that_does_not_resolve(running, protocol, code):
     with connect(port) as s:
         assert protocol.ask(s, "no-such-host.invalid", 80) == code
         assert ends(s) == b""
-    process.wait_for(f"127.0.0.1:{port} -> no-such-host.invalid:80: open failed: ")
+    process.wait_for(f"127.0.0.1:{port} -> no-such-host.invalid:80: ")
 
 
 def test_what_the_server_forbids(make_sshd, folder, echo_server):
@@ -252,13 +258,13 @@ def test_garbage_is_not_answered(port, first):
         assert ends(s) == b""
 
 
-def test_bind(port, echo_server):
+def test_bind(port, start, echo_server):
     with connect(port) as s:
         s.sendall(b"\x05\x01\0" + px.request5("127.0.0.1", 0, px.BIND))
         assert receive_exactly(s, 2) == b"\x05\0"
         code, _, bound = px.reply5(s)
-        if code == 7:
-            pytest.skip("nothing can listen at the far end")
+        if code == 7 and start is not start_dynamic:
+            pytest.skip("nothing listens at this far end")
         assert code == 0
         with connect(bound) as peer:
             code, host, _ = px.reply5(s)
