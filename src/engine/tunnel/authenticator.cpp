@@ -41,8 +41,10 @@ std::string describe(const crypto::PublicKey& key) {
 
 }  // namespace
 
-Authenticator::Authenticator(const ServerOptions& options, std::unique_ptr<Agent> agent, Prompter& prompter)
+Authenticator::Authenticator(const ServerOptions& options, Identities& identities,
+                             std::unique_ptr<Agent> agent, Prompter& prompter)
     : options_(options),
+      identities_(identities),
       agent_(std::move(agent)),
       prompter_(prompter),
       account_(printable(fmt::format("{}@{}", options.user, options.host))) {}
@@ -85,25 +87,10 @@ relay::Task<void> Authenticator::prepare() {
   }
 }
 
-std::vector<Authenticator::Candidate> Authenticator::load_files() const {
+std::vector<Authenticator::Candidate> Authenticator::load_files() {
+  identities_.load(options_);
   std::vector<Candidate> files;
-  for (const auto& path : options_.identity_files) {
-    auto file = IdentityFile::load(path);
-    if (file) {
-      auto shared = std::make_shared<IdentityFile>(*std::move(file));
-      files.push_back({shared->public_key(), shared, path});
-      continue;
-    }
-    const Error& error = file.error();
-    if (error.code == Errc::denied) {
-      log(LogLevel::warning, "{}", error.message);
-    } else if (options_.identities_explicit) {
-      log(LogLevel::warning, "Identity file {} not accessible: {}", path, error.message);
-    } else {
-      log(error.code == Errc::not_found ? LogLevel::debug : LogLevel::warning, "identity file {}: {}", path,
-          error.message);
-    }
-  }
+  for (const auto& file : identities_.files()) files.push_back({file->public_key(), file, file->path()});
   return files;
 }
 

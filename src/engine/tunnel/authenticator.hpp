@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "engine/tunnel/agent.hpp"
-#include "engine/tunnel/identity_file.hpp"
+#include "engine/tunnel/identities.hpp"
 #include "engine/tunnel/prompter.hpp"
 #include "engine/tunnel/server_options.hpp"
 #include "proto/ssh/session.hpp"
@@ -31,8 +31,9 @@ using Attempt = std::variant<TryNone, TryKey, TryPassword, TryKeyboardInteractiv
 
 class Authenticator {
  public:
-  /// `agent` may be null. `options` and `prompter` must outlive it.
-  Authenticator(const ServerOptions& options, std::unique_ptr<Agent> agent, Prompter& prompter);
+  /// `agent` may be null. `options`, `identities` and `prompter` must outlive it.
+  Authenticator(const ServerOptions& options, Identities& identities, std::unique_ptr<Agent> agent,
+                Prompter& prompter);
 
   /// Reads the identity files and asks the agent what it holds: before the first next().
   [[nodiscard]] relay::Task<void> prepare();
@@ -58,7 +59,7 @@ class Authenticator {
     bool tried = false;
   };
 
-  [[nodiscard]] std::vector<Candidate> load_files() const;
+  [[nodiscard]] std::vector<Candidate> load_files();
   [[nodiscard]] bool may_ask() const;
   [[nodiscard]] relay::Task<std::optional<Attempt>> next_key();
   [[nodiscard]] std::optional<Attempt> offer(Candidate& candidate);
@@ -68,6 +69,7 @@ class Authenticator {
   [[nodiscard]] relay::Task<Result<Attempt>> ask_password();
 
   const ServerOptions& options_;
+  Identities& identities_;
   std::unique_ptr<Agent> agent_;
   Prompter& prompter_;
   std::string account_;  // user@host, printable

@@ -34,12 +34,13 @@ namespace asio = boost::asio;
 class Client::Impl : public std::enable_shared_from_this<Impl> {
  public:
   Impl(asio::any_io_executor executor, ServerOptions options, net::Resolver& resolver, crypto::Random& random,
-       Prompter& prompter)
+       Prompter& prompter, std::shared_ptr<Identities> identities)
       : executor_(std::move(executor)),
         options_(std::move(options)),
         resolver_(resolver),
         random_(random),
         prompter_(prompter),
+        identities_(std::move(identities)),
         place_(fmt::format("{} port {}", printable(options_.host), options_.port)) {}
 
   relay::Task<Result<void>> connect();
@@ -63,6 +64,7 @@ class Client::Impl : public std::enable_shared_from_this<Impl> {
   net::Resolver& resolver_;
   crypto::Random& random_;
   Prompter& prompter_;
+  const std::shared_ptr<Identities> identities_;
   const std::string place_;  // "host port 22"
 
   asio::cancellation_signal stop_connecting_;
@@ -77,8 +79,9 @@ class Client::Impl : public std::enable_shared_from_this<Impl> {
 };
 
 Client::Client(asio::any_io_executor executor, ServerOptions options, net::Resolver& resolver,
-               crypto::Random& random, Prompter& prompter)
-    : impl_(std::make_shared<Impl>(std::move(executor), std::move(options), resolver, random, prompter)) {}
+               crypto::Random& random, Prompter& prompter, std::shared_ptr<Identities> identities)
+    : impl_(std::make_shared<Impl>(std::move(executor), std::move(options), resolver, random, prompter,
+                                   std::move(identities))) {}
 
 Client::~Client() { impl_->disconnect(); }
 
@@ -137,7 +140,7 @@ relay::Task<Result<void>> Client::Impl::establish() {
   // While the server does its part of the key exchange, the keys are read.
   std::unique_ptr<Agent> agent;
   if (!options_.agent_socket.empty()) agent = std::make_unique<AgentClient>(options_.agent_socket);
-  Authenticator authenticator(options_, std::move(agent), prompter_);
+  Authenticator authenticator(options_, *identities_, std::move(agent), prompter_);
   co_await authenticator.prepare();
   auto done = co_await Login(*driver_, *inbox_, identity, authenticator, address_).run();
   if (!done) co_return std::unexpected(in_place(std::move(done).error()));

@@ -9,6 +9,7 @@
 #include "base/result.hpp"
 #include "crypto/random.hpp"
 #include "engine/relay/dialer.hpp"
+#include "engine/tunnel/identities.hpp"
 #include "engine/tunnel/prompter.hpp"
 #include "engine/tunnel/server_options.hpp"
 #include "net/resolver.hpp"
@@ -20,9 +21,11 @@ namespace culvert::tunnel {
 /// with Errc::closed then.
 class Client final : public relay::Dialer, public relay::FarListener {
  public:
-  /// `resolver`, `random` and `prompter` must outlive it.
+  /// `resolver`, `random` and `prompter` must outlive it. A Client that follows another one to the same
+  /// server is given the same `identities`: then no passphrase is asked for twice.
   Client(boost::asio::any_io_executor executor, ServerOptions options, net::Resolver& resolver,
-         crypto::Random& random, Prompter& prompter);
+         crypto::Random& random, Prompter& prompter,
+         std::shared_ptr<Identities> identities = std::make_shared<Identities>());
   ~Client() override;
 
   /// Resolves, connects, checks the host key, logs in. Once. The error's message is the line for the user,

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "engine/tunnel/identity_file.hpp"
 
+#include <algorithm>
 #include <utility>
 
 #include <unistd.h>
@@ -59,6 +60,11 @@ Result<IdentityFile> IdentityFile::load(const std::string& path) {
     return std::unexpected(std::move(whole).error());
   }
   return identity;
+}
+
+bool IdentityFile::is_same_file(const IdentityFile& other) const {
+  return path_ == other.path_ && public_key_ == other.public_key_ &&
+         std::ranges::equal(text_.view(), other.text_.view());
 }
 
 Result<crypto::PrivateKey> IdentityFile::unlock(const SecretBytes* passphrase) {

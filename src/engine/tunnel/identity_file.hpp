@@ -23,6 +23,8 @@ class IdentityFile {
   /// None: encrypted in a format that does not show it, and there is no .pub file.
   [[nodiscard]] const std::optional<crypto::PublicKey>& public_key() const { return public_key_; }
   [[nodiscard]] bool has_private_key() const { return !text_.empty(); }
+  /// The same path with the same content.
+  [[nodiscard]] bool is_same_file(const IdentityFile& other) const;
 
   /// The key itself. Errc::needs_passphrase if it is encrypted and none was given, Errc::wrong_passphrase.
   [[nodiscard]] Result<crypto::PrivateKey> unlock(const SecretBytes* passphrase = nullptr);
