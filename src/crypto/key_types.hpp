@@ -36,6 +36,8 @@ inline constexpr std::array<Curve, 3> kCurves{{
 }
 
 inline constexpr std::string_view kEd25519 = "ssh-ed25519";
+inline constexpr std::string_view kSkEd25519 = "sk-ssh-ed25519@openssh.com";
+inline constexpr std::string_view kSkEcdsa = "sk-ecdsa-sha2-nistp256@openssh.com";
 inline constexpr std::string_view kRsa = "ssh-rsa";
 inline constexpr std::string_view kRsaSha256 = "rsa-sha2-256";
 inline constexpr std::string_view kRsaSha512 = "rsa-sha2-512";
@@ -44,6 +46,17 @@ inline constexpr std::size_t kEd25519SignatureSize = 64;
 inline constexpr int kMinRsaBits = 2048;
 inline constexpr int kMaxRsaBits = 16384;
 inline constexpr std::size_t kMaxRsaExponentSize = 8;  ///< bytes; OpenSSL's own bound for large moduli
+
+/// Keys in a hardware token (PROTOCOL.u2f of OpenSSH): an ed25519 or ECDSA key with an application's name.
+[[nodiscard]] inline bool is_security_key_type(std::string_view key_type) {
+  return key_type == kSkEd25519 || key_type == kSkEcdsa;
+}
+
+/// The type whose numbers and signatures a security key has; other types as they are.
+[[nodiscard]] inline std::string_view base_type(std::string_view key_type) {
+  if (key_type == kSkEd25519) return kEd25519;
+  return key_type == kSkEcdsa ? kCurves[0].key_type : key_type;
+}
 
 /// The digest that a signature algorithm signs, by OpenSSL's name; null for ed25519, which has its own
 /// inside.

@@ -3,13 +3,11 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
-
 #include "base/assert.hpp"
 #include "base/text.hpp"
 #include "base/wire.hpp"
-#include "crypto/base64.hpp"
 #include "crypto/key_handles.hpp"
+#include "crypto/key_line.hpp"
 #include "crypto/openssh_key_file.hpp"
 #include "crypto/pem_key_file.hpp"
 #include "crypto/private_key_parts.hpp"
@@ -105,19 +103,9 @@ Result<PublicKey> parse_public_half(std::string_view private_key_text) {
 }
 
 Result<PublicKey> parse_public_key_line(std::string_view line) {
-  constexpr std::string_view kBlank = " \t\r\n";
-  const auto next_word = [&line, kBlank] {
-    line.remove_prefix(std::min(line.find_first_not_of(kBlank), line.size()));
-    const std::string_view word = line.substr(0, line.find_first_of(kBlank));
-    line.remove_prefix(word.size());
-    return word;
-  };
-  const std::string_view type = next_word();
-  const std::string_view digits = next_word();
-  if (digits.empty()) return fail(Errc::malformed, "line is not a public key");
-  const Bytes blob = TRY(base64_decode(digits));
-  PublicKey key = TRY(PublicKey::parse(blob));
-  if (key.type() != type) return fail(Errc::malformed, "line names another key type than its key has");
+  const KeyLine parts = TRY(split_key_line(line));
+  PublicKey key = TRY(PublicKey::parse(parts.blob));
+  if (key.type() != parts.type) return fail(Errc::malformed, "line names another key type than its key has");
   return key;
 }
 

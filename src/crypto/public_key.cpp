@@ -22,6 +22,7 @@ struct PublicKey::State {
   Bytes blob;
   unsigned bits;
   Pkey key;
+  std::string application;  // of a security key
 };
 
 namespace {
@@ -108,11 +109,43 @@ Result<void> check_rsa_is_minimal(ByteView blob) {
   return {};
 }
 
-Result<Parsed> parse_content(std::string_view type, Reader& reader) {
+Result<Parsed> parse_content(std::string_view key_type, Reader& reader) {
+  const std::string_view type = base_type(key_type);
   if (type == kEd25519) return parse_ed25519(reader);
   if (type == kRsa) return parse_rsa(reader);
   if (const Curve* curve = find_curve(type)) return parse_ecdsa(*curve, reader);
   return fail(Errc::unsupported, fmt::format("key type \"{}\" is not supported", printable(type, 64)));
+}
+
+struct SignatureParts {
+  std::string_view algorithm;
+  ByteView raw;
+  std::uint8_t flags = 0;     // of a security key: what the token saw
+  std::uint32_t counter = 0;  // how often it has signed
+};
+
+Result<SignatureParts> split_signature(ByteView signature, bool by_security_key) {
+  Reader reader(signature);
+  SignatureParts parts;
+  parts.algorithm = TRY(reader.text());
+  parts.raw = TRY(reader.string());
+  if (by_security_key) {
+    parts.flags = TRY(reader.byte());
+    parts.counter = TRY(reader.u32());
+  }
+  TRY(reader.end());
+  return parts;
+}
+
+/// What a token signs instead of the message (PROTOCOL.u2f).
+Bytes token_message(std::string_view application, const SignatureParts& parts, ByteView message) {
+  Bytes out;
+  Writer(out)
+      .bytes(hash(HashId::sha256, as_bytes(application)))
+      .byte(parts.flags)
+      .u32(parts.counter)
+      .bytes(hash(HashId::sha256, message));
+  return out;
 }
 
 /// RFC 5656 section 3.1.2 to the DER form that OpenSSL takes. Empty if it cannot fit.
@@ -152,10 +185,12 @@ Result<PublicKey> PublicKey::parse(ByteView blob) {
   Reader reader(blob);
   const std::string_view type = TRY(reader.text());
   Parsed parsed = TRY(parse_content(type, reader));
+  std::string application;
+  if (is_security_key_type(type)) application = TRY(reader.text());
   TRY(reader.end());
   if (type == kRsa) TRY(check_rsa_is_minimal(blob));
   return PublicKey(std::make_shared<const State>(
-      State{std::string(type), copy_of(blob), parsed.bits, std::move(parsed.key)}));
+      State{std::string(type), copy_of(blob), parsed.bits, std::move(parsed.key), std::move(application)}));
 }
 
 const std::string& PublicKey::type() const { return state_->type; }
@@ -170,27 +205,33 @@ std::string PublicKey::fingerprint() const {
 
 std::string_view PublicKey::short_type() const {
   if (state_->type == kEd25519) return "ED25519";
+  if (state_->type == kSkEd25519) return "ED25519-SK";
+  if (state_->type == kSkEcdsa) return "ECDSA-SK";
   return state_->type == kRsa ? "RSA" : "ECDSA";
 }
+
+bool PublicKey::is_security_key() const { return is_security_key_type(state_->type); }
 
 Result<void> PublicKey::verify(std::string_view algorithm, ByteView message, ByteView signature) const {
   if (key_type_of(algorithm) != state_->type) {
     return fail(Errc::verification, fmt::format("a key of type {} makes no {} signatures", state_->type,
                                                 printable(algorithm, 64)));
   }
-  Reader reader(signature);
-  const auto name = reader.text();
-  if (!name || *name != algorithm) {
+  const auto parts = split_signature(signature, is_security_key());
+  if (!parts) return fail(Errc::verification, "signature is malformed");
+  if (parts->algorithm != algorithm) {
     return fail(Errc::verification, fmt::format("signature is not of the agreed algorithm {}", algorithm));
   }
-  const auto raw = reader.string();
-  if (!raw || !reader.end()) return fail(Errc::verification, "signature is malformed");
-  const Bytes prepared = prepare_signature(algorithm, state_->key.get(), *raw);
+  const std::string_view base = base_type(algorithm);
+  const Bytes prepared = prepare_signature(base, state_->key.get(), parts->raw);
   if (prepared.empty()) return fail(Errc::verification, "signature is malformed");
+
+  Bytes by_token;
+  if (is_security_key()) message = by_token = token_message(state_->application, *parts, message);
 
   const MdContext context(EVP_MD_CTX_new());
   CULVERT_ASSERT(context != nullptr);
-  if (EVP_DigestVerifyInit_ex(context.get(), nullptr, digest_name_of(algorithm), nullptr, nullptr,
+  if (EVP_DigestVerifyInit_ex(context.get(), nullptr, digest_name_of(base), nullptr, nullptr,
                               state_->key.get(), nullptr) != 1 ||
       EVP_DigestVerify(context.get(), prepared.data(), prepared.size(), message.data(), message.size()) !=
           1) {
@@ -206,6 +247,8 @@ bool PublicKey::operator==(const PublicKey& other) const {
 std::vector<std::string_view> signature_algorithms(std::string_view key_type) {
   if (key_type == kRsa) return {kRsaSha512, kRsaSha256};
   if (key_type == kEd25519) return {kEd25519};
+  if (key_type == kSkEd25519) return {kSkEd25519};
+  if (key_type == kSkEcdsa) return {kSkEcdsa};
   if (const Curve* curve = find_curve(key_type)) return {curve->key_type};
   return {};
 }
@@ -213,6 +256,8 @@ std::vector<std::string_view> signature_algorithms(std::string_view key_type) {
 std::string_view key_type_of(std::string_view algorithm) {
   if (algorithm == kRsaSha512 || algorithm == kRsaSha256) return kRsa;
   if (algorithm == kEd25519) return kEd25519;
+  if (algorithm == kSkEd25519) return kSkEd25519;
+  if (algorithm == kSkEcdsa) return kSkEcdsa;
   const Curve* curve = find_curve(algorithm);
   return curve == nullptr ? std::string_view{} : curve->key_type;
 }

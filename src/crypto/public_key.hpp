@@ -12,7 +12,8 @@
 namespace culvert::crypto {
 
 /// A public key in SSH's form: ssh-ed25519 (RFC 8709), ecdsa-sha2-nistp256/384/521 (RFC 5656), ssh-rsa (RFC
-/// 4253, 8332; 2048 to 16384 bits). Cheap to copy (shared, immutable); any thread.
+/// 4253, 8332; 2048 to 16384 bits), and security keys (sk-ssh-ed25519@openssh.com,
+/// sk-ecdsa-sha2-nistp256@openssh.com; PROTOCOL.u2f). Cheap to copy (shared, immutable); any thread.
 class PublicKey {
  public:
   /// `blob`: the key as RFC 4253 section 6.6 encodes it. Errc::malformed, or Errc::unsupported for other
@@ -26,12 +27,15 @@ class PublicKey {
   [[nodiscard]] unsigned bits() const;
   /// "SHA256:..." as ssh shows it.
   [[nodiscard]] std::string fingerprint() const;
-  /// "ED25519", "ECDSA", "RSA": how ssh calls the type in its questions.
+  /// "ED25519", "ECDSA", "RSA", "ED25519-SK": how ssh calls the type in its questions.
   [[nodiscard]] std::string_view short_type() const;
+  /// It lives in a hardware token: the private half is in no file, an agent signs with it.
+  [[nodiscard]] bool is_security_key() const;
 
   /// Checks a signature blob (string algorithm, string signature) made over `message` by `algorithm`
   /// ("rsa-sha2-512", "ssh-ed25519", ...): Errc::verification if it does not fit, or names another algorithm.
-  /// "ssh-rsa" (SHA-1) never fits.
+  /// "ssh-rsa" (SHA-1) never fits. Of a security key the signature alone is checked: whether the token was
+  /// touched, and its counter, are not looked at.
   [[nodiscard]] Result<void> verify(std::string_view algorithm, ByteView message, ByteView signature) const;
 
   [[nodiscard]] bool operator==(const PublicKey& other) const;

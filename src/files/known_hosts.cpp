@@ -21,8 +21,7 @@ constexpr std::string_view kBlank = " \t";
 
 /// Types that OpenSSH knows: a host that has such a key is not an unknown one, whether we can use the key or
 /// not.
-constexpr std::array<std::string_view, 4> kUnusableTypes = {
-    "ssh-rsa", "ssh-dss", "sk-ssh-ed25519@openssh.com", "sk-ecdsa-sha2-nistp256@openssh.com"};
+constexpr std::array<std::string_view, 2> kUnusableTypes = {"ssh-rsa", "ssh-dss"};
 
 std::string lowered(std::string_view text) {
   std::string lower(text);
@@ -51,7 +50,7 @@ Result<ReadKey> read_key(std::string_view type, std::string_view text) {
   if (TRY(reader.text()) != type)
     return fail(Errc::malformed, "line names another key type than its key has");
   const auto key = crypto::PublicKey::parse(blob);
-  if (key) return ReadKey{std::move(blob), true};
+  if (key) return ReadKey{std::move(blob), !key->is_security_key()};
   if (key.error().code != Errc::unsupported) return std::unexpected(key.error());
   if (std::ranges::find(kUnusableTypes, type) == kUnusableTypes.end()) return std::unexpected(key.error());
   return ReadKey{std::move(blob), false};

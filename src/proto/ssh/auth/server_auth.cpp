@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "proto/ssh/auth/server_auth.hpp"
 
+#include <algorithm>
+
 #include "base/wire.hpp"
+#include "crypto/algorithms.hpp"
 #include "proto/ssh/wire/messages.hpp"
 
 namespace culvert::ssh {
@@ -9,6 +12,11 @@ namespace {
 
 constexpr std::string_view kService = "ssh-connection";
 constexpr std::string_view kMethods = "publickey";
+
+// Of a security key's signature nobody here checks whether its token was touched: they are refused.
+bool is_ours(std::string_view algorithm) {
+  return std::ranges::find(crypto::signatures(), algorithm) != crypto::signatures().end();
+}
 
 }  // namespace
 
@@ -34,7 +42,8 @@ Result<ServerAuth::Step> ServerAuth::on_message(ByteView payload) {
   if (request.method != "publickey") return Reply{refusal()};
   const auto method = TRY(decode_fields<PublicKeyMethod>(request.method_fields.bytes));
   const auto key = crypto::PublicKey::parse(method.key);
-  if (!key || crypto::key_type_of(method.algorithm) != key->type()) return Reply{refusal()};
+  if (!key || !is_ours(method.algorithm) || crypto::key_type_of(method.algorithm) != key->type())
+    return Reply{refusal()};
 
   if (method.is_signed) {
     Reader rest(method.rest.bytes);
