@@ -361,7 +361,7 @@ class Conversation {
   template <class E>
   static E dummy() {
     if constexpr (std::is_same_v<E, ssh::HostKeyOffered>) {
-      return {host_key().public_key(), {}};
+      return {host_key().public_key(), {}, {}, {}};
     } else if constexpr (std::is_same_v<E, ssh::HostSignatureWanted> ||
                          std::is_same_v<E, ssh::UserSignatureWanted>) {
       return {host_key().public_key(), {}, {}};

@@ -103,13 +103,12 @@ class Session::Impl {
     if (!may_authenticate()) return;
     if (const std::optional<SecretBytes> payload = command(client_auth_)) send(*payload);
   }
-  void try_public_key(crypto::PublicKey key, std::string algorithm, bool ask_first) {
+  void try_public_key(OfferedKey key, bool ask_first) {
     if (!may_authenticate()) return;
+    bind_to_host();
     if (ask_first) {
-      authenticate(
-          [&](ClientAuth& auth) { return auth.ask_public_key(std::move(key), std::move(algorithm)); });
-    } else if (auto wanted =
-                   client_auth_.sign_at_once(std::move(key), std::move(algorithm), transport_.session_id())) {
+      authenticate([&](ClientAuth& auth) { return auth.ask_public_key(std::move(key)); });
+    } else if (auto wanted = client_auth_.sign_at_once(std::move(key), transport_.session_id())) {
       queued_.emplace_back(std::move(*wanted));
     }
   }
@@ -222,6 +221,7 @@ class Session::Impl {
   }
 
   EventStep on_client_auth(ByteView payload) {
+    bind_to_host();
     auto step = TRY(client_auth_.on_message(payload));
     if (std::holds_alternative<std::monostate>(step)) return std::nullopt;
     if (auto* next = std::get_if<AuthNext>(&step)) {
@@ -252,6 +252,11 @@ class Session::Impl {
     return {};
   }
 
+  // Asked anew before each signature: what the server says of it may come after the first attempt.
+  void bind_to_host() {
+    if (config_.host_bound && transport_.server_takes_host_bound())
+      client_auth_.bind_to_host(transport_.shown_host_key());
+  }
   [[nodiscard]] bool may_authenticate() const { return auth_started_ && !authenticated_ && !ended(); }
   [[nodiscard]] std::vector<std::string> server_algorithms() const {
     std::vector<std::string> names;
@@ -322,7 +327,11 @@ void Session::try_none() {
   impl_->authenticate([](ClientAuth& auth) { return auth.try_none(); });
 }
 void Session::try_public_key(crypto::PublicKey key, std::string algorithm, bool ask_first) {
-  impl_->try_public_key(std::move(key), std::move(algorithm), ask_first);
+  Bytes blob = copy_of(key.blob());
+  impl_->try_public_key({std::move(key), std::move(blob), std::move(algorithm)}, ask_first);
+}
+void Session::try_certificate(const crypto::Certificate& certificate, std::string algorithm, bool ask_first) {
+  impl_->try_public_key({certificate.key(), copy_of(certificate.blob()), std::move(algorithm)}, ask_first);
 }
 void Session::user_signature(ByteView signature) {
   impl_->authenticate([&](ClientAuth& auth) { return auth.user_signature(signature); });

@@ -22,6 +22,7 @@
 #include "base/result.hpp"
 #include "base/secret.hpp"
 #include "base/time.hpp"
+#include "crypto/certificate.hpp"
 #include "crypto/public_key.hpp"
 #include "crypto/random.hpp"
 
@@ -90,6 +91,9 @@ struct SessionConfig {
   Role role = Role::client;
   std::string software = "culvert_0.1";  ///< for "SSH-2.0-..." (RFC 4253 section 4.2)
   std::string user;                      ///< client: whom to log in as
+  /// Client: logins by key name the host key where the server can check that (PROTOCOL of OpenSSH, section
+  /// 3.1, publickey-hostbound-v00@openssh.com).
+  bool host_bound = true;
   AlgorithmLists algorithms;
   RekeyPolicy rekey;
   Limits limits;
@@ -100,12 +104,22 @@ struct SessionConfig {
 // ---------------------------------------------------------------------------------------------------------------------
 // Events
 
+/// What ties an agent's signatures to this connection: the proof of the first key exchange (PROTOCOL.agent of
+/// OpenSSH, section 1).
+struct SessionBinding {
+  Bytes session_id;
+  Bytes host_key;   ///< as the server showed it: a key's blob or a certificate's
+  Bytes signature;  ///< the server's, over session_id
+};
+
 /// Client. The server proved that it holds this key (the signature is checked already). Answer with
 /// accept_host_key() or reject_host_key(); until then nothing of ours that matters is sent. Asked once: a
 /// renewal must show the same key.
 struct HostKeyOffered {
   crypto::PublicKey key;
   std::string algorithm;
+  std::optional<crypto::Certificate> certificate;  ///< of this key, if the server showed one
+  SessionBinding binding;
 };
 
 /// Server. Answer with host_signature() (string algorithm, string signature over `message`).
@@ -288,6 +302,9 @@ class Session {
   /// once (one round trip less, at the price of a signature). `algorithm` as in
   /// crypto::signature_algorithms().
   void try_public_key(crypto::PublicKey key, std::string algorithm, bool ask_first);
+  /// The same with a certificate of our key; `algorithm` is of crypto::user_key_algorithms(), and the
+  /// signature that is asked for is crypto::signature_of() it.
+  void try_certificate(const crypto::Certificate& certificate, std::string algorithm, bool ask_first);
   void user_signature(ByteView signature);
   void skip_signature();
   void try_password(const SecretBytes& password);

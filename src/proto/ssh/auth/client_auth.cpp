@@ -13,6 +13,7 @@ namespace culvert::ssh {
 namespace {
 
 constexpr std::string_view kService = "ssh-connection";
+constexpr std::string_view kHostBound = "publickey-hostbound-v00@openssh.com";
 constexpr std::size_t kMaxPrompts = 32;
 constexpr std::size_t kMaxBanner = 64 * 1024;
 
@@ -66,12 +67,12 @@ Result<ClientAuth::Step> ClientAuth::on_method_message(ByteView payload) {
   switch (state_) {
     case State::key_asked: {
       const auto ok = TRY(decode<UserauthPkOkMessage>(payload));
-      if (ok.algorithm != algorithm_ || !std::ranges::equal(ok.key, key_->blob())) {
+      if (ok.algorithm != offered_->algorithm || !std::ranges::equal(ok.key, offered_->blob)) {
         return fail(Errc::protocol, "the server accepted another key than the one offered",
                     static_cast<std::int64_t>(DisconnectReason::protocol_error));
       }
       state_ = State::key_signing;
-      return UserSignatureWanted{*key_, algorithm_, to_be_signed()};
+      return UserSignatureWanted{offered_->key, offered_->algorithm, to_be_signed()};
     }
     case State::password: {  // it wants the password changed: for us, a refusal (RFC 4252 section 8)
       TRY(decode<UserauthPasswordChangeMessage>(payload));
@@ -113,11 +114,19 @@ Bytes ClientAuth::request(std::string_view method, ByteView fields) const {
   return encoded(UserauthRequestMessage{user_, kService, method, Rest{fields}});
 }
 
-Bytes ClientAuth::to_be_signed() const {
+// With an empty signature: the part that is signed.
+Bytes ClientAuth::signed_request(ByteView signature) const {
+  Bytes rest;
+  if (!host_key_.empty()) Writer(rest).string(host_key_);
+  if (!signature.empty()) Writer(rest).string(signature);
   Bytes fields;
-  encode_fields(fields, PublicKeyMethod{true, algorithm_, key_->blob(), Rest{}});
+  encode_fields(fields, PublicKeyMethod{true, offered_->algorithm, offered_->blob, Rest{rest}});
+  return request(host_key_.empty() ? "publickey" : kHostBound, fields);
+}
+
+Bytes ClientAuth::to_be_signed() const {
   Bytes message;
-  Writer(message).string(session_id_).bytes(request("publickey", fields));
+  Writer(message).string(session_id_).bytes(signed_request({}));
   return message;
 }
 
@@ -127,36 +136,29 @@ std::optional<SecretBytes> ClientAuth::try_none() {
   return SecretBytes(request("none", {}));
 }
 
-std::optional<SecretBytes> ClientAuth::ask_public_key(crypto::PublicKey key, std::string algorithm) {
+std::optional<SecretBytes> ClientAuth::ask_public_key(OfferedKey key) {
   if (busy() || attempts_left_ == 0) return std::nullopt;
   --attempts_left_;
   state_ = State::key_asked;
-  key_ = std::move(key);
-  algorithm_ = std::move(algorithm);
+  offered_ = std::move(key);
   Bytes fields;
-  encode_fields(fields, PublicKeyMethod{false, algorithm_, key_->blob(), Rest{}});
+  encode_fields(fields, PublicKeyMethod{false, offered_->algorithm, offered_->blob, Rest{}});
   return SecretBytes(request("publickey", fields));
 }
 
-std::optional<UserSignatureWanted> ClientAuth::sign_at_once(crypto::PublicKey key, std::string algorithm,
-                                                            ByteView session_id) {
+std::optional<UserSignatureWanted> ClientAuth::sign_at_once(OfferedKey key, ByteView session_id) {
   if (busy() || attempts_left_ == 0) return std::nullopt;
   --attempts_left_;
   state_ = State::key_signing;
-  key_ = std::move(key);
-  algorithm_ = std::move(algorithm);
+  offered_ = std::move(key);
   set_session_id(session_id);
-  return UserSignatureWanted{*key_, algorithm_, to_be_signed()};
+  return UserSignatureWanted{offered_->key, offered_->algorithm, to_be_signed()};
 }
 
 std::optional<SecretBytes> ClientAuth::user_signature(ByteView signature) {
   if (state_ != State::key_signing) return std::nullopt;
   state_ = State::key_signed;
-  Bytes rest;
-  Writer(rest).string(signature);
-  Bytes fields;
-  encode_fields(fields, PublicKeyMethod{true, algorithm_, key_->blob(), Rest{rest}});
-  return SecretBytes(request("publickey", fields));
+  return SecretBytes(signed_request(signature));
 }
 
 std::optional<AuthNext> ClientAuth::skip_signature() {

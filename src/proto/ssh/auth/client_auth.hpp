@@ -18,6 +18,13 @@
 
 namespace culvert::ssh {
 
+/// A key as it is offered: `blob` is its own or that of its certificate, as `algorithm` says.
+struct OfferedKey {
+  crypto::PublicKey key;
+  Bytes blob;
+  std::string algorithm;
+};
+
 class ClientAuth {
  public:
   using Step =
@@ -33,20 +40,21 @@ class ClientAuth {
   // Each returns the payload to send. Commands that do not fit the moment return nothing: the caller's bug,
   // but harmless.
   [[nodiscard]] std::optional<SecretBytes> try_none();
-  [[nodiscard]] std::optional<SecretBytes> ask_public_key(crypto::PublicKey key, std::string algorithm);
+  [[nodiscard]] std::optional<SecretBytes> ask_public_key(OfferedKey key);
   [[nodiscard]] std::optional<SecretBytes> try_password(const SecretBytes& password);
   [[nodiscard]] std::optional<SecretBytes> try_keyboard_interactive();
   [[nodiscard]] std::optional<SecretBytes> answer_prompts(std::span<const SecretBytes> answers);
 
   /// Starts a public key attempt without asking first: the event to give out.
-  [[nodiscard]] std::optional<UserSignatureWanted> sign_at_once(crypto::PublicKey key, std::string algorithm,
-                                                                ByteView session_id);
+  [[nodiscard]] std::optional<UserSignatureWanted> sign_at_once(OfferedKey key, ByteView session_id);
   [[nodiscard]] std::optional<SecretBytes> user_signature(ByteView signature);
   /// Gives the attempt up; the event to give out.
   [[nodiscard]] std::optional<AuthNext> skip_signature();
 
   /// Needed for what is signed (RFC 4252 section 7).
   void set_session_id(ByteView session_id) { session_id_ = copy_of(session_id); }
+  /// What is signed names the server's key from now on (publickey-hostbound-v00@openssh.com).
+  void bind_to_host(ByteView host_key) { host_key_ = copy_of(host_key); }
 
  private:
   enum class State : std::uint8_t {
@@ -64,6 +72,7 @@ class ClientAuth {
   Result<Step> on_info_request(ByteView payload);
   Result<Step> next_attempt();
   [[nodiscard]] Bytes request(std::string_view method, ByteView fields) const;
+  [[nodiscard]] Bytes signed_request(ByteView signature) const;
   [[nodiscard]] Bytes to_be_signed() const;
   [[nodiscard]] bool busy() const { return state_ != State::idle; }
 
@@ -73,8 +82,8 @@ class ClientAuth {
   std::uint32_t attempts_left_;
   std::uint32_t banners_left_ = 32;
   std::uint32_t rounds_left_ = 32;  // of prompts within one attempt
-  std::optional<crypto::PublicKey> key_;
-  std::string algorithm_;
+  std::optional<OfferedKey> offered_;
+  Bytes host_key_;  // empty: logins are not bound to it
   std::size_t prompts_shown_ = 0;
   AuthNext last_failure_;
 };

@@ -10,6 +10,7 @@
 #include "base/secret.hpp"
 #include "base/text.hpp"
 #include "base/wire.hpp"
+#include "crypto/key_algorithms.hpp"
 #include "proto/ssh/wire/messages.hpp"
 #include "proto/ssh/wire/name_list.hpp"
 
@@ -24,6 +25,20 @@ constexpr std::size_t kMaxPing = 32 * 1024;
 std::unexpected<Error> protocol_error(std::string what,
                                       DisconnectReason reason = DisconnectReason::protocol_error) {
   return fail(Errc::protocol, std::move(what), static_cast<std::int64_t>(reason));
+}
+
+struct ShownKey {
+  crypto::PublicKey key;
+  std::optional<crypto::Certificate> certificate;
+};
+
+/// What `algorithm` says that it is: a certificate or a plain key.
+Result<ShownKey> read_host_key(ByteView blob, std::string_view algorithm) {
+  if (!crypto::is_certificate_algorithm(algorithm))
+    return ShownKey{TRY(crypto::PublicKey::parse(blob)), std::nullopt};
+  auto certificate = TRY(crypto::Certificate::parse(blob));
+  auto key = certificate.key();
+  return ShownKey{std::move(key), std::move(certificate)};
 }
 
 Instant after(Instant now, Duration span) { return span == Duration::zero() ? kNever : now + span; }
@@ -204,7 +219,7 @@ Result<Transport::Step> Transport::on_client_value(ByteView payload) {
   CULVERT_ASSERT(key != config_.host_keys.end());  // only what our keys can sign was offered
   finish_exchange_hash(key->blob(), client_value, response.value, mpints, std::move(response.secret));
   pending_reply_value_ = std::move(response.value);
-  known_host_key_ = *key;
+  signing_key_ = *key;
   awaits_ = Awaits::host_signature;
   phase_ = phase_ == Phase::first_exchange ? Phase::first_newkeys : Phase::rekey_newkeys;
   return HostSignatureWanted{*key, agreed_->host_key, exchange_hash_};
@@ -215,8 +230,8 @@ void Transport::host_signature(ByteView signature) {
   awaits_ = Awaits::nothing;
   writer_.write(
       key_exchange_->values_are_mpints()
-          ? encoded(KexMpintReplyMessage{known_host_key_->blob(), Mpint{pending_reply_value_}, signature})
-          : encoded(KexStringReplyMessage{known_host_key_->blob(), pending_reply_value_, signature}));
+          ? encoded(KexMpintReplyMessage{signing_key_->blob(), Mpint{pending_reply_value_}, signature})
+          : encoded(KexStringReplyMessage{signing_key_->blob(), pending_reply_value_, signature}));
   pending_reply_value_.clear();
   send_newkeys();
 }
@@ -233,28 +248,31 @@ Result<Transport::Step> Transport::on_server_value(ByteView payload) {
     host_key = reply.host_key, server_value = reply.server_value, signature = reply.signature;
   }
   exchange_time_ = now_ - value_sent_at_;
-  const auto key = crypto::PublicKey::parse(host_key);
-  if (!key) {
-    return protocol_error(fmt::format("the server's host key is not usable: {}", key.error().message),
+  const auto shown = read_host_key(host_key, agreed_->host_key);
+  if (!shown) {
+    return protocol_error(fmt::format("the server's host key is not usable: {}", shown.error().message),
                           DisconnectReason::key_exchange_failed);
   }
-  if (key->type() != crypto::key_type_of(agreed_->host_key)) {
+  const auto& [key, certificate] = *shown;
+  const std::string_view made_by = crypto::signature_of(agreed_->host_key);
+  if (key.type() != crypto::key_type_of(made_by)) {
     return protocol_error("the server's host key is of another type than agreed",
                           DisconnectReason::key_exchange_failed);
   }
   finish_exchange_hash(host_key, our_value_, server_value, mpints, TRY(key_exchange_->finish(server_value)));
-  if (const auto fits = key->verify(agreed_->host_key, exchange_hash_, signature); !fits) {
+  if (const auto fits = key.verify(made_by, exchange_hash_, signature); !fits) {
     return fail(Errc::verification, "the server's signature over the key exchange does not fit its host key",
                 static_cast<std::int64_t>(DisconnectReason::key_exchange_failed));
   }
   phase_ = first ? Phase::first_newkeys : Phase::rekey_newkeys;
   if (first) {
-    known_host_key_ = *key;
+    shown_host_key_ = copy_of(host_key);
     awaits_ = Awaits::host_key_verdict;
     exchange_deadline_ = kNever;  // the server did its part; a person may have to think about it
-    return HostKeyOffered{*key, agreed_->host_key};
+    return HostKeyOffered{
+        key, agreed_->host_key, certificate, {exchange_hash_, shown_host_key_, copy_of(signature)}};
   }
-  if (!(*key == *known_host_key_)) {
+  if (!std::ranges::equal(host_key, shown_host_key_)) {
     // Another key of the same server is as good as another server: nobody has looked at it.
     return fail(Errc::verification, "the server showed another host key when keys were renewed",
                 static_cast<std::int64_t>(DisconnectReason::host_key_not_verifiable));
@@ -350,6 +368,7 @@ Result<void> Transport::on_ext_info(ByteView payload) {
     const auto name = TRY(reader.text());
     const auto value = TRY(reader.text());
     if (name == "server-sig-algs") server_signature_algorithms_ = value;
+    if (name == "publickey-hostbound@openssh.com") server_takes_host_bound_ = value == "0";
   }
   return reader.end();
 }

@@ -85,6 +85,10 @@ class Transport final : public PacketLink {
   [[nodiscard]] const std::string& server_signature_algorithms() const {
     return server_signature_algorithms_;
   }
+  /// The server said that it takes logins that are bound to its key. Client.
+  [[nodiscard]] bool server_takes_host_bound() const { return server_takes_host_bound_; }
+  /// The key's or certificate's blob that the server showed. Client, after the first exchange.
+  [[nodiscard]] ByteView shown_host_key() const { return shown_host_key_; }
   /// Time between our first value and its answer: a first idea of the path's round trip. Zero before.
   [[nodiscard]] Duration exchange_time() const { return exchange_time_; }
   [[nodiscard]] Instant now() const { return now_; }
@@ -126,8 +130,10 @@ class Transport final : public PacketLink {
   bool strict_ = false;
   bool peer_wants_ext_info_ = false;
   Bytes session_id_;
-  std::optional<crypto::PublicKey> known_host_key_;  // of the first exchange: a renewal must show the same
+  std::optional<crypto::PublicKey> signing_key_;  // server: of the exchange in progress
+  Bytes shown_host_key_;  // client: of the first exchange; a renewal must show the same
   std::string server_signature_algorithms_;
+  bool server_takes_host_bound_ = false;
 
   // The exchange in progress; empty or null without one.
   Bytes our_kexinit_, their_kexinit_;
