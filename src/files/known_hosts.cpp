@@ -79,11 +79,11 @@ struct KnownHosts::Found {
     }
     return nullptr;
   }
-  /// An unmarked entry, one of this type rather than another.
-  [[nodiscard]] const Entry* any(std::string_view type) const {
+  /// An entry with this mark, one of this type rather than another.
+  [[nodiscard]] const Entry* any(std::string_view type, Marker marker = Marker::none) const {
     const Entry* found = nullptr;
     for (const Entry& entry : entries) {
-      if (entry.line->marker != Marker::none) continue;
+      if (entry.line->marker != marker) continue;
       if (found == nullptr || entry.line->key_type == type) found = &entry;
     }
     return found;
@@ -172,6 +172,28 @@ HostKeyVerdict KnownHosts::lookup(std::string_view host, std::uint16_t port,
   return {};
 }
 
+HostKeyVerdict KnownHosts::lookup(std::string_view host, std::uint16_t port,
+                                  const crypto::Certificate& certificate) const {
+  using enum HostKeyVerdict::Status;
+  const auto verdict = [this](HostKeyVerdict::Status status, const Found::Entry& entry) {
+    return HostKeyVerdict{status, place_of(*entry.line), std::string(entry.line->key_type)};
+  };
+  const Found exact = find(known_hosts_name(host, port));
+  const Found bare = port == kDefaultPort ? Found{} : find(known_hosts_name(host, kDefaultPort));
+  const ByteView authority = certificate.authority().blob();
+  for (const Found* found : {&exact, &bare}) {
+    for (const ByteView blob : {authority, certificate.key().blob()}) {
+      if (const auto* entry = found->holding(Marker::revoked, blob)) return verdict(revoked, *entry);
+    }
+  }
+  for (const Found* found : {&exact, &bare}) {
+    if (const auto* entry = found->holding(Marker::authority, authority)) return verdict(known, *entry);
+    if (const auto* entry = found->any(certificate.authority().type(), Marker::authority))
+      return verdict(changed, *entry);
+  }
+  return {};
+}
+
 std::vector<std::string> KnownHosts::key_types(std::string_view host, std::uint16_t port) const {
   std::vector<std::string> types;
   const auto collect = [&types](const Found& found) {
@@ -188,9 +210,9 @@ std::vector<std::string> KnownHosts::key_types(std::string_view host, std::uint1
 }
 
 bool KnownHosts::has_authority(std::string_view host, std::uint16_t port) const {
-  return std::ranges::any_of(find(known_hosts_name(host, port)).entries, [](const Found::Entry& entry) {
-    return entry.line->marker == Marker::authority;
-  });
+  const auto is_in = [](const Found& found) { return found.any({}, Marker::authority) != nullptr; };
+  return is_in(find(known_hosts_name(host, port))) ||
+         (port != kDefaultPort && is_in(find(known_hosts_name(host, kDefaultPort))));
 }
 
 std::vector<KnownHosts::BadLine> KnownHosts::bad_lines_of(std::string_view host, std::uint16_t port) const {

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "base/result.hpp"
+#include "crypto/certificate.hpp"
 #include "crypto/public_key.hpp"
 #include "crypto/random.hpp"
 
@@ -58,12 +59,21 @@ class KnownHosts {
   [[nodiscard]] HostKeyVerdict lookup(std::string_view host, std::uint16_t port,
                                       const crypto::PublicKey& key) const;
 
+  /// Does an authority of this host stand behind `certificate`? `known`: a @cert-authority line for the host
+  /// holds the one that signed it. `changed`: such lines hold others alone; `unknown`: there is none. Either
+  /// is no accusation: the certificate does not count, and its key is looked up as a plain one. `revoked`:
+  /// the authority, or the key. With another port than 22, lines for the bare host count if none is for the
+  /// port. What the certificate says of itself is not looked at.
+  [[nodiscard]] HostKeyVerdict lookup(std::string_view host, std::uint16_t port,
+                                      const crypto::Certificate& certificate) const;
+
   /// The types of the keys that are held for this host and that we support ("ssh-ed25519", "ssh-rsa", ...),
   /// each once, in the order of the lines: a client offers their signature algorithms first, or it may be
   /// shown another key than the known one and take it for a changed one.
   [[nodiscard]] std::vector<std::string> key_types(std::string_view host, std::uint16_t port) const;
 
-  /// A @cert-authority line is for this host. Plain keys never match one.
+  /// A @cert-authority line is for this host, as lookup() of a certificate counts them. Plain keys never
+  /// match one.
   [[nodiscard]] bool has_authority(std::string_view host, std::uint16_t port) const;
 
   /// Lines that make no sense: the first 100 of them. Keys are looked at only on lines that match, so a

@@ -8,6 +8,7 @@
 #include <string>
 #include <string_view>
 
+#include "crypto/certificate.hpp"
 #include "crypto/private_key.hpp"
 
 using namespace culvert;
@@ -25,12 +26,24 @@ const crypto::PublicKey& test_key() {
   return *key;
 }
 
+const crypto::Certificate& test_certificate() {
+  static const auto certificate = crypto::parse_certificate_line(
+      "ssh-ed25519-cert-v01@openssh.com "
+      "AAAAIHNzaC1lZDI1NTE5LWNlcnQtdjAxQG9wZW5zc2guY29tAAAAIOn3g3Bpq8nKEa+Ri564bUvfjWBP8PoMSSkeuPTRb53w"
+      "AAAAIF5vJbu9/oqwWJg/O43lJsruwFRsiLI3FtFD14eEqBlSAAAAAAAAAAcAAAACAAAAB2hvc3QgaWQAAAAfAAAAD3dlYi5l"
+      "eGFtcGxlLm9yZwAAAAgxMC4wLjAuMQAAAABpVbkAAAAAAGs27IAAAAAAAAAAAAAAAAAAAAAzAAAAC3NzaC1lZDI1NTE5AAAA"
+      "ICXN2/dKXj57Y7aPLRpKuqvnsa4UYB/vWrUR46/khXGAAAAAUwAAAAtzc2gtZWQyNTUxOQAAAEBGTaq1yaxDlEAO572WTIbs"
+      "BqDdwxt64sUur0IlT1V0ZB/34z7Db4jdGzUUER4zt2sluBQJMsU8KQqQWKWKzVIB");
+  return *certificate;
+}
+
 void look_up(std::string_view host, std::uint16_t port, const std::string& text) {
   files::KnownHosts hosts;
   if (!hosts.add("file", text)) std::abort();
   const auto before = hosts.lookup(host, port, test_key()).status;
   (void)hosts.key_types(host, port);
-  (void)hosts.has_authority(host, port);
+  const auto by_authority = hosts.lookup(host, port, test_certificate()).status;
+  if (by_authority == files::HostKeyVerdict::Status::known && !hosts.has_authority(host, port)) std::abort();
   (void)hosts.bad_lines_of(host, port);
 
   // A key that was learned must be found, unless it is revoked.

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "crypto/base64.hpp"
+#include "crypto/certificate_fixtures_test.hpp"
 #include "crypto/key_fixtures_test.hpp"
 #include "crypto/private_key.hpp"
 #include "files/hashed_host.hpp"
@@ -150,6 +151,40 @@ TEST(KnownHosts, AuthoritiesAreNoPlainKeys) {
   EXPECT_FALSE(hosts.has_authority("example.net", 22));
 }
 
+TEST(KnownHosts, AuthoritiesOfCertificates) {
+  const auto certificate = crypto::parse_certificate_line(crypto::kHostEd25519).value();
+  const auto status_of = [&](const std::string& text, std::uint16_t port = 22) {
+    return parse(text).lookup("web.example.org", port, certificate).status;
+  };
+  const std::string ours = " " + std::string(crypto::kAuthority) + "\n";
+  const std::string other = " " + std::string(line_of("ecdsa256")) + "\n";
+  EXPECT_EQ(status_of(""), unknown);
+  EXPECT_EQ(status_of("web.example.org" + ours), unknown) << "an authority's key as a plain one";
+  EXPECT_EQ(status_of("@cert-authority *.example.org" + ours), known);
+  EXPECT_EQ(status_of("@cert-authority *.example.org,!web.example.org" + ours), unknown);
+  EXPECT_EQ(status_of("@cert-authority *.example.org" + other), changed);
+  EXPECT_EQ(status_of("@cert-authority *.example.org" + other + "@cert-authority *" + ours), known);
+  EXPECT_EQ(parse("\n@cert-authority *" + ours).lookup("web.example.org", 22, certificate).where.line, 2u);
+
+  // The port's own lines, or else those of the bare host.
+  EXPECT_EQ(status_of("@cert-authority [web.example.org]:2222" + ours, 2222), known);
+  EXPECT_EQ(status_of("@cert-authority web.example.org" + ours, 2222), known);
+  EXPECT_EQ(
+      status_of("@cert-authority [web.example.org]:2222" + other + "@cert-authority web.example.org" + ours,
+                2222),
+      changed);
+
+  const std::string trusted = "@cert-authority *" + ours;
+  EXPECT_EQ(status_of(trusted + "@revoked *" + ours), revoked);
+  EXPECT_EQ(
+      status_of(trusted + "@revoked web.example.org " + std::string(crypto::kCertifiedEd25519) + "\n", 2222),
+      revoked);
+  EXPECT_EQ(status_of(trusted + "@revoked other" + ours), known);
+  EXPECT_EQ(status_of("@cert-authority |1|F1E1KeoE/eEWhi10WpGv4OdiO6Y=|3988QV0VE8wmZL7suNrYQLITLCg=" + ours),
+            unknown)
+      << "the hash of another name";
+}
+
 TEST(KnownHosts, CombinesFiles) {
   KnownHosts hosts;
   ASSERT_TRUE(hosts.add("user", entry("h", "rsa")));
@@ -217,7 +252,12 @@ TEST(KnownHosts, KeysThatWeCannotUseStillMakeAHostKnown) {
     return "h " + std::string(type) + " " + crypto::base64_encode(as_bytes(blob)) + "\n";
   };
   EXPECT_EQ(status(parse(fake("ssh-dss")), "h", 22, "ed25519"), changed);
-  EXPECT_EQ(status(parse(fake("sk-ssh-ed25519@openssh.com")), "h", 22, "ed25519"), changed);
+  const std::string token =
+      "h sk-ssh-ed25519@openssh.com "
+      "AAAAGnNrLXNzaC1lZDI1NTE5QG9wZW5zc2guY29tAAAAIDbVLPcb3L87elX9trSnOky+vWqSXSTu"
+      "1WPgVi9fgY1AAAAABHNzaDo=\n";
+  EXPECT_EQ(status(parse(token), "h", 22, "ed25519"), changed);
+  EXPECT_TRUE(parse(token).key_types("h", 22).empty()) << "no host key is asked for of a token";
   EXPECT_TRUE(parse(fake("ssh-dss")).key_types("h", 22).empty());
   EXPECT_EQ(status(parse(fake("ssh-future")), "h", 22, "ed25519"), unknown);
   EXPECT_TRUE(parse(fake("ssh-future")).bad_lines_of("h", 22).empty());
