@@ -10,6 +10,7 @@
 #include "cli/options.hpp"
 #include "cli/values.hpp"
 #include "crypto/algorithms.hpp"
+#include "crypto/key_algorithms.hpp"
 
 namespace culvert::cli {
 namespace {
@@ -38,13 +39,7 @@ std::string cipher_names(bool only_aead) {
   return out;
 }
 
-std::string signature_names(bool as_key_types) {
-  std::vector<std::string_view> names(crypto::signatures().begin(), crypto::signatures().end());
-  if (as_key_types) {  // one key type has several signature algorithms (RFC 8332)
-    std::ranges::replace_if(names, [](auto name) { return name.starts_with("rsa-sha2-"); }, "ssh-rsa");
-    const auto repeated = std::ranges::unique(names);
-    names.erase(repeated.begin(), repeated.end());
-  }
+std::string lines_of(std::span<const std::string_view> names) {
   std::string out;
   for (const std::string_view name : names) out += fmt::format("{}\n", name);
   return out;
@@ -70,6 +65,21 @@ class Columns {
   std::size_t size_ = 0;
   bool left_ = true;
 };
+
+enum class KeyTypes : std::uint8_t { plain, certificates, all };
+
+// A type of RSA keys has several algorithms (RFC 8332).
+std::string key_types(KeyTypes wanted) {
+  std::vector<std::string_view> types;
+  for (const std::string_view algorithm : crypto::user_key_algorithms()) {
+    const bool is_certificate = crypto::is_certificate_algorithm(algorithm);
+    if (wanted == (is_certificate ? KeyTypes::plain : KeyTypes::certificates)) continue;
+    std::string_view type = algorithm;
+    if (type.starts_with("rsa-")) type = is_certificate ? "ssh-rsa-cert-v01@openssh.com" : "ssh-rsa";
+    if (std::ranges::find(types, type) == types.end()) types.push_back(type);
+  }
+  return lines_of(types);
+}
 
 }  // namespace
 
@@ -106,12 +116,19 @@ Result<std::string> query_text(std::string_view what) {
     add_names(out, crypto::macs());
   } else if (word == "kex" || word == "kexalgorithms") {
     add_names(out, crypto::key_exchanges());
-  } else if (word == "key" || word == "key-plain") {
-    return signature_names(true);
-  } else if (word == "sig" || word == "key-sig" || word == "hostkeyalgorithms" ||
-             word == "pubkeyacceptedalgorithms") {
-    return signature_names(false);
-  } else if (word == "key-cert" || word == "kex-gss") {
+  } else if (word == "key") {
+    return key_types(KeyTypes::all);
+  } else if (word == "key-plain") {
+    return key_types(KeyTypes::plain);
+  } else if (word == "key-cert") {
+    return key_types(KeyTypes::certificates);
+  } else if (word == "sig" || word == "casignaturealgorithms") {
+    return lines_of(crypto::authority_algorithms());
+  } else if (word == "key-sig" || word == "pubkeyacceptedalgorithms") {
+    return lines_of(crypto::user_key_algorithms());
+  } else if (word == "hostkeyalgorithms") {
+    return lines_of(crypto::host_key_algorithms());
+  } else if (word == "kex-gss") {
     return out;
   } else if (word == "compression") {
     return "none\n";

@@ -10,6 +10,7 @@
 #include "cli/keywords.hpp"
 #include "cli/values.hpp"
 #include "crypto/algorithms.hpp"
+#include "crypto/key_algorithms.hpp"
 
 namespace culvert::cli {
 namespace {
@@ -132,8 +133,14 @@ Result<Names> as_macs(const std::string& word) {
 Result<Names> as_key_exchanges(const std::string& word) {
   return read_algorithm_list(word, names_of(crypto::key_exchanges()), "kex");
 }
-Result<Names> as_signatures(const std::string& word) {
-  return read_algorithm_list(word, crypto::signatures(), "sig");
+Result<Names> as_host_keys(const std::string& word) {
+  return read_algorithm_list(word, crypto::host_key_algorithms(), "HostKeyAlgorithms");
+}
+Result<Names> as_user_keys(const std::string& word) {
+  return read_algorithm_list(word, crypto::user_key_algorithms(), "PubkeyAcceptedAlgorithms");
+}
+Result<Names> as_authority_signatures(const std::string& word) {
+  return read_algorithm_list(word, crypto::authority_algorithms(), "sig");
 }
 
 Result<Names> as_methods(const std::string& word) {
@@ -253,6 +260,7 @@ constexpr Keyword kKeywords[] = {
     works("KeepAlive", set<&Settings::tcp_keepalive, as_flag>),
     works("User", set<&Settings::user, as_user>),
     // Its identity
+    works("CASignatureAlgorithms", set<&Settings::authority_signatures, as_authority_signatures>),
     works("GlobalKnownHostsFile", set_files<&Settings::global_known_hosts>, kMany),
     works("HashKnownHosts", set<&Settings::hash_known_hosts, as_flag>),
     works("HostKeyAlias", set<&Settings::host_key_alias, as_host>),
@@ -271,11 +279,11 @@ constexpr Keyword kKeywords[] = {
     works("PubkeyAuthentication", set<&Settings::public_key, as_flag>),
     // The connection
     works("Ciphers", set<&Settings::ciphers, as_ciphers>),
-    works("HostKeyAlgorithms", set<&Settings::host_keys, as_signatures>),
+    works("HostKeyAlgorithms", set<&Settings::host_keys, as_host_keys>),
     works("KexAlgorithms", set<&Settings::key_exchanges, as_key_exchanges>),
     works("MACs", set<&Settings::macs, as_macs>),
-    works("PubkeyAcceptedAlgorithms", set<&Settings::user_signatures, as_signatures>),
-    works("PubkeyAcceptedKeyTypes", set<&Settings::user_signatures, as_signatures>),
+    works("PubkeyAcceptedAlgorithms", set<&Settings::user_signatures, as_user_keys>),
+    works("PubkeyAcceptedKeyTypes", set<&Settings::user_signatures, as_user_keys>),
     works("RequiredRSASize", check_rsa_size),
     works("RekeyLimit", set_rekey_limit, 2),
     works("ServerAliveCountMax", set<&Settings::alive_count, as_count<1>>),
@@ -329,7 +337,6 @@ constexpr Keyword kKeywords[] = {
     refused("VisualHostKey", "no,false", "culvert draws no keys"),
 
     // What changes nothing: shells, terminals, programs on the server, and switches of things refused above
-    nothing("CASignatureAlgorithms"),
     nothing("CanonicalDomains"),
     nothing("CanonicalizeFallbackLocal"),
     nothing("CanonicalizeMaxDots"),

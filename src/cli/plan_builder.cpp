@@ -133,6 +133,7 @@ class Builder {
   Result<void> set_identity_of_host(tunnel::ServerOptions& server) {
     server.host_key_policy = settings_.host_key_policy.value_or(server.host_key_policy);
     server.hash_known_hosts = settings_.hash_known_hosts.value_or(server.hash_known_hosts);
+    server.authority_signatures = settings_.authority_signatures.value_or(server.authority_signatures);
     server.user_known_hosts =
         TRY(paths("UserKnownHostsFile", settings_.user_known_hosts.value_or(names(kUserKnownHosts))));
     server.global_known_hosts =

@@ -37,7 +37,8 @@ struct Settings {
   std::optional<std::vector<std::string>> preferred_methods;
   std::optional<std::uint32_t> password_prompts;
 
-  std::optional<std::vector<std::string>> key_exchanges, host_keys, ciphers, macs, user_signatures;
+  std::optional<std::vector<std::string>> key_exchanges, host_keys, ciphers, macs, user_signatures,
+      authority_signatures;
   std::optional<ssh::RekeyPolicy> rekey;
   std::optional<Duration> alive_interval;
   std::optional<std::uint32_t> alive_count;

@@ -2,6 +2,8 @@
 #include "engine/tunnel/host_identity.hpp"
 
 #include <algorithm>
+#include <ctime>
+#include <functional>
 #include <iterator>
 #include <string_view>
 #include <utility>
@@ -10,7 +12,7 @@
 
 #include "base/log.hpp"
 #include "base/text.hpp"
-#include "crypto/algorithms.hpp"
+#include "crypto/key_algorithms.hpp"
 #include "files/known_hosts_file.hpp"
 
 namespace culvert::tunnel {
@@ -31,6 +33,13 @@ std::string_view without_spaces_around(std::string_view text) {
 bool equal_ignoring_case(std::string_view a, std::string_view b) {
   const auto lower = [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; };
   return std::ranges::equal(a, b, {}, lower, lower);
+}
+
+std::vector<std::string> with_first(const std::vector<std::string>& names, const auto& is_first) {
+  std::vector<std::string> out;
+  std::ranges::copy_if(names, std::back_inserter(out), is_first);
+  std::ranges::remove_copy_if(names, std::back_inserter(out), is_first);
+  return out;
 }
 
 }  // namespace
@@ -56,18 +65,57 @@ HostIdentity::HostIdentity(const ServerOptions& options, Prompter& prompter, cry
 
 std::vector<std::string> HostIdentity::known_first(const std::vector<std::string>& wanted) const {
   const auto held = known_.key_types(host_, port_);
+  const bool has_authority = known_.has_authority(host_, port_);
   const auto is_held = [&](std::string_view name) {
+    if (crypto::is_certificate_algorithm(name)) return has_authority;
     return std::ranges::find(held, crypto::key_type_of(name)) != held.end();
   };
   std::vector<std::string> all = wanted;
-  if (all.empty()) all.assign(crypto::signatures().begin(), crypto::signatures().end());
-  std::vector<std::string> names;
-  std::ranges::copy_if(all, std::back_inserter(names), is_held);
-  std::ranges::remove_copy_if(all, std::back_inserter(names), is_held);
-  return names;
+  if (all.empty()) {
+    const auto ours = crypto::host_key_algorithms();
+    all.assign(ours.begin(), ours.end());
+    // What nobody vouches for is of use only to a server that has nothing else.
+    if (!has_authority) all = with_first(all, std::not_fn(crypto::is_certificate_algorithm));
+  }
+  return with_first(all, is_held);
+}
+
+Result<bool> HostIdentity::speaks_for_host(const crypto::Certificate& certificate) {
+  const auto& authority = certificate.authority();
+  log(LogLevel::verbose, "server host certificate: {} serial {} id \"{}\" by {}", certificate.type(),
+      certificate.serial(), printable(certificate.key_id()), describe(authority));
+  const auto found = known_.lookup(host_, port_, certificate);
+  if (found.status == files::HostKeyVerdict::Status::revoked) {
+    return fail(
+        Errc::verification,
+        fmt::format("Host key verification failed: the host certificate of {}, or its authority {}, is "
+                    "revoked by {}:{}",
+                    name_, authority.fingerprint(), printable(found.where.file), found.where.line));
+  }
+  if (found.status != files::HostKeyVerdict::Status::known) {
+    log(LogLevel::verbose, "no authority of {} is known that signed it; looking for the key itself", name_);
+    return false;
+  }
+  auto algorithms = options_.authority_signatures;
+  if (algorithms.empty()) {
+    const auto all = crypto::authority_algorithms();
+    algorithms.assign(all.begin(), all.end());
+  }
+  const auto now = static_cast<std::uint64_t>(std::max<std::time_t>(std::time(nullptr), 0));
+  const auto good =
+      crypto::check_host_certificate(certificate, files::known_hosts_name(host_, 22), now, algorithms);
+  if (!good) {
+    bad_certificate_ = good.error().message;
+    log(LogLevel::warning, "the host certificate of {} does not count: {}", name_, bad_certificate_);
+    return false;
+  }
+  log(LogLevel::verbose, "host '{}' is known by its certificate, whose authority was found in {}:{}", name_,
+      printable(found.where.file), found.where.line);
+  return true;
 }
 
 relay::Task<Result<void>> HostIdentity::check(ssh::HostKeyOffered offered, std::string address) {
+  if (offered.certificate && CO_TRY(speaks_for_host(*offered.certificate))) co_return Result<void>();
   const auto found = known_.lookup(host_, port_, offered.key);
   log(LogLevel::verbose, "server host key: {}", describe(offered.key));
   switch (found.status) {
@@ -109,8 +157,9 @@ Error HostIdentity::changed(const crypto::PublicKey& key, const files::HostKeyVe
 relay::Task<Result<void>> HostIdentity::check_unknown(const crypto::PublicKey& key, std::string address) {
   const auto refused = [&](std::string_view why) {
     return fail(Errc::verification,
-                fmt::format("Host key verification failed: {} is not known by its {} key {}, {}", name_,
-                            key.short_type(), key.fingerprint(), why));
+                fmt::format("Host key verification failed: {} is not known by its {} key {}, {}{}", name_,
+                            key.short_type(), key.fingerprint(), why,
+                            bad_certificate_.empty() ? "" : "; of its certificate: " + bad_certificate_));
   };
   // What could not be read may hold another key of this host, or revoke this one: that is for a person.
   const bool learns =

@@ -21,16 +21,20 @@ class HostIdentity {
   /// it.
   HostIdentity(const ServerOptions& options, Prompter& prompter, crypto::Random& random);
 
-  /// `wanted` (empty: all signature algorithms) with those of key types that the files hold for this host
-  /// first: another type would look like a changed key.
+  /// `wanted` (empty: all host key algorithms) with those first that this host can be known by: certificates
+  /// if an authority is held for it, and key types that are held, since another type would look like a
+  /// changed key.
   [[nodiscard]] std::vector<std::string> known_first(const std::vector<std::string>& wanted) const;
 
   /// `address`: where the host was reached, for the question. Errc::verification, with the line for the user,
   /// if the key is not to be trusted; Errc::cancelled if the user gave up. Learns a new key where the policy
-  /// or the user says so.
+  /// or the user says so. A certificate that does not count, for whatever reason, leaves its key, which is
+  /// then looked at like any other.
   [[nodiscard]] relay::Task<Result<void>> check(ssh::HostKeyOffered offered, std::string address);
 
  private:
+  /// Whether it speaks for this host: then nothing else is asked. Errc::verification if it is revoked.
+  [[nodiscard]] Result<bool> speaks_for_host(const crypto::Certificate& certificate);
   [[nodiscard]] relay::Task<Result<void>> check_unknown(const crypto::PublicKey& key, std::string address);
   [[nodiscard]] Error changed(const crypto::PublicKey& key, const files::HostKeyVerdict& found) const;
   [[nodiscard]] relay::Task<Result<bool>> ask(const crypto::PublicKey& key, std::string address) const;
@@ -44,6 +48,8 @@ class HostIdentity {
   std::string name_;  // as known_hosts writes it, printable
   files::KnownHosts known_;
   bool is_complete_ = true;  // every file that is there could be read
+  std::string
+      bad_certificate_;  // what is wrong with the one that was shown; empty: nothing, or there is none
 };
 
 }  // namespace culvert::tunnel

@@ -63,6 +63,8 @@ struct ServerOptions {
   std::vector<std::string> user_known_hosts;  ///< files; the first one learns new keys
   std::vector<std::string> global_known_hosts;
   bool hash_known_hosts = false;
+  std::vector<std::string>
+      authority_signatures;  ///< that hosts' certificates may bear (CASignatureAlgorithms); empty: all
 
   std::vector<std::string>
       identity_files;                ///< tried in this order; missing ones are passed over unless explicit
