@@ -28,6 +28,7 @@ class PrivateKey {
 
   struct State;
   explicit PrivateKey(std::shared_ptr<const State> state) : state_(std::move(state)) {}
+  [[nodiscard]] const State& state() const { return *state_; }  ///< inside crypto only
 
  private:
   std::shared_ptr<const State> state_;
@@ -43,6 +44,10 @@ class PrivateKey {
 /// The public half, where the file shows it without a passphrase (OpenSSH's format); Errc::needs_passphrase
 /// otherwise.
 [[nodiscard]] Result<PublicKey> parse_public_half(std::string_view private_key_text);
+
+/// The key as OpenSSH's agent is given it: its type, then its numbers (draft-ietf-sshm-ssh-agent, section
+/// 3.2).
+[[nodiscard]] SecretBytes encode_private_key(const PrivateKey& key);
 
 /// Reads one line "type base64 [comment]" as in a .pub file.
 [[nodiscard]] Result<PublicKey> parse_public_key_line(std::string_view line);

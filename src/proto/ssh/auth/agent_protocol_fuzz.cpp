@@ -15,6 +15,7 @@ void decode(ByteView received) {
   const auto missing = ssh::agent_message_missing(received);
   const bool is_whole = missing && *missing == 0;
   const auto identities = ssh::decode_agent_identities(received);
+  (void)ssh::decode_agent_success(received);
   const auto signature = ssh::decode_agent_signature(received, "rsa-sha2-512");
   if ((identities || signature) && !is_whole) std::abort();
   if (identities && identities->usable.size() + identities->skipped > ssh::kMaxAgentIdentities) std::abort();

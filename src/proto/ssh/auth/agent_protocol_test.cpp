@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "base/wire.hpp"
+#include "crypto/certificate_fixtures_test.hpp"
 #include "crypto/private_key.hpp"
 
 namespace culvert::ssh {
@@ -60,13 +61,60 @@ TEST(AgentProtocol, AsksForSignatures) {
   for (const auto& [key, algorithm, flags] : kTable) {
     Bytes content;
     Writer(content).byte(13).string(key.blob()).text("data").u32(flags);
-    EXPECT_EQ(*encode_agent_sign_request(key, algorithm, as_bytes("data")), framed(content)) << algorithm;
+    EXPECT_EQ(*encode_agent_sign_request({key, {}, {}}, algorithm, as_bytes("data")), framed(content))
+        << algorithm;
   }
   for (const std::string_view algorithm : {"ssh-rsa", "ssh-ed25519", ""}) {
-    EXPECT_EQ(encode_agent_sign_request(rsa_key(), algorithm, {}).error().code, Errc::unsupported);
+    EXPECT_EQ(encode_agent_sign_request({rsa_key(), {}, {}}, algorithm, {}).error().code, Errc::unsupported);
   }
-  EXPECT_EQ(encode_agent_sign_request(rsa_key(), "rsa-sha2-512", Bytes(kMaxAgentMessage)).error().code,
-            Errc::limit);
+  EXPECT_EQ(
+      encode_agent_sign_request({rsa_key(), {}, {}}, "rsa-sha2-512", Bytes(kMaxAgentMessage)).error().code,
+      Errc::limit);
+}
+
+TEST(AgentProtocol, BindsToASession) {
+  Bytes content;
+  Writer(content).byte(27).text("session-bind@openssh.com").text("key").text("id").text("signature").byte(0);
+  const SessionBinding binding{copy_of(as_bytes("id")), copy_of(as_bytes("key")),
+                               copy_of(as_bytes("signature"))};
+  EXPECT_EQ(encode_agent_session_bind(binding), framed(content));
+}
+
+TEST(AgentProtocol, GivesAKeyAway) {
+  const auto added = [](const AgentConstraints& constraints) {
+    return copy_of(encode_agent_add_request(test_key(), "comment", constraints));
+  };
+  const auto expected = [](std::uint8_t type, ByteView constraints) {
+    Bytes content;
+    const SecretBytes fields = crypto::encode_private_key(test_key());
+    Writer(content).byte(type).bytes(fields).text("comment").bytes(constraints);
+    return framed(content);
+  };
+  EXPECT_EQ(added({}), expected(17, {}));
+  EXPECT_EQ(added({.lifetime = {}, .confirm = true}), expected(25, Bytes{2}));
+  EXPECT_EQ(added({std::chrono::hours(1), false}), expected(25, Bytes{1, 0, 0, 0x0e, 0x10}));
+  EXPECT_EQ(added({std::chrono::seconds(1), true}), expected(25, Bytes{1, 0, 0, 0, 1, 2}));
+  EXPECT_TRUE(decode_agent_success(framed(Bytes{6})));
+  EXPECT_EQ(decode_agent_success(framed(Bytes{5})).error().code, Errc::denied);
+  EXPECT_EQ(decode_agent_success(framed(Bytes{12})).error().code, Errc::protocol);
+  EXPECT_EQ(decode_agent_success(framed(Bytes{6, 0})).error().code, Errc::malformed);
+}
+
+TEST(AgentProtocol, HoldsCertificates) {
+  const auto certificate = crypto::parse_certificate_line(crypto::kUserRsa).value();
+  const auto answer = identities_answer(2, [&](Writer& writer) {
+    writer.string(certificate.blob()).text("with").string(certificate.key().blob()).text("without");
+  });
+  const auto identities = decode_agent_identities(answer);
+  ASSERT_TRUE(identities);
+  ASSERT_EQ(identities->usable.size(), 2u);
+  EXPECT_TRUE(identities->usable[0].certificate == certificate);
+  EXPECT_TRUE(identities->usable[0].key == certificate.key());
+  EXPECT_FALSE(identities->usable[1].certificate);
+  Bytes content;
+  Writer(content).byte(13).string(certificate.blob()).text("data").u32(4);
+  EXPECT_EQ(encode_agent_sign_request(identities->usable[0], "rsa-sha2-512", as_bytes("data")),
+            framed(content));
 }
 
 TEST(AgentProtocol, TellsHowMuchIsMissing) {
