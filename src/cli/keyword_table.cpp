@@ -169,6 +169,53 @@ Result<void> add_identity(Settings& settings, Words words) {
   return {};
 }
 
+Result<void> add_certificate(Settings& settings, Words words) {
+  settings.certificate_files.push_back(words[0]);
+  return {};
+}
+
+constexpr Choices<tunnel::AddKeys, 6> kAddKeys{{{
+    {"yes", tunnel::AddKeys::yes},
+    {"true", tunnel::AddKeys::yes},
+    {"no", tunnel::AddKeys::no},
+    {"false", tunnel::AddKeys::no},
+    {"ask", tunnel::AddKeys::ask},
+    {"confirm", tunnel::AddKeys::confirm},
+}}};
+
+// One of these, a time alone, or "confirm" and a time.
+Result<void> set_add_keys(Settings& settings, Words words) {
+  const auto choice = kAddKeys(words[0]);
+  Duration lifetime{};
+  if (choice && words.size() > 1) {
+    if (*choice != tunnel::AddKeys::confirm)
+      return fail(Errc::usage, fmt::format("one word too many: {}", quoted(words[1])));
+    lifetime = TRY(parse_time(words[1]));
+  } else if (!choice) {
+    const auto time = parse_time(words[0]);
+    if (!time || words.size() > 1) {
+      return fail(Errc::usage,
+                  fmt::format("{} is none of yes, no, ask, confirm, and no time", quoted(words[0])));
+    }
+    lifetime = *time;
+  }
+  if (settings.add_keys) return {};
+  settings.add_keys = choice.value_or(tunnel::AddKeys::yes);
+  settings.add_keys_lifetime = lifetime;
+  return {};
+}
+
+// Whether to use keys at all, and whether a login names the host's key.
+Result<void> set_public_key(Settings& settings, Words words) {
+  const bool unbound = equal_ignoring_case(words[0], "unbound");
+  const bool bound = equal_ignoring_case(words[0], "host-bound");
+  const bool use = unbound || bound || TRY(parse_flag(words[0]));
+  if (settings.public_key) return {};
+  settings.public_key = use;
+  settings.host_bound = !unbound;
+  return {};
+}
+
 Result<void> add_local_forward(Settings& settings, Words words) {
   if (words.size() < 2) return fail(Errc::usage, "two words wanted: [bind:]port host:hostport");
   settings.local_forwards.push_back(TRY(parse_local_forward(words[0] + ':' + words[1])));
@@ -267,7 +314,9 @@ constexpr Keyword kKeywords[] = {
     works("StrictHostKeyChecking", set<&Settings::host_key_policy, as_host_key_policy>),
     works("UserKnownHostsFile", set_files<&Settings::user_known_hosts>, kMany),
     // Logging in
+    works("AddKeysToAgent", set_add_keys, 2),
     works("BatchMode", set<&Settings::batch, as_flag>),
+    works("CertificateFile", add_certificate),
     works("IdentitiesOnly", set<&Settings::identities_only, as_flag>),
     works("IdentityAgent", set<&Settings::identity_agent, as_text>),
     works("IdentityFile", add_identity),
@@ -276,7 +325,7 @@ constexpr Keyword kKeywords[] = {
     works("NumberOfPasswordPrompts", set<&Settings::password_prompts, as_count<1>>),
     works("PasswordAuthentication", set<&Settings::password, as_flag>),
     works("PreferredAuthentications", set<&Settings::preferred_methods, as_methods>),
-    works("PubkeyAuthentication", set<&Settings::public_key, as_flag>),
+    works("PubkeyAuthentication", set_public_key),
     // The connection
     works("Ciphers", set<&Settings::ciphers, as_ciphers>),
     works("HostKeyAlgorithms", set<&Settings::host_keys, as_host_keys>),
@@ -305,10 +354,8 @@ constexpr Keyword kKeywords[] = {
     works("StdinNull", set<&Settings::no_input, as_flag>),
 
     // What matters and is not there
-    refused("AddKeysToAgent", "no,false", kNotYet),
     refused("BindInterface", "none", "not in this version of culvert; BindAddress takes an address"),
     refused("CanonicalizeHostname", "no,false,none", kNotYet),
-    refused("CertificateFile", "none", kNotYet),
     refused("ChannelTimeout", "none", kNotYet),
     refused("Compression", "no,false", "culvert does not compress; leave it out"),
     refused("ControlMaster", "no,false", kNoMaster),

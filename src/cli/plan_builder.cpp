@@ -147,6 +147,12 @@ class Builder {
         server.identities_explicit ? settings_.identity_files : names(kIdentityFiles);
     std::erase_if(files, [](const std::string& file) { return equal_ignoring_case(file, "none"); });
     server.identity_files = TRY(paths("IdentityFile", files));
+    files = settings_.certificate_files;
+    std::erase_if(files, [](const std::string& file) { return equal_ignoring_case(file, "none"); });
+    server.certificate_files = TRY(paths("CertificateFile", files));
+    server.add_keys = settings_.add_keys.value_or(server.add_keys);
+    server.add_keys_lifetime = settings_.add_keys_lifetime.value_or(server.add_keys_lifetime);
+    server.host_bound = settings_.host_bound.value_or(server.host_bound);
     server.identities_only = settings_.identities_only.value_or(server.identities_only);
     server.agent_socket = TRY(agent_socket());
     server.allow_public_key = settings_.public_key.value_or(server.allow_public_key);

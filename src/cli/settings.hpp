@@ -31,7 +31,10 @@ struct Settings {
   std::optional<std::vector<std::string>> user_known_hosts, global_known_hosts;
   std::optional<bool> hash_known_hosts;
 
-  std::vector<std::string> identity_files;
+  std::vector<std::string> identity_files, certificate_files;
+  std::optional<tunnel::AddKeys> add_keys;
+  std::optional<Duration> add_keys_lifetime;
+  std::optional<bool> host_bound;
   std::optional<std::string> identity_agent;
   std::optional<bool> identities_only, public_key, password, keyboard_interactive, batch;
   std::optional<std::vector<std::string>> preferred_methods;

@@ -23,19 +23,7 @@ namespace culvert::tunnel {
 namespace asio = boost::asio;
 
 relay::Task<Result<std::vector<ssh::AgentIdentity>>> AgentClient::list() {
-  const auto executor = co_await asio::this_coro::executor;
-  const auto give_up = std::make_shared<asio::cancellation_signal>();
-  asio::steady_timer deadline(executor, patience_);
-  deadline.async_wait([give_up](const boost::system::error_code& error) {
-    if (!error) give_up->emit(asio::cancellation_type::terminal);
-  });
-  const auto [failure, answer] = co_await asio::co_spawn(
-      executor, ask(ssh::encode_agent_identities_request()),
-      asio::bind_cancellation_slot(give_up->slot(), asio::as_tuple(asio::use_awaitable)));
-  if (failure || (!answer && answer.error().code == Errc::cancelled)) {
-    socket_.reset();
-    co_return fail(Errc::timed_out, "no answer");
-  }
+  const auto answer = co_await ask_within_patience(SecretBytes(ssh::encode_agent_identities_request()));
   if (!answer) co_return std::unexpected(answer.error());
   auto identities = CO_TRY(ssh::decode_agent_identities(*answer));
   log(LogLevel::verbose, "the agent holds {} keys that can be used, {} others", identities.usable.size(),
@@ -43,20 +31,62 @@ relay::Task<Result<std::vector<ssh::AgentIdentity>>> AgentClient::list() {
   co_return std::move(identities.usable);
 }
 
-relay::Task<Result<Bytes>> AgentClient::sign(crypto::PublicKey key, std::string algorithm, Bytes message) {
-  auto request = CO_TRY(ssh::encode_agent_sign_request(key, algorithm, message));
-  const auto answer = co_await ask(std::move(request));
+relay::Task<Result<Bytes>> AgentClient::sign(ssh::AgentIdentity identity, std::string algorithm,
+                                             Bytes message) {
+  const auto request = CO_TRY(ssh::encode_agent_sign_request(identity, algorithm, message));
+  const auto answer = co_await ask(SecretBytes(request));
   if (!answer) co_return std::unexpected(answer.error());
   co_return ssh::decode_agent_signature(*answer, algorithm);
 }
 
-// After a failure the connection is not used again: its answers could be those to an earlier question.
-relay::Task<Result<Bytes>> AgentClient::ask(Bytes request) {
+relay::Task<Result<void>> AgentClient::bind(ssh::SessionBinding binding) {
+  bind_request_.clear();
+  auto request = ssh::encode_agent_session_bind(binding);
+  const auto answer = co_await ask_within_patience(SecretBytes(request));
+  bind_request_ = std::move(request);
+  if (!answer) co_return std::unexpected(answer.error());
+  co_return ssh::decode_agent_success(*answer);
+}
+
+relay::Task<Result<void>> AgentClient::add(crypto::PrivateKey key, std::string comment,
+                                           ssh::AgentConstraints constraints) {
+  const auto answer = co_await ask_within_patience(ssh::encode_agent_add_request(key, comment, constraints));
+  if (!answer) co_return std::unexpected(answer.error());
+  co_return ssh::decode_agent_success(*answer);
+}
+
+relay::Task<Result<Bytes>> AgentClient::ask_within_patience(SecretBytes request) {
+  const auto executor = co_await asio::this_coro::executor;
+  const auto give_up = std::make_shared<asio::cancellation_signal>();
+  asio::steady_timer deadline(executor, patience_);
+  deadline.async_wait([give_up](const boost::system::error_code& error) {
+    if (!error) give_up->emit(asio::cancellation_type::terminal);
+  });
+  auto [failure, answer] = co_await asio::co_spawn(
+      executor, ask(std::move(request)),
+      asio::bind_cancellation_slot(give_up->slot(), asio::as_tuple(asio::use_awaitable)));
+  if (failure || (!answer && answer.error().code == Errc::cancelled)) {
+    socket_.reset();
+    co_return fail(Errc::timed_out, "no answer");
+  }
+  co_return std::move(answer);
+}
+
+relay::Task<Result<Bytes>> AgentClient::ask(SecretBytes request) {
   if (!socket_) {
     auto socket = co_await net::connect_unix(path_);
     if (!socket) co_return std::unexpected(std::move(socket).error());
     socket_ = *std::move(socket);
+    if (!bind_request_.empty()) {
+      const auto bound = co_await exchange(bind_request_);
+      if (!bound) co_return std::unexpected(bound.error());
+    }
   }
+  co_return co_await exchange(request);
+}
+
+// After a failure the connection is not used again: its answers could be those to an earlier question.
+relay::Task<Result<Bytes>> AgentClient::exchange(ByteView request) {
   Result<void> done = co_await send(request);
   Bytes answer;
   while (done) {

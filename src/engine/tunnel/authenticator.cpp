@@ -2,7 +2,7 @@
 #include "engine/tunnel/authenticator.hpp"
 
 #include <algorithm>
-#include <cstring>
+#include <iterator>
 #include <utility>
 
 #include <fmt/format.h>
@@ -10,6 +10,7 @@
 
 #include "base/log.hpp"
 #include "base/text.hpp"
+#include "crypto/key_algorithms.hpp"
 
 namespace culvert::tunnel {
 namespace {
@@ -49,49 +50,105 @@ Authenticator::Authenticator(const ServerOptions& options, Identities& identitie
       prompter_(prompter),
       account_(printable(fmt::format("{}@{}", options.user, options.host))) {}
 
-relay::Task<void> Authenticator::prepare() {
+void Authenticator::prepare() {
+  if (options_.allow_public_key) identities_.load(options_);
+}
+
+relay::Task<void> Authenticator::enter(ssh::SessionBinding binding) {
   if (!options_.allow_public_key) co_return;
-  auto files = load_files();
   std::vector<ssh::AgentIdentity> held;
-  if (agent_ != nullptr) {
-    auto listed = co_await agent_->list();
-    if (listed) {
-      held = *std::move(listed);
-    } else {
-      log(LogLevel::verbose, "the agent does not answer: {}", listed.error().message);
+  if (agent_ != nullptr) held = co_await ask_agent(std::move(binding));
+  line_up(held);
+  for (const auto& candidate : candidates_)
+    log(LogLevel::verbose, "will try key: {} {}", candidate.name, description(candidate));
+}
+
+relay::Task<std::vector<ssh::AgentIdentity>> Authenticator::ask_agent(ssh::SessionBinding binding) {
+  // Before it lists: a key that is for other hosts is not even shown then.
+  const auto bound = co_await agent_->bind(std::move(binding));
+  if (!bound) log(LogLevel::debug, "the agent was not bound to the session: {}", bound.error().message);
+  auto held = co_await agent_->list();
+  if (held) co_return *std::move(held);
+  log(LogLevel::verbose, "the agent does not answer: {}", held.error().message);
+  co_return std::vector<ssh::AgentIdentity>();
+}
+
+// Each file, and behind it the certificate beside it.
+std::vector<Authenticator::Candidate> Authenticator::from_files() const {
+  std::vector<Candidate> files;
+  const auto add_certificate = [&](const LoadedCertificate& loaded) {
+    files.push_back({loaded.certificate.key(), loaded.certificate, {}, nullptr, loaded.path});
+  };
+  const bool are_beside = options_.certificate_files.empty();
+  for (const auto& file : identities_.files()) {
+    files.push_back({file->public_key(), {}, {}, file, file->path()});
+    for (const auto& loaded : identities_.certificates()) {
+      if (are_beside && loaded.path == file->path() + "-cert.pub") add_certificate(loaded);
     }
   }
-  // Keys in the agent that a file names, other keys in the agent, then files: OpenSSH's order.
+  return files;
+}
+
+// A certificate needs a key that signs: one that the agent holds, or one of our files.
+bool Authenticator::find_signer(Candidate& candidate, const std::vector<ssh::AgentIdentity>& held) const {
+  const auto& certificate = *candidate.certificate;
+  const auto in_agent = std::ranges::find_if(held, [&](const ssh::AgentIdentity& identity) {
+    return identity.certificate ? *identity.certificate == certificate : identity.key == certificate.key();
+  });
+  if (in_agent != held.end()) {
+    candidate.in_agent = *in_agent;
+    return true;
+  }
+  const auto& files = identities_.files();
+  const auto file = std::ranges::find_if(files, [&](const auto& one) {
+    const bool fits = one->public_key() ? *one->public_key() == certificate.key()
+                                        : candidate.name == one->path() + "-cert.pub";
+    return one->has_private_key() && fits;
+  });
+  if (file == files.end()) return false;
+  candidate.file = *file;
+  return true;
+}
+
+// OpenSSH's order: certificates that were asked for, keys in the agent that a file names, other keys in the
+// agent, then files.
+void Authenticator::line_up(const std::vector<ssh::AgentIdentity>& held) {
+  auto files = from_files();
+  std::vector<Candidate> all;
+  if (!options_.certificate_files.empty()) {
+    for (const auto& loaded : identities_.certificates())
+      all.push_back({loaded.certificate.key(), loaded.certificate, {}, nullptr, loaded.path});
+  }
   std::vector<Candidate> others;
-  for (auto& identity : held) {
+  for (const auto& identity : held) {
     const auto named = std::ranges::find_if(files, [&](const Candidate& file) {
-      return file.key && *file.key == identity.key && file.file != nullptr;
+      return file.key && *file.key == identity.key && file.certificate == identity.certificate;
     });
-    const bool is_named = named != files.end();
-    Candidate candidate{std::move(identity.key), nullptr,
-                        is_named ? named->name : printable(identity.comment)};
-    if (is_named) {
+    if (named != files.end()) {
+      all.push_back({identity.key, identity.certificate, identity, nullptr, named->name});
       files.erase(named);
-      candidates_.push_back(std::move(candidate));
     } else if (!options_.identities_only) {
-      others.push_back(std::move(candidate));
+      others.push_back({identity.key, identity.certificate, identity, nullptr, printable(identity.comment)});
     }
   }
-  for (auto& candidate : others) candidates_.push_back(std::move(candidate));
-  for (auto& candidate : files) {
-    if (candidate.file->has_private_key()) candidates_.push_back(std::move(candidate));
-  }
-  for (const auto& candidate : candidates_) {
-    log(LogLevel::verbose, "will try key: {} {}{}", candidate.name,
-        candidate.key ? describe(*candidate.key) : "encrypted", candidate.file == nullptr ? " agent" : "");
+  std::ranges::move(others, std::back_inserter(all));
+  std::ranges::move(files, std::back_inserter(all));
+  for (auto& candidate : all) {
+    bool signs = candidate.in_agent || (candidate.file != nullptr && candidate.file->has_private_key());
+    if (!signs && candidate.certificate) signs = find_signer(candidate, held);
+    if (signs) {
+      candidates_.push_back(std::move(candidate));
+    } else {
+      log(candidate.certificate ? LogLevel::verbose : LogLevel::debug, "nothing holds the private key of {}",
+          candidate.name);
+    }
   }
 }
 
-std::vector<Authenticator::Candidate> Authenticator::load_files() {
-  identities_.load(options_);
-  std::vector<Candidate> files;
-  for (const auto& file : identities_.files()) files.push_back({file->public_key(), file, file->path()});
-  return files;
+std::string Authenticator::description(const Candidate& candidate) {
+  if (!candidate.key) return "encrypted";
+  return fmt::format("{}{} {}{}", candidate.key->short_type(), candidate.certificate ? "-CERT" : "",
+                     candidate.key->fingerprint(), candidate.in_agent ? " agent" : "");
 }
 
 bool Authenticator::may_ask() const { return !options_.batch && prompter_.available(); }
@@ -164,30 +221,36 @@ relay::Task<std::optional<Attempt>> Authenticator::next_key() {
 }
 
 std::optional<Attempt> Authenticator::offer(Candidate& candidate) {
-  const auto algorithm = choose_algorithm(*candidate.key);
+  const auto algorithm = choose_algorithm(*candidate.key, candidate.certificate.has_value());
   if (algorithm.empty()) {
     log(LogLevel::verbose, "passing over key {}: no signature algorithm in common", candidate.name);
     return std::nullopt;
   }
   // The first key of a file that needs no passphrase is signed with at once: one round trip less. Any other
-  // is asked about first: a signature may cost a question, a touch of a token, or just time.
-  const bool at_once =
-      &candidate == &candidates_.front() && candidate.file != nullptr && candidate.file->unlock();
-  log(LogLevel::verbose, "offering public key: {} {}{}", candidate.name, describe(*candidate.key),
-      candidate.file == nullptr ? " agent" : "");
+  // is asked about first: a signature may cost a question, a touch of a token, or just time. So is one that
+  // the agent is to get, which is only for keys that a server takes.
+  const bool at_once = &candidate == &candidates_.front() && options_.add_keys == AddKeys::no &&
+                       candidate.file != nullptr && candidate.file->unlock();
+  log(LogLevel::verbose, "offering public key: {} {}", candidate.name, description(candidate));
   offered_ = &candidate;
-  return TryKey{*candidate.key, algorithm, !at_once};
+  return TryKey{*candidate.key, candidate.certificate, algorithm, !at_once};
 }
 
-std::string Authenticator::choose_algorithm(const crypto::PublicKey& key) const {
-  auto able = crypto::signature_algorithms(key.type());
+std::string Authenticator::choose_algorithm(const crypto::PublicKey& key, bool certified) const {
+  std::vector<std::string_view> able;
+  for (const auto algorithm : crypto::user_key_algorithms()) {
+    if (crypto::is_certificate_algorithm(algorithm) == certified &&
+        crypto::key_type_of(crypto::signature_of(algorithm)) == key.type())
+      able.push_back(algorithm);
+  }
   // A server that does not say (RFC 8308) is old: then the one of RFC 8332's two that more of them have.
   if (server_signatures_.empty()) std::ranges::reverse(able);
   for (const auto algorithm : able) {
     const bool allowed = options_.user_signatures.empty() || contains(options_.user_signatures, algorithm);
-    // The list chooses between RSA's algorithms and nothing else: there are servers that name those alone.
-    const bool known =
-        able.size() == 1 || server_signatures_.empty() || contains(server_signatures_, algorithm);
+    // The list chooses between RSA's algorithms and nothing else: there are servers that name those alone. Of
+    // certificates it need not speak: it is about signatures.
+    const bool known = able.size() == 1 || server_signatures_.empty() ||
+                       contains(server_signatures_, crypto::signature_of(algorithm));
     if (allowed && known) return std::string(algorithm);
   }
   return {};
@@ -202,17 +265,27 @@ relay::Task<std::optional<Bytes>> Authenticator::sign(ssh::UserSignatureWanted w
 relay::Task<std::optional<Bytes>> Authenticator::signature_for(ssh::UserSignatureWanted wanted) {
   if (offered_ == nullptr || !offered_->key || !(*offered_->key == wanted.key)) co_return std::nullopt;
   Candidate& candidate = *offered_;
-  if (candidate.file == nullptr) {
-    auto signature = co_await agent_->sign(wanted.key, wanted.algorithm, std::move(wanted.message));
+  const std::string algorithm(crypto::signature_of(wanted.algorithm));
+  if (candidate.in_agent) {
+    // Tokens blink, but not all of them, and the agent may have nothing to show it on.
+    if (wanted.key.is_security_key() && !options_.batch)
+      log(LogLevel::notice, "Confirm user presence for key {}", describe(wanted.key));
+    auto signature = co_await agent_->sign(*candidate.in_agent, algorithm, std::move(wanted.message));
     if (signature) co_return *std::move(signature);
     log(LogLevel::warning, "signing failed for {} \"{}\" from agent: {}", wanted.key.short_type(),
         candidate.name, signature.error().message);
     co_return std::nullopt;
   }
-  log(LogLevel::verbose, "server accepts key: {} {}", candidate.name, describe(wanted.key));
+  log(LogLevel::verbose, "server accepts key: {} {}", candidate.name, description(candidate));
   const auto key = co_await unlock(*candidate.file);
   if (!key) co_return std::nullopt;
-  auto signature = key->sign(wanted.algorithm, wanted.message);
+  // A certificate beside an encrypted key that shows no public half may be of another one.
+  if (!(key->public_key() == wanted.key)) {
+    log(LogLevel::warning, "{} is not a certificate of the key in {}", candidate.name,
+        candidate.file->path());
+    co_return std::nullopt;
+  }
+  auto signature = key->sign(algorithm, wanted.message);
   if (signature) co_return *std::move(signature);
   log(LogLevel::warning, "signing failed for {} \"{}\": {}", wanted.key.short_type(), candidate.name,
       signature.error().message);
@@ -231,8 +304,31 @@ relay::Task<Result<crypto::PrivateKey>> Authenticator::unlock(IdentityFile& file
     }
     key = file.unlock(&*passphrase);
   }
-  if (!key) log(LogLevel::verbose, "cannot use key {}: {}", file.path(), key.error().message);
+  if (key) {
+    co_await add_to_agent(file, *key);
+  } else {
+    log(LogLevel::verbose, "cannot use key {}: {}", file.path(), key.error().message);
+  }
   co_return key;
+}
+
+relay::Task<void> Authenticator::add_to_agent(IdentityFile& file, crypto::PrivateKey key) {
+  if (agent_ == nullptr || options_.add_keys == AddKeys::no) co_return;
+  if (std::exchange(file.offered_to_agent, true)) co_return;
+  const std::string comment = key.comment().empty() ? file.path() : key.comment();
+  if (options_.add_keys == AddKeys::ask) {
+    const bool agreed =
+        may_ask() && co_await prompter_.confirm(fmt::format("Add key {} ({}) to agent?",
+                                                            printable(file.path()), printable(comment)));
+    if (!agreed) co_return;
+  }
+  const ssh::AgentConstraints constraints{options_.add_keys_lifetime, options_.add_keys == AddKeys::confirm};
+  const auto added = co_await agent_->add(std::move(key), comment, constraints);
+  if (added) {
+    log(LogLevel::verbose, "key added to the agent: {}", file.path());
+  } else {
+    log(LogLevel::verbose, "the agent did not take key {}: {}", file.path(), added.error().message);
+  }
 }
 
 relay::Task<Result<Attempt>> Authenticator::ask_password() {

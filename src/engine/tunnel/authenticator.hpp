@@ -20,6 +20,7 @@ namespace culvert::tunnel {
 struct TryNone {};  ///< to learn which methods there are
 struct TryKey {
   crypto::PublicKey key;
+  std::optional<crypto::Certificate> certificate;  // shown in place of the key
   std::string algorithm;
   bool ask_first;
 };
@@ -35,8 +36,12 @@ class Authenticator {
   Authenticator(const ServerOptions& options, Identities& identities, std::unique_ptr<Agent> agent,
                 Prompter& prompter);
 
-  /// Reads the identity files and asks the agent what it holds: before the first next().
-  [[nodiscard]] relay::Task<void> prepare();
+  /// Reads the identity files: before all else.
+  void prepare();
+
+  /// The server is who it should be: the agent learns which session this is, and says what it holds for it.
+  /// Before the first next().
+  [[nodiscard]] relay::Task<void> enter(ssh::SessionBinding binding);
 
   /// What to try next. Errc::denied when nothing is left: "user@host: Permission denied
   /// (publickey,password)"; Errc::cancelled if the user gave up.
@@ -53,19 +58,26 @@ class Authenticator {
 
  private:
   struct Candidate {
-    std::optional<crypto::PublicKey> key;  // none: known once its passphrase is
-    std::shared_ptr<IdentityFile> file;    // null: in the agent
-    std::string name;                      // for people: a path or the agent's comment
+    std::optional<crypto::PublicKey> key;            // none: known once its passphrase is
+    std::optional<crypto::Certificate> certificate;  // of this key; shown in its place
+    std::optional<ssh::AgentIdentity> in_agent;      // what the agent signs with
+    std::shared_ptr<IdentityFile> file;              // or else: what signs
+    std::string name;                                // for people: a path or the agent's comment
     bool tried = false;
   };
 
-  [[nodiscard]] std::vector<Candidate> load_files();
+  [[nodiscard]] relay::Task<std::vector<ssh::AgentIdentity>> ask_agent(ssh::SessionBinding binding);
+  [[nodiscard]] std::vector<Candidate> from_files() const;
+  [[nodiscard]] bool find_signer(Candidate& candidate, const std::vector<ssh::AgentIdentity>& held) const;
+  void line_up(const std::vector<ssh::AgentIdentity>& held);
+  [[nodiscard]] static std::string description(const Candidate& candidate);
   [[nodiscard]] bool may_ask() const;
   [[nodiscard]] relay::Task<std::optional<Attempt>> next_key();
   [[nodiscard]] std::optional<Attempt> offer(Candidate& candidate);
-  [[nodiscard]] std::string choose_algorithm(const crypto::PublicKey& key) const;
+  [[nodiscard]] std::string choose_algorithm(const crypto::PublicKey& key, bool certified) const;
   [[nodiscard]] relay::Task<Result<crypto::PrivateKey>> unlock(IdentityFile& file);
   [[nodiscard]] relay::Task<std::optional<Bytes>> signature_for(ssh::UserSignatureWanted wanted);
+  [[nodiscard]] relay::Task<void> add_to_agent(IdentityFile& file, crypto::PrivateKey key);
   [[nodiscard]] relay::Task<Result<Attempt>> ask_password();
 
   const ServerOptions& options_;

@@ -141,7 +141,7 @@ relay::Task<Result<void>> Client::Impl::establish() {
   std::unique_ptr<Agent> agent;
   if (!options_.agent_socket.empty()) agent = std::make_unique<AgentClient>(options_.agent_socket);
   Authenticator authenticator(options_, *identities_, std::move(agent), prompter_);
-  co_await authenticator.prepare();
+  authenticator.prepare();
   auto done = co_await Login(*driver_, *inbox_, identity, authenticator, address_).run();
   if (!done) co_return std::unexpected(in_place(std::move(done).error()));
   logged_in_ = true;
@@ -173,6 +173,7 @@ void Client::Impl::start_session(std::unique_ptr<Carrier> carrier, const HostIde
   config.user = options_.user;
   config.algorithms = options_.algorithms;
   config.algorithms.host_keys = identity.known_first(options_.algorithms.host_keys);
+  config.host_bound = options_.host_bound;
   config.rekey = options_.rekey;
   config.limits = options_.limits;
   config.timing = options_.timing;

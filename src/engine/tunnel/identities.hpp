@@ -5,10 +5,17 @@
 #include <string>
 #include <vector>
 
+#include "crypto/certificate.hpp"
 #include "engine/tunnel/identity_file.hpp"
 #include "engine/tunnel/server_options.hpp"
 
 namespace culvert::tunnel {
+
+/// A certificate of one of our keys, and where it was.
+struct LoadedCertificate {
+  std::string path;
+  crypto::Certificate certificate;
+};
 
 /// The identity files of one server and what was unlocked of them. Lives as long as its owner wants to log in
 /// again without asking for a passphrase again: handed from one Authenticator to the next.
@@ -20,11 +27,16 @@ class Identities {
 
   /// Those that could be read, in the order of the options.
   [[nodiscard]] const std::vector<std::shared_ptr<IdentityFile>>& files() const { return files_; }
+  /// Certificates for users, of CertificateFile or, if there is none, those beside the files: PATH-cert.pub.
+  [[nodiscard]] const std::vector<LoadedCertificate>& certificates() const { return certificates_; }
 
  private:
   void complain(const ServerOptions& options, const std::string& path, const Error& error) const;
 
+  void load_certificate(const std::string& path, bool explicit_);
+
   std::vector<std::shared_ptr<IdentityFile>> files_;
+  std::vector<LoadedCertificate> certificates_;
   bool loaded_ = false;
 };
 

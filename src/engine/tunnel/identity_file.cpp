@@ -13,8 +13,6 @@
 namespace culvert::tunnel {
 namespace {
 
-constexpr std::size_t kLongestKeyFile = 64 * 1024;
-
 std::optional<crypto::PublicKey> public_key_in(std::string_view text) {
   const std::string_view line = text.substr(0, text.find_first_of("\r\n"));
   auto key = crypto::parse_public_key_line(line);
@@ -48,6 +46,8 @@ Result<IdentityFile> IdentityFile::load(const std::string& path) {
   identity.text_ = std::move(file->content);
   if (auto half = crypto::parse_public_half(identity.text_.text())) {
     identity.public_key_ = *std::move(half);
+    // What the file holds besides is for the token alone.
+    if (identity.public_key_->is_security_key()) identity.text_ = SecretBytes();
     return identity;
   } else if (half.error().code == Errc::unsupported) {  // a passphrase would not help
     return std::unexpected(std::move(half).error());

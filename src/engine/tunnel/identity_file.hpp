@@ -10,13 +10,16 @@
 
 namespace culvert::tunnel {
 
+inline constexpr std::size_t kLongestKeyFile = 256 * 1024;  ///< bytes; certificates have most
+
 /// A private key file (-i, IdentityFile): its public half as far as it can be had without asking, and the key
 /// itself later.
 class IdentityFile {
  public:
   /// Reads `path` once, and `path`.pub only if that is needed to know the public half. Errc::not_found if
   /// neither is there. A file that others may read is refused as ssh does, unless it belongs to another user
-  /// (Errc::denied); a public key where the private one is expected only names a key that the agent holds.
+  /// (Errc::denied); a public key where the private one is expected only names a key that the agent holds,
+  /// and so does the file of a security key, which holds none.
   [[nodiscard]] static Result<IdentityFile> load(const std::string& path);
 
   [[nodiscard]] const std::string& path() const { return path_; }
@@ -28,6 +31,8 @@ class IdentityFile {
 
   /// The key itself. Errc::needs_passphrase if it is encrypted and none was given, Errc::wrong_passphrase.
   [[nodiscard]] Result<crypto::PrivateKey> unlock(const SecretBytes* passphrase = nullptr);
+
+  bool offered_to_agent = false;  ///< AddKeysToAgent: once is enough, whatever the answer was
 
  private:
   std::string path_;

@@ -56,6 +56,7 @@ relay::Task<Result<void>> Login::run() {
 
 relay::Task<Result<void>> Login::on_host_key(ssh::HostKeyOffered offered) {
   log(LogLevel::verbose, "remote identification: {}", printable(driver_.session().peer_identification()));
+  auto binding = std::move(offered.binding);
   auto verdict = co_await identity_.check(std::move(offered), address_);
   if (driver_.is_over()) co_return Result<void>();
   if (!verdict) {
@@ -65,6 +66,7 @@ relay::Task<Result<void>> Login::on_host_key(ssh::HostKeyOffered offered) {
   }
   driver_.session().accept_host_key();
   driver_.after_command();
+  co_await authenticator_.enter(std::move(binding));  // while the server does the rest of its part
   co_return Result<void>();
 }
 
@@ -74,7 +76,11 @@ relay::Task<Result<void>> Login::on_auth_next(ssh::AuthNext next) {
   if (!attempt) co_return std::unexpected(std::move(attempt).error());
   auto& session = driver_.session();
   if (auto* key = std::get_if<TryKey>(&*attempt)) {
-    session.try_public_key(std::move(key->key), std::move(key->algorithm), key->ask_first);
+    if (key->certificate) {
+      session.try_certificate(*key->certificate, std::move(key->algorithm), key->ask_first);
+    } else {
+      session.try_public_key(std::move(key->key), std::move(key->algorithm), key->ask_first);
+    }
   } else if (const auto* password = std::get_if<TryPassword>(&*attempt)) {
     session.try_password(password->password);
   } else if (std::holds_alternative<TryKeyboardInteractive>(*attempt)) {

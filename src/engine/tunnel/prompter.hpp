@@ -19,6 +19,11 @@ class Prompter {
   /// Shows `text` (made printable already) and reads a line. Errc::cancelled if the user gave up (Ctrl-C,
   /// Ctrl-D), Errc::not_found if nobody can be asked.
   [[nodiscard]] virtual relay::Task<Result<SecretBytes>> ask(std::string text, bool echo) = 0;
+  /// A question that yes or no answers; whatever is not a yes is a no.
+  [[nodiscard]] virtual relay::Task<bool> confirm(std::string text) {
+    const auto answer = co_await ask(std::move(text) + " (yes/no) ", true);
+    co_return answer && answer->text() == "yes";
+  }
 };
 
 }  // namespace culvert::tunnel

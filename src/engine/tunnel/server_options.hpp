@@ -17,6 +17,9 @@ namespace culvert::tunnel {
 /// a terminal and refuses without one, `no` learns them. A changed key is refused by all.
 enum class HostKeyPolicy : std::uint8_t { yes, accept_new, ask, no };
 
+/// AddKeysToAgent: whether the agent is given a key of a file once it was used.
+enum class AddKeys : std::uint8_t { no, yes, ask, confirm };
+
 enum class AddressFamily : std::uint8_t { any, ipv4, ipv6 };
 
 /// A program that is the way to the server: its standard input and output. Run with the user's shell.
@@ -67,10 +70,15 @@ struct ServerOptions {
       authority_signatures;  ///< that hosts' certificates may bear (CASignatureAlgorithms); empty: all
 
   std::vector<std::string>
-      identity_files;                ///< tried in this order; missing ones are passed over unless explicit
+      identity_files;  ///< tried in this order; missing ones are passed over unless explicit
+  /// Certificates of our keys, offered before all else; empty: those beside the identity files.
+  std::vector<std::string> certificate_files;
   bool identities_explicit = false;  ///< given by -i or -o IdentityFile, not the defaults
   bool identities_only = false;      ///< agent keys only if they match identity_files
   std::string agent_socket;          ///< path; empty: no agent
+  AddKeys add_keys = AddKeys::no;
+  Duration add_keys_lifetime{};  ///< after which the agent forgets them; 0: never
+  bool host_bound = true;        ///< PubkeyAuthentication=unbound: no
   std::vector<std::string>
       user_signatures;  ///< algorithms allowed for our keys (PubkeyAcceptedAlgorithms); empty: all
   bool allow_public_key = true;
