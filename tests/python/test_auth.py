@@ -152,6 +152,18 @@ def test_an_agent_that_never_answers_does_not_outlive_the_session(make_sshd, fol
     assert done.status == 255 and re.search("closed|ended|reset", done.lines[-1]), done.stderr
 
 
+def test_a_passphrase_is_asked_for_once_however_often_the_connection_is_lost(make_sshd, folder):
+    key = key_of(folder, "ed25519", passphrase=PASSPHRASE)
+    with make_sshd(user_keys=[key]) as server, on_terminal(server, folder, key) as terminal:
+        terminal.expect("Enter passphrase for key")
+        terminal.send_line(PASSPHRASE)
+        terminal.expect("culvert: ready")
+        for _ in range(2):
+            server.cut_connections()
+            terminal.expect("again after", timeout=20)
+        assert terminal.text.count("Enter passphrase") == 1
+
+
 def test_agent(make_sshd, folder, echo_server, agent):
     keys = [key_of(folder, name) for name in ("ed25519", "ecdsa256", "rsa2048")]
     env = agent(*keys)

@@ -122,7 +122,7 @@ Tunnel::State::State(asio::any_io_executor on, TunnelOptions with, net::Resolver
 relay::Task<Result<void>> Tunnel::State::attempt(bool again) {
   ServerOptions server = options.server;
   if (again) hurry(server, pace.patience(monotonic_now()));
-  client = std::make_shared<Client>(executor, std::move(server), resolver, random, prompter);
+  client = std::make_shared<Client>(executor, std::move(server), resolver, random, prompter, identities);
   const auto current = client;
   co_return co_await current->connect();
 }

@@ -36,6 +36,7 @@ struct Tunnel::State {
   Prompter& prompter;
   const std::string place;  // "host port 22"
 
+  const std::shared_ptr<Identities> identities = std::make_shared<Identities>();  // unlocked once, for all
   std::shared_ptr<Client> client;  // of this connection, or of the attempt at the next one
   ReconnectPace pace;
   Signal changed;                   // is_up, over or stopped
