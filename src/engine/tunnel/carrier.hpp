@@ -38,6 +38,8 @@ class Carrier {
   [[nodiscard]] virtual bool fills_by_itself() const = 0;
   /// At most about so many bytes may wait below us; a hint.
   virtual void limit_unsent(std::size_t) {}
+  /// Whether the address that it was connected from is still this machine's.
+  [[nodiscard]] virtual bool has_its_address() const { return true; }
   /// The peer waits for our acknowledgement before it sends its next small packet; a hint, after a read.
   virtual void acknowledge_now() {}
 };

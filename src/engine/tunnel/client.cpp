@@ -48,6 +48,8 @@ class Client::Impl : public std::enable_shared_from_this<Impl> {
       const relay::Endpoint& destination, const relay::Endpoint& origin);
   relay::Task<relay::Bound> listen(relay::Endpoint where);
   relay::Task<Error> closed();
+  [[nodiscard]] const std::shared_ptr<Client>& hop() const { return hop_; }
+  [[nodiscard]] const std::shared_ptr<SessionDriver>& driver() const { return driver_; }
   bool is_over() const { return driver_ == nullptr || driver_->is_over(); }
   void disconnect();
 
@@ -111,6 +113,11 @@ relay::Task<Error> Client::closed() {
 }
 
 bool Client::is_over() const { return impl_->is_over(); }
+
+void Client::check_address() {
+  if (impl_->hop()) impl_->hop()->check_address();
+  if (impl_->driver()) impl_->driver()->check_address();
+}
 
 void Client::disconnect() { impl_->disconnect(); }
 

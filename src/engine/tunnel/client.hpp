@@ -44,6 +44,8 @@ class Client final : public relay::Dialer, public relay::FarListener {
 
   /// No stream can be had any more, or yet.
   [[nodiscard]] bool is_over() const;
+  /// The addresses of this machine have changed: a connection that lost its own ends now.
+  void check_address();
   /// Says goodbye and ends; all streams end. closed() returns.
   void disconnect();
 

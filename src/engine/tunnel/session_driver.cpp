@@ -81,6 +81,15 @@ void SessionDriver::stop(std::string_view goodbye) {
   after_command();
 }
 
+void SessionDriver::check_address() {
+  if (over_ || finished_ || input_ended_ || carrier_->has_its_address()) return;
+  write_failed_ = true;
+  if (!lost_) lost_ = Error{Errc::closed, "this machine has lost the address that it was connected from"};
+  end_input();
+  carrier_->cancel();
+  pause_.cancel();
+}
+
 relay::Task<Error> SessionDriver::over() {
   const auto self = shared_from_this();
   if (!finished_) (void)co_await finished_signal_.async_wait(asio::as_tuple(asio::use_awaitable));

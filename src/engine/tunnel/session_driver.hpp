@@ -52,6 +52,8 @@ class SessionDriver : public std::enable_shared_from_this<SessionDriver> {
   /// Says goodbye: the session's last event follows, soon. What was taken is still sent, for at most two
   /// seconds.
   void stop(std::string_view goodbye);
+  /// Ends it at once if its address is not this machine's any more: nothing could arrive.
+  void check_address();
   [[nodiscard]] bool is_over() const { return over_.has_value(); }
   /// Waits until it is over and the carrier is closed, and says why.
   [[nodiscard]] relay::Task<Error> over();

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "engine/tunnel/socket_carrier.hpp"
 
+#include "net/route_watch.hpp"
+
 namespace culvert::tunnel {
 
 boost::asio::any_io_executor SocketCarrier::executor() { return socket_.get_executor(); }
@@ -32,6 +34,11 @@ void SocketCarrier::close() {
 
 void SocketCarrier::limit_unsent(std::size_t bytes) {
   (void)net::set_not_sent_low_water(socket_.native_handle(), bytes);
+}
+
+bool SocketCarrier::has_its_address() const {
+  const auto here = net::local_endpoint(socket_.native_handle());
+  return !here || net::is_own_address(here->address());
 }
 
 void SocketCarrier::acknowledge_now() { (void)net::set_quick_ack(socket_.native_handle(), true); }

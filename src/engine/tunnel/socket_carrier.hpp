@@ -21,10 +21,11 @@ class SocketCarrier final : public Carrier {
   void close() override;
   [[nodiscard]] bool fills_by_itself() const override { return true; }
   void limit_unsent(std::size_t bytes) override;
+  [[nodiscard]] bool has_its_address() const override;
   void acknowledge_now() override;
 
  private:
-  net::StreamSocket socket_;
+  mutable net::StreamSocket socket_;  // native_handle() is not const
 };
 
 }  // namespace culvert::tunnel

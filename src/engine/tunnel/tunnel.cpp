@@ -29,6 +29,7 @@ namespace asio = boost::asio;
 namespace {
 
 constexpr auto kTuple = asio::as_tuple(asio::use_awaitable);
+constexpr Duration kRoutesSettle = std::chrono::milliseconds(200);
 // The server's part of the first key exchange, in an attempt to come back.
 constexpr Duration kKeysPatience = std::chrono::seconds(10);
 
@@ -85,6 +86,10 @@ relay::Task<Result<void>> Tunnel::start() {
     if (connected) {
       state->came_up();
       asio::co_spawn(state->executor, State::stay(state), asio::detached);
+      if (auto watch = net::RouteWatch::open(state->executor); watch && state->options.reconnects) {
+        state->routes.emplace(std::move(*watch));
+        asio::co_spawn(state->executor, State::watch_routes(state), asio::detached);
+      }
     } else {
       state->end(connected.error());
     }
@@ -151,6 +156,7 @@ void Tunnel::State::came_up() {
 }
 
 void Tunnel::State::end(Error why) {
+  if (routes) routes->close();
   is_up = false;
   if (!over) over = std::move(why);
   changed.wake();
@@ -171,6 +177,21 @@ relay::Task<void> Tunnel::State::stay(std::shared_ptr<State> state) {
     log(LogLevel::notice, "connected to {} again after {}", state->place,
         seconds_text(monotonic_now() - lost_at));
     state->came_up();
+  }
+}
+
+relay::Task<void> Tunnel::State::watch_routes(std::shared_ptr<State> state) {
+  asio::steady_timer quiet(state->executor);
+  while (!state->over && !state->stopped && co_await state->routes->changed()) {
+    // A change comes as a shower of messages, and a route follows its link.
+    quiet.expires_after(kRoutesSettle);
+    (void)co_await quiet.async_wait(kTuple);
+    if (state->over || state->stopped) break;
+    if (state->is_up) {
+      state->client->check_address();
+    } else {
+      state->pause.cancel();
+    }
   }
 }
 

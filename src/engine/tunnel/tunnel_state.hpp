@@ -11,6 +11,7 @@
 #include "engine/tunnel/reconnect_pace.hpp"
 #include "engine/tunnel/signal.hpp"
 #include "engine/tunnel/tunnel.hpp"
+#include "net/route_watch.hpp"
 
 namespace culvert::tunnel {
 
@@ -24,6 +25,8 @@ struct Tunnel::State {
   [[nodiscard]] relay::Task<Result<void>> come_back();
   /// Waits for the end of each connection, and for the next one.
   [[nodiscard]] static relay::Task<void> stay(std::shared_ptr<State> state);
+  /// Looks at the connection, or tries at once, when routes change.
+  [[nodiscard]] static relay::Task<void> watch_routes(std::shared_ptr<State> state);
   /// False: not before `deadline`, or never, or the caller was cancelled.
   [[nodiscard]] relay::Task<bool> wait_until_up(Instant deadline);
   void came_up();
@@ -39,7 +42,8 @@ struct Tunnel::State {
   const std::shared_ptr<Identities> identities = std::make_shared<Identities>();  // unlocked once, for all
   std::shared_ptr<Client> client;  // of this connection, or of the attempt at the next one
   ReconnectPace pace;
-  Signal changed;                   // is_up, over or stopped
+  Signal changed;  // is_up, over or stopped
+  std::optional<net::RouteWatch> routes;
   boost::asio::steady_timer pause;  // before an attempt
   bool is_up = false;
   bool stopped = false;
