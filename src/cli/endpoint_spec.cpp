@@ -199,6 +199,15 @@ Result<Destination> parse_destination(std::string_view text) {
   return destination;
 }
 
+Result<relay::HostPort> parse_permitted(std::string_view text) {
+  const std::vector<Field> fields = TRY(fields_of(text));
+  if (fields.size() != 2 || fields[0].text.empty() || fields[0].is_path)
+    return wrong(text, "not host:port, where either may be \"*\" and IPv6 stands in [brackets]");
+  relay::HostPort rule{fields[0].text, 0};
+  if (fields[1].text != "*") rule.port = TRY(parse_port(fields[1].text));
+  return rule;
+}
+
 Result<std::vector<Destination>> parse_jumps(std::string_view text) {
   std::vector<Destination> hops;
   for (const std::string_view hop : split(text, ',')) {

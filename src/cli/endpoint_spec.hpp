@@ -38,6 +38,9 @@ struct Destination {
 /// "[user@]host" or "ssh://[user@]host[:port]".
 [[nodiscard]] Result<Destination> parse_destination(std::string_view text);
 
+/// PermitRemoteOpen: host:port, where "*" for either stands for all (a port 0 in the result).
+[[nodiscard]] Result<relay::HostPort> parse_permitted(std::string_view text);
+
 /// -J and ProxyJump: destinations separated by commas, the first one is connected to directly. Here each may
 /// have a port without being an URI: "[user@]host[:port]".
 [[nodiscard]] Result<std::vector<Destination>> parse_jumps(std::string_view text);

@@ -246,6 +246,18 @@ Result<void> set_way(Settings& settings, Words words) {
   return {};
 }
 
+Result<void> set_permitted_remote(Settings& settings, Words words) {
+  if (settings.permitted_remote) return {};
+  std::vector<relay::HostPort> rules;
+  const bool is_alone = words.size() == 1;
+  if (is_alone && words[0] == "any") rules.push_back({"*", 0});
+  if (!is_alone || (words[0] != "any" && words[0] != "none")) {
+    for (const std::string& word : words) rules.push_back(TRY(parse_permitted(word)));
+  }
+  settings.permitted_remote = std::move(rules);
+  return {};
+}
+
 // One word: a proxy at the server.
 Result<void> add_remote_forward(Settings& settings, Words words) {
   settings.remote_forwards.push_back(
@@ -343,6 +355,7 @@ constexpr Keyword kKeywords[] = {
     works("ExitOnForwardFailure", set<&Settings::exit_on_forward_failure, as_flag>),
     works("GatewayPorts", set<&Settings::gateway_ports, as_flag>),
     works("LocalForward", add_local_forward, 2),
+    works("PermitRemoteOpen", set_permitted_remote, kMany),
     works("RemoteForward", add_remote_forward, 2),
     works("SessionType", set<&Settings::no_command, as_session_type>),
     works("StreamLocalBindMask", set<&Settings::socket_mask, as_mask>),
@@ -410,7 +423,6 @@ constexpr Keyword kKeywords[] = {
     nothing("LocalCommand"),
     nothing("LogVerbose"),
     nothing("ObscureKeystrokeTiming"),
-    nothing("PermitRemoteOpen"),
     nothing("Protocol"),
     nothing("RequestTTY"),
     nothing("SendEnv"),

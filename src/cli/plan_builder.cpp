@@ -196,6 +196,7 @@ class Builder {
     }
     session.reconnects = !settings_.no_reconnect.value_or(false);
     session.waits_for_first = settings_.wait_for_first.value_or(false);
+    session.permitted_remote = settings_.permitted_remote;
     session.on_listen = settings_.on_listen.value_or("");
     if (settings_.proxy_auth) session.proxy_accounts_file = TRY(path("--proxy-auth", *settings_.proxy_auth));
     if (session.stdio || !session.local_forwards.empty() || !session.dynamic_forwards.empty() ||

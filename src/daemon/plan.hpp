@@ -52,6 +52,9 @@ struct SessionPlan {
   tunnel::ServerOptions server;
   std::vector<LocalForward> local_forwards;
   std::vector<RemoteForward> remote_forwards;
+  /// Where the clients of a proxy at the server may go (PermitRemoteOpen); nothing: anywhere. As
+  /// PermittedDialer has it.
+  std::optional<std::vector<relay::HostPort>> permitted_remote;
   std::vector<DynamicForward> dynamic_forwards;
   /// Who may use the proxy fronts: a file of user:password lines; empty: everybody.
   std::string proxy_accounts_file;

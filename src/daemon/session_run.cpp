@@ -57,6 +57,7 @@ SessionRun::SessionRun(asio::any_io_executor executor, const SessionPlan& plan, 
       resolver_(resolver),
       tunnel_(executor_, options_of(plan), resolver, random, prompter),
       direct_(resolver),
+      permitted_(direct_, plan.permitted_remote.value_or(std::vector<relay::HostPort>())),
       changed_(executor_) {}
 
 relay::Task<Result<void>> SessionRun::start() {

@@ -11,6 +11,7 @@
 #include "base/time.hpp"
 #include "crypto/random.hpp"
 #include "daemon/event.hpp"
+#include "daemon/permitted_dialer.hpp"
 #include "daemon/plan.hpp"
 #include "daemon/stdio_run.hpp"
 #include "engine/relay/direct_dialer.hpp"
@@ -54,6 +55,7 @@ class SessionRun {
   net::Resolver& resolver_;
   tunnel::Tunnel tunnel_;
   relay::DirectDialer direct_;
+  PermittedDialer permitted_;  // of proxies at the server
   std::vector<std::unique_ptr<relay::Forward>> forwards_;
   std::optional<StdioRun> stdio_;
   std::shared_ptr<const socks::Accounts> proxy_accounts_;  // null: the proxy fronts are open to all

@@ -206,6 +206,20 @@ def test_a_name_that_does_not_resolve(running, protocol, code):
     process.wait_for(f"127.0.0.1:{port} -> no-such-host.invalid:80: ")
 
 
+def test_what_the_client_forbids(sshd, folder, echo_server):
+    process, port = start_remote(sshd, folder, "-o", f"PermitRemoteOpen=localhost:* 127.0.0.1:{echo_server.port}")
+    with process:
+        for protocol, code in ((SOCKS4, 91), (SOCKS5, 2), (HTTP, 403)):
+            with connect(port) as s:
+                assert protocol.ask(s, "127.0.0.1", 9) == code
+                assert ends(s) == b""
+        process.wait_for("not permitted by PermitRemoteOpen", count=3)
+        for name in ("localhost", "127.0.0.1"):
+            with SOCKS5.connect(port, name, echo_server.port) as s:
+                s.sendall(b"x")
+                assert receive_exactly(s, 1) == b"x"
+
+
 def test_what_the_server_forbids(make_sshd, folder, echo_server):
     with make_sshd({"PermitOpen": "127.0.0.1:1"}) as server:
         process, port = start_dynamic(server, folder)
