@@ -18,6 +18,7 @@
 #include "cli/plan_builder.hpp"
 #include "cli/process.hpp"
 #include "cli/terminal_prompter.hpp"
+#include "daemon/service_manager.hpp"
 #include "daemon/supervisor.hpp"
 
 namespace culvert::cli {
@@ -73,6 +74,11 @@ int forward(const Settings& settings) {
     return complain(done.error());
   if (settings.no_input.value_or(false)) drop_standard_input();
 
+  auto manager = daemon::ServiceManager::from_environment();
+  if (!manager) {
+    log_line(LogLevel::warning, manager.error().message);
+    manager.emplace();
+  }
   std::optional<Background> background;
   if (goes_to_background) {
     auto child = Background::fork();
@@ -85,7 +91,7 @@ int forward(const Settings& settings) {
     if (background) background->ready();
   };
   TerminalPrompter prompter(!settings.batch.value_or(false));
-  return status_of(daemon::run(*plan, prompter, hooks));
+  return status_of(daemon::run(*plan, prompter, *manager, hooks));
 }
 
 }  // namespace

@@ -9,8 +9,12 @@
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>
 
+#include <fmt/format.h>
+
 #include "base/log.hpp"
 #include "crypto/random.hpp"
+#include "daemon/event.hpp"
+#include "daemon/service_manager.hpp"
 #include "daemon/session_run.hpp"
 #include "daemon/stop_signals.hpp"
 #include "engine/tunnel/prompter.hpp"
@@ -24,20 +28,41 @@ namespace {
 
 constexpr Duration kDrainTime = std::chrono::seconds(2);
 
+// "me@bastion", and how many more.
+std::string servers_of(const Plan& plan) {
+  if (plan.sessions.empty()) return "nobody";
+  const tunnel::ServerOptions& first = plan.sessions.front().server;
+  std::string text = fmt::format("{}@{}", first.user, first.host);
+  if (plan.sessions.size() > 1) text += fmt::format(" and {} more", plan.sessions.size() - 1);
+  return text;
+}
+
+std::size_t forwards_of(const Plan& plan) {
+  std::size_t count = 0;
+  for (const SessionPlan& session : plan.sessions) {
+    count += session.local_forwards.size() + session.remote_forwards.size() +
+             session.dynamic_forwards.size() + (session.stdio ? 1 : 0);
+  }
+  return count;
+}
+
 class Supervisor {
  public:
-  Supervisor(asio::io_context& io, const Plan& plan, tunnel::Prompter& prompter, const Hooks& hooks,
-             net::Resolver& resolver, crypto::Random& random)
+  Supervisor(asio::io_context& io, const Plan& plan, tunnel::Prompter& prompter, ServiceManager& manager,
+             const Hooks& hooks, net::Resolver& resolver, crypto::Random& random)
       : io_(io),
         plan_(plan),
         prompter_(prompter),
+        manager_(manager),
         hooks_(hooks),
         resolver_(resolver),
         random_(random),
         signals_(io.get_executor(), hooks.last_words) {}
 
   Outcome run() {
+    manager_.status("logging in as " + servers_of(plan_));
     spawn(watch_signals());
+    if (const auto interval = manager_.watchdog_interval()) spawn(show_life(*interval));
     live_ = plan_.sessions.size();
     for (const SessionPlan& session : plan_.sessions) spawn(run_session(session));
     io_.run();
@@ -52,9 +77,19 @@ class Supervisor {
     outcome_.end = Outcome::End::stopped;
     outcome_.signal = number;
     stopping_ = true;
+    manager_.stopping(fmt::format("signal {}: live streams may end by themselves", number));
     // What has no streams to drain is given up where it is: its coroutines end with the io_context.
     if (!outcome_.was_ready) io_.stop();
     for (SessionRun* session : serving_) session->stop(kDrainTime);
+  }
+
+  // A loop that hangs shows none.
+  relay::Task<void> show_life(Duration interval) {
+    Event pause(io_.get_executor());
+    while (true) {
+      manager_.alive();
+      co_await pause.wait(interval);
+    }
   }
 
   relay::Task<void> run_session(const SessionPlan& plan) {
@@ -77,12 +112,16 @@ class Supervisor {
         std::ranges::any_of(plan_.sessions, [](const SessionPlan& plan) { return !plan.stdio; });
     if (speaks) log(LogLevel::notice, "ready");
     outcome_.was_ready = true;
+    const std::size_t forwards = forwards_of(plan_);
+    manager_.ready(
+        fmt::format("{} forward{} through {}", forwards, forwards == 1 ? "" : "s", servers_of(plan_)));
     if (hooks_.on_ready) hooks_.on_ready();
   }
 
   void failed(const Error& error) {
     if (!stopping_) {
       log(LogLevel::error, "{}", error.message);
+      manager_.status(error.message);
       outcome_.end = Outcome::End::failed;
     }
     io_.stop();
@@ -102,6 +141,7 @@ class Supervisor {
   asio::io_context& io_;
   const Plan& plan_;
   tunnel::Prompter& prompter_;
+  ServiceManager& manager_;
   const Hooks& hooks_;
   net::Resolver& resolver_;
   crypto::Random& random_;
@@ -114,12 +154,12 @@ class Supervisor {
 
 }  // namespace
 
-Outcome run(const Plan& plan, tunnel::Prompter& prompter, const Hooks& hooks) {
+Outcome run(const Plan& plan, tunnel::Prompter& prompter, ServiceManager& manager, const Hooks& hooks) {
   // Coroutines that wait when the loop stops are destroyed with the io_context: what they use lives longer.
   net::Resolver resolver;
   crypto::SystemRandom random;
   asio::io_context io(1);
-  return Supervisor(io, plan, prompter, hooks, resolver, random).run();
+  return Supervisor(io, plan, prompter, manager, hooks, resolver, random).run();
 }
 
 }  // namespace culvert::daemon

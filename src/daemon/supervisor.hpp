@@ -11,6 +11,8 @@ class Prompter;
 
 namespace culvert::daemon {
 
+class ServiceManager;
+
 /// How a run ended.
 struct Outcome {
   enum class End : std::uint8_t {
@@ -29,7 +31,9 @@ struct Hooks {
 };
 
 /// Makes the running state match the plan, on the calling thread, until it is done, a signal comes, or
-/// something fails. All that went wrong is logged. `prompter` asks the person for what the sessions need.
-[[nodiscard]] Outcome run(const Plan& plan, tunnel::Prompter& prompter, const Hooks& hooks);
+/// something fails. All that went wrong is logged. `prompter` asks the person for what the sessions need;
+/// `manager` is told how it goes, before `hooks` are.
+[[nodiscard]] Outcome run(const Plan& plan, tunnel::Prompter& prompter, ServiceManager& manager,
+                          const Hooks& hooks);
 
 }  // namespace culvert::daemon
