@@ -2,6 +2,9 @@
 # The commands of this repository. The work is done by CMake (see CMakePresets.json) and by scripts/.
 PREFIX ?= /usr/local
 DESTDIR ?=
+BINDIR := $(PREFIX)/bin
+MANDIR := $(PREFIX)/share/man
+DOCDIR := $(PREFIX)/share/doc/culvert
 INSTALL ?= install
 RELEASE := build/release
 
@@ -10,15 +13,16 @@ RELEASE := build/release
 all: ## build build/release/culvert
 	@scripts/build release culvert
 
-install: ## install the program, its documents and its licence (DESTDIR, PREFIX)
+install: ## install program, man page, documents, licence (DESTDIR, PREFIX)
 	@test -x $(RELEASE)/culvert || scripts/build release culvert
-	$(INSTALL) -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/doc/culvert
-	$(INSTALL) -m 755 $(RELEASE)/culvert $(DESTDIR)$(PREFIX)/bin/culvert
-	$(INSTALL) -m 644 README.md LICENSE docs/options.md $(DESTDIR)$(PREFIX)/share/doc/culvert/
+	$(INSTALL) -d $(DESTDIR)$(BINDIR) $(DESTDIR)$(MANDIR)/man1 $(DESTDIR)$(DOCDIR)
+	$(INSTALL) -m 755 $(RELEASE)/culvert $(DESTDIR)$(BINDIR)/culvert
+	$(INSTALL) -m 644 docs/culvert.1 $(DESTDIR)$(MANDIR)/man1/culvert.1
+	$(INSTALL) -m 644 README.md LICENSE docs/options.md $(DESTDIR)$(DOCDIR)/
 
 uninstall: ## remove what install put there
-	rm -f $(DESTDIR)$(PREFIX)/bin/culvert
-	rm -rf $(DESTDIR)$(PREFIX)/share/doc/culvert
+	rm -f $(DESTDIR)$(BINDIR)/culvert $(DESTDIR)$(MANDIR)/man1/culvert.1
+	rm -rf $(DESTDIR)$(DOCDIR)
 
 setup: ## install the packages that building and testing need (Debian 12)
 	@scripts/setup build demo test

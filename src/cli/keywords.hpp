@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The keywords of ssh_config(5), each a row that says what culvert does with it. -o reads them;
-// docs/options.md explains them, and a test compares the two.
+// docs/options.md explains them, docs/culvert.1 lists them, and tests compare them.
 #pragma once
 
 #include <span>

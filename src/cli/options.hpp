@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The letters of ssh(1), each a row that says what culvert does with it. --help is made from the rows,
-// docs/options.md explains them, and a test compares the two.
+// docs/options.md and docs/culvert.1 explain them, and tests compare them.
 //
 // The command line is read by hand, and not with CLI11: people's fingers know ssh's habits (`-fNL 8080:a:80
 // host`,

@@ -1,0 +1,40 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The manual page as its readers see it. What it says of options is compared with the tables in src/cli/manual_test.cpp."""
+
+import re
+import shlex
+import subprocess
+
+import pytest
+
+from harness.culvert import ROOT, run
+from harness.sockets import DEADLINE
+
+PAGE = ROOT / "docs/culvert.1"
+
+
+def test_the_page_is_clean():
+    done = subprocess.run(["mandoc", "-Tlint", "-Wwarning", str(PAGE)], capture_output=True, text=True, timeout=DEADLINE,
+                          check=False)
+    assert (done.returncode, done.stdout) == (0, "")
+
+
+def examples() -> list[str]:
+    text = subprocess.run(["mandoc", "-Tutf8", "-Owidth=200", str(PAGE)], capture_output=True, text=True, timeout=DEADLINE,
+                          check=True).stdout
+    text = re.sub(".\b", "", text)
+    return [line.strip().removeprefix("$ ") for line in text.splitlines() if line.strip().startswith("$ culvert ")]
+
+
+@pytest.mark.parametrize("line", examples())
+def test_the_examples_are_accepted(line, folder):
+    """As far as the first connection, which is to a port where nobody listens."""
+    arguments = [word for word in shlex.split(line)[1:] if word != "-f"]
+    done = run(*arguments, "-p", "1", "-o", "HostName=127.0.0.1", cwd=folder)
+    assert done.status == 255
+    said = done.stderr or (folder / "culvert.log").read_text()
+    assert "cannot connect to 127.0.0.1 port 1: Connection refused" in said
+
+
+def test_there_are_examples():
+    assert len(examples()) >= 5
