@@ -5,6 +5,7 @@ DESTDIR ?=
 BINDIR := $(PREFIX)/bin
 MANDIR := $(PREFIX)/share/man
 DOCDIR := $(PREFIX)/share/doc/culvert
+UNITDIR := $(PREFIX)/lib/systemd/system
 INSTALL ?= install
 RELEASE := build/release
 
@@ -13,15 +14,17 @@ RELEASE := build/release
 all: ## build build/release/culvert
 	@scripts/build release culvert
 
-install: ## install program, man page, documents, licence (DESTDIR, PREFIX)
+install: ## install program, man page, systemd unit, documents, licence (DESTDIR, PREFIX)
 	@test -x $(RELEASE)/culvert || scripts/build release culvert
-	$(INSTALL) -d $(DESTDIR)$(BINDIR) $(DESTDIR)$(MANDIR)/man1 $(DESTDIR)$(DOCDIR)
+	$(INSTALL) -d $(DESTDIR)$(BINDIR) $(DESTDIR)$(MANDIR)/man1 $(DESTDIR)$(UNITDIR) $(DESTDIR)$(DOCDIR)
 	$(INSTALL) -m 755 $(RELEASE)/culvert $(DESTDIR)$(BINDIR)/culvert
 	$(INSTALL) -m 644 docs/culvert.1 $(DESTDIR)$(MANDIR)/man1/culvert.1
+	sed 's|@bindir@|$(BINDIR)|g' systemd/culvert@.service >$(DESTDIR)$(UNITDIR)/culvert@.service
+	chmod 644 $(DESTDIR)$(UNITDIR)/culvert@.service
 	$(INSTALL) -m 644 README.md LICENSE docs/options.md $(DESTDIR)$(DOCDIR)/
 
 uninstall: ## remove what install put there
-	rm -f $(DESTDIR)$(BINDIR)/culvert $(DESTDIR)$(MANDIR)/man1/culvert.1
+	rm -f $(DESTDIR)$(BINDIR)/culvert $(DESTDIR)$(MANDIR)/man1/culvert.1 $(DESTDIR)$(UNITDIR)/culvert@.service
 	rm -rf $(DESTDIR)$(DOCDIR)
 
 setup: ## install the packages that building and testing need (Debian 12)

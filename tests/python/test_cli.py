@@ -328,7 +328,7 @@ def test_letters_that_change_nothing_here(sshd, folder, letters):
 
 
 @pytest.mark.parametrize("letters", [["-A"], ["-X"], ["-Y"], ["-M"], ["-S", "x"], ["-w", "0"], ["-R", "1:x:1"], ["-D", "1080"],
-                                     ["-J", "x"], ["-C"], ["-K"], ["-O", "check"], ["-t"], ["-s"], ["-e", "none"],
+                                     ["-J", "x;"], ["-C"], ["-K"], ["-O", "check"], ["-t"], ["-s"], ["-e", "none"],
                                      ["-I", "x"], ["-Q", "cipher"], ["-G"], ["-B", "lo"], ["-y"]],
                          ids=lambda letters: " ".join(letters))
 def test_every_other_letter_is_accepted_or_refused_in_one_line(letters):

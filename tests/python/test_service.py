@@ -1,16 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
-"""culvert under a service manager: what it tells one (sd_notify)."""
+"""culvert under a service manager: what it tells one (sd_notify), and the systemd unit that make install puts there."""
 
 import os
+import pathlib
 import select
+import shutil
 import signal
 import socket
+import subprocess
 import time
 
 import pytest
 
-from harness.culvert import Culvert, destination, environment, local_forward, login_arguments, run
-from harness.processes import kill
+from harness.culvert import ROOT, Culvert, binary, destination, environment, local_forward, login_arguments, run
+from harness.processes import Process, kill
 from harness.sockets import DEADLINE, connect, free_port
 
 
@@ -98,3 +101,77 @@ def test_an_address_that_is_no_socket_is_a_warning(sshd, folder):
     with forward:
         assert forward.lines[0] == ("culvert: warning: NOTIFY_SOCKET: vsock:2:9 is neither a path nor @ and a name; "
                                     "the service manager is told nothing")
+
+
+# ------------------------------------------------------------------------------------------------------ make install
+
+@pytest.fixture(scope="module")
+def installed(shared_folder):
+    """What make install puts under a prefix, with the program that is tested."""
+    prefix = shared_folder / "prefix"
+    release = shared_folder / "release"
+    release.mkdir()
+    shutil.copy(binary(), release / "culvert")
+    done = subprocess.run(["make", "-s", "install", f"PREFIX={prefix}", f"RELEASE={release}"], cwd=ROOT, capture_output=True,
+                          text=True, check=False, timeout=DEADLINE)
+    assert done.returncode == 0, done.stderr
+    yield prefix
+    done = subprocess.run(["make", "-s", "uninstall", f"PREFIX={prefix}"], cwd=ROOT, check=False, timeout=DEADLINE)
+    assert done.returncode == 0
+    assert not [path for path in prefix.rglob("*") if path.is_file()], "uninstall leaves something behind"
+
+
+def test_install_puts_everything_in_its_place(installed):
+    files = {path.relative_to(installed).as_posix() for path in installed.rglob("*") if path.is_file()}
+    assert files == {"bin/culvert", "share/man/man1/culvert.1", "lib/systemd/system/culvert@.service",
+                     "share/doc/culvert/README.md", "share/doc/culvert/LICENSE", "share/doc/culvert/options.md"}
+    for path in files:
+        assert os.stat(installed / path).st_mode & 0o777 == (0o755 if path == "bin/culvert" else 0o644)
+
+
+def unit_lines(installed) -> list[str]:
+    text = (installed / "lib/systemd/system/culvert@.service").read_text()
+    return [line for line in text.splitlines() if line and not line.startswith("#")]
+
+
+def test_the_unit_starts_the_installed_program(installed):
+    lines = unit_lines(installed)
+    start = next(line for line in lines if line.startswith("ExecStart="))
+    assert start.startswith(f"ExecStart={installed}/bin/culvert $ARGS ")
+    assert "@" not in start
+    assert "Type=notify" in lines
+
+
+def test_systemd_accepts_the_unit(installed):
+    if shutil.which("systemd-analyze") is None:
+        pytest.skip("no systemd here")
+    unit = installed / "lib/systemd/system/culvert@.service"
+    done = subprocess.run(["systemd-analyze", "verify", str(unit)], capture_output=True, text=True, check=False, timeout=DEADLINE,
+                          env=environment(MANPATH=f"{installed}/share/man", SYSTEMD_COLORS="0"))
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_what_the_unit_adds_to_the_arguments_is_accepted_and_counts_least(installed, sshd, folder, echo_server):
+    """As systemd does it: ARGS split at white space, and the rest of ExecStart behind it."""
+    start = next(line for line in unit_lines(installed) if line.startswith("ExecStart=")).removeprefix("ExecStart=")
+    program, _, *more = start.split()
+    port = free_port()
+    arguments = ["-L", f"{port}:127.0.0.1:{echo_server.port}", *login_arguments(sshd, folder), destination(sshd)]
+    with Process([program, *arguments, *more], env=environment()) as tunnel:
+        tunnel.wait_for("culvert: ready")
+        connect(port).close()
+        tunnel.signal(signal.SIGTERM)
+        assert tunnel.wait() == 0
+
+
+def test_the_account_of_the_unit_finds_its_keys_by_home(installed, sshd, folder, user_key):
+    """HOME=/var/lib/culvert: ~/.ssh/id_ed25519 and known_hosts are found there without a word in ARGS."""
+    assert "Environment=HOME=%S/culvert" in unit_lines(installed)
+    ssh = pathlib.Path(folder / ".ssh")
+    ssh.mkdir(mode=0o700)
+    shutil.copy(user_key, ssh / "id_ed25519")
+    (ssh / "known_hosts").write_text(sshd.known_hosts())
+    port = free_port()
+    command = [binary(), "-o", "BatchMode=yes", "-p", str(sshd.port), "-L", f"{port}:127.0.0.1:9", destination(sshd)]
+    with Process(command, env=environment(HOME=str(folder))) as tunnel:
+        tunnel.wait_for("culvert: ready")
