@@ -193,7 +193,6 @@ relay::Task<relay::Bound> RemoteListeners::listen(Endpoint where) {
     place->token = state->next_token++;
     place->asked = place->bound = std::move(at);
     state->places.push_back(place);
-    state->driver->acknowledge_at_once();
     state->driver->session().send_global_request(request_name(place->asked, false),
                                                  request_data(place->asked), true, place->token);
     state->driver->after_command();

@@ -177,7 +177,10 @@ std::size_t SessionDriver::read_once() {
   }
   session_->commit(got.bytes, monotonic_now());
   read_since_wait_ += got.bytes;
-  if (acknowledges_at_once_ && got.bytes < kSmallRead) carrier_->acknowledge_now();
+  // OpenSSH's server sets TCP_NODELAY for sessions with a shell alone: its next small packet waits for our
+  // acknowledgement of this one, which the kernel would delay by 40 ms.
+  // (docs/decisions/acknowledge-at-once.md)
+  if (got.bytes < kSmallRead) carrier_->acknowledge_now();
   adapt_read_size(got.bytes);
   return got.bytes;
 }

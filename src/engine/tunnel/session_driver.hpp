@@ -63,9 +63,6 @@ class SessionDriver : public std::enable_shared_from_this<SessionDriver> {
   [[nodiscard]] ssh::Session& session() { return *session_; }
   void after_command();
   [[nodiscard]] const boost::asio::any_io_executor& executor() const { return executor_; }
-  /// For a peer whose small packets wait for our acknowledgements: OpenSSH's server sets TCP_NODELAY for
-  /// sessions with a shell alone.
-  void acknowledge_at_once() { acknowledges_at_once_ = true; }
 
   // For ChannelStream.
   static constexpr std::size_t kMostViews = net::kMaxViews;  ///< what one system call can take
@@ -127,7 +124,6 @@ class SessionDriver : public std::enable_shared_from_this<SessionDriver> {
   unsigned small_reads_ = 0;
   std::size_t read_since_wait_ = 0;  // bytes
   std::size_t low_water_ = 0;        // of the carrier, as it is set
-  bool acknowledges_at_once_ = false;
 
   boost::asio::steady_timer timer_;
   boost::asio::steady_timer pause_;  // instead of waiting for readability, in bulk
