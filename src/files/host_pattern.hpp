@@ -6,11 +6,17 @@
 
 namespace culvert::files {
 
-/// '*' stands for any text, '?' for any one character. Letters of `pattern` match without regard to case;
-/// `text` must be in lower case already.
-[[nodiscard]] bool matches_pattern(std::string_view text, std::string_view pattern);
+enum class LetterCase : bool {
+  ignored,  ///< letters of the pattern match in either case; the text must be in lower case already
+  exact,
+};
+
+/// '*' stands for any text, '?' for any one character.
+[[nodiscard]] bool matches_pattern(std::string_view text, std::string_view pattern,
+                                   LetterCase letter_case = LetterCase::ignored);
 
 /// Patterns separated by commas: one of them matches, and none that is negated by a leading '!' does.
-[[nodiscard]] bool matches_pattern_list(std::string_view text, std::string_view patterns);
+[[nodiscard]] bool matches_pattern_list(std::string_view text, std::string_view patterns,
+                                        LetterCase letter_case = LetterCase::ignored);
 
 }  // namespace culvert::files

@@ -11,6 +11,7 @@
 #include <cstdint>
 
 #include "files/known_hosts.hpp"
+#include "files/text_file.hpp"
 
 namespace culvert::files {
 namespace {
@@ -59,23 +60,8 @@ Result<void> make_folder_of(const std::string& path) {
 }  // namespace
 
 Result<std::string> read_known_hosts(const std::string& path) {
-  const File file(path, O_RDONLY);
-  if (!file.is_open()) {
-    if (errno == ENOENT) return fail(Errc::not_found, fmt::format("{} does not exist", path));
-    return failed("open", path, errno);
-  }
-  std::string text;
-  while (text.size() <= kMaxKnownHostsSize) {
-    char chunk[64 * 1024];
-    const ssize_t count = ::read(file.descriptor(), chunk, sizeof chunk);
-    if (count == 0) return text;
-    if (count > 0) {
-      text.append(chunk, static_cast<std::size_t>(count));
-    } else if (errno != EINTR) {
-      return failed("read", path, errno);
-    }
-  }
-  return fail(Errc::limit, fmt::format("{}: larger than {} MiB", path, kMaxKnownHostsSize >> 20));
+  auto file = TRY(read_text_file(path, kMaxKnownHostsSize));
+  return std::move(file.text);
 }
 
 Result<void> append_known_hosts(const std::string& path, std::string_view line) {

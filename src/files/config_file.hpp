@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: Apache-2.0
+// Configuration files on disk. These calls block; files are small.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "base/result.hpp"
+
+namespace culvert::files {
+
+enum class OwnerCheck : bool { skip, required };
+
+/// The text of one file. With OwnerCheck::required it must belong to the user or to root, and nobody else may
+/// be able to write to it: "Bad owner or permissions on PATH". Errc::not_found if there is none, Errc::limit
+/// above kMaxConfigSize, Errc::system.
+[[nodiscard]] Result<std::string> read_config_file(const std::string& path, OwnerCheck check);
+
+/// The paths that a pattern of the shell names ('*', '?', '[a-z]', '~' at the start), sorted. None is no
+/// error.
+[[nodiscard]] Result<std::vector<std::string>> find_config_files(const std::string& pattern);
+
+}  // namespace culvert::files
