@@ -37,6 +37,8 @@ function(culvert_library folder)
     target_include_directories(${name}_test PRIVATE ${PROJECT_SOURCE_DIR})
     target_compile_definitions(${name}_test PRIVATE CULVERT_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
     target_link_libraries(${name}_test PRIVATE ${name} GTest::gtest GTest::gtest_main)
+    # The code under test is compiled as it runs; optimizing the tests themselves takes half of the build.
+    target_compile_options(${name}_test PRIVATE -O0 -U_FORTIFY_SOURCE)
     culvert_precompile(${name}_test ${ARG_PRECOMPILE_ASIO} <gtest/gtest.h>)
     add_test(NAME ${suffix} COMMAND ${name}_test)
   endif()
