@@ -39,23 +39,24 @@ std::string remote_name(const relay::Endpoint& where) {
   return to_string(relay::Endpoint(relay::HostPort{"*", place->port}));
 }
 
-tunnel::TunnelOptions options_of(const SessionPlan& plan) {
+tunnel::TunnelOptions options_of(const SessionPlan& plan, ServiceManager& manager) {
   tunnel::TunnelOptions options;
   options.server = plan.server;
   options.reconnects = plan.reconnects && !plan.stdio;
   options.waits_for_first = plan.waits_for_first;
   if (plan.server.connect_timeout > Duration::zero()) options.stream_patience = plan.server.connect_timeout;
+  options.on_change = [&manager](const std::string& line) { manager.status(line); };
   return options;
 }
 
 }  // namespace
 
 SessionRun::SessionRun(asio::any_io_executor executor, const SessionPlan& plan, net::Resolver& resolver,
-                       crypto::Random& random, tunnel::Prompter& prompter)
+                       crypto::Random& random, tunnel::Prompter& prompter, ServiceManager& manager)
     : executor_(std::move(executor)),
       plan_(plan),
       resolver_(resolver),
-      tunnel_(executor_, options_of(plan), resolver, random, prompter),
+      tunnel_(executor_, options_of(plan, manager), resolver, random, prompter),
       direct_(resolver),
       permitted_(direct_, plan.permitted_remote.value_or(std::vector<relay::HostPort>())),
       changed_(executor_) {}

@@ -13,6 +13,7 @@
 #include "daemon/event.hpp"
 #include "daemon/permitted_dialer.hpp"
 #include "daemon/plan.hpp"
+#include "daemon/service_manager.hpp"
 #include "daemon/stdio_run.hpp"
 #include "engine/relay/direct_dialer.hpp"
 #include "engine/relay/forward.hpp"
@@ -25,9 +26,9 @@ namespace culvert::daemon {
 /// One SessionPlan at work: its SSH connection and its forwards. All calls on the thread of `executor`.
 class SessionRun {
  public:
-  /// All of them must outlive it.
+  /// All of them must outlive it. `manager` is told of changes of state from start() on.
   SessionRun(boost::asio::any_io_executor executor, const SessionPlan& plan, net::Resolver& resolver,
-             crypto::Random& random, tunnel::Prompter& prompter);
+             crypto::Random& random, tunnel::Prompter& prompter, ServiceManager& manager);
 
   /// Logs in and opens the listeners, each with a line when it is up. Once.
   [[nodiscard]] relay::Task<Result<void>> start();

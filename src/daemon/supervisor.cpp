@@ -93,7 +93,7 @@ class Supervisor {
   }
 
   relay::Task<void> run_session(const SessionPlan& plan) {
-    SessionRun session(io_.get_executor(), plan, resolver_, random_, prompter_);
+    SessionRun session(io_.get_executor(), plan, resolver_, random_, prompter_, manager_);
     const auto started = co_await session.start();
     if (!started) co_return failed(started.error());
     serving_.push_back(&session);

@@ -74,6 +74,16 @@ def test_a_login_that_is_refused_is_a_status_and_never_ready(make_sshd, folder, 
     assert not manager.has_more()
 
 
+def test_a_lost_connection_and_the_next_one_are_states(make_sshd, folder, manager):
+    with make_sshd() as server:
+        forward, _ = local_forward(server, folder, 9, env=manager.environment(), ready=False)
+        with forward:
+            manager.hear_until("READY")
+            server.cut_connections()
+            assert manager.hear()["STATUS"].startswith("connection lost: ")
+            assert manager.hear()["STATUS"].startswith(f"connected to 127.0.0.1 port {server.port} again after ")
+
+
 def test_in_the_background_the_child_is_named_before_its_parent_leaves(sshd, folder, manager):
     port = free_port()
     done = run("-f", "-L", f"{port}:127.0.0.1:9", *login_arguments(sshd, folder), destination(sshd),

@@ -80,7 +80,7 @@ relay::Task<Result<void>> Tunnel::start() {
     state->pace.lost(monotonic_now());
     auto connected = co_await state->attempt(false);
     if (!connected && state->options.waits_for_first && !state->stopped && !is_final(connected.error())) {
-      log(LogLevel::warning, "{}; waiting for it", connected.error().message);
+      state->tell(LogLevel::warning, connected.error().message + "; waiting for it");
       connected = co_await state->come_back();
     }
     if (connected) {
@@ -155,6 +155,11 @@ void Tunnel::State::came_up() {
   changed.wake();
 }
 
+void Tunnel::State::tell(LogLevel level, const std::string& line) const {
+  log(level, "{}", line);
+  if (options.on_change) options.on_change(line);
+}
+
 void Tunnel::State::end(Error why) {
   if (routes) routes->close();
   is_up = false;
@@ -170,12 +175,12 @@ relay::Task<void> Tunnel::State::stay(std::shared_ptr<State> state) {
     if (state->stopped || !state->options.reconnects || is_final(why)) co_return state->end(std::move(why));
     const Instant lost_at = monotonic_now();
     state->pace.lost(lost_at);
-    log(LogLevel::warning, "connection lost: {}; connecting again", why.message);
+    state->tell(LogLevel::warning, fmt::format("connection lost: {}; connecting again", why.message));
     state->changed.wake();
     const auto back = co_await state->come_back();
     if (!back) co_return state->end(back.error());
-    log(LogLevel::notice, "connected to {} again after {}", state->place,
-        seconds_text(monotonic_now() - lost_at));
+    state->tell(LogLevel::notice, fmt::format("connected to {} again after {}", state->place,
+                                              seconds_text(monotonic_now() - lost_at)));
     state->came_up();
   }
 }

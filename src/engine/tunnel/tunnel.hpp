@@ -21,6 +21,7 @@ struct TunnelOptions {
   bool reconnects = true;        ///< a connection that is lost is made again, until that is refused for good
   bool waits_for_first = false;  ///< the first one too
   Duration stream_patience = std::chrono::seconds(30);  ///< how long a stream waits for a connection
+  std::function<void(const std::string&)> on_change;    ///< the line of each change of state, as it is logged
 };
 
 /// A connection to an SSH server that comes back: what forwards are given as their dialer, and listen at.

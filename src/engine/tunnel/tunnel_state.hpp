@@ -7,6 +7,7 @@
 
 #include <boost/asio/steady_timer.hpp>
 
+#include "base/log.hpp"
 #include "engine/tunnel/client.hpp"
 #include "engine/tunnel/reconnect_pace.hpp"
 #include "engine/tunnel/signal.hpp"
@@ -31,6 +32,7 @@ struct Tunnel::State {
   [[nodiscard]] relay::Task<bool> wait_until_up(Instant deadline);
   void came_up();
   void end(Error why);
+  void tell(LogLevel level, const std::string& line) const;  ///< a change of state
 
   const boost::asio::any_io_executor executor;
   const TunnelOptions options;
