@@ -147,8 +147,8 @@ class Dropbear(SshServer):
         return key
 
 
-def wait_for_listener(port: int, timeout: float = DEADLINE) -> None:
-    """Looks in the kernel's table, so that the server sees no connection from us."""
+def wait_for_listener(port: int, timeout: float = DEADLINE, owner: Process | None = None) -> None:
+    """Looks in the kernel's table, so that the server sees no connection from us. Fails at once if `owner` has ended."""
     wanted = f"0100007F:{port:04X}"
     end = time.monotonic() + timeout
     while time.monotonic() < end:
@@ -156,5 +156,8 @@ def wait_for_listener(port: int, timeout: float = DEADLINE) -> None:
             fields = line.split()
             if fields[1] == wanted and fields[3] == "0A":
                 return
-        time.sleep(0.05)
+        if owner is not None and owner.popen.poll() is not None:
+            owner.wait()
+            raise AssertionError(f"{owner.command[0]} ended; it said:\n{owner.text}")
+        time.sleep(0.02)
     raise AssertionError(f"nobody listens on 127.0.0.1:{port}")
