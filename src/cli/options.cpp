@@ -66,8 +66,11 @@ class Walker {
 
   Result<void> take_word(std::string_view word) {
     if (!line_.settings.host) return apply_destination(line_.settings, word);
-    return fail(Errc::usage,
-                fmt::format("{}: culvert runs no commands on the server; it only forwards", quoted(word)));
+    return fail(
+        Errc::usage,
+        fmt::format(
+            "{}: culvert runs no commands on the server, it only forwards: leave it out, or run it with ssh",
+            quoted(word)));
   }
 
   Result<void> take_long_option(std::string_view argument) {

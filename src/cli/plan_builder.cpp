@@ -203,7 +203,8 @@ class Builder {
         !session.remote_forwards.empty() || settings_.no_command.value_or(false))
       return {};
     return fail(Errc::usage,
-                "nothing to forward: add -L or -R [bind:]port:host:hostport, -D [bind:]port or -W host:port");
+                "nothing to forward: add -L or -R [bind:]port:host:hostport, -D [bind:]port or -W host:port "
+                "(-N logs in all the same)");
   }
 
   Result<daemon::LocalForward> complete(daemon::LocalForward forward) const {

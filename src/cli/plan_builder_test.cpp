@@ -185,9 +185,12 @@ TEST(PlanBuilder, WhatCannotBeIsRefused) {
     std::string_view message;
   };
   const Row rows[] = {
-      {{"h"}, "nothing to forward: add -L or -R [bind:]port:host:hostport, -D [bind:]port or -W host:port"},
+      {{"h"},
+       "nothing to forward: add -L or -R [bind:]port:host:hostport, -D [bind:]port or -W host:port (-N logs "
+       "in all the same)"},
       {{"-L", "1:a:1", "-oClearAllForwardings=yes", "h"},
-       "nothing to forward: add -L or -R [bind:]port:host:hostport, -D [bind:]port or -W host:port"},
+       "nothing to forward: add -L or -R [bind:]port:host:hostport, -D [bind:]port or -W host:port (-N logs "
+       "in all the same)"},
       {{"-L", "1:a:1", "-i", "%z", "h"}, "IdentityFile: \"%z\": unknown token \"%z\""},
       {{"-L", "1:a:1", "-i", "a%", "h"}, "IdentityFile: \"a%\" ends in a single '%'"},
       {{"-L", "1:a:1", "-i", "~no-such-user-here/x", "h"},
