@@ -29,7 +29,8 @@ def examples() -> list[str]:
 @pytest.mark.parametrize("line", examples())
 def test_the_examples_are_accepted(line, folder):
     """As far as the first connection, which is to a port where nobody listens."""
-    arguments = [word for word in shlex.split(line)[1:] if word != "-f"]
+    jumps = {"me@outer,inner": "me@127.0.0.1:1,inner"}
+    arguments = [jumps.get(word, word) for word in shlex.split(line)[1:] if word not in ("-f", "--wait")]
     done = run(*arguments, "-p", "1", "-o", "HostName=127.0.0.1", cwd=folder)
     assert done.status == 255
     said = done.stderr or (folder / "culvert.log").read_text()
