@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -13,8 +14,9 @@ namespace culvert::daemon {
 /// us. Names are compared as they are given, before anything is resolved.
 class PermittedDialer final : public relay::Dialer {
  public:
-  /// `inner` must outlive it. A host "*" permits every host, a port 0 every port.
-  PermittedDialer(relay::Dialer& inner, std::vector<relay::HostPort> permitted)
+  /// `inner` must outlive it. Nothing permits everything; of a rule, a host "*" permits every host, a port 0
+  /// every port.
+  PermittedDialer(relay::Dialer& inner, std::optional<std::vector<relay::HostPort>> permitted)
       : inner_(inner), permitted_(std::move(permitted)) {}
 
   [[nodiscard]] relay::Task<relay::Dialed> dial(const relay::Endpoint& destination,
@@ -27,14 +29,15 @@ class PermittedDialer final : public relay::Dialer {
 
  private:
   [[nodiscard]] bool permits(const relay::Endpoint& destination) const {
+    if (!permitted_) return true;
     const auto* to = std::get_if<relay::HostPort>(&destination);
-    return to != nullptr && std::ranges::any_of(permitted_, [&](const relay::HostPort& rule) {
+    return to != nullptr && std::ranges::any_of(*permitted_, [&](const relay::HostPort& rule) {
              return (rule.host == "*" || rule.host == to->host) && (rule.port == 0 || rule.port == to->port);
            });
   }
 
   relay::Dialer& inner_;
-  const std::vector<relay::HostPort> permitted_;
+  const std::optional<std::vector<relay::HostPort>> permitted_;
 };
 
 }  // namespace culvert::daemon

@@ -58,7 +58,7 @@ SessionRun::SessionRun(asio::any_io_executor executor, const SessionPlan& plan, 
       resolver_(resolver),
       tunnel_(executor_, options_of(plan, manager), resolver, random, prompter),
       direct_(resolver),
-      permitted_(direct_, plan.permitted_remote.value_or(std::vector<relay::HostPort>())),
+      permitted_(direct_, plan.permitted_remote),
       changed_(executor_) {}
 
 relay::Task<Result<void>> SessionRun::start() {
@@ -153,7 +153,7 @@ relay::Task<Result<void>> SessionRun::open_remote_forwards() {
       auto front =
           std::make_unique<proxy::Front>(std::move(source), proxy::FrontOptions{.accounts = proxy_accounts_});
       forwards_.push_back(
-          std::make_unique<relay::Forward>(std::move(front), direct_, relay::ForwardOptions{}));
+          std::make_unique<relay::Forward>(std::move(front), permitted_, relay::ForwardOptions{}));
     }
   }
   co_return Result<void>();
