@@ -99,16 +99,13 @@ relay::Task<Result<void>> SessionRun::open_local_forwards() {
   for (const LocalForward& forward : plan_.local_forwards) {
     auto listeners = co_await open_listeners(forward.listen, resolver_);
     if (!listeners) {
-      if (plan_.exit_on_forward_failure) co_return std::unexpected(listeners.error());
-      log(LogLevel::warning, "{}", listeners.error().message);
+      CO_TRY(forward_failed(std::move(listeners).error()));
       continue;
     }
     for (const net::Listener& listener : *listeners) {
       log(LogLevel::notice, "local {} -> {} up", listener.name(), to_string(forward.destination));
     }
-    forwards_.push_back(
-        std::make_unique<relay::Forward>(std::make_unique<relay::ListenerSource>(std::move(*listeners)),
-                                         tunnel_, relay::ForwardOptions{.destination = forward.destination}));
+    add_forward(std::make_unique<relay::ListenerSource>(std::move(*listeners)), tunnel_, forward.destination);
   }
   co_return Result<void>();
 }
@@ -117,15 +114,11 @@ relay::Task<Result<void>> SessionRun::open_dynamic_forwards() {
   for (const DynamicForward& forward : plan_.dynamic_forwards) {
     auto listeners = co_await open_listeners(forward.listen, resolver_);
     if (!listeners) {
-      if (plan_.exit_on_forward_failure) co_return std::unexpected(listeners.error());
-      log(LogLevel::warning, "{}", listeners.error().message);
+      CO_TRY(forward_failed(std::move(listeners).error()));
       continue;
     }
     for (const net::Listener& listener : *listeners) log(LogLevel::notice, "dynamic {} up", listener.name());
-    auto source = std::make_unique<relay::ListenerSource>(std::move(*listeners));
-    auto front =
-        std::make_unique<proxy::Front>(std::move(source), proxy::FrontOptions{.accounts = proxy_accounts_});
-    forwards_.push_back(std::make_unique<relay::Forward>(std::move(front), tunnel_, relay::ForwardOptions{}));
+    add_proxy(std::make_unique<relay::ListenerSource>(std::move(*listeners)), tunnel_);
   }
   co_return Result<void>();
 }
@@ -134,11 +127,10 @@ relay::Task<Result<void>> SessionRun::open_remote_forwards() {
   for (const RemoteForward& forward : plan_.remote_forwards) {
     auto bound = co_await tunnel_.listen(forward.listen);
     if (!bound) {
-      std::string message =
-          fmt::format("remote {}: {}{}", remote_name(forward.listen), bound.error().message,
-                      bound.error().reason == relay::Refusal::prohibited ? kWhatToLookFor : "");
-      if (plan_.exit_on_forward_failure) co_return fail(Errc::denied, std::move(message));
-      log(LogLevel::warning, "{}", message);
+      const bool is_refused = bound.error().reason == relay::Refusal::prohibited;
+      CO_TRY(forward_failed(
+          {Errc::denied, fmt::format("remote {}: {}{}", remote_name(forward.listen), bound.error().message,
+                                     is_refused ? kWhatToLookFor : "")}));
       continue;
     }
     std::unique_ptr<relay::BoundSource> source = std::move(*bound);
@@ -147,16 +139,30 @@ relay::Task<Result<void>> SessionRun::open_remote_forwards() {
     log(LogLevel::notice, "remote {} -> {} up", remote_name(at), to);
     if (!plan_.on_listen.empty()) run_listen_hook(plan_.on_listen, at, to);
     if (forward.destination) {
-      forwards_.push_back(std::make_unique<relay::Forward>(
-          std::move(source), direct_, relay::ForwardOptions{.destination = forward.destination}));
+      add_forward(std::move(source), direct_, forward.destination);
     } else {
-      auto front =
-          std::make_unique<proxy::Front>(std::move(source), proxy::FrontOptions{.accounts = proxy_accounts_});
-      forwards_.push_back(
-          std::make_unique<relay::Forward>(std::move(front), permitted_, relay::ForwardOptions{}));
+      add_proxy(std::move(source), permitted_);
     }
   }
   co_return Result<void>();
+}
+
+void SessionRun::add_forward(std::unique_ptr<relay::Source> source, relay::Dialer& dialer,
+                             std::optional<relay::Endpoint> destination) {
+  forwards_.push_back(std::make_unique<relay::Forward>(
+      std::move(source), dialer, relay::ForwardOptions{.destination = std::move(destination)}));
+}
+
+void SessionRun::add_proxy(std::unique_ptr<relay::Source> source, relay::Dialer& dialer) {
+  add_forward(
+      std::make_unique<proxy::Front>(std::move(source), proxy::FrontOptions{.accounts = proxy_accounts_}),
+      dialer, std::nullopt);
+}
+
+Result<void> SessionRun::forward_failed(Error error) const {
+  if (plan_.exit_on_forward_failure) return std::unexpected(std::move(error));
+  log(LogLevel::warning, "{}", error.message);
+  return {};
 }
 
 relay::Task<Result<void>> SessionRun::serve() {
@@ -195,9 +201,9 @@ relay::Task<void> SessionRun::drain(Duration time) {
 relay::Task<void> SessionRun::run_forward(relay::Forward& forward) {
   const auto ended = co_await forward.run();
   if (ended || ended.error().code == Errc::cancelled) co_return;
-  Error error{ended.error().code, fmt::format("{}: {}", forward.name(), ended.error().message)};
-  if (plan_.exit_on_forward_failure) co_return over(std::unexpected(std::move(error)));
-  log(LogLevel::warning, "{}", error.message);
+  auto failed =
+      forward_failed({ended.error().code, fmt::format("{}: {}", forward.name(), ended.error().message)});
+  if (!failed) over(std::move(failed));
 }
 
 relay::Task<void> SessionRun::run_stdio() {

@@ -44,6 +44,11 @@ class SessionRun {
   relay::Task<Result<void>> open_local_forwards();
   relay::Task<Result<void>> open_dynamic_forwards();
   relay::Task<Result<void>> open_remote_forwards();
+  void add_forward(std::unique_ptr<relay::Source> source, relay::Dialer& dialer,
+                   std::optional<relay::Endpoint> destination);
+  void add_proxy(std::unique_ptr<relay::Source> source, relay::Dialer& dialer);
+  /// Passes the error on, or only warns of it (ExitOnForwardFailure=no).
+  [[nodiscard]] Result<void> forward_failed(Error error) const;
   relay::Task<void> run_forward(relay::Forward& forward);
   relay::Task<void> run_stdio();
   relay::Task<void> watch_session();
