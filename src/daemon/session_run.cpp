@@ -211,7 +211,7 @@ relay::Task<void> SessionRun::run_stdio() {
   stdio_over_ = true;
   changed_.wake();
   if (!ended && !session_over_ && !stop_within_) {
-    Event pause(executor_);
+    relay::Signal pause(executor_);
     co_await pause.wait(kReasonDelay);
   }
   over(std::move(ended));

@@ -10,13 +10,13 @@
 #include "base/result.hpp"
 #include "base/time.hpp"
 #include "crypto/random.hpp"
-#include "daemon/event.hpp"
 #include "daemon/permitted_dialer.hpp"
 #include "daemon/plan.hpp"
 #include "daemon/service_manager.hpp"
 #include "daemon/stdio_run.hpp"
 #include "engine/relay/direct_dialer.hpp"
 #include "engine/relay/forward.hpp"
+#include "engine/relay/signal.hpp"
 #include "engine/tunnel/tunnel.hpp"
 #include "net/resolver.hpp"
 #include "proto/socks/accounts.hpp"
@@ -66,7 +66,7 @@ class SessionRun {
   std::optional<StdioRun> stdio_;
   std::shared_ptr<const socks::Accounts> proxy_accounts_;  // null: the proxy fronts are open to all
 
-  Event changed_;                       // one of those below; serve() sleeps on it
+  relay::Signal changed_;               // one of those below; serve() sleeps on it
   std::optional<Result<void>> result_;  // how it ended, the first reason
   std::optional<Duration> stop_within_;
   std::size_t running_ = 0;  // coroutines of spawn()

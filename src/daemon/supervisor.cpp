@@ -13,10 +13,10 @@
 
 #include "base/log.hpp"
 #include "crypto/random.hpp"
-#include "daemon/event.hpp"
 #include "daemon/service_manager.hpp"
 #include "daemon/session_run.hpp"
 #include "daemon/stop_signals.hpp"
+#include "engine/relay/signal.hpp"
 #include "engine/tunnel/prompter.hpp"
 #include "net/resolver.hpp"
 
@@ -85,7 +85,7 @@ class Supervisor {
 
   // A loop that hangs shows none.
   relay::Task<void> show_life(Duration interval) {
-    Event pause(io_.get_executor());
+    relay::Signal pause(io_.get_executor());
     while (true) {
       manager_.alive();
       co_await pause.wait(interval);

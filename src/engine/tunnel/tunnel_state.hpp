@@ -8,9 +8,9 @@
 #include <boost/asio/steady_timer.hpp>
 
 #include "base/log.hpp"
+#include "engine/relay/signal.hpp"
 #include "engine/tunnel/client.hpp"
 #include "engine/tunnel/reconnect_pace.hpp"
-#include "engine/tunnel/signal.hpp"
 #include "engine/tunnel/tunnel.hpp"
 #include "net/route_watch.hpp"
 
@@ -44,7 +44,7 @@ struct Tunnel::State {
   const std::shared_ptr<Identities> identities = std::make_shared<Identities>();  // unlocked once, for all
   std::shared_ptr<Client> client;  // of this connection, or of the attempt at the next one
   ReconnectPace pace;
-  Signal changed;  // is_up, over or stopped
+  relay::Signal changed;  // is_up, over or stopped
   std::optional<net::RouteWatch> routes;
   boost::asio::steady_timer pause;  // before an attempt
   bool is_up = false;

@@ -12,7 +12,7 @@
 #include "base/time.hpp"
 #include "engine/relay/stream.hpp"
 
-namespace culvert::tunnel {
+namespace culvert::relay {
 
 /// Where coroutines of one thread sleep until something has changed. Each looks at the state itself, in a
 /// loop.
@@ -21,7 +21,7 @@ class Signal {
   explicit Signal(boost::asio::any_io_executor executor) : executor_(std::move(executor)) {}
 
   /// Returns after wake(), after `time`, after Asio cancellation, or for no reason. The signal may go before.
-  [[nodiscard]] relay::Task<void> wait(Duration time = std::chrono::hours(24)) {
+  [[nodiscard]] Task<void> wait(Duration time = std::chrono::hours(24)) {
     return wait_for(sleepers_, boost::asio::steady_timer(executor_, time));
   }
   void wake() {
@@ -31,7 +31,7 @@ class Signal {
  private:
   using Sleepers = std::list<boost::asio::steady_timer*>;
 
-  static relay::Task<void> wait_for(std::shared_ptr<Sleepers> sleepers, boost::asio::steady_timer timer) {
+  static Task<void> wait_for(std::shared_ptr<Sleepers> sleepers, boost::asio::steady_timer timer) {
     struct Listed {
       Listed(Sleepers& in, boost::asio::steady_timer& one) : list(in), entry(in.insert(in.end(), &one)) {}
       Listed(const Listed&) = delete;
@@ -47,4 +47,4 @@ class Signal {
   std::shared_ptr<Sleepers> sleepers_ = std::make_shared<Sleepers>();
 };
 
-}  // namespace culvert::tunnel
+}  // namespace culvert::relay
