@@ -6,7 +6,7 @@
 #include <utility>
 
 #include "base/log.hpp"
-#include "engine/tunnel/small_file.hpp"
+#include "files/small_file.hpp"
 
 namespace culvert::tunnel {
 
@@ -33,8 +33,8 @@ void Identities::load(const ServerOptions& options) {
 // counts.
 void Identities::load_certificate(const std::string& path, bool explicit_) {
   const auto level = loaded_ ? LogLevel::debug : LogLevel::warning;
-  auto file = read_small_file(path, kLongestKeyFile);
-  if (!file && explicit_) file = read_small_file(path + ".pub", kLongestKeyFile);
+  auto file = files::read_small_file(path, kLongestKeyFile);
+  if (!file && explicit_) file = files::read_small_file(path + ".pub", kLongestKeyFile);
   if (!file) {
     const bool expected = !explicit_ && file.error().code == Errc::not_found;
     log(expected ? LogLevel::debug : level, "certificate file {}: {}", path, file.error().message);

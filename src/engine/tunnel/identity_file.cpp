@@ -8,7 +8,7 @@
 
 #include <fmt/format.h>
 
-#include "engine/tunnel/small_file.hpp"
+#include "files/small_file.hpp"
 
 namespace culvert::tunnel {
 namespace {
@@ -20,7 +20,7 @@ std::optional<crypto::PublicKey> public_key_in(std::string_view text) {
 }
 
 std::optional<crypto::PublicKey> public_key_beside(const std::string& path) {
-  const auto file = read_small_file(path + ".pub", kLongestKeyFile);
+  const auto file = files::read_small_file(path + ".pub", kLongestKeyFile);
   return file ? public_key_in(file->content.text()) : std::nullopt;
 }
 
@@ -29,7 +29,7 @@ std::optional<crypto::PublicKey> public_key_beside(const std::string& path) {
 Result<IdentityFile> IdentityFile::load(const std::string& path) {
   IdentityFile identity;
   identity.path_ = path;
-  auto file = read_small_file(path, kLongestKeyFile);
+  auto file = files::read_small_file(path, kLongestKeyFile);
   if (!file) {
     identity.public_key_ = public_key_beside(path);
     if (identity.public_key_) return identity;

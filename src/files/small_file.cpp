@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "engine/tunnel/small_file.hpp"
+#include "files/small_file.hpp"
 
 #include <algorithm>
 #include <cerrno>
@@ -10,7 +10,7 @@
 
 #include <fmt/format.h>
 
-namespace culvert::tunnel {
+namespace culvert::files {
 namespace {
 
 std::unexpected<Error> cause(int error) {
@@ -52,4 +52,4 @@ Result<SmallFile> read_small_file(const std::string& path, std::size_t limit) {
   return file;
 }
 
-}  // namespace culvert::tunnel
+}  // namespace culvert::files
