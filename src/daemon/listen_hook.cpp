@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "daemon/listen_hook.hpp"
 
-#include <spawn.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <csignal>
-#include <cstring>
+#include <cerrno>
 #include <string_view>
 #include <vector>
 
 #include <fcntl.h>
 
 #include "base/log.hpp"
+#include "net/spawn.hpp"
+#include "net/unique_fd.hpp"
 
 namespace culvert::daemon {
 namespace {
@@ -32,43 +32,24 @@ std::vector<std::string> environment_with(const relay::Endpoint& bound, const st
   return variables;
 }
 
-std::vector<char*> pointers(std::vector<std::string>& texts) {
-  std::vector<char*> out;
-  for (std::string& text : texts) out.push_back(text.data());
-  out.push_back(nullptr);
-  return out;
-}
-
 }  // namespace
 
 void run_listen_hook(const std::string& command, const relay::Endpoint& bound,
                      const std::string& destination) {
-  // The shell leaves at once, so that there is nobody to wait for; the command is init's child then.
-  std::vector<std::string> words = {"sh", "-c", "(" + command + "\n) &"};
-  std::vector<std::string> variables = environment_with(bound, destination);
-  posix_spawn_file_actions_t files;
-  posix_spawnattr_t attributes;
-  sigset_t none, all;
-  ::sigemptyset(&none);
-  ::sigfillset(&all);
-  ::posix_spawn_file_actions_init(&files);
-  ::posix_spawn_file_actions_addopen(&files, 0, "/dev/null", O_RDONLY, 0);
-  ::posix_spawn_file_actions_adddup2(&files, 2, 1);  // what it prints belongs to people
-  ::posix_spawnattr_init(&attributes);
-  ::posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK);
-  ::posix_spawnattr_setsigdefault(&attributes, &all);
-  ::posix_spawnattr_setsigmask(&attributes, &none);
-  pid_t shell = 0;
-  const int error = ::posix_spawn(&shell, "/bin/sh", &files, &attributes, pointers(words).data(),
-                                  pointers(variables).data());
-  ::posix_spawnattr_destroy(&attributes);
-  ::posix_spawn_file_actions_destroy(&files);
-  if (error != 0) {
-    log(LogLevel::warning, "--on-listen: cannot run /bin/sh: {}", std::strerror(error));
+  const net::UniqueFd nothing(::open("/dev/null", O_RDONLY | O_CLOEXEC));
+  // The shell leaves at once, so that there is nobody to wait for; the command is init's child then. What it
+  // prints belongs to people: standard error.
+  const auto shell = net::spawn({.program = "/bin/sh",
+                                 .words = {"sh", "-c", "(" + command + "\n) &"},
+                                 .input = nothing.get(),
+                                 .output = STDERR_FILENO,
+                                 .environment = environment_with(bound, destination)});
+  if (!shell) {
+    log(LogLevel::warning, "--on-listen: cannot run /bin/sh: {}", shell.error().message);
     return;
   }
   int status = 0;
-  while (::waitpid(shell, &status, 0) < 0 && errno == EINTR) {
+  while (::waitpid(*shell, &status, 0) < 0 && errno == EINTR) {
   }
   if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
     log(LogLevel::warning, "--on-listen: the shell cannot run the command");
