@@ -120,7 +120,7 @@ relay::Task<Result<Reached>> reach_directly(const ServerOptions& server, net::Re
   co_return reached;
 }
 
-relay::Task<Result<Reached>> reach_by_command(const ServerOptions& server, const ProxyCommand& proxy) {
+relay::Task<Result<Reached>> reach_by_command(const ProxyCommand& proxy) {
   log(LogLevel::verbose, "executing proxy command: {}", printable(proxy.command, 400));
   auto command = net::start_command(co_await asio::this_coro::executor, proxy.command);
   if (!command) {
@@ -163,7 +163,7 @@ relay::Task<Result<Reached>> reach_via(const ServerOptions& server, const ProxyV
 }  // namespace
 
 relay::Task<Result<Reached>> reach(const ServerOptions& server, net::Resolver& resolver) {
-  if (const auto* command = std::get_if<ProxyCommand>(&server.way)) return reach_by_command(server, *command);
+  if (const auto* command = std::get_if<ProxyCommand>(&server.way)) return reach_by_command(*command);
   if (const auto* via = std::get_if<ProxyVia>(&server.way)) return reach_via(server, *via, resolver);
   return reach_directly(server, resolver);
 }
