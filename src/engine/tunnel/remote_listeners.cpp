@@ -27,8 +27,7 @@ using relay::UnixPath;
 // One place where the server listens, or was asked to.
 struct Place {
   std::uint64_t token = 0;
-  Endpoint asked;
-  Endpoint bound;
+  Endpoint where;  // as it was asked for; the port that the server chose once it has
   enum class State : std::uint8_t { asking, up, refused, over } state = State::asking;
   bool wanted = true;  // somebody holds it; else it is given back as soon as it is granted
   std::deque<ssh::ChannelRequested> waiting;
@@ -128,7 +127,7 @@ struct RemoteListeners::State {
     forget(place);
     if (place->state != Place::State::up || driver->is_over()) return;
     place->state = Place::State::over;
-    driver->session().send_global_request(request_name(place->bound, true), request_data(place->bound), false,
+    driver->session().send_global_request(request_name(place->where, true), request_data(place->where), false,
                                           0);
     driver->after_command();
     for (const auto& channel : std::exchange(place->waiting, {}))
@@ -145,7 +144,7 @@ namespace {
 class RemoteSource final : public relay::BoundSource {
  public:
   RemoteSource(std::shared_ptr<RemoteListeners::State> owner, std::shared_ptr<Place> place)
-      : owner_(std::move(owner)), place_(std::move(place)), name_(relay::to_string(place_->bound)) {}
+      : owner_(std::move(owner)), place_(std::move(place)), name_(relay::to_string(place_->where)) {}
   ~RemoteSource() override { stop(); }
 
   [[nodiscard]] relay::Task<Result<std::unique_ptr<relay::Pending>>> next() override {
@@ -166,7 +165,7 @@ class RemoteSource final : public relay::BoundSource {
     place_->arrived.post(owner_->driver->executor());
   }
   [[nodiscard]] std::string name() const override { return name_; }
-  [[nodiscard]] const Endpoint& bound() const override { return place_->bound; }
+  [[nodiscard]] const Endpoint& bound() const override { return place_->where; }
 
  private:
   const std::shared_ptr<RemoteListeners::State> owner_;
@@ -191,10 +190,10 @@ relay::Task<relay::Bound> RemoteListeners::listen(Endpoint where) {
       co_return failed(relay::Refusal::overloaded, "the server has not answered earlier requests to listen");
     const auto place = std::make_shared<Place>();
     place->token = state->next_token++;
-    place->asked = place->bound = std::move(at);
+    place->where = std::move(at);
     state->places.push_back(place);
-    state->driver->session().send_global_request(request_name(place->asked, false),
-                                                 request_data(place->asked), true, place->token);
+    state->driver->session().send_global_request(request_name(place->where, false),
+                                                 request_data(place->where), true, place->token);
     state->driver->after_command();
     const bool waited = place->state != Place::State::asking || co_await place->answered.wait();
     if (!waited) {
@@ -204,7 +203,7 @@ relay::Task<relay::Bound> RemoteListeners::listen(Endpoint where) {
     if (place->state == Place::State::up) co_return std::make_unique<RemoteSource>(state, place);
     if (place->state == Place::State::refused) {
       co_return failed(relay::Refusal::prohibited,
-                       fmt::format("the server refuses to listen on {}", relay::to_string(place->asked)));
+                       fmt::format("the server refuses to listen on {}", relay::to_string(place->where)));
     }
     co_return failed(relay::Refusal::closed, "the connection ended");
   }(state_, std::move(where));
@@ -214,7 +213,7 @@ void RemoteListeners::answer(const ssh::GlobalReply& reply) {
   const auto found = std::ranges::find(state_->places, reply.token, &Place::token);
   if (found == state_->places.end()) return;
   const auto place = *found;
-  auto* tcp = std::get_if<HostPort>(&place->bound);
+  auto* tcp = std::get_if<HostPort>(&place->where);
   bool granted = reply.success;
   if (granted && tcp != nullptr && tcp->port == 0) {
     Reader reader(reply.data);
@@ -236,9 +235,9 @@ void RemoteListeners::answer(const ssh::GlobalReply& reply) {
 bool RemoteListeners::take(const ssh::ChannelRequested& channel) {
   const auto fits = [&](const std::shared_ptr<Place>& place, bool by_port) {
     if (place->state != Place::State::up) return false;
-    if (const auto* path = std::get_if<UnixPath>(&place->bound))
+    if (const auto* path = std::get_if<UnixPath>(&place->where))
       return channel.type != "forwarded-tcpip" && path->path == channel.host;
-    const auto& at = std::get<HostPort>(place->bound);
+    const auto& at = std::get<HostPort>(place->where);
     return channel.type == "forwarded-tcpip" && at.port == channel.port &&
            (by_port || at.host == channel.host);
   };
