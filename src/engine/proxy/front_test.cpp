@@ -2,7 +2,6 @@
 // The front between clients in memory and whoever takes its pendings.
 #include "engine/proxy/front.hpp"
 
-#include <deque>
 #include <memory>
 #include <string>
 #include <utility>
@@ -17,6 +16,7 @@
 
 #include "base/log.hpp"
 #include "tests/support/memory_stream.hpp"
+#include "tests/support/pushed_source.hpp"
 #include "tests/support/run_task.hpp"
 #include "tests/support/stream_io.hpp"
 
@@ -54,49 +54,19 @@ class PlainPending final : public relay::Pending {
   const relay::Endpoint origin_ = HostPort{"127.0.0.1", 40000};
 };
 
-class Inner final : public relay::Source {
- public:
-  explicit Inner(const asio::any_io_executor& executor)
-      : changed_(executor, asio::steady_timer::time_point::max()) {}
-  void push(std::unique_ptr<relay::Stream> stream) {
-    waiting_.push_back(std::make_unique<PlainPending>(std::move(stream)));
-    changed_.cancel();
-  }
-  void fail_with(Error error) {
-    error_ = std::move(error);
-    changed_.cancel();
-  }
-  relay::Task<Result<std::unique_ptr<relay::Pending>>> next() override {
-    while (waiting_.empty()) {
-      if (error_) co_return std::unexpected(*error_);
-      (void)co_await changed_.async_wait(asio::as_tuple(asio::use_awaitable));
-    }
-    auto pending = std::move(waiting_.front());
-    waiting_.pop_front();
-    co_return pending;
-  }
-  void stop() override { fail_with({Errc::cancelled, "cancelled"}); }
-  std::string name() const override { return "127.0.0.1:1080"; }
-
- private:
-  std::deque<std::unique_ptr<relay::Pending>> waiting_;
-  std::optional<Error> error_;
-  asio::steady_timer changed_;
-};
-
 class FrontTest : public ::testing::Test {
  protected:
   FrontTest() { EXPECT_TRUE(set_up_log(LogLevel::error, "")); }
   ~FrontTest() override { (void)set_up_log(LogLevel::notice, ""); }
 
   void make(FrontOptions options = {}) {
-    auto owned = std::make_unique<Inner>(context.get_executor());
+    auto owned = std::make_unique<testing::PushedSource>(context.get_executor(), "127.0.0.1:1080");
     inner = owned.get();
     front = std::make_unique<Front>(std::move(owned), std::move(options));
   }
   std::unique_ptr<MemoryStream> connect(testing::MemoryStreamOptions ours = {}) {
     auto [here, there] = MemoryStream::make(context.get_executor(), std::move(ours));
-    inner->push(std::move(here));
+    inner->push(std::make_unique<PlainPending>(std::move(here)));
     return std::move(there);
   }
   std::unique_ptr<relay::Pending> next() {
@@ -116,7 +86,7 @@ class FrontTest : public ::testing::Test {
   }
 
   asio::io_context context;
-  Inner* inner = nullptr;
+  testing::PushedSource* inner = nullptr;
   std::unique_ptr<Front> front;
 };
 

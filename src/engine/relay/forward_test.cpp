@@ -24,6 +24,7 @@
 #include "base/log.hpp"
 #include "net/cancelled.hpp"
 #include "tests/support/memory_stream.hpp"
+#include "tests/support/pushed_source.hpp"
 #include "tests/support/run_task.hpp"
 #include "tests/support/stream_io.hpp"
 
@@ -32,6 +33,7 @@ namespace {
 
 namespace asio = boost::asio;
 using testing::MemoryStream;
+using testing::PushedSource;
 using testing::receive_all;
 using testing::run;
 using testing::send_all;
@@ -59,38 +61,6 @@ class TestPending final : public Pending {
   std::optional<Endpoint> destination_;
   Endpoint origin_ = HostPort{"127.0.0.1", 40000};
   std::shared_ptr<std::optional<Refusal>> refused_;
-};
-
-class TestSource final : public Source {
- public:
-  explicit TestSource(const asio::any_io_executor& executor)
-      : changed_(executor, asio::steady_timer::time_point::max()) {}
-
-  void push(std::unique_ptr<Pending> pending) {
-    waiting_.push_back(std::move(pending));
-    changed_.cancel();
-  }
-  void fail_with(Error error) {
-    error_ = std::move(error);
-    changed_.cancel();
-  }
-
-  Task<Result<std::unique_ptr<Pending>>> next() override {
-    while (waiting_.empty()) {
-      if (error_) co_return std::unexpected(*error_);
-      (void)co_await changed_.async_wait(asio::as_tuple(asio::use_awaitable));
-    }
-    auto pending = std::move(waiting_.front());
-    waiting_.pop_front();
-    co_return pending;
-  }
-  void stop() override { fail_with({Errc::cancelled, "cancelled"}); }
-  std::string name() const override { return "127.0.0.1:15432"; }
-
- private:
-  std::deque<std::unique_ptr<Pending>> waiting_;
-  std::optional<Error> error_;
-  asio::steady_timer changed_;
 };
 
 /// By port: 1 is silent, 2 refuses, 3 throws, others answer with a stream whose far end the test gets.
@@ -135,7 +105,7 @@ class ForwardTest : public ::testing::Test {
   }
 
   void make(ForwardOptions options = {}) {
-    auto owned = std::make_unique<TestSource>(context.get_executor());
+    auto owned = std::make_unique<PushedSource>(context.get_executor(), "127.0.0.1:15432");
     source = owned.get();
     forward = std::make_unique<Forward>(std::move(owned), dialer, std::move(options));
   }
@@ -168,7 +138,7 @@ class ForwardTest : public ::testing::Test {
       ::testing::TempDir() + "culvert-forward-" + std::to_string(::getpid()) + ".log";
   asio::io_context context;
   TestDialer dialer{context.get_executor()};
-  TestSource* source = nullptr;
+  PushedSource* source = nullptr;
   std::unique_ptr<Forward> forward;
 };
 
@@ -347,7 +317,7 @@ TEST(ForwardLifetime, ItsContextMayEndFirst) {
   std::optional<asio::io_context> context(std::in_place);
   const auto refused = std::make_shared<std::optional<Refusal>>();
   TestDialer dialer(context->get_executor());
-  auto owned = std::make_unique<TestSource>(context->get_executor());
+  auto owned = std::make_unique<PushedSource>(context->get_executor(), "127.0.0.1:15432");
   auto& source = *owned;
   auto forward = std::make_unique<Forward>(std::move(owned), dialer, ForwardOptions{});
   {
