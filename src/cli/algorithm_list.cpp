@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 
 #include "cli/values.hpp"
+#include "files/host_pattern.hpp"
 
 namespace culvert::cli {
 namespace {
@@ -95,24 +96,7 @@ Result<std::vector<std::string>> read_algorithm_list(std::string_view text,
 }
 
 bool matches_pattern(std::string_view text, std::string_view pattern) {
-  // Greedy with one point to go back to, so that a long row of '*' costs no more than text times pattern.
-  std::size_t t = 0, p = 0, star = std::string_view::npos, star_text = 0;
-  while (t < text.size()) {
-    if (p < pattern.size() && pattern[p] == '*') {
-      star = p++;
-      star_text = t;
-    } else if (p < pattern.size() && (pattern[p] == '?' || pattern[p] == text[t])) {
-      ++t;
-      ++p;
-    } else if (star != std::string_view::npos) {
-      p = star + 1;
-      t = ++star_text;
-    } else {
-      return false;
-    }
-  }
-  while (p < pattern.size() && pattern[p] == '*') ++p;
-  return p == pattern.size();
+  return files::matches_pattern(text, pattern, files::LetterCase::exact);
 }
 
 }  // namespace culvert::cli
