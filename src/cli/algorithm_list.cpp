@@ -36,6 +36,10 @@ constexpr std::array<std::string_view, 20> kOnlyInOpenSsh = {
     "ssh-mldsa44-ed25519@openssh.com",
 };
 
+bool matches_pattern(std::string_view text, std::string_view pattern) {
+  return files::matches_pattern(text, pattern, files::LetterCase::exact);
+}
+
 bool contains(const std::vector<std::string>& list, std::string_view name) {
   return std::ranges::find(list, name) != list.end();
 }
@@ -89,14 +93,11 @@ Result<std::vector<std::string>> read_algorithm_list(std::string_view text,
     if (prefix == '^') std::ranges::for_each(ours, [&](auto name) { append_once(result, name); });
   }
   if (result.empty()) {
-    return fail(Errc::usage, fmt::format("{1} leaves no {0} that culvert has (culvert -Q {0} lists them)",
-                                         what, quoted(text)));
+    return fail(
+        Errc::unsupported,
+        fmt::format("{1} leaves no {0} that culvert has (culvert -Q {0} lists them)", what, quoted(text)));
   }
   return result;
-}
-
-bool matches_pattern(std::string_view text, std::string_view pattern) {
-  return files::matches_pattern(text, pattern, files::LetterCase::exact);
 }
 
 }  // namespace culvert::cli

@@ -13,13 +13,10 @@ namespace culvert::cli {
 /// `text` as ssh reads Ciphers, MACs, KexAlgorithms and the like: names or patterns ('*', '?') separated by
 /// commas. In front of the list '+' appends them to what we prefer, '^' puts them first, '-' removes them.
 /// `ours` is all that we have, most wanted first. Names that OpenSSH has and we have not are passed over;
-/// others are refused, since a typing error should not pass for a wish. `what` ("cipher") is for the error;
-/// it is also what -Q lists them under.
+/// others are refused, since a typing error should not pass for a wish. Errc::unsupported: nothing is left.
+/// `what` ("cipher") is for the error; it is also what -Q lists them under.
 [[nodiscard]] Result<std::vector<std::string>> read_algorithm_list(std::string_view text,
                                                                    std::span<const std::string_view> ours,
                                                                    std::string_view what);
-
-/// '*' and '?' as in the shell, no brackets; the whole of `text`.
-[[nodiscard]] bool matches_pattern(std::string_view text, std::string_view pattern);
 
 }  // namespace culvert::cli

@@ -150,13 +150,6 @@ Result<daemon::RemoteForward> parse_remote_forward(std::string_view text) {
     forward.listen = std::move(both.listen.endpoint);
     forward.destination = std::move(both.destination);
   }
-  if (auto* place = std::get_if<relay::HostPort>(&forward.listen)) {
-    if (place->host.empty()) {
-      place->host = "localhost";
-    } else if (place->host == "*") {
-      place->host.clear();
-    }
-  }
   return forward;
 }
 

@@ -22,8 +22,7 @@ namespace culvert::cli {
 /// -D and DynamicForward: [bind:]port, or the path of a Unix socket; otherwise like the listener of -L.
 [[nodiscard]] Result<daemon::DynamicForward> parse_dynamic_forward(std::string_view text);
 
-/// -R and RemoteForward: like -L, or like -D for a proxy at the server. The listener is as it is sent:
-/// "localhost" without a bind address, "" for an empty one or "*" (RFC 4254 section 7.1).
+/// -R and RemoteForward: like -L, or like -D for a proxy at the server.
 [[nodiscard]] Result<daemon::RemoteForward> parse_remote_forward(std::string_view text);
 
 /// -W host:port.

@@ -4,6 +4,7 @@
 #include <pwd.h>
 
 #include <algorithm>
+#include <cstdlib>
 
 #include <fmt/format.h>
 
@@ -31,6 +32,26 @@ Result<std::string> expand_tokens(std::string_view text, std::span<const Token> 
     out += token->second;
   }
   return out;
+}
+
+Result<std::string> expand_variables(std::string_view text) {
+  std::string out;
+  for (;;) {
+    const auto start = text.find("${");
+    out += text.substr(0, start);
+    if (start == std::string_view::npos) return out;
+    const auto end = text.find('}', start);
+    if (end == std::string_view::npos)
+      return fail(Errc::usage, fmt::format("{}: '${{' without '}}'", quoted(text)));
+    const std::string name(text.substr(start + 2, end - start - 2));
+    const char* value = std::getenv(name.c_str());
+    if (value == nullptr) {
+      return fail(Errc::usage,
+                  fmt::format("{}: there is no environment variable {}", quoted(text), quoted(name)));
+    }
+    out += value;
+    text.remove_prefix(end + 1);
+  }
 }
 
 Result<std::string> expand_tilde(std::string_view path, std::string_view home) {

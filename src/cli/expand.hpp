@@ -11,10 +11,13 @@
 namespace culvert::cli {
 
 /// What a letter behind '%' stands for. "%%" is always '%'.
-using Token = std::pair<char, std::string_view>;
+using Token = std::pair<char, std::string>;
 
 /// Replaces every token; an unknown one is an error.
 [[nodiscard]] Result<std::string> expand_tokens(std::string_view text, std::span<const Token> tokens);
+
+/// Replaces every "${NAME}" by that variable of our environment; an unset one is an error, as in ssh.
+[[nodiscard]] Result<std::string> expand_variables(std::string_view text);
 
 /// "~", "~/x" with `home`, "~name/x" with that user's home; anything else as it is.
 [[nodiscard]] Result<std::string> expand_tilde(std::string_view path, std::string_view home);

@@ -2,70 +2,92 @@
 #include "cli/keywords.hpp"
 
 #include <algorithm>
-#include <vector>
 
 #include <fmt/format.h>
 
 #include "base/assert.hpp"
 #include "base/text.hpp"
-#include "cli/algorithm_list.hpp"
 #include "cli/values.hpp"
+#include "files/config_words.hpp"
+#include "files/host_pattern.hpp"
 
 namespace culvert::cli {
 namespace {
 
-bool is_space(char letter) { return letter == ' ' || letter == '\t' || letter == '\r' || letter == '\n'; }
-
-void skip_spaces(std::string_view& rest) {
-  while (!rest.empty() && is_space(rest[0])) rest.remove_prefix(1);
-}
-
-// The words of a value: separated by spaces; quotes keep spaces, a backslash keeps a quote, a backslash or
-// (outside quotes) a space; '#' at the start of a word ends the line.
-Result<std::vector<std::string>> words_of(std::string_view rest) {
-  std::vector<std::string> words;
-  for (;;) {
-    skip_spaces(rest);
-    if (rest.empty() || rest[0] == '#') return words;
-    std::string word;
-    char quote = '\0';
-    for (; !rest.empty() && (quote != '\0' || !is_space(rest[0])); rest.remove_prefix(1)) {
-      const char letter = rest[0];
-      const char next = rest.size() > 1 ? rest[1] : '\0';
-      if (letter == '\\' && (next == '"' || next == '\'' || next == '\\' || (quote == '\0' && next == ' '))) {
-        word += next;
-        rest.remove_prefix(1);
-      } else if (quote == '\0' && (letter == '"' || letter == '\'')) {
-        quote = letter;
-      } else if (letter == quote) {
-        quote = '\0';
-      } else {
-        word += letter;
-      }
-    }
-    if (quote != '\0') return fail(Errc::usage, "a quote is not closed");
-    words.push_back(std::move(word));
-  }
-}
+enum class Origin : std::uint8_t { command_line, file };
 
 const Keyword* find_keyword(std::string_view name) {
   const auto rows = keywords();
   const auto row = std::ranges::find_if(
       rows, [&](const Keyword& keyword) { return equal_ignoring_case(keyword.name, name); });
-  return row == rows.end() ? nullptr : &*row;
+  if (row == rows.end()) return nullptr;
+  return row->same_as.empty() ? &*row : find_keyword(row->same_as);
 }
 
-Result<void> apply_row(const Keyword& row, Settings& settings, Words words) {
-  if (words.empty() || words[0].empty()) return fail(Errc::usage, "no value given");
-  if (row.effect == Effect::nothing) return {};
-  if (words.size() > row.max_words) {
-    return fail(Errc::usage, fmt::format("one word too many: {}", quoted(words[row.max_words])));
+// "yes" is "true" for some keywords, and the other way round for others.
+std::string respelled(std::string_view spelling, const std::string& word) {
+  for (const std::string_view pair : split(spelling, ',')) {
+    const auto equals = pair.find('=');
+    if (equals != std::string_view::npos && equal_ignoring_case(pair.substr(0, equals), word))
+      return std::string(pair.substr(equals + 1));
   }
-  if (row.effect == Effect::works) return row.apply(settings, words);
-  const auto harmless = split(row.harmless, ',');
-  if (std::ranges::any_of(harmless, [&](auto value) { return equal_ignoring_case(value, words[0]); }))
-    return {};
-  return fail(Errc::usage, std::string(row.text));
+  return word;
+}
+
+void keep(const Keyword& row, Settings& settings, Words words) {
+  if (row.kept == Kept::not_at_all) return;
+  const auto [place, is_new] = settings.kept.try_emplace(lower(row.name));
+  std::vector<std::string>& lines = place->second;
+  if (!is_new && row.kept != Kept::more_lines) return;
+  if (row.kept == Kept::lines || row.kept == Kept::more_lines) {
+    lines.insert(lines.end(), words.begin(), words.end());
+    return;
+  }
+  std::string line;
+  for (const std::string& word : words) {
+    std::string text = respelled(row.spelling, word);
+    const auto time = parse_time(text);
+    if (row.kept == Kept::time && time)
+      text = std::to_string(std::chrono::duration_cast<std::chrono::seconds>(*time).count());
+    line += (line.empty() ? "" : " ") + text;
+  }
+  lines.push_back(std::move(line));
+}
+
+bool is_harmless(const Keyword& row, std::string_view word) {
+  return std::ranges::any_of(split(row.harmless, ','),
+                             [&](std::string_view value) { return equal_ignoring_case(value, word); });
+}
+
+Result<void> apply_row(const Keyword& row, Settings& settings, Words words, Origin origin) {
+  if (words.empty() || words[0].empty()) return fail(Errc::usage, "no value given");
+  if (row.effect == Effect::works) {
+    if (words.size() > row.max_words) {
+      return fail(Errc::usage, fmt::format("one word too many: {}", quoted(words[row.max_words])));
+    }
+    return row.apply(settings, words);
+  }
+  if (row.effect == Effect::refused && origin == Origin::command_line && !is_harmless(row, words[0]))
+    return fail(Errc::usage, std::string(row.text));
+  keep(row, settings, words);
+  return {};
+}
+
+Result<void> apply_line(Settings& settings, std::string_view keyword, std::string_view rest,
+                        const std::optional<std::string>& ignored, Origin origin) {
+  const Keyword* row = find_keyword(keyword);
+  if (row == nullptr) {
+    if (ignored && files::matches_pattern_list(keyword, *ignored)) return {};
+    return fail(Errc::not_found, fmt::format("Bad configuration option: {}", printable(keyword, 200)));
+  }
+  const auto apply = [&]() -> Result<void> {
+    const std::vector<std::string> words =
+        row->is_raw ? std::vector{std::string(rest)} : TRY(files::split_words(rest));
+    return apply_row(*row, settings, words, origin);
+  };
+  auto done = apply();
+  if (!done) return fail(done.error().code, fmt::format("{}: {}", row->name, done.error().message));
+  return done;
 }
 
 }  // namespace
@@ -73,40 +95,22 @@ Result<void> apply_row(const Keyword& row, Settings& settings, Words words) {
 Result<void> apply_keyword(Settings& settings, std::string_view name, Words words) {
   const Keyword* row = find_keyword(name);
   CULVERT_ASSERT(row != nullptr);
-  return apply_row(*row, settings, words);
+  return apply_row(*row, settings, words, Origin::command_line);
 }
 
 Result<void> apply_keyword_line(Settings& settings, std::string_view line) {
-  std::string_view rest = line;
-  skip_spaces(rest);
-  const auto name_end =
-      std::ranges::find_if(rest, [](char letter) { return is_space(letter) || letter == '='; });
-  const std::string_view name = rest.substr(0, static_cast<std::size_t>(name_end - rest.begin()));
-  if (name.empty()) return fail(Errc::usage, fmt::format("{} is not Keyword=value", quoted(line)));
-  rest.remove_prefix(name.size());
-  skip_spaces(rest);
-  if (rest.starts_with('=')) rest.remove_prefix(1);
+  const auto words = files::split_keyword(line);
+  if (!words || words->keyword.empty())
+    return fail(Errc::usage, fmt::format("{} is not Keyword=value", quoted(line)));
+  auto done =
+      apply_line(settings, words->keyword, words->rest, settings.ignored_keywords, Origin::command_line);
+  if (!done) return fail(Errc::usage, std::move(done.error().message));
+  return done;
+}
 
-  const Keyword* row = find_keyword(name);
-  if (row == nullptr) {
-    const std::string word = lower(name);
-    const auto& patterns = settings.ignored_keywords;
-    if (std::ranges::any_of(patterns, [&](auto& pattern) { return matches_pattern(word, lower(pattern)); }))
-      return {};
-    return fail(Errc::usage, fmt::format("Bad configuration option: {}", printable(name, 200)));
-  }
-  Result<void> done;
-  if (row->is_raw) {
-    skip_spaces(rest);
-    const std::vector<std::string> whole = {std::string(rest)};
-    done = apply_row(*row, settings, whole);
-  } else if (const auto words = words_of(rest); words) {
-    done = apply_row(*row, settings, *words);
-  } else {
-    done = std::unexpected(words.error());
-  }
-  if (!done) return fail(Errc::usage, fmt::format("{}: {}", row->name, done.error().message));
-  return {};
+Result<void> apply_config_line(Settings& settings, std::string_view keyword, std::string_view rest,
+                               const std::optional<std::string>& ignored) {
+  return apply_line(settings, keyword, rest, ignored, Origin::file);
 }
 
 }  // namespace culvert::cli

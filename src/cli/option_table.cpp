@@ -43,17 +43,17 @@ Result<void> act(CommandLine& line, const std::string& value) {
 }
 
 Result<void> add_forward(CommandLine& line, const std::string& value) {
-  line.settings.local_forwards.push_back(TRY(parse_local_forward(value)));
+  add_once(line.settings.local_forwards, TRY(parse_local_forward(value)));
   return {};
 }
 
 Result<void> add_dynamic_forward(CommandLine& line, const std::string& value) {
-  line.settings.dynamic_forwards.push_back(TRY(parse_dynamic_forward(value)));
+  add_once(line.settings.dynamic_forwards, TRY(parse_dynamic_forward(value)));
   return {};
 }
 
 Result<void> add_remote_forward(CommandLine& line, const std::string& value) {
-  line.settings.remote_forwards.push_back(TRY(parse_remote_forward(value)));
+  add_once(line.settings.remote_forwards, TRY(parse_remote_forward(value)));
   return {};
 }
 
@@ -94,10 +94,18 @@ Result<void> set_log_file(CommandLine& line, const std::string& value) {
   return {};
 }
 
-Result<void> check_no_config(CommandLine&, const std::string& value) {
-  if (equal_ignoring_case(value, "none") || value == "/dev/null") return {};
-  return fail(Errc::usage, fmt::format("{}: ssh_config files are not read yet; only -F none", quoted(value)));
+Result<void> set_config_file(CommandLine& line, const std::string& value) {
+  set_once(line.config_file, value);
+  return {};
 }
+
+// The rest of the line still counts.
+Result<void> show_configuration(CommandLine& line, const std::string&) {
+  line.shows_configuration = true;
+  return {};
+}
+
+Result<void> set_tag(CommandLine& line, const std::string& value) { return keyword(line, "Tag", value); }
 
 Result<void> check_no_master(CommandLine&, const std::string& value) {
   if (equal_ignoring_case(value, "none")) return {};
@@ -123,7 +131,7 @@ constexpr Letter kLetters[] = {
        return keyword_anew(line, line.settings.ciphers, "Ciphers", value);
      }},
     {'E', "file", kWorks, "append the log to it", set_log_file},
-    {'F', "none", kWorks, "ssh_config is not read", check_no_config},
+    {'F', "file", kWorks, "read this, or none", set_config_file},
     {'f', "", kWorks, "to background when ready",
      [](CommandLine& line, const std::string&) -> Result<void> {
        line.settings.background = true;
@@ -131,6 +139,7 @@ constexpr Letter kLetters[] = {
        return {};
      }},
     {'g', "", kWorks, "let others use them", switch_on<&Settings::gateway_ports>},
+    {'G', "", kWorks, "show what is configured", show_configuration},
     {'h', "", kWorks, "", act<Action::help>},
     {'i', "file", kWorks, "private key to log in",
      [](CommandLine& line, const std::string& value) { return keyword(line, "IdentityFile", value); }},
@@ -143,9 +152,10 @@ constexpr Letter kLetters[] = {
        return keyword_anew(line, line.settings.macs, "MACs", value);
      }},
     {'N', "", kWorks, "log in, even with no -L", switch_on<&Settings::no_command>},
-    {'n', "", kWorks, "no standard input", switch_on<&Settings::no_input>},
+    {'n', "", kWorks, "", switch_on<&Settings::no_input>},
     {'o', "Key=value", kWorks, "keyword of ssh_config",
      [](CommandLine& line, const std::string& value) { return apply_keyword_line(line.settings, value); }},
+    {'P', "tag", kWorks, "", set_tag},
     {'p', "port", kWorks, "port of the server",
      [](CommandLine& line, const std::string& value) { return keyword(line, "Port", value); }},
     {'Q', "what", kWorks, "list: cipher, mac, kex", act<Action::query>},
@@ -169,12 +179,10 @@ constexpr Letter kLetters[] = {
     {'1', "", kRefused, "SSH 1 is broken and gone"},
     {'B', "interface", kRefused, "not in this version of culvert; -b takes an address"},
     {'C', "", kRefused, "culvert does not compress; leave it out"},
-    {'G', "", kRefused, "culvert has no configuration files to show"},
     {'I', "pkcs11", kRefused, "not in this version of culvert; keys come from files (-i) and the agent"},
     {'K', "", kRefused, "culvert does not speak GSSAPI"},
     {'M', "", kRefused, "culvert shares no connection with ssh; leave it out"},
     {'O', "command", kRefused, "culvert shares no connection with ssh; it ends with SIGTERM"},
-    {'P', "tag", kRefused, "tags choose parts of ssh_config files, which are not read yet"},
     {'S', "path", kWorks, "", check_no_master},
     {'s', "", kRefused, "culvert runs no subsystem on the server"},
     {'w', "tunnel", kRefused, "culvert forwards streams, not packets"},

@@ -25,7 +25,9 @@ enum class Action : std::uint8_t { run, help, version, query };
 
 struct CommandLine {
   Action action = Action::run;
-  std::string query;  ///< of -Q
+  std::string query;                       ///< of -Q
+  std::optional<std::string> config_file;  ///< of -F
+  bool shows_configuration = false;        ///< -G: instead of a run
   Settings settings;
 };
 

@@ -1,17 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cli/plan_builder.hpp"
 
-#include <pwd.h>
-#include <unistd.h>
-
 #include <array>
 #include <cstdlib>
 #include <vector>
 
 #include <fmt/format.h>
 
+#include "base/text.hpp"
 #include "cli/endpoint_spec.hpp"
 #include "cli/expand.hpp"
+#include "cli/host_tokens.hpp"
 #include "cli/values.hpp"
 
 namespace culvert::cli {
@@ -23,9 +22,6 @@ constexpr std::array kUserKnownHosts = {"~/.ssh/known_hosts", "~/.ssh/known_host
 constexpr std::array kGlobalKnownHosts = {"/etc/ssh/ssh_known_hosts", "/etc/ssh/ssh_known_hosts2"};
 
 constexpr int kJumpsMost = 16;
-constexpr Duration kAliveInterval = std::chrono::seconds(8);
-constexpr std::uint32_t kAliveCount = 2;
-constexpr std::uint32_t kAliveCountOfSsh = 3;
 
 class Builder {
  public:
@@ -34,6 +30,8 @@ class Builder {
       : settings_(settings), environment_(environment), hops_(hops), depth_(depth) {}
 
   Result<daemon::Plan> build() {
+    if (const auto& refusal = settings_.refusal; refusal && !equal_ignoring_case(*refusal, "none"))
+      return fail(Errc::denied, "refused by the configuration (RefuseConnection): " + printable(*refusal));
     daemon::SessionPlan session;
     session.server = TRY(server());
     TRY(set_forwards(session));
@@ -91,16 +89,7 @@ class Builder {
 
   // Also makes the tokens, which the other parts expand.
   Result<void> set_address(tunnel::ServerOptions& server) {
-    host_ = settings_.host.value_or("");
-    if (settings_.host_name) {
-      const std::array<Token, 1> token = {{{'h', host_}}};
-      auto name = expand_tokens(*settings_.host_name, token);
-      if (!name) return fail(Errc::usage, "HostName: " + name.error().message);
-      TRY(check_host_name(*name));
-      server.host = std::move(*name);
-    } else {
-      server.host = host_;
-    }
+    server.host = settings_.host_name.value_or(settings_.host.value_or(""));
     server.host_key_alias = settings_.host_key_alias.value_or("");
     server.port = settings_.port.value_or(server.port);
     server.user = settings_.user.value_or(environment_.user);
@@ -114,19 +103,7 @@ class Builder {
     server.connection_attempts = settings_.connection_attempts.value_or(server.connection_attempts);
     server.tcp_keepalive = settings_.tcp_keepalive.value_or(server.tcp_keepalive);
 
-    address_ = server.host;
-    user_ = server.user;
-    port_ = std::to_string(server.port);
-    const std::string_view machine = environment_.host_name;
-    tokens_ = {{'d', environment_.home},
-               {'h', address_},
-               {'i', environment_.uid},
-               {'L', machine.substr(0, machine.find('.'))},
-               {'l', machine},
-               {'n', host_},
-               {'p', port_},
-               {'r', user_},
-               {'u', environment_.user}};
+    tokens_ = host_tokens(settings_, environment_, server.host);
     return {};
   }
 
@@ -135,21 +112,17 @@ class Builder {
     server.hash_known_hosts = settings_.hash_known_hosts.value_or(server.hash_known_hosts);
     server.authority_signatures = settings_.authority_signatures.value_or(server.authority_signatures);
     server.user_known_hosts =
-        TRY(paths("UserKnownHostsFile", settings_.user_known_hosts.value_or(names(kUserKnownHosts))));
+        TRY(files("UserKnownHostsFile", settings_.user_known_hosts.value_or(names(kUserKnownHosts))));
     server.global_known_hosts =
-        TRY(paths("GlobalKnownHostsFile", settings_.global_known_hosts.value_or(names(kGlobalKnownHosts))));
+        TRY(files("GlobalKnownHostsFile", settings_.global_known_hosts.value_or(names(kGlobalKnownHosts))));
     return {};
   }
 
   Result<void> set_login(tunnel::ServerOptions& server) {
     server.identities_explicit = !settings_.identity_files.empty();
-    std::vector<std::string> files =
-        server.identities_explicit ? settings_.identity_files : names(kIdentityFiles);
-    std::erase_if(files, [](const std::string& file) { return equal_ignoring_case(file, "none"); });
-    server.identity_files = TRY(paths("IdentityFile", files));
-    files = settings_.certificate_files;
-    std::erase_if(files, [](const std::string& file) { return equal_ignoring_case(file, "none"); });
-    server.certificate_files = TRY(paths("CertificateFile", files));
+    server.identity_files = TRY(files(
+        "IdentityFile", server.identities_explicit ? settings_.identity_files : default_identity_files()));
+    server.certificate_files = TRY(files("CertificateFile", settings_.certificate_files));
     server.add_keys = settings_.add_keys.value_or(server.add_keys);
     server.add_keys_lifetime = settings_.add_keys_lifetime.value_or(server.add_keys_lifetime);
     server.host_bound = settings_.host_bound.value_or(server.host_bound);
@@ -172,18 +145,15 @@ class Builder {
     server.algorithms.ciphers = settings_.ciphers.value_or(server.algorithms.ciphers);
     server.algorithms.macs = settings_.macs.value_or(server.algorithms.macs);
     server.rekey = settings_.rekey.value_or(server.rekey);
-    // By default a server that is gone is noticed within half a minute.
     server.timing.keepalive_interval = settings_.alive_interval.value_or(kAliveInterval);
-    server.timing.keepalive_count =
-        settings_.alive_count.value_or(settings_.alive_interval ? kAliveCountOfSsh : kAliveCount);
+    server.timing.keepalive_count = alive_count(settings_);
   }
 
   Result<void> set_forwards(daemon::SessionPlan& session) const {
     session.exit_on_forward_failure =
         settings_.exit_on_forward_failure.value_or(session.exit_on_forward_failure);
     if (settings_.stdio) session.stdio = daemon::StdioForward{*settings_.stdio};
-    // As in ssh, -W puts all other forwards aside unless ClearAllForwardings=no.
-    if (!settings_.clear_forwardings.value_or(settings_.stdio.has_value())) {
+    if (!clears_forwardings(settings_)) {
       for (const daemon::LocalForward& forward : settings_.local_forwards) {
         session.local_forwards.push_back(TRY(complete(forward)));
       }
@@ -215,8 +185,16 @@ class Builder {
   }
 
   Result<daemon::RemoteForward> complete(daemon::RemoteForward forward) const {
-    if (auto* socket = std::get_if<relay::UnixPath>(&forward.listen))
+    if (auto* socket = std::get_if<relay::UnixPath>(&forward.listen)) {
       socket->path = TRY(expand("-R", socket->path));
+    } else {  // as it is sent (RFC 4254 section 7.1)
+      std::string& host = std::get<relay::HostPort>(forward.listen).host;
+      if (host.empty()) {
+        host = "localhost";
+      } else if (host == "*") {
+        host.clear();
+      }
+    }
     if (forward.destination) {
       if (auto* socket = std::get_if<relay::UnixPath>(&*forward.destination))
         socket->path = TRY(path("-R", socket->path));
@@ -248,24 +226,27 @@ class Builder {
     return path("IdentityAgent", wish);
   }
 
-  Result<std::vector<std::string>> paths(std::string_view what, const std::vector<std::string>& texts) const {
+  // "none" stands for no file.
+  Result<std::vector<std::string>> files(std::string_view what, const std::vector<std::string>& texts) const {
     std::vector<std::string> out;
-    for (const std::string& text : texts) out.push_back(TRY(path(what, text)));
+    for (const std::string& text : texts) {
+      if (!equal_ignoring_case(text, "none")) out.push_back(TRY(path(what, text)));
+    }
     return out;
   }
 
   // A path of the server: its homes are not ours.
   Result<std::string> expand(std::string_view what, std::string_view text) const {
-    auto expanded = expand_tokens(text, tokens_);
+    auto expanded = expand_variables(text);
+    if (expanded) expanded = expand_tokens(*expanded, tokens_);
     if (!expanded) return fail(Errc::usage, fmt::format("{}: {}", what, expanded.error().message));
     return expanded;
   }
 
   Result<std::string> path(std::string_view what, std::string_view text) const {
     auto expanded = expand_tilde(text, environment_.home);
-    if (expanded) expanded = expand_tokens(*expanded, tokens_);
     if (!expanded) return fail(Errc::usage, fmt::format("{}: {}", what, expanded.error().message));
-    return expanded;
+    return expand(what, *expanded);
   }
 
   template <std::size_t N>
@@ -277,26 +258,12 @@ class Builder {
   const Environment& environment_;
   const HopSettings& hops_;
   const int depth_;
-  std::string host_, address_, port_, user_;
-  std::vector<Token> tokens_;  // views of these and of environment_
+  std::vector<Token> tokens_;
 };
 
 }  // namespace
 
-Environment read_environment() {
-  Environment environment;
-  environment.uid = std::to_string(::getuid());
-  if (const passwd* entry = ::getpwuid(::getuid())) {
-    environment.user = entry->pw_name;
-    environment.home = entry->pw_dir;
-  }
-  const char* home = std::getenv("HOME");
-  if (home != nullptr && home[0] == '/') environment.home = home;
-  char name[256] = {};
-  if (::gethostname(name, sizeof name - 1) == 0) environment.host_name = name;
-  if (const char* agent = std::getenv("SSH_AUTH_SOCK")) environment.agent_socket = agent;
-  return environment;
-}
+std::vector<std::string> default_identity_files() { return {kIdentityFiles.begin(), kIdentityFiles.end()}; }
 
 Result<Settings> plain_hop(const Destination& hop) {
   Settings settings;
@@ -304,6 +271,12 @@ Result<Settings> plain_hop(const Destination& hop) {
   settings.user = hop.user;
   settings.port = hop.port;
   return settings;
+}
+
+Result<tunnel::ServerOptions> build_server(const Settings& settings, const Environment& environment) {
+  Settings alone = settings;
+  alone.proxy_jump.reset();
+  return Builder(alone, environment, plain_hop).server();
 }
 
 Result<daemon::Plan> build_plan(const Settings& settings, const Environment& environment,

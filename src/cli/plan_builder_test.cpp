@@ -85,7 +85,7 @@ TEST(PlanBuilder, FlagsReachTheirPlaces) {
                                    "-oGlobalKnownHostsFile=none",
                                    "-oHashKnownHosts=yes",
                                    "-oHostKeyAlias=alias",
-                                   "-oHostName=%h.example",
+                                   "-oHostName=bastion.example",
                                    "-oStrictHostKeyChecking=accept-new",
                                    "-oIdentitiesOnly=yes",
                                    "-oIdentityAgent=none",
@@ -195,8 +195,12 @@ TEST(PlanBuilder, WhatCannotBeIsRefused) {
       {{"-L", "1:a:1", "-i", "a%", "h"}, "IdentityFile: \"a%\" ends in a single '%'"},
       {{"-L", "1:a:1", "-i", "~no-such-user-here/x", "h"},
        "IdentityFile: \"~no-such-user-here/x\": there is no user \"no-such-user-here\""},
-      {{"-L", "1:a:1", "-oHostName=%h;id", "h"}, "the host name \"h;id\" contains \";\""},
-      {{"-L", "1:a:1", "-oHostName=-x", "h"}, "the host name \"-x\" begins with '-'"},
+      {{"-L", "1:a:1", "-oRefuseConnection=\"gone since May\"", "h"},
+       "refused by the configuration (RefuseConnection): gone since May"},
+      {{"-L", "1:a:1", "-i", "${CULVERT_NO_SUCH_VARIABLE}/x", "h"},
+       "IdentityFile: \"${CULVERT_NO_SUCH_VARIABLE}/x\": there is no environment variable "
+       "\"CULVERT_NO_SUCH_VARIABLE\""},
+      {{"-L", "1:a:1", "-i", "a${B", "h"}, "IdentityFile: \"a${B\": '${' without '}'"},
   };
   for (const Row& row : rows) {
     const auto plan = plan_of(row.arguments);

@@ -17,6 +17,8 @@
 #include "cli/options.hpp"
 #include "cli/plan_builder.hpp"
 #include "cli/process.hpp"
+#include "cli/resolve.hpp"
+#include "cli/show_config.hpp"
 #include "cli/terminal_prompter.hpp"
 #include "daemon/service_manager.hpp"
 #include "daemon/supervisor.hpp"
@@ -61,13 +63,37 @@ int status_of(const daemon::Outcome& outcome) {
   return kFailed;
 }
 
-int forward(const Settings& settings) {
+// Options and files together.
+class Configuration {
+ public:
+  explicit Configuration(std::optional<std::string> file)
+      : environment_(read_environment()), files_(config_files(environment_, std::move(file))) {}
+
+  Result<Settings> settings(Settings given) {
+    return resolve_settings(std::move(given), files_, environment_, machine_);
+  }
+  Result<daemon::Plan> plan(const Settings& settings) {
+    return build_plan(settings, environment_, [this](const Destination& hop) {
+      return resolve_hop(hop, files_, environment_, machine_);
+    });
+  }
+  [[nodiscard]] Result<std::string> shown(const Settings& settings) const {
+    return show_config(settings, environment_);
+  }
+
+ private:
+  Environment environment_;
+  ConfigFiles files_;
+  ThisMachine machine_;
+};
+
+int forward(const Settings& settings, Configuration& configuration) {
   const bool goes_to_background = settings.background.value_or(false);
   if (goes_to_background && settings.stdio) {
     return complain(
         {Errc::usage, "-f and -W do not go together: the stream of -W is standard input and output"});
   }
-  const auto plan = build_plan(settings, read_environment());
+  const auto plan = configuration.plan(settings);
   if (!plan) return complain(plan.error());
   if (const auto done = check_log_file(settings.log_file); !done) return complain(done.error());
   if (const auto done = set_up_log(level_for(settings), settings.log_file); !done)
@@ -117,7 +143,12 @@ int run(std::span<const std::string_view> arguments) {
     case Action::run:
       break;
   }
-  return forward(line->settings);
+  Configuration configuration(line->config_file);
+  const auto settings = configuration.settings(line->settings);
+  if (!settings) return complain(settings.error());
+  if (!line->shows_configuration) return forward(*settings, configuration);
+  const auto text = configuration.shown(*settings);
+  return text ? print(*text) : complain(text.error());
 }
 
 }  // namespace culvert::cli

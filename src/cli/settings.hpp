@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <algorithm>
+#include <chrono>
 #include <cstdint>
+#include <functional>
+#include <map>
 #include <optional>
 #include <string>
 #include <utility>
@@ -13,11 +17,20 @@
 
 namespace culvert::cli {
 
+/// CanonicalizeHostname: whether short names are completed, and whether also those that a proxy resolves.
+enum class Canonicalize : std::uint8_t { no, direct, always };
+
 /// What flags and keywords have said so far; what nobody spoke of is empty. As in ssh, the first value of a
 /// keyword counts, so that later sources (files) only fill gaps. Names are as typed: plan_builder expands
-/// them.
+/// them, but for `host_name`, which is expanded by resolve_settings().
 struct Settings {
-  std::optional<std::string> host;  ///< of [user@]host
+  std::optional<std::string> host;     ///< of [user@]host
+  std::optional<std::string> tag;      ///< for `Match tagged`
+  std::optional<std::string> refusal;  ///< RefuseConnection: why; "none": no
+  std::optional<Canonicalize> canonicalize;
+  std::optional<std::vector<std::string>> canonical_domains, permitted_cnames;
+  std::optional<std::uint32_t> canonical_max_dots;
+  std::optional<bool> canonical_fallback_local;
   std::optional<std::string> host_name, user, host_key_alias, bind_address;
   std::optional<std::uint16_t> port;
   std::optional<tunnel::AddressFamily> family;
@@ -62,8 +75,29 @@ struct Settings {
   std::optional<bool> background, no_input;
   std::optional<LogLevel> log_level;
   std::string log_file;
-  std::vector<std::string> ignored_keywords;  ///< patterns of IgnoreUnknown
+  std::optional<std::string> ignored_keywords;  ///< patterns of IgnoreUnknown, separated by commas
+  /// Values of keywords that change nothing, by the keyword's name: one line of `ssh -G` each.
+  std::map<std::string, std::vector<std::string>, std::less<>> kept;
 };
+
+inline constexpr Duration kAliveInterval = std::chrono::seconds(8);
+
+/// ServerAliveCountMax: by default a server that is gone is noticed within half a minute; ssh's number where
+/// the interval was chosen.
+[[nodiscard]] inline std::uint32_t alive_count(const Settings& settings) {
+  return settings.alive_count.value_or(settings.alive_interval ? 3 : 2);
+}
+
+/// Whether no forwards are opened: ClearAllForwardings; as in ssh, -W puts the others aside.
+[[nodiscard]] inline bool clears_forwardings(const Settings& settings) {
+  return settings.clear_forwardings.value_or(settings.stdio.has_value());
+}
+
+/// Where all values count, but none of them twice.
+template <class T>
+void add_once(std::vector<T>& list, T value) {
+  if (std::ranges::find(list, value) == list.end()) list.push_back(std::move(value));
+}
 
 /// The first value counts.
 template <class T>

@@ -21,12 +21,14 @@ struct ListenSpec {
   tunnel::AddressFamily family = tunnel::AddressFamily::any;  ///< bind addresses of this family alone
   unsigned socket_mask = 0177;   ///< Unix: the permission bits that the socket lacks (StreamLocalBindMask)
   bool unlink_existing = false;  ///< Unix: replace a socket that is there already (StreamLocalBindUnlink)
+  bool operator==(const ListenSpec&) const = default;
 };
 
 /// -L: streams from a listener here go through the session to `destination`.
 struct LocalForward {
   ListenSpec listen;
   relay::Endpoint destination;
+  bool operator==(const LocalForward&) const = default;
 };
 
 /// -R: the server listens at `listen`; its streams go from here to `destination`, or, if there is none, to
@@ -34,12 +36,14 @@ struct LocalForward {
 struct RemoteForward {
   relay::Endpoint listen;  ///< as it is sent: an empty host, "localhost" and "*" as in RFC 4254 section 7.1
   std::optional<relay::Endpoint> destination;
+  bool operator==(const RemoteForward&) const = default;
 };
 
 /// -D: a proxy front (SOCKS, HTTP CONNECT) listens here; each client names its destination, which the server
 /// reaches.
 struct DynamicForward {
   ListenSpec listen;
+  bool operator==(const DynamicForward&) const = default;
 };
 
 /// -W: standard input and output are the one stream.
