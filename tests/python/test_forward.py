@@ -12,7 +12,7 @@ import struct
 import pytest
 
 from harness.culvert import SMALL, Culvert, local_forward
-from harness.sockets import (DEADLINE, Server, connect, digest_sink, echo, echo_both_ways, free_port, has_ipv6, receive_all,
+from harness.sockets import (DEADLINE, Server, connect, echo, echo_both_ways, free_port, has_ipv6, receive_all,
                              receive_exactly, reset, silent, source_of, test_data)
 
 SIZE = (1 if SMALL else 8) << 20
@@ -112,58 +112,7 @@ def test_several_forwards_in_one_session(sshd, folder, echo_server):
             echo_both_ways(port, 10_000)
 
 
-# ------------------------------------------------------------------------------------------- directions and their ends
-
-def endings(folder):
-    """Every pairing of a TCP and a Unix socket at either end of the channel."""
-    return [("tcp", "tcp"), ("tcp", "unix"), ("unix", "tcp"), ("unix", "unix")]
-
-
-@pytest.fixture(params=endings(None), ids="-".join)
-def pairing(request, sshd, folder):
-    """start(handler) -> where to connect to; the server with that handler is behind it."""
-    opened = []
-
-    def start(handler):
-        near, far = request.param
-        server = Server(handler, path=str(folder / "target") if far == "unix" else None)
-        opened.append(server)
-        to = server.path or f"127.0.0.1:{server.port}"
-        near_end = str(folder / "listener") if near == "unix" else free_port()
-        opened.append(Culvert(sshd, folder, [f"{near_end}:{to}"]))
-        return near_end, server
-
-    yield start
-    for thing in reversed(opened):
-        thing.stop() if isinstance(thing, Culvert) else thing.close()
-
-
-def test_end_of_sending_is_passed_on_and_the_answer_still_comes(pairing):
-    data = test_data(100_000)
-    near, _ = pairing(digest_sink)
-    with connect(near) as s:
-        s.sendall(data)
-        s.shutdown(socket.SHUT_WR)
-        assert receive_all(s) == hashlib.sha256(data).digest()
-
-
-def test_the_other_direction_may_end_first(pairing):
-    received = []
-
-    def says_goodbye_then_listens(s):
-        s.sendall(b"that was all")
-        s.shutdown(socket.SHUT_WR)
-        received.append(receive_all(s))
-
-    near, server = pairing(says_goodbye_then_listens)
-    data = test_data(100_000)
-    with connect(near) as s:
-        assert receive_all(s) == b"that was all"
-        s.sendall(data)
-        s.shutdown(socket.SHUT_WR)
-        assert server.wait_until(lambda _: received)
-    assert received == [data]
-
+# ------------------------------------------------------------------------------------------------------------ the end
 
 @pytest.mark.parametrize("size", [0, 1, 32767, 32768, 32769, SIZE])
 def test_download_of_every_size_ends(sshd, folder, size):
@@ -172,38 +121,6 @@ def test_download_of_every_size_ends(sshd, folder, size):
         forward, port = local_forward(sshd, folder, server.port)
         with forward, connect(port) as s:
             assert hashlib.sha256(receive_all(s)).digest() == hashlib.sha256(data).digest()
-
-
-def test_reset_of_the_client_reaches_the_target(sshd, folder):
-    ended = []
-
-    def wait_for_the_end(s):
-        s.sendall(b"here")
-        try:
-            while s.recv(65536):
-                pass
-            ended.append("end")
-        except ConnectionResetError:
-            ended.append("reset")
-
-    with Server(wait_for_the_end) as server:
-        forward, port = local_forward(sshd, folder, server.port)
-        with forward:
-            s = connect(port)
-            receive_exactly(s, 4)
-            reset(s)
-            # sshd turns the closed channel into an ordinary end; what counts is that it ends at once.
-            assert server.wait_until(lambda _: ended), "the target was never told"
-
-
-def test_reset_of_the_target_ends_the_client(sshd, folder):
-    with Server(reset) as server:
-        forward, port = local_forward(sshd, folder, server.port)
-        with forward, connect(port) as s:
-            try:
-                assert s.recv(1) == b""
-            except ConnectionResetError:
-                pass
 
 
 def test_refused_destination_ends_the_client_and_says_why(sshd, folder):

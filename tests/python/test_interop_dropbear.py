@@ -3,9 +3,10 @@
 
 import pytest
 
-from harness.culvert import SMALL, local_forward
+from harness.culvert import SMALL, Culvert, local_forward
+from harness.proxy import SOCKS5
 from harness.servers import Dropbear
-from harness.sockets import echo_both_ways
+from harness.sockets import echo_both_ways, free_port, receive_exactly
 
 SIZE = (1 if SMALL else 8) << 20
 HOST_KEYS = {"ed25519": "ssh-ed25519", "ecdsa256": "ecdsa-sha2-nistp256", "rsa": "rsa-sha2-256"}
@@ -51,3 +52,20 @@ def test_ciphers_with_renewal_of_keys(dropbear, folder, echo_server, cipher, mac
 def test_largest_window(shared_folder, account, user_key, folder, echo_server, dropbear):
     with Dropbear(shared_folder, account, [user_key], arguments=["-W", "10485760"]) as server:
         transfer(server, folder, echo_server)
+
+
+def test_remote_forwards_and_proxies(dropbear, folder, echo_server):
+    """What it listens for, which is not told apart from what sshd does; and a port that it has already."""
+    remote, dynamic, both = (free_port() for _ in range(3))
+    target = ("127.0.0.1", echo_server.port)
+    arguments = ["-R", f"{remote}:127.0.0.1:{echo_server.port}", "-D", str(dynamic), "-R", str(both)]
+    with Culvert(dropbear, folder, [], arguments=arguments) as forward:
+        echo_both_ways(remote, SIZE)
+        for proxy in (dynamic, both):
+            with SOCKS5.connect(proxy, *target) as s:
+                s.sendall(b"through")
+                assert receive_exactly(s, 7) == b"through"
+        with Culvert(dropbear, folder, [], arguments=arguments[:2], ready=False) as second:
+            second.wait_for(f"remote localhost:{remote}: the server refuses to listen")
+            assert second.wait() == 255
+        assert forward.stop() == 0, forward.text

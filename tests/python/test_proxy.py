@@ -335,6 +335,11 @@ def test_a_reset_of_the_client_ends_the_stream(port, echo_server):
     assert echo_server.wait_until(lambda t: t.open_connections == 0)
 
 
+def test_a_reset_of_the_target_ends_the_stream(port):
+    with Server(reset) as target, SOCKS5.connect(port, "127.0.0.1", target.port) as s:
+        assert ends(s) == b""
+
+
 @contextlib.contextmanager
 def silent_target():
     """A port whose queue is full: the kernel answers no more."""

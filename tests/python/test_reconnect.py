@@ -204,3 +204,25 @@ def test_wait_for_the_first(gate, sshd, folder, echo_server):
         gate.open()
         culvert.wait_for("culvert: ready")
         echo_both_ways(port, 1000)
+
+
+@pytest.mark.full
+def test_a_server_that_is_gone_for_minutes(gate, sshd, folder, echo_server):
+    """Attempts stay ten seconds apart at most, a stream of the last moments is served, and memory does not grow."""
+    port, remote = free_port(), free_port()
+    with culvert_at(gate, sshd, folder, "-L", f"{port}:127.0.0.1:{echo_server.port}",
+                    "-R", f"{remote}:127.0.0.1:{echo_server.port}") as culvert:
+        culvert.wait_for("culvert: ready")
+        gate.shut()
+        sshd.cut_connections()
+        culvert.wait_for("connection lost")
+        time.sleep(180)
+        with concurrent.futures.ThreadPoolExecutor(1) as pool:
+            waiting = pool.submit(echo_both_ways, port, 1000)
+            gate.open()
+            opened = time.monotonic()
+            culvert.wait_for(BACK)
+            assert time.monotonic() - opened < 12
+            waiting.result(30)
+        culvert.wait_for(f"remote localhost:{remote} up again")
+        echo_both_ways(remote, 100000)
