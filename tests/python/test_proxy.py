@@ -206,6 +206,15 @@ def test_a_name_that_does_not_resolve(running, protocol, code):
     process.wait_for(f"127.0.0.1:{port} -> no-such-host.invalid:80: ")
 
 
+def test_a_network_that_cannot_be_reached(start, running):
+    """The kernel has no route for TCP to a group. sshd keeps that to itself, if it knows at once."""
+    process, port = running
+    for protocol, code in ((SOCKS5, 3 if start is start_remote else 4), (HTTP, 502)):
+        with connect(port) as s:
+            assert protocol.ask(s, "224.0.0.1", 80) == code
+    assert ("Network is unreachable" in process.text) == (start is start_remote)
+
+
 def test_what_the_client_forbids(sshd, folder, echo_server):
     process, port = start_remote(sshd, folder, "-o", f"PermitRemoteOpen=localhost:* 127.0.0.1:{echo_server.port}")
     with process:

@@ -22,6 +22,8 @@ socks::Failure failure_for(relay::Refusal reason) {
   switch (reason) {
     case relay::Refusal::prohibited:
       return socks::Failure::prohibited;
+    case relay::Refusal::network_unreachable:
+      return socks::Failure::network_unreachable;
     case relay::Refusal::unreachable:
       return socks::Failure::host_unreachable;
     case relay::Refusal::connection_refused:

@@ -117,8 +117,9 @@ TEST_F(FrontTest, ServesAClientAndKeepsEarlyData) {
 
 TEST_F(FrontTest, EachRefusalHasItsReplyAndThenTheEnd) {
   const std::pair<Refusal, int> rows[] = {
-      {Refusal::prohibited, 2}, {Refusal::unreachable, 4}, {Refusal::connection_refused, 5},
-      {Refusal::timed_out, 6},  {Refusal::unsupported, 7}, {Refusal::overloaded, 1},
+      {Refusal::prohibited, 2},          {Refusal::unreachable, 4}, {Refusal::connection_refused, 5},
+      {Refusal::timed_out, 6},           {Refusal::unsupported, 7}, {Refusal::overloaded, 1},
+      {Refusal::network_unreachable, 3},
   };
   make();
   for (const auto& [reason, code] : rows) {

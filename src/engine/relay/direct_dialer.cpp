@@ -38,6 +38,8 @@ Refusal refusal_for(const Error& error) {
     case ECONNREFUSED:
     case ECONNRESET:
       return Refusal::connection_refused;
+    case ENETUNREACH:
+      return Refusal::network_unreachable;
     case EACCES:
     case EPERM:
       return Refusal::prohibited;

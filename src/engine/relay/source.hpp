@@ -14,6 +14,7 @@ namespace culvert::relay {
 /// Why a stream is not served. Becomes a SOCKS reply, a channel-open failure, or a reset.
 enum class Refusal : std::uint8_t {
   prohibited,
+  network_unreachable,
   unreachable,
   connection_refused,
   timed_out,

@@ -46,6 +46,7 @@ relay::Refusal refusal_for(const OpenRefused& refused) {
   const std::string text = lower_case(refused.description);
   if (text.contains("refused")) return relay::Refusal::connection_refused;
   if (text.contains("timed out") || text.contains("timeout")) return relay::Refusal::timed_out;
+  if (text.contains("network is unreachable")) return relay::Refusal::network_unreachable;
   return relay::Refusal::unreachable;
 }
 

@@ -66,6 +66,8 @@ std::pair<ssh::OpenFailure, std::string_view> words_for(relay::Refusal refusal) 
       return {connect_failed, "Connection refused"};
     case relay::Refusal::timed_out:
       return {connect_failed, "Connection timed out"};
+    case relay::Refusal::network_unreachable:
+      return {connect_failed, "Network is unreachable"};
     case relay::Refusal::unreachable:
     case relay::Refusal::closed:
       break;
