@@ -7,20 +7,21 @@
 #include <cstdio>
 #include <vector>
 
+#include "load/route.hpp"
 #include "load/socket.hpp"
 #include "load/tool.hpp"
 
 namespace culvert::load {
 
 int idle(Options& options) {
-  const Address to = parse_address(options.text("to"));
+  const Route route = route_from(options);
   const std::int64_t count = std::clamp<std::int64_t>(options.number("streams", 1000), 1, 100'000);
   options.finish();
   raise_file_limit();
 
   std::vector<Fd> streams;
   for (std::int64_t i = 0; i < count; ++i) {
-    Fd fd = connect_to(to, 60);
+    Fd fd = connect_along(route, 60);
     std::uint8_t byte[1] = {0x21};
     if (!send_all(fd.get(), byte) || !receive_all(fd.get(), byte))
       die(fmt::format("stream {} ended early", i + 1));

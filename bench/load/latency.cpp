@@ -8,13 +8,14 @@
 #include <thread>
 #include <vector>
 
+#include "load/route.hpp"
 #include "load/socket.hpp"
 #include "load/tool.hpp"
 
 namespace culvert::load {
 
 int latency(Options& options) {
-  const Address to = parse_address(options.text("to"));
+  const Route route = route_from(options);
   const auto size =
       static_cast<std::size_t>(std::clamp<std::int64_t>(options.number("size", 64), 1, 1 << 20));
   const std::int64_t count = options.number("count", 10'000);
@@ -23,7 +24,7 @@ int latency(Options& options) {
   const double seconds = options.real("seconds", 60);
   options.finish();
 
-  const Fd fd = connect_to(to, 60);
+  const Fd fd = connect_along(route, 60);
   const timeval patience{60, 0};
   if (setsockopt(fd.get(), SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience) != 0)
     die_errno("SO_RCVTIMEO");

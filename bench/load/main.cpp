@@ -12,12 +12,14 @@ constexpr std::string_view kHelp =
     R"(culvert-load: what the benchmark runs against and with. One line of JSON on standard output.
 
   serve        [--bind A] [--sink-port P] [--source-port P] [--echo-port P] [--read]     until standard input ends
-  throughput   --to A:P --direction up|down [--streams N] [--seconds S] [--warmup S] [--cpu-of PID] [--read]
-  latency      --to A:P [--size N] [--count N] [--warmup N] [--interval-us N] [--seconds S]
-  connections  --to A:P [--seconds S] [--parallel N]
-  idle         --to A:P [--streams N]                                                    until standard input ends
+  throughput   ROUTE --direction up|down [--streams N] [--seconds S] [--warmup S] [--cpu-of PID] [--read]
+  latency      ROUTE [--size N] [--count N] [--warmup N] [--interval-us N] [--seconds S]
+  connections  ROUTE [--seconds S] [--parallel N]
+  idle         ROUTE [--streams N]                                                       until standard input ends
   first-byte   --to A:P [--count N] [--seconds S] [--verbose] -- PROGRAM ARGUMENT...
   link         --near NETNS --far NETNS [--delay-ms D] [--rate-mbit R] [--queue-bytes N] [--mtu N] [--no-offload]
+
+ROUTE is --to A:P, and with --socks A:P behind it the way there is a SOCKS 5 proxy.
 )";
 
 }  // namespace

@@ -9,6 +9,7 @@
 #include <cstdio>
 #include <unordered_map>
 
+#include "load/route.hpp"
 #include "load/socket.hpp"
 #include "load/tool.hpp"
 
@@ -23,7 +24,7 @@ struct Stream {
 };
 
 struct Settings {
-  Address to;
+  Route route;
   std::int64_t streams;
   double warmup;
   double seconds;
@@ -40,7 +41,7 @@ struct Figure {
 std::unordered_map<int, Stream> open_streams(const Settings& settings, Epoll& epoll, std::uint32_t events) {
   std::unordered_map<int, Stream> streams;
   for (std::int64_t i = 0; i < settings.streams; ++i) {
-    Fd fd = connect_to(settings.to, kPatience);
+    Fd fd = connect_along(settings.route, kPatience);
     const int number = fd.get();
     epoll.add(number, events);
     streams.emplace(number, Stream{std::move(fd)});
@@ -116,7 +117,7 @@ Figure up(const Settings& settings) {
 int throughput(Options& options) {
   const std::string direction = options.text("direction");
   const Settings settings{
-      .to = parse_address(options.text("to")),
+      .route = route_from(options),
       .streams = std::clamp<std::int64_t>(options.number("streams", 1), 1, 10'000),
       .warmup = options.real("warmup", 0.2),
       .seconds = options.real("seconds", 2),
