@@ -9,7 +9,7 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator
 
-from lab import ECHO, SINK, SOURCE, Contestant, Lab, MeasurementFailed, Scene, Tunnel
+from lab import ECHO, SINK, SOURCE, Contestant, Lab, MeasurementFailed, Scene, Tunnel, ports_of
 
 IDLE_STREAMS = 1000
 Values = dict[str, float]
@@ -59,7 +59,7 @@ def in_turns(scene: Scene, settings: Settings, measure: Callable[[Tunnel], Value
     tunnels = []
     for i, contestant in enumerate(settings.contestants):
         try:
-            tunnels.append(scene.tunnel(contestant, 10_000 * (i + 1)))
+            tunnels.append(scene.tunnel(contestant, i))
         except MeasurementFailed as error:
             yield contestant.name, error
     for _ in range(settings.runs):
@@ -139,7 +139,7 @@ def start(lab: Lab, group: Group, settings: Settings) -> Turns:
     programs = [c for c in settings.contestants if c.binary]
     for _ in range(settings.runs):
         for i, contestant in enumerate(programs):
-            port = 10_000 * (i + 1) + ECHO
+            port = ports_of(i)
 
             def one() -> Values:
                 result = lab.measure(scene.near, "first-byte", "--to", f"127.0.0.1:{port}", "--count", 5, "--",
@@ -155,7 +155,7 @@ def memory(lab: Lab, group: Group, settings: Settings) -> Turns:
 
     def one(contestant: Contestant) -> Values:
         with lab.scope():
-            tunnel = scene.tunnel(contestant, 10_000)
+            tunnel = scene.tunnel(contestant)
             before = tunnel.pss_kib()
             holder = lab.start([lab.load, "idle", "--to", tunnel.to(ECHO), "--streams", str(IDLE_STREAMS)], scene.near)
             lab.first_line(holder)
@@ -195,7 +195,7 @@ def narrow_path(lab: Lab, group: Group, settings: Settings) -> Turns:
 
     def one(contestant: Contestant, direction: str, port: int) -> Values:
         with lab.scope():
-            tunnel = scene.tunnel(contestant, 10_000)
+            tunnel = scene.tunnel(contestant)
             lab.start([lab.load, "throughput", "--to", tunnel.to(port), "--direction", direction, "--seconds", "60"],
                       scene.near)
             time.sleep(4)

@@ -21,6 +21,7 @@ import time
 
 SSH_PORT = 2222
 SINK, SOURCE, ECHO = 7001, 7002, 7003
+SERVERS = (SINK, SOURCE, ECHO)
 CIPHER = "aes128-gcm@openssh.com"
 NEAR, FAR = "10.99.0.1", "10.99.0.2"
 
@@ -41,6 +42,11 @@ ClientAliveInterval 15
 ClientAliveCountMax 2
 Ciphers {cipher}
 """
+
+
+def ports_of(place: int) -> int:
+    """The first of a hundred ports for a client: a scene has several, and no connection is given one of these."""
+    return 8000 + 100 * place
 
 
 class MeasurementFailed(Exception):
@@ -64,7 +70,8 @@ class Namespace:
         own = os.readlink("/proc/self/ns/net")
         lab.until(lambda: os.readlink(self.path) != own, 5, "a network namespace of our own")
         settings = {
-            # Thousands of connections a second must not run out of ports within the minute that TIME-WAIT lasts.
+            # Thousands of connections a second must not run out of ports within the minute that TIME-WAIT lasts, nor
+            # take one that a client is going to listen at (ports_of).
             "net.ipv4.ip_local_port_range": "10240 65535",
             "net.ipv4.tcp_tw_reuse": "1",
         }
@@ -233,8 +240,8 @@ class Scene:
             words += ["-L", f"127.0.0.1:{here}:127.0.0.1:{there}"]
         return [*words, f"root@{self.server}"]
 
-    def tunnel(self, contestant: Contestant, base: int) -> Tunnel:
-        return Tunnel(self, contestant, base)
+    def tunnel(self, contestant: Contestant, place: int = 0) -> Tunnel:
+        return Tunnel(self, contestant, ports_of(place))
 
 
 class Tunnel:
@@ -244,12 +251,12 @@ class Tunnel:
         self.scene = scene
         self.name = contestant.name
         self.pid = 0
-        self._host, self._base = scene.server, 0
+        self._host, self._ports = scene.server, dict(zip(SERVERS, SERVERS))
         if contestant.binary is None:
             return
-        self._host, self._base = "127.0.0.1", base
+        self._host, self._ports = "127.0.0.1", {port: base + i for i, port in enumerate(SERVERS)}
         lab = scene.lab
-        self.process = lab.start(scene.command(contestant, {base + p: p for p in (SINK, SOURCE, ECHO)}), scene.near)
+        self.process = lab.start(scene.command(contestant, {here: there for there, here in self._ports.items()}), scene.near)
         self.pid = self.process.pid
         try:
             lab.until(self._is_up, 20, f"byte through {self.name}")
@@ -266,7 +273,7 @@ class Tunnel:
         return True
 
     def to(self, port: int) -> str:
-        return f"{self._host}:{self._base + port}"
+        return f"{self._host}:{self._ports[port]}"
 
     def pss_kib(self) -> float:
         with open(f"/proc/{self.pid}/smaps_rollup", encoding="ascii") as file:
