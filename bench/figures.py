@@ -9,7 +9,7 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator
 
-from lab import ECHO, SINK, SOURCE, Contestant, Lab, MeasurementFailed, Scene, Tunnel, ports_of
+from lab import ECHO, SINK, SOURCE, Contestant, Forward, Kind, Lab, MeasurementFailed, Scene, Tunnel, ports_of
 
 IDLE_STREAMS = 1000
 Values = dict[str, float]
@@ -42,6 +42,7 @@ class Group:
     congestion_control: str | None  # None: the system's own
     rows: list[Row]
     measure: Callable[[Lab, "Group", Settings], Iterator[tuple[str, Values | MeasurementFailed]]]
+    kind: Kind = Kind.LOCAL
 
 
 Turns = Iterator[tuple[str, Values | MeasurementFailed]]
@@ -54,12 +55,12 @@ def attempt(name: str, measure: Callable[[], Values]) -> tuple[str, Values | Mea
         return name, error
 
 
-def in_turns(scene: Scene, settings: Settings, measure: Callable[[Tunnel], Values]) -> Turns:
+def in_turns(scene: Scene, group: Group, settings: Settings, measure: Callable[[Tunnel], Values]) -> Turns:
     """ABAB: all programs are up the whole time, one at a time is used."""
     tunnels = []
     for i, contestant in enumerate(settings.contestants):
         try:
-            tunnels.append(scene.tunnel(contestant, i))
+            tunnels.append(scene.tunnel(contestant, i, group.kind))
         except MeasurementFailed as error:
             yield contestant.name, error
     for _ in range(settings.runs):
@@ -79,14 +80,14 @@ def bulk(stream_counts: tuple[int, ...]):
             values = {}
             for streams in stream_counts:
                 for direction, port in (("down", SOURCE), ("up", SINK)):
-                    result = lab.measure(scene.near, "throughput", "--to", tunnel.to(port), "--direction", direction,
+                    result = lab.measure(scene.near, "throughput", *tunnel.route(port), "--direction", direction,
                                          "--streams", streams, "--seconds", settings.seconds, "--cpu-of", tunnel.pid)
                     values[f"{direction}-{streams}"] = result["mb_per_s"]
                     if tunnel.pid:
                         values[f"{direction}-{streams}-cpu"] = result["cpu_s_per_gb"]
             return values
 
-        yield from in_turns(scene, settings, one)
+        yield from in_turns(scene, group, settings, one)
 
     return measure
 
@@ -109,11 +110,11 @@ def round_trip(lab: Lab, group: Group, settings: Settings) -> Turns:
     scene = Scene(lab, group.congestion_control)
 
     def one(tunnel: Tunnel) -> Values:
-        result = lab.measure(scene.near, "latency", "--to", tunnel.to(ECHO), "--size", 64, "--count", 10_000,
+        result = lab.measure(scene.near, "latency", *tunnel.route(ECHO), "--size", 64, "--count", 10_000,
                              "--seconds", settings.seconds)
         return {"p50": result["p50_us"], "p99": result["p99_us"]}
 
-    yield from in_turns(scene, settings, one)
+    yield from in_turns(scene, group, settings, one)
 
 
 def round_trip_rows(mark: str = "") -> list[Row]:
@@ -125,10 +126,14 @@ def connections(lab: Lab, group: Group, settings: Settings) -> Turns:
     scene = Scene(lab, group.congestion_control)
 
     def one(tunnel: Tunnel) -> Values:
-        result = lab.measure(scene.near, "connections", "--to", tunnel.to(ECHO), "--seconds", settings.seconds)
+        result = lab.measure(scene.near, "connections", *tunnel.route(ECHO), "--seconds", settings.seconds)
         return {"rate": result["per_s"]}
 
-    yield from in_turns(scene, settings, one)
+    yield from in_turns(scene, group, settings, one)
+
+
+def connections_rows(at_least: float, mark: str = "") -> list[Row]:
+    return [Row("rate", f"connections, 16 at a time{mark}", "1/s", at_least=at_least)]
 
 
 # ---- start and memory: a fresh program each time
@@ -143,7 +148,7 @@ def start(lab: Lab, group: Group, settings: Settings) -> Turns:
 
             def one() -> Values:
                 result = lab.measure(scene.near, "first-byte", "--to", f"127.0.0.1:{port}", "--count", 5, "--",
-                                     *scene.command(contestant, {port: ECHO}))
+                                     *scene.command(contestant, [Forward(Kind.LOCAL, port, ECHO)]))
                 return {"first-byte": result["p50_ms"]}
 
             yield attempt(contestant.name, one)
@@ -157,7 +162,7 @@ def memory(lab: Lab, group: Group, settings: Settings) -> Turns:
         with lab.scope():
             tunnel = scene.tunnel(contestant)
             before = tunnel.pss_kib()
-            holder = lab.start([lab.load, "idle", "--to", tunnel.to(ECHO), "--streams", str(IDLE_STREAMS)], scene.near)
+            holder = lab.start([lab.load, "idle", *tunnel.route(ECHO), "--streams", str(IDLE_STREAMS)], scene.near)
             lab.first_line(holder)
             time.sleep(1)
             return {"per-stream": (tunnel.pss_kib() - before) / IDLE_STREAMS, "alone": before}
@@ -174,11 +179,11 @@ def long_path(lab: Lab, group: Group, settings: Settings) -> Turns:
     scene = Scene(lab, group.congestion_control, ["--delay-ms", "25"], long_path=True)
 
     def one(tunnel: Tunnel) -> Values:
-        result = lab.measure(scene.near, "throughput", "--to", tunnel.to(SOURCE), "--direction", "down", "--warmup", 3,
+        result = lab.measure(scene.near, "throughput", *tunnel.route(SOURCE), "--direction", "down", "--warmup", 3,
                              "--seconds", settings.seconds + 1)
         return {"down": result["mb_per_s"]}
 
-    yield from in_turns(scene, settings, one)
+    yield from in_turns(scene, group, settings, one)
 
 
 def path_bytes(scene: Scene, direction: str) -> int:
@@ -196,11 +201,11 @@ def narrow_path(lab: Lab, group: Group, settings: Settings) -> Turns:
     def one(contestant: Contestant, direction: str, port: int) -> Values:
         with lab.scope():
             tunnel = scene.tunnel(contestant)
-            lab.start([lab.load, "throughput", "--to", tunnel.to(port), "--direction", direction, "--seconds", "60"],
+            lab.start([lab.load, "throughput", *tunnel.route(port), "--direction", direction, "--seconds", "60"],
                       scene.near)
             time.sleep(4)
             before, begin = path_bytes(scene, direction), time.monotonic()
-            result = lab.measure(scene.near, "latency", "--to", tunnel.to(ECHO), "--size", 64, "--count", 1000,
+            result = lab.measure(scene.near, "latency", *tunnel.route(ECHO), "--size", 64, "--count", 1000,
                                  "--warmup", 3, "--interval-us", 20_000, "--seconds", settings.seconds + 4)
             filled = (path_bytes(scene, direction) - before) / (time.monotonic() - begin)
             return {f"{direction}-p50": result["p50_us"] / 1e3, f"{direction}-p99": result["p99_us"] / 1e3,
@@ -234,12 +239,23 @@ def narrow_rows(direction: str) -> list[Row]:
     ]
 
 
+def groups_of_kind(kind: Kind, name: str, connections_at_least: float) -> list[Group]:
+    mark = f" ({kind.value})"
+    return [
+        Group(f"bulk-{name}", "reno", bulk_rows((1,), mark), bulk((1,)), kind),
+        Group(f"round-trip-{name}", "reno", round_trip_rows(mark), round_trip, kind),
+        Group(f"connections-{name}", "reno", connections_rows(connections_at_least, mark), connections, kind),
+    ]
+
+
 LONG_PATH_ROW = Row("down", "download over a 50 ms path", "MB/s", at_least=10)
 
 GROUPS = [
     Group("bulk", "reno", bulk_rows((1, 8)), bulk((1, 8))),
     Group("round-trip", "reno", round_trip_rows(), round_trip),
-    Group("connections", "reno", [Row("rate", "connections, 16 at a time", "1/s", at_least=1.0)], connections),
+    Group("connections", "reno", connections_rows(1.0), connections),
+    *groups_of_kind(Kind.REMOTE, "remote", connections_at_least=10),
+    *groups_of_kind(Kind.DYNAMIC, "dynamic", connections_at_least=1.2),
     Group("start", "reno", [Row("first-byte", "start to first forwarded byte", "ms", at_most=0.6, digits=1)], start),
     Group("memory", "reno", [
         Row("per-stream", f"memory per idle stream ({IDLE_STREAMS})", "KiB", at_most=8, absolute=True, digits=1),

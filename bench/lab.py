@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import enum
 import json
 import os
 import pathlib
@@ -59,6 +60,27 @@ class Contestant:
 
     name: str
     binary: str | None = None
+
+
+class Kind(enum.Enum):
+    """Of a forward; the value is its option."""
+
+    LOCAL = "-L"
+    REMOTE = "-R"
+    DYNAMIC = "-D"
+
+
+@dataclasses.dataclass(frozen=True)
+class Forward:
+    """From a port of 127.0.0.1, at the end that its kind listens at, to a port of the other end's 127.0.0.1."""
+
+    kind: Kind
+    listen: int
+    to: int = 0  # DYNAMIC: each client says it
+
+    def words(self) -> list[str]:
+        here = f"127.0.0.1:{self.listen}"
+        return [self.kind.value, here if self.kind is Kind.DYNAMIC else f"{here}:127.0.0.1:{self.to}"]
 
 
 class Namespace:
@@ -229,34 +251,41 @@ class Scene:
         listening = "0A"
         return any(fields[1].endswith(f":{SSH_PORT:04X}") and fields[3] == listening for fields in sockets)
 
-    def command(self, contestant: Contestant, forwards: dict[int, int]) -> list[str]:
-        """The same words for every program: local port -> port at the far end."""
+    def command(self, contestant: Contestant, forwards: list[Forward]) -> list[str]:
+        """The same words for every program."""
         folder = self.lab.folder
         words = [str(contestant.binary), "-N", "-F", "none", "-c", CIPHER, "-i", str(folder / "user_key"), "-p", str(SSH_PORT)]
         for option in ("IdentitiesOnly=yes", "IdentityAgent=none", "BatchMode=yes", "StrictHostKeyChecking=yes",
-                       f"UserKnownHostsFile={folder}/known_hosts", "GlobalKnownHostsFile=/dev/null"):
+                       f"UserKnownHostsFile={folder}/known_hosts", "GlobalKnownHostsFile=/dev/null",
+                       "ExitOnForwardFailure=yes"):
             words += ["-o", option]
-        for here, there in forwards.items():
-            words += ["-L", f"127.0.0.1:{here}:127.0.0.1:{there}"]
+        for forward in forwards:
+            words += forward.words()
         return [*words, f"root@{self.server}"]
 
-    def tunnel(self, contestant: Contestant, place: int = 0) -> Tunnel:
-        return Tunnel(self, contestant, ports_of(place))
+    def tunnel(self, contestant: Contestant, place: int = 0, kind: Kind = Kind.LOCAL) -> Tunnel:
+        return Tunnel(self, contestant, ports_of(place), kind)
 
 
 class Tunnel:
-    """A contestant that is up, seen from the load generator."""
+    """A contestant that is up, seen from the load generator: it forwards to all servers in one way.
 
-    def __init__(self, scene: Scene, contestant: Contestant, base: int):
+    Servers are at the far end and visitors at the near one, so Kind.REMOTE needs a scene without a path.
+    """
+
+    def __init__(self, scene: Scene, contestant: Contestant, base: int, kind: Kind):
         self.scene = scene
         self.name = contestant.name
         self.pid = 0
-        self._host, self._ports = scene.server, dict(zip(SERVERS, SERVERS))
-        if contestant.binary is None:
+        self._base, self._kind = base, kind
+        self._direct = contestant.binary is None
+        if self._direct:
             return
-        self._host, self._ports = "127.0.0.1", {port: base + i for i, port in enumerate(SERVERS)}
+        used = [Forward(kind, base + i, port) for i, port in enumerate(SERVERS)]
+        if kind is Kind.DYNAMIC:
+            used = [Forward(kind, base)]
         lab = scene.lab
-        self.process = lab.start(scene.command(contestant, {here: there for there, here in self._ports.items()}), scene.near)
+        self.process = lab.start(scene.command(contestant, used), scene.near)
         self.pid = self.process.pid
         try:
             lab.until(self._is_up, 20, f"byte through {self.name}")
@@ -267,13 +296,18 @@ class Tunnel:
         if self.process.poll() is not None:
             raise MeasurementFailed(f"{self.name} ended ({self.process.returncode})")
         try:
-            self.scene.lab.measure(self.scene.near, "latency", "--to", self.to(ECHO), "--count", 1, "--warmup", 0)
+            self.scene.lab.measure(self.scene.near, "latency", *self.route(ECHO), "--count", 1, "--warmup", 0)
         except MeasurementFailed:
             return False
         return True
 
-    def to(self, port: int) -> str:
-        return f"{self._host}:{self._ports[port]}"
+    def route(self, port: int) -> list[str]:
+        """The way to a server, in words of the load generator."""
+        if self._direct:
+            return ["--to", f"{self.scene.server}:{port}"]
+        if self._kind is Kind.DYNAMIC:
+            return ["--to", f"127.0.0.1:{port}", "--socks", f"127.0.0.1:{self._base}"]
+        return ["--to", f"127.0.0.1:{self._base + SERVERS.index(port)}"]
 
     def pss_kib(self) -> float:
         with open(f"/proc/{self.pid}/smaps_rollup", encoding="ascii") as file:
