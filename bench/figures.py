@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import json
 import subprocess
 import time
@@ -12,6 +13,8 @@ from collections.abc import Callable, Iterator
 from lab import ECHO, SINK, SOURCE, Contestant, Forward, Kind, Lab, MeasurementFailed, Scene, Tunnel, ports_of
 
 IDLE_STREAMS = 1000
+IDLE_FORWARDS = 20
+IDLE_SECONDS = 30  # two questions of sshd (every 15 s), three or four of a client that asks every 8 s
 Values = dict[str, float]
 
 
@@ -158,18 +161,46 @@ def memory(lab: Lab, group: Group, settings: Settings) -> Turns:
     scene = Scene(lab, group.congestion_control)
     programs = [c for c in settings.contestants if c.binary]
 
-    def one(contestant: Contestant) -> Values:
+    def one(contestant: Contestant, place: int) -> Values:
         with lab.scope():
-            tunnel = scene.tunnel(contestant)
+            tunnel = scene.tunnel(contestant, place)
             before = tunnel.pss_kib()
             holder = lab.start([lab.load, "idle", *tunnel.route(ECHO), "--streams", str(IDLE_STREAMS)], scene.near)
             lab.first_line(holder)
             time.sleep(1)
-            return {"per-stream": (tunnel.pss_kib() - before) / IDLE_STREAMS, "alone": before}
+            values = {"per-stream": (tunnel.pss_kib() - before) / IDLE_STREAMS, "alone": before}
+        with lab.scope():
+            tunnel = scene.tunnel(contestant, place, forwards=IDLE_FORWARDS)
+            return {**values, "forwards": tunnel.pss_kib()}
 
     for _ in range(settings.runs):
-        for contestant in programs:
-            yield attempt(contestant.name, lambda contestant=contestant: one(contestant))
+        for i, contestant in enumerate(programs):
+            yield attempt(contestant.name, lambda c=contestant, i=i: one(c, i))
+
+
+# ---- a client that waits
+
+
+def idle(lab: Lab, group: Group, settings: Settings) -> Turns:
+    """All programs are watched during the same time: they do not disturb each other."""
+    scene = Scene(lab, group.congestion_control)
+    programs = [c for c in settings.contestants if c.binary]
+    clients: list[tuple[str, Tunnel]] = []
+    for i, (key, contestant) in enumerate(itertools.product(("default", "asking"), programs)):
+        options = ("ServerAliveInterval=8",) if key == "asking" else ()
+        try:
+            tunnel = scene.tunnel(contestant, i, forwards=IDLE_FORWARDS, options=options)
+        except MeasurementFailed as error:
+            yield contestant.name, error
+        else:
+            clients.append((key, tunnel))
+    time.sleep(3)
+    for _ in range(settings.runs):
+        before = [tunnel.cpu_ns() for _, tunnel in clients]
+        time.sleep(IDLE_SECONDS)
+        for (key, tunnel), then in zip(clients, before):
+            yield attempt(tunnel.name, lambda key=key, tunnel=tunnel, then=then:
+                          {key: (tunnel.cpu_ns() - then) / 1e3 / IDLE_SECONDS})
 
 
 # ---- paths
@@ -259,7 +290,12 @@ GROUPS = [
     Group("start", "reno", [Row("first-byte", "start to first forwarded byte", "ms", at_most=0.6, digits=1)], start),
     Group("memory", "reno", [
         Row("per-stream", f"memory per idle stream ({IDLE_STREAMS})", "KiB", at_most=8, absolute=True, digits=1),
-        Row("alone", "memory with no stream", "KiB")], memory),
+        Row("alone", "memory with no stream", "KiB"),
+        Row("forwards", f"memory with {IDLE_FORWARDS} forwards", "KiB", at_most=1.0)], memory),
+    Group("idle", "reno", [
+        Row("default", f"CPU while idle, {IDLE_FORWARDS} forwards", "µs/s", at_most=1.0, digits=1),
+        Row("asking", f"CPU while idle, {IDLE_FORWARDS} forwards, ServerAliveInterval=8", "µs/s", at_most=1.0, digits=1)],
+        idle),
     Group("long-path", "reno", [LONG_PATH_ROW], long_path),
     Group("narrow-path", "reno", [*narrow_rows("down"), *narrow_rows("up")], narrow_path),
     Group("session", "reno", [

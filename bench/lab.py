@@ -251,29 +251,32 @@ class Scene:
         listening = "0A"
         return any(fields[1].endswith(f":{SSH_PORT:04X}") and fields[3] == listening for fields in sockets)
 
-    def command(self, contestant: Contestant, forwards: list[Forward]) -> list[str]:
+    def command(self, contestant: Contestant, forwards: list[Forward], options: tuple[str, ...] = ()) -> list[str]:
         """The same words for every program."""
         folder = self.lab.folder
         words = [str(contestant.binary), "-N", "-F", "none", "-c", CIPHER, "-i", str(folder / "user_key"), "-p", str(SSH_PORT)]
         for option in ("IdentitiesOnly=yes", "IdentityAgent=none", "BatchMode=yes", "StrictHostKeyChecking=yes",
                        f"UserKnownHostsFile={folder}/known_hosts", "GlobalKnownHostsFile=/dev/null",
-                       "ExitOnForwardFailure=yes"):
+                       "ExitOnForwardFailure=yes", *options):
             words += ["-o", option]
         for forward in forwards:
             words += forward.words()
         return [*words, f"root@{self.server}"]
 
-    def tunnel(self, contestant: Contestant, place: int = 0, kind: Kind = Kind.LOCAL) -> Tunnel:
-        return Tunnel(self, contestant, ports_of(place), kind)
+    def tunnel(self, contestant: Contestant, place: int = 0, kind: Kind = Kind.LOCAL, forwards: int = 0,
+               options: tuple[str, ...] = ()) -> Tunnel:
+        return Tunnel(self, contestant, ports_of(place), kind, forwards, options)
 
 
 class Tunnel:
-    """A contestant that is up, seen from the load generator: it forwards to all servers in one way.
+    """A contestant that is up, seen from the load generator: it forwards to all servers in one way. Forwards of all
+    kinds, which nobody uses, make it `forwards` in all.
 
     Servers are at the far end and visitors at the near one, so Kind.REMOTE needs a scene without a path.
     """
 
-    def __init__(self, scene: Scene, contestant: Contestant, base: int, kind: Kind):
+    def __init__(self, scene: Scene, contestant: Contestant, base: int, kind: Kind, forwards: int,
+                 options: tuple[str, ...]):
         self.scene = scene
         self.name = contestant.name
         self.pid = 0
@@ -284,8 +287,9 @@ class Tunnel:
         used = [Forward(kind, base + i, port) for i, port in enumerate(SERVERS)]
         if kind is Kind.DYNAMIC:
             used = [Forward(kind, base)]
+        idle = [Forward(list(Kind)[i % len(Kind)], base + i, ECHO) for i in range(len(used), forwards)]
         lab = scene.lab
-        self.process = lab.start(scene.command(contestant, used), scene.near)
+        self.process = lab.start(scene.command(contestant, [*used, *idle], options), scene.near)
         self.pid = self.process.pid
         try:
             lab.until(self._is_up, 20, f"byte through {self.name}")
@@ -308,6 +312,13 @@ class Tunnel:
         if self._kind is Kind.DYNAMIC:
             return ["--to", f"127.0.0.1:{port}", "--socks", f"127.0.0.1:{self._base}"]
         return ["--to", f"127.0.0.1:{self._base + SERVERS.index(port)}"]
+
+    def cpu_ns(self) -> int:
+        """Of all its threads, to the nanosecond: /proc/PID/stat counts in steps of 10 ms."""
+        if self.process.poll() is not None:
+            raise MeasurementFailed(f"{self.name} ended ({self.process.returncode})")
+        files = pathlib.Path(f"/proc/{self.pid}/task").glob("*/schedstat")
+        return sum(int(file.read_text(encoding="ascii").split()[0]) for file in files)
 
     def pss_kib(self) -> float:
         with open(f"/proc/{self.pid}/smaps_rollup", encoding="ascii") as file:
