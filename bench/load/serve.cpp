@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The far end of every measurement: three listeners in one thread, until standard input ends.
 //   sink    throws away what comes, and answers the end of it with the number of bytes (8, big-endian)
-//   source  sends until the other end has had enough
+//   source  sends until the other end has had enough: it may also just end its own direction
 //   echo    sends back what comes
 #include <fmt/core.h>
 #include <unistd.h>
@@ -48,7 +48,7 @@ class Server {
         if (const auto it = listeners_.find(event.data.fd); it != listeners_.end()) {
           accept_all(it->second);
         } else if (const auto found = connections_.find(event.data.fd); found != connections_.end()) {
-          if (!turn(found->second)) connections_.erase(found);
+          if ((event.events & EPOLLRDHUP) != 0 || !turn(found->second)) connections_.erase(found);
         }
       }
     }
@@ -61,7 +61,7 @@ class Server {
       if (!fd.is_open()) return;
       set_no_delay(fd.get());
       const int number = fd.get();
-      epoll_.add(number, listener.kind == Kind::source ? EPOLLOUT : EPOLLIN);
+      epoll_.add(number, listener.kind == Kind::source ? EPOLLOUT | EPOLLRDHUP : EPOLLIN);
       connections_.insert_or_assign(number, Connection{std::move(fd), listener.kind, 0, {}});
     }
   }
