@@ -16,9 +16,9 @@
 #include <boost/asio/io_context.hpp>
 
 #include "crypto/private_key.hpp"
-#include "engine/tunnel/channel_stream.hpp"
-#include "engine/tunnel/session_driver.hpp"
-#include "engine/tunnel/socket_carrier.hpp"
+#include "engine/connection/channel_stream.hpp"
+#include "engine/connection/session_driver.hpp"
+#include "engine/connection/socket_carrier.hpp"
 #include "net/listener.hpp"
 #include "tests/support/stream_io.hpp"
 
@@ -82,7 +82,7 @@ class SshTestServer {
     crypto::PublicKey user_key;
     crypto::SystemRandom random;
     net::Listener listener;
-    std::vector<std::shared_ptr<tunnel::SessionDriver>> drivers;
+    std::vector<std::shared_ptr<connection::SessionDriver>> drivers;
     std::size_t requested = 0;
   };
 
@@ -93,8 +93,8 @@ class SshTestServer {
       ssh::SessionConfig config = state->options.session;
       config.role = ssh::Role::server;
       if (config.host_keys.empty()) config.host_keys = {host_key().public_key()};
-      auto driver = std::make_shared<tunnel::SessionDriver>(
-          std::make_unique<tunnel::SocketCarrier>(*std::move(socket)), std::move(config), state->random);
+      auto driver = std::make_shared<connection::SessionDriver>(
+          std::make_unique<connection::SocketCarrier>(*std::move(socket)), std::move(config), state->random);
       state->drivers.push_back(driver);
       driver->start(
           [state = state.get(), keep = std::weak_ptr(state), weak = std::weak_ptr(driver)](ssh::Event event) {
@@ -105,7 +105,7 @@ class SshTestServer {
     }
   }
 
-  using Driver = std::shared_ptr<tunnel::SessionDriver>;
+  using Driver = std::shared_ptr<connection::SessionDriver>;
 
   template <class Event>
   static void answer(State&, const Driver&, Event&) {}
@@ -132,12 +132,12 @@ class SshTestServer {
       return session.refuse_channel(e.id, administratively_prohibited, "open failed");
     if (e.host == "no-name") return session.refuse_channel(e.id, connect_failed, "Name or service not known");
     session.accept_channel(e.id);
-    auto stream = std::make_unique<tunnel::ChannelStream>(driver, e.id);
+    auto stream = std::make_unique<connection::ChannelStream>(driver, e.id);
     boost::asio::co_spawn(state.context, serve(std::move(stream), e.host, std::size_t{e.port} * 1024),
                           boost::asio::detached);
   }
 
-  static relay::Task<void> serve(std::unique_ptr<tunnel::ChannelStream> stream, std::string what,
+  static relay::Task<void> serve(std::unique_ptr<connection::ChannelStream> stream, std::string what,
                                  std::size_t size) {
     if (what == "echo") co_return co_await echo(*stream);
     if (what == "greeting") (void)co_await send_all(*stream, "hello");
@@ -156,7 +156,7 @@ class SshTestServer {
     if (what == "stuck") (void)co_await send_all(*stream, std::string(256u << 20, 'x'));
   }
 
-  static relay::Task<void> echo(tunnel::ChannelStream& stream) {
+  static relay::Task<void> echo(connection::ChannelStream& stream) {
     for (;;) {
       const auto lent = co_await stream.read();
       if (!lent) co_return;

@@ -18,14 +18,14 @@
 #include "base/assert.hpp"
 #include "base/log.hpp"
 #include "base/text.hpp"
+#include "engine/connection/channel_stream.hpp"
+#include "engine/connection/dial_error.hpp"
+#include "engine/connection/session_driver.hpp"
+#include "engine/connection/stream_carrier.hpp"
 #include "engine/tunnel/agent_client.hpp"
-#include "engine/tunnel/channel_stream.hpp"
-#include "engine/tunnel/dial_error.hpp"
 #include "engine/tunnel/login.hpp"
 #include "engine/tunnel/reach.hpp"
 #include "engine/tunnel/remote_listeners.hpp"
-#include "engine/tunnel/session_driver.hpp"
-#include "engine/tunnel/stream_carrier.hpp"
 
 namespace culvert::tunnel {
 
@@ -49,14 +49,14 @@ class Client::Impl : public std::enable_shared_from_this<Impl> {
   relay::Task<relay::Bound> listen(relay::Endpoint where);
   relay::Task<Error> closed();
   [[nodiscard]] const std::shared_ptr<Client>& hop() const { return hop_; }
-  [[nodiscard]] const std::shared_ptr<SessionDriver>& driver() const { return driver_; }
+  [[nodiscard]] const std::shared_ptr<connection::SessionDriver>& driver() const { return driver_; }
   bool is_over() const { return driver_ == nullptr || driver_->is_over(); }
   void disconnect();
 
  private:
   relay::Task<Result<void>> establish();
   relay::Task<Result<Reached>> reach();
-  void start_session(std::unique_ptr<Carrier> carrier, const HostIdentity& identity);
+  void start_session(std::unique_ptr<connection::Carrier> carrier, const HostIdentity& identity);
   void on_event(ssh::Event event);
   Result<ssh::ChannelId> open(const relay::Endpoint& destination, const relay::Endpoint& origin);
   Error in_place(Error error) const;
@@ -75,9 +75,9 @@ class Client::Impl : public std::enable_shared_from_this<Impl> {
   std::string address_;          // of the server, as it was reached
   std::shared_ptr<Client> hop_;  // the session below, if there is one
   std::shared_ptr<void> life_;   // of what carries us
-  std::shared_ptr<SessionDriver> driver_;
+  std::shared_ptr<connection::SessionDriver> driver_;
   std::shared_ptr<RemoteListeners> listeners_;  // with the driver
-  std::shared_ptr<Inbox> inbox_ = std::make_shared<Inbox>();
+  std::shared_ptr<connection::Inbox> inbox_ = std::make_shared<connection::Inbox>();
 };
 
 Client::Client(asio::any_io_executor executor, ServerOptions options, net::Resolver& resolver,
@@ -171,10 +171,10 @@ relay::Task<Result<Reached>> Client::Impl::reach() {
     co_return fail(Errc::closed, fmt::format("cannot connect to {} through {}: {}", place_,
                                              printable(jump->server->host), dialed.error().message));
   }
-  co_return Reached{std::make_unique<StreamCarrier>(executor_, *std::move(dialed)), {}, {}};
+  co_return Reached{std::make_unique<connection::StreamCarrier>(executor_, *std::move(dialed)), {}, {}};
 }
 
-void Client::Impl::start_session(std::unique_ptr<Carrier> carrier, const HostIdentity& identity) {
+void Client::Impl::start_session(std::unique_ptr<connection::Carrier> carrier, const HostIdentity& identity) {
   ssh::SessionConfig config;
   config.role = ssh::Role::client;
   config.user = options_.user;
@@ -186,7 +186,7 @@ void Client::Impl::start_session(std::unique_ptr<Carrier> carrier, const HostIde
   config.timing = options_.timing;
   config.timing.first_keys = options_.first_keys_patience > Duration::zero() ? options_.first_keys_patience
                                                                              : options_.connect_timeout;
-  driver_ = std::make_shared<SessionDriver>(std::move(carrier), std::move(config), random_);
+  driver_ = std::make_shared<connection::SessionDriver>(std::move(carrier), std::move(config), random_);
   // When the driver drops its handler, nothing comes any more: whoever waits for it then was left by a dead
   // executor.
   listeners_ = std::make_shared<RemoteListeners>(driver_);
@@ -236,11 +236,11 @@ relay::Task<std::expected<std::unique_ptr<relay::Stream>, relay::DialError>> Cli
     const auto reason = id.error().code == Errc::limit ? relay::Refusal::overloaded : relay::Refusal::closed;
     co_return std::unexpected(relay::DialError{reason, fmt::format("open failed: {}", id.error().message)});
   }
-  auto stream = std::make_unique<ChannelStream>(driver_, *id);
+  auto stream = std::make_unique<connection::ChannelStream>(driver_, *id);
   driver_->after_command();
   if (co_await stream->opened()) co_return std::move(stream);
   if (stream->refusal() != nullptr && !driver_->is_over() && !stopped_)
-    co_return std::unexpected(dial_error(*stream->refusal()));
+    co_return std::unexpected(connection::dial_error(*stream->refusal()));
   co_return not_connected();
 }
 

@@ -3,10 +3,10 @@
 
 #include <string>
 
+#include "engine/connection/inbox.hpp"
+#include "engine/connection/session_driver.hpp"
 #include "engine/tunnel/authenticator.hpp"
 #include "engine/tunnel/host_identity.hpp"
-#include "engine/tunnel/inbox.hpp"
-#include "engine/tunnel/session_driver.hpp"
 
 namespace culvert::tunnel {
 
@@ -15,8 +15,8 @@ namespace culvert::tunnel {
 class Login {
  public:
   /// All must outlive it. `address` is where the server was reached.
-  Login(SessionDriver& driver, Inbox& inbox, HostIdentity& identity, Authenticator& authenticator,
-        std::string address)
+  Login(connection::SessionDriver& driver, connection::Inbox& inbox, HostIdentity& identity,
+        Authenticator& authenticator, std::string address)
       : driver_(driver),
         inbox_(inbox),
         identity_(identity),
@@ -32,8 +32,8 @@ class Login {
   [[nodiscard]] relay::Task<Result<void>> on_signature_wanted(ssh::UserSignatureWanted wanted);
   [[nodiscard]] relay::Task<Result<void>> on_prompts(ssh::PromptsShown shown);
 
-  SessionDriver& driver_;
-  Inbox& inbox_;
+  connection::SessionDriver& driver_;
+  connection::Inbox& inbox_;
   HostIdentity& identity_;
   Authenticator& authenticator_;
   std::string address_;

@@ -12,7 +12,7 @@
 
 #include "base/log.hpp"
 #include "base/text.hpp"
-#include "engine/tunnel/socket_carrier.hpp"
+#include "engine/connection/socket_carrier.hpp"
 #include "files/known_hosts.hpp"
 #include "net/cancelled.hpp"
 #include "net/command.hpp"
@@ -116,7 +116,7 @@ relay::Task<Result<Reached>> reach_directly(const ServerOptions& server, net::Re
   const auto peer = net::peer_endpoint(socket->native_handle());
   Reached reached;
   if (peer) reached.address = files::known_hosts_name(peer->address().to_string(), peer->port());
-  reached.carrier = std::make_unique<SocketCarrier>(*std::move(socket));
+  reached.carrier = std::make_unique<connection::SocketCarrier>(*std::move(socket));
   co_return reached;
 }
 
@@ -128,7 +128,7 @@ relay::Task<Result<Reached>> reach_by_command(const ProxyCommand& proxy) {
                    fmt::format("ProxyCommand {}: {}", printable(proxy.command), command.error().message));
   }
   co_return Reached{
-      std::make_unique<SocketCarrier>(std::move(command->socket)), {}, std::move(command->life)};
+      std::make_unique<connection::SocketCarrier>(std::move(command->socket)), {}, std::move(command->life)};
 }
 
 relay::Task<Result<Reached>> reach_via(const ServerOptions& server, const ProxyVia& via,
@@ -157,7 +157,7 @@ relay::Task<Result<Reached>> reach_via(const ServerOptions& server, const ProxyV
                                place_of(via.host, via.port), is_late ? "no answer" : done.error().message));
   }
   net::unpace_if_local(socket->native_handle());
-  co_return Reached{std::make_unique<SocketCarrier>(*std::move(socket)), {}, {}};
+  co_return Reached{std::make_unique<connection::SocketCarrier>(*std::move(socket)), {}, {}};
 }
 
 }  // namespace

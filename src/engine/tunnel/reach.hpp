@@ -5,8 +5,8 @@
 #include <string>
 
 #include "base/result.hpp"
+#include "engine/connection/carrier.hpp"
 #include "engine/relay/stream.hpp"
-#include "engine/tunnel/carrier.hpp"
 #include "engine/tunnel/server_options.hpp"
 #include "net/resolver.hpp"
 
@@ -14,7 +14,7 @@ namespace culvert::tunnel {
 
 /// The way to a server, from its name to bytes that reach it.
 struct Reached {
-  std::unique_ptr<Carrier> carrier;
+  std::unique_ptr<connection::Carrier> carrier;
   std::string address;         ///< where it was reached, for people; empty where nobody here knows
   std::shared_ptr<void> life;  ///< what the carrier needs besides: a program
 };

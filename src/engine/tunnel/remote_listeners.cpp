@@ -10,9 +10,9 @@
 
 #include "base/assert.hpp"
 #include "base/wire.hpp"
-#include "engine/tunnel/channel_stream.hpp"
-#include "engine/tunnel/session_driver.hpp"
-#include "engine/tunnel/waiter.hpp"
+#include "engine/connection/pending_channel.hpp"
+#include "engine/connection/session_driver.hpp"
+#include "engine/connection/waiter.hpp"
 
 namespace culvert::tunnel {
 namespace {
@@ -31,8 +31,8 @@ struct Place {
   enum class State : std::uint8_t { asking, up, refused, over } state = State::asking;
   bool wanted = true;  // somebody holds it; else it is given back as soon as it is granted
   std::deque<ssh::ChannelRequested> waiting;
-  Waiter answered;  // listen()
-  Waiter arrived;   // next()
+  connection::Waiter answered;  // listen()
+  connection::Waiter arrived;   // next()
 };
 
 Bytes request_data(const Endpoint& where) {
@@ -52,73 +52,10 @@ std::string_view request_name(const Endpoint& where, bool cancels) {
   return is_tcp ? "tcpip-forward" : "streamlocal-forward@openssh.com";
 }
 
-// The server need not know more than what it must tell whoever connected to it.
-std::pair<ssh::OpenFailure, std::string_view> words_for(relay::Refusal refusal) {
-  using enum ssh::OpenFailure;
-  switch (refusal) {
-    case relay::Refusal::prohibited:
-      return {administratively_prohibited, "not permitted"};
-    case relay::Refusal::unsupported:
-      return {administratively_prohibited, "not supported"};
-    case relay::Refusal::overloaded:
-      return {resource_shortage, "too many streams"};
-    case relay::Refusal::connection_refused:
-      return {connect_failed, "Connection refused"};
-    case relay::Refusal::timed_out:
-      return {connect_failed, "Connection timed out"};
-    case relay::Refusal::network_unreachable:
-      return {connect_failed, "Network is unreachable"};
-    case relay::Refusal::unreachable:
-    case relay::Refusal::closed:
-      break;
-  }
-  return {connect_failed, "connect failed"};
-}
-
-Endpoint origin_of(const ssh::ChannelRequested& channel) {
-  if (channel.type != "forwarded-tcpip") return UnixPath{};
-  return HostPort{channel.origin_host,
-                  static_cast<std::uint16_t>(std::min<std::uint32_t>(channel.origin_port, 65535))};
-}
-
-class PendingChannel final : public relay::Pending {
- public:
-  PendingChannel(std::shared_ptr<SessionDriver> driver, const ssh::ChannelRequested& channel)
-      : driver_(std::move(driver)), id_(channel.id), origin_(origin_of(channel)) {}
-  ~PendingChannel() override {
-    if (!done_) refuse(relay::Refusal::closed);
-  }
-
-  [[nodiscard]] const std::optional<Endpoint>& destination() const override { return destination_; }
-  [[nodiscard]] const Endpoint& origin() const override { return origin_; }
-  [[nodiscard]] std::unique_ptr<relay::Stream> accept() override {
-    CULVERT_ASSERT(!std::exchange(done_, true));
-    if (driver_->is_over()) return ChannelStream::lost(driver_);
-    driver_->session().accept_channel(id_);
-    auto stream = std::make_unique<ChannelStream>(driver_, id_);
-    driver_->after_command();
-    return stream;
-  }
-  void refuse(relay::Refusal reason) override {
-    CULVERT_ASSERT(!std::exchange(done_, true));
-    if (driver_->is_over()) return;
-    const auto [failure, text] = words_for(reason);
-    driver_->session().refuse_channel(id_, failure, text);
-    driver_->after_command();
-  }
-
- private:
-  const std::shared_ptr<SessionDriver> driver_;
-  const ssh::ChannelId id_;
-  const std::optional<Endpoint> destination_;
-  const Endpoint origin_;
-  bool done_ = false;
-};
-
 }  // namespace
 
 struct RemoteListeners::State {
-  explicit State(std::shared_ptr<SessionDriver> over) : driver(std::move(over)) {}
+  explicit State(std::shared_ptr<connection::SessionDriver> over) : driver(std::move(over)) {}
 
   void forget(const std::shared_ptr<Place>& place) { std::erase(places, place); }
 
@@ -133,10 +70,10 @@ struct RemoteListeners::State {
                                           0);
     driver->after_command();
     for (const auto& channel : std::exchange(place->waiting, {}))
-      PendingChannel(driver, channel).refuse(relay::Refusal::closed);
+      connection::PendingChannel(driver, channel, std::nullopt).refuse(relay::Refusal::closed);
   }
 
-  const std::shared_ptr<SessionDriver> driver;
+  const std::shared_ptr<connection::SessionDriver> driver;
   std::vector<std::shared_ptr<Place>> places;
   std::uint64_t next_token = 1;
 };
@@ -159,7 +96,7 @@ class RemoteSource final : public relay::BoundSource {
     }
     const auto channel = std::move(place->waiting.front());
     place->waiting.pop_front();
-    co_return std::make_unique<PendingChannel>(owner->driver, channel);
+    co_return std::make_unique<connection::PendingChannel>(owner->driver, channel, std::nullopt);
   }
   void stop() override {
     if (!place_->wanted) return;
@@ -177,7 +114,7 @@ class RemoteSource final : public relay::BoundSource {
 
 }  // namespace
 
-RemoteListeners::RemoteListeners(std::shared_ptr<SessionDriver> driver)
+RemoteListeners::RemoteListeners(std::shared_ptr<connection::SessionDriver> driver)
     : state_(std::make_shared<State>(std::move(driver))) {}
 
 RemoteListeners::~RemoteListeners() { end(); }

@@ -7,15 +7,17 @@
 #include "engine/relay/dialer.hpp"
 #include "proto/ssh/session.hpp"
 
-namespace culvert::tunnel {
-
+namespace culvert::connection {
 class SessionDriver;
+}
+
+namespace culvert::tunnel {
 
 /// Where one connection's server listens for us (RFC 4254 section 7.1, streamlocal-forward@openssh.com). All
 /// calls on the thread of the driver's executor.
 class RemoteListeners {
  public:
-  explicit RemoteListeners(std::shared_ptr<SessionDriver> driver);
+  explicit RemoteListeners(std::shared_ptr<connection::SessionDriver> driver);
   ~RemoteListeners();  ///< as end()
   RemoteListeners(const RemoteListeners&) = delete;
   RemoteListeners& operator=(const RemoteListeners&) = delete;

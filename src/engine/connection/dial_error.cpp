@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "engine/tunnel/dial_error.hpp"
+#include "engine/connection/dial_error.hpp"
 
 #include <algorithm>
 #include <string>
@@ -9,7 +9,7 @@
 
 #include "base/text.hpp"
 
-namespace culvert::tunnel {
+namespace culvert::connection {
 namespace {
 
 std::string_view words_for(ssh::OpenFailure reason) {
@@ -58,4 +58,4 @@ relay::DialError dial_error(const OpenRefused& refused) {
   return {refusal_for(refused), std::move(message)};
 }
 
-}  // namespace culvert::tunnel
+}  // namespace culvert::connection

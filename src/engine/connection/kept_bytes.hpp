@@ -7,7 +7,7 @@
 
 #include "base/bytes.hpp"
 
-namespace culvert::tunnel {
+namespace culvert::connection {
 
 /// Bytes that were copied aside because their destination would not take them: a queue of blocks. Holds no
 /// memory while it is empty, and at most about twice what it holds otherwise. How much may come is the
@@ -31,4 +31,4 @@ class KeptBytes {
   std::size_t size_ = 0;
 };
 
-}  // namespace culvert::tunnel
+}  // namespace culvert::connection

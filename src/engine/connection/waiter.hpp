@@ -6,7 +6,7 @@
 
 #include "engine/relay/stream.hpp"
 
-namespace culvert::tunnel {
+namespace culvert::connection {
 
 /// A place where one coroutine waits until somebody on the same thread lets it go on, either on his own stack
 /// or later. Costs nothing while nobody waits.
@@ -37,4 +37,4 @@ class Waiter {
   Handler handler_;
 };
 
-}  // namespace culvert::tunnel
+}  // namespace culvert::connection

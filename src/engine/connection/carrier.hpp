@@ -11,7 +11,7 @@
 #include "engine/relay/stream.hpp"
 #include "net/socket.hpp"
 
-namespace culvert::tunnel {
+namespace culvert::connection {
 
 /// What the bytes of an SSH session travel over: a socket, or a stream that another session carries. Owned by
 /// the session's driver, which is the only one to use it. All calls on the thread of its executor.
@@ -44,4 +44,4 @@ class Carrier {
   virtual void acknowledge_now() {}
 };
 
-}  // namespace culvert::tunnel
+}  // namespace culvert::connection

@@ -3,9 +3,9 @@
 
 #include <memory>
 
-#include "engine/tunnel/carrier.hpp"
+#include "engine/connection/carrier.hpp"
 
-namespace culvert::tunnel {
+namespace culvert::connection {
 
 /// A stream that another dialer made: the session of a jump host's next hop.
 class StreamCarrier final : public Carrier {
@@ -28,4 +28,4 @@ class StreamCarrier final : public Carrier {
   std::shared_ptr<State> state_;
 };
 
-}  // namespace culvert::tunnel
+}  // namespace culvert::connection

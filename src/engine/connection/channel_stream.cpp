@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "engine/tunnel/channel_stream.hpp"
+#include "engine/connection/channel_stream.hpp"
 
 #include <utility>
 
 #include "base/assert.hpp"
-#include "engine/tunnel/session_driver.hpp"
+#include "engine/connection/session_driver.hpp"
 
-namespace culvert::tunnel {
+namespace culvert::connection {
 
 ChannelStream::ChannelStream(std::shared_ptr<SessionDriver> driver, ssh::ChannelId id)
     : driver_(std::move(driver)), id_(id) {
@@ -170,4 +170,4 @@ void ChannelStream::abandon() {
   writer_.abandon();
 }
 
-}  // namespace culvert::tunnel
+}  // namespace culvert::connection

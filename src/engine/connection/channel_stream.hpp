@@ -5,12 +5,12 @@
 #include <optional>
 #include <string>
 
+#include "engine/connection/kept_bytes.hpp"
+#include "engine/connection/waiter.hpp"
 #include "engine/relay/stream.hpp"
-#include "engine/tunnel/kept_bytes.hpp"
-#include "engine/tunnel/waiter.hpp"
 #include "proto/ssh/session.hpp"
 
-namespace culvert::tunnel {
+namespace culvert::connection {
 
 class SessionDriver;
 
@@ -80,4 +80,4 @@ class ChannelStream final : public relay::Stream {
   Waiter writer_;  // also whoever waits for the channel to open
 };
 
-}  // namespace culvert::tunnel
+}  // namespace culvert::connection

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "engine/tunnel/socket_carrier.hpp"
+#include "engine/connection/socket_carrier.hpp"
 
 #include "net/route_watch.hpp"
 
-namespace culvert::tunnel {
+namespace culvert::connection {
 
 boost::asio::any_io_executor SocketCarrier::executor() { return socket_.get_executor(); }
 
@@ -43,4 +43,4 @@ bool SocketCarrier::has_its_address() const {
 
 void SocketCarrier::acknowledge_now() { (void)net::set_quick_ack(socket_.native_handle(), true); }
 
-}  // namespace culvert::tunnel
+}  // namespace culvert::connection

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "engine/tunnel/waiter.hpp"
+#include "engine/connection/waiter.hpp"
 
 #include <utility>
 
@@ -10,7 +10,7 @@
 
 #include "base/assert.hpp"
 
-namespace culvert::tunnel {
+namespace culvert::connection {
 
 namespace asio = boost::asio;
 
@@ -43,4 +43,4 @@ void Waiter::complete(bool resumed) {
   std::move(handler)(resumed);
 }
 
-}  // namespace culvert::tunnel
+}  // namespace culvert::connection

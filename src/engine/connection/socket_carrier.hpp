@@ -3,9 +3,9 @@
 
 #include <utility>
 
-#include "engine/tunnel/carrier.hpp"
+#include "engine/connection/carrier.hpp"
 
-namespace culvert::tunnel {
+namespace culvert::connection {
 
 /// A connected TCP or Unix socket.
 class SocketCarrier final : public Carrier {
@@ -28,4 +28,4 @@ class SocketCarrier final : public Carrier {
   mutable net::StreamSocket socket_;  // native_handle() is not const
 };
 
-}  // namespace culvert::tunnel
+}  // namespace culvert::connection

@@ -5,10 +5,10 @@
 #include <optional>
 #include <utility>
 
-#include "engine/tunnel/waiter.hpp"
+#include "engine/connection/waiter.hpp"
 #include "proto/ssh/session.hpp"
 
-namespace culvert::tunnel {
+namespace culvert::connection {
 
 /// Events on their way to the one coroutine that answers them at its own pace (it may ask a person). The
 /// session sends at most one question before its answer, and banners within its limit before login, so this
@@ -40,4 +40,4 @@ class Inbox {
   Waiter waiter_;
 };
 
-}  // namespace culvert::tunnel
+}  // namespace culvert::connection

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "engine/tunnel/kept_bytes.hpp"
+#include "engine/connection/kept_bytes.hpp"
 
 #include <algorithm>
 
 #include "base/assert.hpp"
 
-namespace culvert::tunnel {
+namespace culvert::connection {
 namespace {
 
 // A block is as long as what is held already, within these: few blocks for much, little waste for little.
@@ -50,4 +50,4 @@ void KeptBytes::view(std::vector<ByteView>& into, std::size_t most) const {
   }
 }
 
-}  // namespace culvert::tunnel
+}  // namespace culvert::connection

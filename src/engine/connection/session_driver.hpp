@@ -24,11 +24,11 @@
 #include <boost/asio/steady_timer.hpp>
 
 #include "base/time.hpp"
+#include "engine/connection/carrier.hpp"
 #include "engine/relay/stream.hpp"
-#include "engine/tunnel/carrier.hpp"
 #include "proto/ssh/session.hpp"
 
-namespace culvert::tunnel {
+namespace culvert::connection {
 
 class ChannelStream;
 
@@ -134,4 +134,4 @@ class SessionDriver : public std::enable_shared_from_this<SessionDriver> {
   boost::asio::steady_timer finished_signal_;
 };
 
-}  // namespace culvert::tunnel
+}  // namespace culvert::connection

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "engine/tunnel/stream_carrier.hpp"
+#include "engine/connection/stream_carrier.hpp"
 
 #include <algorithm>
 #include <cerrno>
@@ -10,9 +10,9 @@
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 
-#include "engine/tunnel/waiter.hpp"
+#include "engine/connection/waiter.hpp"
 
-namespace culvert::tunnel {
+namespace culvert::connection {
 
 namespace asio = boost::asio;
 
@@ -133,4 +133,4 @@ void StreamCarrier::close() {
   state_->wanted.post(state_->executor);
 }
 
-}  // namespace culvert::tunnel
+}  // namespace culvert::connection

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "engine/tunnel/session_driver.hpp"
+#include "engine/connection/session_driver.hpp"
 
 #include <algorithm>
 #include <utility>
@@ -11,9 +11,9 @@
 #include <boost/asio/use_awaitable.hpp>
 
 #include "base/assert.hpp"
-#include "engine/tunnel/channel_stream.hpp"
+#include "engine/connection/channel_stream.hpp"
 
-namespace culvert::tunnel {
+namespace culvert::connection {
 
 namespace asio = boost::asio;
 
@@ -405,4 +405,4 @@ void SessionDriver::end_input() {
   session_->commit_end(monotonic_now());
 }
 
-}  // namespace culvert::tunnel
+}  // namespace culvert::connection
