@@ -1,16 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "net/lingering_close.hpp"
 
+#include <algorithm>
 #include <array>
+#include <chrono>
 #include <memory>
 #include <utility>
 
+#include <linux/sockios.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
+
 #include <boost/asio/steady_timer.hpp>
 
 namespace culvert::net {
 
 namespace {
+
+constexpr std::size_t kHeardMost = 1024 * 1024;  // bytes
+constexpr Duration kLook = std::chrono::milliseconds(20);
 
 /// The audited place of style.md lesson 16 where something has no owner but its own handlers: both hold it,
 /// both end within the time given.
@@ -18,7 +26,8 @@ struct Lingering : std::enable_shared_from_this<Lingering> {
   explicit Lingering(StreamSocket closing) : socket(std::move(closing)), deadline(socket.get_executor()) {}
 
   void start(Duration time) {
-    deadline.expires_after(time);
+    end = std::chrono::steady_clock::now() + time;
+    deadline.expires_at(end);
     deadline.async_wait([self = shared_from_this()](const boost::system::error_code& error) {
       if (!error) self->close();
     });
@@ -29,8 +38,25 @@ struct Lingering : std::enable_shared_from_this<Lingering> {
     socket.async_wait(StreamSocket::wait_read,
                       [self = shared_from_this()](const boost::system::error_code& error) {
                         if (error || !self->drain()) return self->close();
+                        if (self->heard >= kHeardMost) return self->wait_until_sent();
                         self->wait();
                       });
+  }
+
+  // Of a flood nothing more is read: its end would tell us nothing.
+  void wait_until_sent() {
+    if (is_sent()) return close();
+    deadline.expires_at(std::min(end, std::chrono::steady_clock::now() + kLook));
+    deadline.async_wait([self = shared_from_this()](const boost::system::error_code& error) {
+      if (error) return;
+      if (std::chrono::steady_clock::now() >= self->end) return self->close();
+      self->wait_until_sent();
+    });
+  }
+
+  [[nodiscard]] bool is_sent() {
+    int waiting = 0;
+    return ::ioctl(socket.native_handle(), SIOCOUTQ, &waiting) != 0 || waiting == 0;
   }
 
   /// False once there is nothing to wait for. Bounded, so that a flood does not hold the thread.
@@ -40,6 +66,7 @@ struct Lingering : std::enable_shared_from_this<Lingering> {
       const auto read = try_read(socket.native_handle(), thrown_away);
       if (read.would_block()) return true;
       if (read.failed() || read.bytes == 0) return false;
+      heard += read.bytes;
     }
     return true;
   }
@@ -52,6 +79,8 @@ struct Lingering : std::enable_shared_from_this<Lingering> {
 
   StreamSocket socket;
   boost::asio::steady_timer deadline;
+  std::chrono::steady_clock::time_point end;
+  std::size_t heard = 0;  // bytes
 };
 
 }  // namespace
