@@ -190,6 +190,10 @@ Result<void> set_quick_ack(int socket, bool on) {
   return set_option(socket, IPPROTO_TCP, TCP_QUICKACK, static_cast<int>(on), "TCP_QUICKACK");
 }
 
+Result<void> set_receive_low_water(int socket, std::size_t bytes) {
+  return set_option(socket, SOL_SOCKET, SO_RCVLOWAT, static_cast<int>(bytes), "SO_RCVLOWAT");
+}
+
 Result<void> set_not_sent_low_water(int socket, std::size_t bytes) {
   const auto value =
       static_cast<std::uint32_t>(std::min<std::size_t>(bytes, std::numeric_limits<std::int32_t>::max()));

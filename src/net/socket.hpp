@@ -60,6 +60,9 @@ Result<void> set_no_delay(int socket, bool on);
 Result<void> set_keepalive(int socket, bool on);
 /// Acknowledge at once. The kernel forgets it by itself: re-arm after each read where it matters.
 Result<void> set_quick_ack(int socket, bool on);
+/// A socket counts as readable only with so many bytes or at its end (SO_RCVLOWAT). Its buffer grows to twice
+/// as much, if it must.
+Result<void> set_receive_low_water(int socket, std::size_t bytes);
 /// A socket counts as writable only while less than `bytes` of its send queue are unsent (TCP_NOTSENT_LOWAT).
 Result<void> set_not_sent_low_water(int socket, std::size_t bytes);
 /// How long sent data may stay unacknowledged before the connection counts as broken; zero: the system's

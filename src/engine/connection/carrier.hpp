@@ -34,6 +34,9 @@ class Carrier {
   /// In order: what write() took still leaves.
   virtual void close() = 0;
 
+  /// readable() and the executor's own watch need not be woken for less; a hint, for as long as nobody waits
+  /// in readable(). 1: for each byte.
+  virtual void wake_at(std::size_t) {}
   /// Whether bytes arrive while nobody waits in readable(): then a driver may sleep instead.
   [[nodiscard]] virtual bool fills_by_itself() const = 0;
   /// At most about so many bytes may wait below us; a hint.

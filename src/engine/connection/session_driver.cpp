@@ -26,11 +26,14 @@ constexpr unsigned kRoundsInATurn = 16;
 constexpr std::size_t kReadInARow = 256 * 1024;  // then everybody else on this thread
 constexpr std::size_t kSmallRead = 16 * 1024;    // bulk is acknowledged often enough by itself
 constexpr std::size_t kBulk = 64 * 1024;         // read since the last wait
+constexpr std::size_t kNotWorthWaking = 512 * 1024;
 constexpr auto kPause = std::chrono::microseconds(500);
 constexpr std::size_t kGatheredMost = 1024 * 1024;  // bytes
 constexpr std::size_t kMostChannels = 16;           // whose data is gathered at once
 constexpr std::size_t kSmallestLowWater = 64 * 1024;
 constexpr auto kLinger = std::chrono::seconds(2);
+constexpr auto kFarAway = std::chrono::seconds(2);
+constexpr auto kLate = std::chrono::milliseconds(100);
 
 }  // namespace
 
@@ -120,11 +123,14 @@ relay::Task<void> SessionDriver::run() {
 // In bulk every few packets would wake us, and each waking costs more than a packet: what comes within a
 // moment is taken together. (docs/decisions/pause-in-bulk.md has the figures.)
 relay::Task<void> SessionDriver::wait_for_input() {
-  if (std::exchange(read_since_wait_, 0) < kBulk || !carrier_->fills_by_itself()) {
-    co_await carrier_->readable();
-  } else {
+  const bool in_bulk = std::exchange(read_since_wait_, 0) >= kBulk && carrier_->fills_by_itself();
+  if (in_bulk != wakes_late_) carrier_->wake_at(in_bulk ? kNotWorthWaking : 1);
+  wakes_late_ = in_bulk;
+  if (in_bulk) {
     pause_.expires_after(kPause);
     (void)co_await pause_.async_wait(asio::as_tuple(asio::use_awaitable));
+  } else {
+    co_await carrier_->readable();
   }
 }
 
@@ -384,11 +390,13 @@ void SessionDriver::follow_output_limit() {
   carrier_->limit_unsent(wanted);
 }
 
-// A deadline that moves back is left alone: the timer then fires early and looks again.
+// A deadline that moves back is left alone: the timer then fires early and looks again. One that is far away
+// is met a little late, so that an answer which moves it by a round trip does not make it two wakings.
 void SessionDriver::arm_timer() {
   if (over_) return;
-  const Instant next = session_->next_deadline();
+  Instant next = session_->next_deadline();
   if (next >= armed_) return;
+  if (next != kNever && next - monotonic_now() > kFarAway) next += kLate;
   armed_ = next;
   timer_.expires_at(asio::steady_timer::time_point(next.time_since_epoch()));
   timer_.async_wait([self = shared_from_this()](const boost::system::error_code& error) {

@@ -124,6 +124,7 @@ class SessionDriver : public std::enable_shared_from_this<SessionDriver> {
   unsigned small_reads_ = 0;
   std::size_t read_since_wait_ = 0;  // bytes
   std::size_t low_water_ = 0;        // of the carrier, as it is set
+  bool wakes_late_ = false;          // the carrier, in bulk
 
   boost::asio::steady_timer timer_;
   boost::asio::steady_timer pause_;  // instead of waiting for readability, in bulk

@@ -32,6 +32,10 @@ void SocketCarrier::close() {
   socket_.close(ignored);
 }
 
+void SocketCarrier::wake_at(std::size_t bytes) {
+  (void)net::set_receive_low_water(socket_.native_handle(), bytes);
+}
+
 void SocketCarrier::limit_unsent(std::size_t bytes) {
   (void)net::set_not_sent_low_water(socket_.native_handle(), bytes);
 }

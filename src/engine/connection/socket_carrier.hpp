@@ -20,6 +20,7 @@ class SocketCarrier final : public Carrier {
   void cancel() override;
   void close() override;
   [[nodiscard]] bool fills_by_itself() const override { return true; }
+  void wake_at(std::size_t bytes) override;
   void limit_unsent(std::size_t bytes) override;
   [[nodiscard]] bool has_its_address() const override;
   void acknowledge_now() override;
