@@ -323,6 +323,7 @@ constexpr Keyword kKeywords[] = {
     works("GlobalKnownHostsFile", set_files<&Settings::global_known_hosts>, kMany),
     works("HashKnownHosts", set<&Settings::hash_known_hosts, as_flag>),
     works("HostKeyAlias", set<&Settings::host_key_alias, as_host>),
+    works("RevokedHostKeys", set<&Settings::revoked_host_keys, as_text>),
     works("StrictHostKeyChecking", set<&Settings::host_key_policy, as_host_key_policy>),
     works("UserKnownHostsFile", set_files<&Settings::user_known_hosts>, kMany),
     // Logging in
@@ -389,8 +390,6 @@ constexpr Keyword kKeywords[] = {
     refused("ProxyUseFdpass", "no,false", kNotYet),
     refused("RefuseConnection", "none", kNotYet),
     refused("RemoteCommand", "none", kNoCommands),
-    refused("RevokedHostKeys", "none",
-            "not in this version of culvert; mark the key @revoked in known_hosts"),
     refused("SecurityKeyProvider", "none,internal", kNotYet),
     refused("Tunnel", "no,false", "culvert forwards streams, not packets"),
     refused("VerifyHostKeyDNS", "no,false", kNotYet),

@@ -138,6 +138,8 @@ class Builder {
         TRY(paths("UserKnownHostsFile", settings_.user_known_hosts.value_or(names(kUserKnownHosts))));
     server.global_known_hosts =
         TRY(paths("GlobalKnownHostsFile", settings_.global_known_hosts.value_or(names(kGlobalKnownHosts))));
+    if (settings_.revoked_host_keys && !equal_ignoring_case(*settings_.revoked_host_keys, "none"))
+      server.revoked_host_keys = TRY(path("RevokedHostKeys", *settings_.revoked_host_keys));
     return {};
   }
 

@@ -84,6 +84,7 @@ TEST(PlanBuilder, FlagsReachTheirPlaces) {
                                    "-oUserKnownHostsFile=~/a /b/%n",
                                    "-oGlobalKnownHostsFile=none",
                                    "-oHashKnownHosts=yes",
+                                   "-oRevokedHostKeys=~/revoked",
                                    "-oHostKeyAlias=alias",
                                    "-oHostName=%h.example",
                                    "-oStrictHostKeyChecking=accept-new",
@@ -106,6 +107,7 @@ TEST(PlanBuilder, FlagsReachTheirPlaces) {
   const tunnel::ServerOptions& server = session.server;
   EXPECT_EQ(server.host, "bastion.example");
   EXPECT_EQ(server.host_key_alias, "alias");
+  EXPECT_EQ(server.revoked_host_keys, "/home/ann/revoked");
   EXPECT_EQ(server.port, 2222);
   EXPECT_EQ(server.user, "bob");
   EXPECT_EQ(server.bind_address, "10.0.0.1");

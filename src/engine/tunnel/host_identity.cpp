@@ -61,6 +61,7 @@ HostIdentity::HostIdentity(const ServerOptions& options, Prompter& prompter, cry
       is_complete_ = false;
     }
   }
+  if (!options.revoked_host_keys.empty()) revoked_ = files::read_revoked_keys(options.revoked_host_keys);
 }
 
 std::vector<std::string> HostIdentity::known_first(const std::vector<std::string>& wanted) const {
@@ -78,6 +79,24 @@ std::vector<std::string> HostIdentity::known_first(const std::vector<std::string
     if (!has_authority) all = with_first(all, std::not_fn(crypto::is_certificate_algorithm));
   }
   return with_first(all, is_held);
+}
+
+Result<void> HostIdentity::check_revoked(const ssh::HostKeyOffered& offered) const {
+  if (!revoked_) return {};
+  if (!*revoked_) {
+    return fail(Errc::verification,
+                fmt::format("Host key verification failed: cannot tell whether the {} host key of {} is "
+                            "revoked (RevokedHostKeys): {}",
+                            offered.key.short_type(), name_, revoked_->error().message));
+  }
+  const auto& list = **revoked_;
+  const bool is_revoked =
+      offered.certificate ? list.revokes(*offered.certificate) : list.revokes(offered.key);
+  if (!is_revoked) return {};
+  return fail(Errc::verification,
+              fmt::format("Host key verification failed: the {} host {} of {}, {}, is revoked by {}",
+                          offered.key.short_type(), offered.certificate ? "certificate" : "key", name_,
+                          offered.key.fingerprint(), printable(options_.revoked_host_keys)));
 }
 
 Result<bool> HostIdentity::speaks_for_host(const crypto::Certificate& certificate) {
@@ -115,6 +134,7 @@ Result<bool> HostIdentity::speaks_for_host(const crypto::Certificate& certificat
 }
 
 relay::Task<Result<void>> HostIdentity::check(ssh::HostKeyOffered offered, std::string address) {
+  CO_TRY(check_revoked(offered));
   if (offered.certificate && CO_TRY(speaks_for_host(*offered.certificate))) co_return Result<void>();
   const auto found = known_.lookup(host_, port_, offered.key);
   log(LogLevel::verbose, "server host key: {}", describe(offered.key));

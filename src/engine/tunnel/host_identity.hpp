@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -9,16 +10,17 @@
 #include "engine/tunnel/prompter.hpp"
 #include "engine/tunnel/server_options.hpp"
 #include "files/known_hosts.hpp"
+#include "files/revoked_keys.hpp"
 #include "proto/ssh/session.hpp"
 
 namespace culvert::tunnel {
 
-/// Is this the host that the user means? The policy over known_hosts (StrictHostKeyChecking), as OpenSSH's
-/// client has it.
+/// Is this the host that the user means? The policy over known_hosts (StrictHostKeyChecking) and
+/// RevokedHostKeys, as OpenSSH's client has it.
 class HostIdentity {
  public:
-  /// Reads the known_hosts files of `options`; one that is not there holds nothing. All three must outlive
-  /// it.
+  /// Reads the known_hosts files of `options`, where one that is not there holds nothing, and the file of
+  /// revoked keys, without which no key is good. All three must outlive it.
   HostIdentity(const ServerOptions& options, Prompter& prompter, crypto::Random& random);
 
   /// `wanted` (empty: all host key algorithms) with those first that this host can be known by: certificates
@@ -33,6 +35,7 @@ class HostIdentity {
   [[nodiscard]] relay::Task<Result<void>> check(ssh::HostKeyOffered offered, std::string address);
 
  private:
+  [[nodiscard]] Result<void> check_revoked(const ssh::HostKeyOffered& offered) const;
   /// Whether it speaks for this host: then nothing else is asked. Errc::verification if it is revoked.
   [[nodiscard]] Result<bool> speaks_for_host(const crypto::Certificate& certificate);
   [[nodiscard]] relay::Task<Result<void>> check_unknown(const crypto::PublicKey& key, std::string address);
@@ -47,7 +50,8 @@ class HostIdentity {
   std::uint16_t port_;
   std::string name_;  // as known_hosts writes it, printable
   files::KnownHosts known_;
-  bool is_complete_ = true;  // every file that is there could be read
+  bool is_complete_ = true;                            // every file that is there could be read
+  std::optional<Result<files::RevokedKeys>> revoked_;  // none: no file is named
   std::string
       bad_certificate_;  // what is wrong with the one that was shown; empty: nothing, or there is none
 };

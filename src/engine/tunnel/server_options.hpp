@@ -66,6 +66,7 @@ struct ServerOptions {
   std::vector<std::string> user_known_hosts;  ///< files; the first one learns new keys
   std::vector<std::string> global_known_hosts;
   bool hash_known_hosts = false;
+  std::string revoked_host_keys;  ///< a file (RevokedHostKeys); empty: none
   std::vector<std::string>
       authority_signatures;  ///< that hosts' certificates may bear (CASignatureAlgorithms); empty: all
 
