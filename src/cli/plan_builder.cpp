@@ -6,13 +6,17 @@
 
 #include <array>
 #include <cstdlib>
+#include <span>
 #include <vector>
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include "cli/endpoint_spec.hpp"
 #include "cli/expand.hpp"
 #include "cli/values.hpp"
+#include "crypto/hash.hpp"
+#include "files/config_words.hpp"
 
 namespace culvert::cli {
 namespace {
@@ -22,6 +26,7 @@ constexpr std::array kIdentityFiles = {"~/.ssh/id_rsa", "~/.ssh/id_ecdsa", "~/.s
 constexpr std::array kUserKnownHosts = {"~/.ssh/known_hosts", "~/.ssh/known_hosts2"};
 constexpr std::array kGlobalKnownHosts = {"/etc/ssh/ssh_known_hosts", "/etc/ssh/ssh_known_hosts2"};
 
+constexpr std::string_view kLaterTokens = "HIKft";
 constexpr int kJumpsMost = 16;
 constexpr Duration kAliveInterval = std::chrono::seconds(8);
 constexpr std::uint32_t kAliveCount = 2;
@@ -140,6 +145,8 @@ class Builder {
         TRY(paths("GlobalKnownHostsFile", settings_.global_known_hosts.value_or(names(kGlobalKnownHosts))));
     if (settings_.revoked_host_keys && !equal_ignoring_case(*settings_.revoked_host_keys, "none"))
       server.revoked_host_keys = TRY(path("RevokedHostKeys", *settings_.revoked_host_keys));
+    if (settings_.known_hosts_command && !equal_ignoring_case(*settings_.known_hosts_command, "none"))
+      server.known_hosts_command = TRY(command_words("KnownHostsCommand", *settings_.known_hosts_command));
     return {};
   }
 
@@ -268,6 +275,43 @@ class Builder {
     if (expanded) expanded = expand_tokens(*expanded, tokens_);
     if (!expanded) return fail(Errc::usage, fmt::format("{}: {}", what, expanded.error().message));
     return expanded;
+  }
+
+  // What is known only when a host shows its key stays a token. As in ssh, the program's path has none.
+  Result<std::vector<tunnel::CommandWord>> command_words(std::string_view what, std::string_view text) const {
+    const auto words = files::split_words(text, true);
+    if (!words) return fail(Errc::usage, fmt::format("{}: {}", what, words.error().message));
+    if (words->empty() || !words->front().starts_with('/')) {
+      return fail(Errc::usage,
+                  fmt::format("{}: {} does not begin with an absolute path", what, quoted(text)));
+    }
+    const std::string_view machine = environment_.host_name;
+    const Bytes digest = crypto::hash(crypto::HashId::sha1,
+                                      as_bytes(fmt::format("{}{}{}{}", machine, address_, port_, user_)));
+    const std::string hash = fmt::format("{:02x}", fmt::join(digest, ""));
+    auto tokens = tokens_;
+    tokens.insert(tokens.end(),
+                  {{'C', hash}, {'k', settings_.host_key_alias ? *settings_.host_key_alias : host_}});
+
+    std::vector<tunnel::CommandWord> out = {{{words->front()}}};
+    for (const std::string_view word : std::span(*words).subspan(1)) {
+      auto pieces = pieces_of(word, tokens);
+      if (!pieces) return fail(Errc::usage, fmt::format("{}: {}", what, pieces.error().message));
+      out.push_back(*std::move(pieces));
+    }
+    return out;
+  }
+
+  static Result<tunnel::CommandWord> pieces_of(std::string_view word, std::span<const Token> tokens) {
+    tunnel::CommandWord pieces;
+    std::size_t start = 0;
+    for (std::size_t i = 0; i < word.size(); ++i) {
+      if (word[i] != '%' || ++i == word.size() || !kLaterTokens.contains(word[i])) continue;
+      pieces.push_back({TRY(expand_tokens(word.substr(start, i - 1 - start), tokens)), word[i]});
+      start = i + 1;
+    }
+    pieces.push_back({TRY(expand_tokens(word.substr(start), tokens))});
+    return pieces;
   }
 
   template <std::size_t N>

@@ -57,6 +57,31 @@ TEST(PlanBuilder, DefaultsAreThoseOfSsh) {
   EXPECT_EQ(session.local_forwards[0].listen.socket_mask, 0177u);
 }
 
+TEST(PlanBuilder, KnownHostsCommandKeepsWhatIsNotKnownYet) {
+  const auto words = [](std::string_view command, std::vector<std::string_view> more = {}) {
+    const std::string keyword = "-oKnownHostsCommand=" + std::string(command);
+    std::vector<std::string_view> arguments = {"-N", "-p2222", "-oHostName=%h.example", keyword, "bastion"};
+    arguments.insert(arguments.begin(), more.begin(), more.end());
+    return session_of(arguments).server.known_hosts_command;
+  };
+  const std::vector<tunnel::CommandWord> expected = {
+      {{"/usr/bin/%H"}},
+      {{"", 'I'}, {""}},
+      {{"a b%I:bastion.example ", 'H'}, {"2222", 't'}, {"ann"}},
+      {{"#"}},
+      {{"bastion/047fed65b10eee3d638450691ee116e4be773adf"}}};
+  EXPECT_EQ(words("/usr/bin/%H %I 'a b%%I:%h %H%p%t%r' # %k/%C"), expected);
+  EXPECT_EQ(words("/x %k%n", {"-oHostKeyAlias=alias"})[1], (tunnel::CommandWord{{"aliasbastion"}}));
+  EXPECT_TRUE(words("NONE").empty());
+
+  for (const std::string_view command : {"lookup %H", "~/lookup", "'' /x", "/x 'a", "/x %z", "/x %"}) {
+    const std::string keyword = "KnownHostsCommand=" + std::string(command);
+    const auto plan = plan_of({"-N", "-o", keyword, "bastion"});
+    ASSERT_FALSE(plan) << command;
+    EXPECT_TRUE(plan.error().message.starts_with("KnownHostsCommand: ")) << plan.error().message;
+  }
+}
+
 TEST(PlanBuilder, FlagsReachTheirPlaces) {
   const auto session = session_of({"-4",
                                    "-g",

@@ -30,7 +30,7 @@ struct Settings {
   std::optional<tunnel::HostKeyPolicy> host_key_policy;
   std::optional<std::vector<std::string>> user_known_hosts, global_known_hosts;
   std::optional<bool> hash_known_hosts;
-  std::optional<std::string> revoked_host_keys;  ///< or "none"
+  std::optional<std::string> revoked_host_keys, known_hosts_command;  ///< or "none"
 
   std::vector<std::string> identity_files, certificate_files;
   std::optional<tunnel::AddKeys> add_keys;

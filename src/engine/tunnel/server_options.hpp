@@ -36,6 +36,15 @@ struct ProxyVia {
   std::shared_ptr<const SecretBytes> password;  ///< not null with a user
 };
 
+/// Of a word of KnownHostsCommand: some text, and behind it what is only known when it is run.
+struct CommandPiece {
+  std::string text;
+  char token = '\0';  ///< 'H', 'I', 'K', 'f' or 't' (ssh_config(5), "TOKENS"); '\0': nothing
+
+  bool operator==(const CommandPiece&) const = default;
+};
+using CommandWord = std::vector<CommandPiece>;
+
 struct ServerOptions;
 
 /// The session runs over a channel of another one.
@@ -66,6 +75,9 @@ struct ServerOptions {
   std::vector<std::string> user_known_hosts;  ///< files; the first one learns new keys
   std::vector<std::string> global_known_hosts;
   bool hash_known_hosts = false;
+  /// A program that prints lines of known_hosts (KnownHostsCommand), run without a shell: an absolute path
+  /// and its arguments; empty: none.
+  std::vector<CommandWord> known_hosts_command;
   std::string revoked_host_keys;  ///< a file (RevokedHostKeys); empty: none
   std::vector<std::string>
       authority_signatures;  ///< that hosts' certificates may bear (CASignatureAlgorithms); empty: all
