@@ -305,6 +305,7 @@ constexpr Keyword kKeywords[] = {
     // The server
     works("AddressFamily", set<&Settings::family, as_family>),
     works("BindAddress", set<&Settings::bind_address, as_host>),
+    works("BindInterface", set<&Settings::bind_interface, as_text>),
     works("ConnectionAttempts", set<&Settings::connection_attempts, as_count<1>>),
     works("ConnectTimeout", set<&Settings::connect_timeout, as_time>),
     works("HostName", set<&Settings::host_name, as_text>),  // %h: checked when it is expanded
@@ -372,7 +373,6 @@ constexpr Keyword kKeywords[] = {
     works("StdinNull", set<&Settings::no_input, as_flag>),
 
     // What matters and is not there
-    refused("BindInterface", "none", "not in this version of culvert; BindAddress takes an address"),
     refused("CanonicalizeHostname", "no,false,none", kNotYet),
     refused("ChannelTimeout", "none", kNotYet),
     refused("Compression", "no,false", "culvert does not compress; leave it out"),

@@ -115,6 +115,7 @@ class Builder {
     }
     server.family = settings_.family.value_or(server.family);
     server.bind_address = settings_.bind_address.value_or("");
+    server.bind_interface = settings_.bind_interface.value_or("");
     server.connect_timeout = settings_.connect_timeout.value_or(server.connect_timeout);
     server.connection_attempts = settings_.connection_attempts.value_or(server.connection_attempts);
     server.tcp_keepalive = settings_.tcp_keepalive.value_or(server.tcp_keepalive);

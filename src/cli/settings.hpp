@@ -18,7 +18,7 @@ namespace culvert::cli {
 /// them.
 struct Settings {
   std::optional<std::string> host;  ///< of [user@]host
-  std::optional<std::string> host_name, user, host_key_alias, bind_address;
+  std::optional<std::string> host_name, user, host_key_alias, bind_address, bind_interface;
   std::optional<std::uint16_t> port;
   std::optional<tunnel::AddressFamily> family;
   /// Of these three the first one that is given counts: ProxyJump "a,b" or "none", ProxyCommand or "none",

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "engine/tunnel/reach.hpp"
 
+#include <algorithm>
 #include <utility>
 
 #include <boost/asio/as_tuple.hpp>
@@ -17,6 +18,7 @@
 #include "net/cancelled.hpp"
 #include "net/command.hpp"
 #include "net/connect.hpp"
+#include "net/interface.hpp"
 #include "proto/socks/client.hpp"
 
 namespace culvert::tunnel {
@@ -47,11 +49,31 @@ Result<net::ConnectOptions> connect_options(const ServerOptions& server) {
   net::ConnectOptions how;
   how.attempt_timeout = server.connect_timeout;
   how.keepalive = server.tcp_keepalive;
-  if (server.bind_address.empty()) return how;
-  boost::system::error_code error;
-  how.bind_address = asio::ip::make_address(server.bind_address, error);
-  if (!error) return how;
-  return fail(Errc::usage, fmt::format("not an address to connect from: {}", printable(server.bind_address)));
+  if (!server.bind_address.empty()) {
+    boost::system::error_code error;
+    how.bind_addresses = {asio::ip::make_address(server.bind_address, error)};
+    if (!error) return how;
+    return fail(Errc::usage,
+                fmt::format("not an address to connect from: {}", printable(server.bind_address)));
+  }
+  if (server.bind_interface.empty()) return how;
+  auto addresses = net::interface_addresses(server.bind_interface);
+  if (!addresses) {
+    return fail(addresses.error().code,
+                fmt::format("cannot connect from interface {}: {}", printable(server.bind_interface),
+                            addresses.error().message));
+  }
+  how.bind_addresses = *std::move(addresses);
+  return how;
+}
+
+bool is_reached_from(const std::vector<asio::ip::address>& sources,
+                     const std::vector<asio::ip::tcp::endpoint>& addresses) {
+  const auto has_source = [&](const asio::ip::tcp::endpoint& to) {
+    return std::ranges::any_of(sources,
+                               [&](const auto& from) { return from.is_v6() == to.address().is_v6(); });
+  };
+  return sources.empty() || std::ranges::any_of(addresses, has_source);
 }
 
 // To the server, or to the proxy before it.
@@ -64,6 +86,10 @@ relay::Task<Result<net::StreamSocket>> connect_to(const ServerOptions& server, s
     if (addresses.error().code == Errc::cancelled) co_return std::unexpected(std::move(addresses).error());
     co_return fail(addresses.error().code,
                    fmt::format("cannot resolve {}: {}", printable(host), addresses.error().message));
+  }
+  if (!is_reached_from(how->bind_addresses, *addresses)) {
+    co_return fail(Errc::system, fmt::format("cannot connect to {} from {}: they are of different families",
+                                             place_of(host, port), how->bind_addresses[0].to_string()));
   }
   for (std::uint32_t round = 1;; ++round) {
     for (const auto& address : *addresses)

@@ -64,7 +64,8 @@ struct ServerOptions {
   std::string user;
   Way way;
   AddressFamily family = AddressFamily::any;
-  std::string bind_address;  ///< -b; empty: any
+  std::string bind_address;    ///< -b; empty: any
+  std::string bind_interface;  ///< -B, if there is no bind_address; empty: any
   /// Of each address, and again of the server's part of the first key exchange; zero: the system's.
   Duration connect_timeout = Duration::zero();
   /// Of the server's part of the first key exchange; zero: as connect_timeout.
