@@ -65,7 +65,7 @@ class Builder {
     if (is_given(settings_.proxy_command)) {
       auto command = expand_tokens(*settings_.proxy_command, tokens_);
       if (!command) return fail(Errc::usage, "ProxyCommand: " + command.error().message);
-      server.way = tunnel::ProxyCommand{std::move(*command)};
+      server.way = tunnel::ProxyCommand{std::move(*command), settings_.proxy_use_fdpass.value_or(false)};
     } else if (is_given(settings_.proxy_via)) {
       server.way = TRY(parse_proxy_via(*settings_.proxy_via));
     } else if (is_given(settings_.proxy_jump)) {

@@ -82,6 +82,19 @@ TEST(PlanBuilder, KnownHostsCommandKeepsWhatIsNotKnownYet) {
   }
 }
 
+TEST(PlanBuilder, FdpassIsOfProxyCommandAlone) {
+  const auto way = [](std::string_view command, std::string_view pass) {
+    return session_of({"-N", command, pass, "h"}).server.way;
+  };
+  for (const bool passes : {false, true}) {
+    const auto one = way("-oProxyCommand=nc %h %p", passes ? "-oProxyUseFdpass=yes" : "-oProxyUseFdpass=no");
+    ASSERT_TRUE(std::holds_alternative<tunnel::ProxyCommand>(one));
+    EXPECT_EQ(std::get<tunnel::ProxyCommand>(one).command, "nc h 22");
+    EXPECT_EQ(std::get<tunnel::ProxyCommand>(one).passes_socket, passes);
+  }
+  EXPECT_TRUE(std::holds_alternative<std::monostate>(way("-oProxyCommand=none", "-oProxyUseFdpass=yes")));
+}
+
 TEST(PlanBuilder, FlagsReachTheirPlaces) {
   const auto session = session_of({"-4",
                                    "-g",

@@ -24,6 +24,7 @@ struct Settings {
   /// Of these three the first one that is given counts: ProxyJump "a,b" or "none", ProxyCommand or "none",
   /// ProxyVia "socks5://[user:password@]host:port", "http://..." or "none".
   std::optional<std::string> proxy_jump, proxy_command, proxy_via;
+  std::optional<bool> proxy_use_fdpass;  ///< of ProxyCommand alone
   std::optional<Duration> connect_timeout;
   std::optional<std::uint32_t> connection_attempts;
 

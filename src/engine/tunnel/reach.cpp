@@ -19,6 +19,7 @@
 #include "net/command.hpp"
 #include "net/connect.hpp"
 #include "net/interface.hpp"
+#include "net/passed_socket.hpp"
 #include "proto/socks/client.hpp"
 
 namespace culvert::tunnel {
@@ -135,23 +136,67 @@ relay::Task<Result<void>> negotiate(net::StreamSocket& socket, socks::Client& pr
   co_return Result<void>();
 }
 
+// Over a socket that is the server's, whoever connected it.
+Reached reached_over(net::StreamSocket socket) {
+  net::unpace_if_local(socket.native_handle());
+  const auto peer = net::peer_endpoint(socket.native_handle());
+  Reached reached;
+  if (peer) reached.address = files::known_hosts_name(peer->address().to_string(), peer->port());
+  reached.carrier = std::make_unique<SocketCarrier>(std::move(socket));
+  return reached;
+}
+
 relay::Task<Result<Reached>> reach_directly(const ServerOptions& server, net::Resolver& resolver) {
   auto socket = co_await connect_to(server, server.host, server.port, resolver);
   if (!socket) co_return std::unexpected(std::move(socket).error());
-  net::unpace_if_local(socket->native_handle());
-  const auto peer = net::peer_endpoint(socket->native_handle());
-  Reached reached;
-  if (peer) reached.address = files::known_hosts_name(peer->address().to_string(), peer->port());
-  reached.carrier = std::make_unique<SocketCarrier>(*std::move(socket));
+  co_return reached_over(*std::move(socket));
+}
+
+// Shared with the timer, whose handler may come when all is over.
+struct Reception {
+  net::StreamSocket from;
+  bool is_late = false;
+};
+
+// ssh waits for the program's end, too. Nothing is gained by that: one that stays gets a SIGHUP with the end
+// of the session.
+relay::Task<Result<Reached>> receive_from(net::Command command, const ServerOptions& server) {
+  const auto reception = std::make_shared<Reception>(std::move(command.socket));
+  asio::steady_timer deadline(reception->from.get_executor());
+  if (server.connect_timeout > Duration::zero()) {
+    deadline.expires_after(server.connect_timeout);
+    deadline.async_wait([weak = std::weak_ptr(reception)](const boost::system::error_code& error) {
+      const auto late = weak.lock();
+      if (error || !late) return;
+      late->is_late = true;
+      boost::system::error_code ignored;
+      late->from.cancel(ignored);
+    });
+  }
+  auto socket = co_await net::receive_socket(reception->from);
+  if (!socket && reception->is_late)
+    co_return fail(Errc::timed_out, "it passed no connection in time (ConnectTimeout)");
+  if (!socket) co_return std::unexpected(std::move(socket).error());
+  // Of a Unix socket these are not to be had.
+  (void)net::set_no_delay(socket->native_handle(), true);
+  if (server.tcp_keepalive) (void)net::set_keepalive(socket->native_handle(), true);
+  auto reached = reached_over(*std::move(socket));
+  reached.life = std::move(command.life);
   co_return reached;
 }
 
-relay::Task<Result<Reached>> reach_by_command(const ProxyCommand& proxy) {
+relay::Task<Result<Reached>> reach_by_command(const ServerOptions& server, const ProxyCommand& proxy) {
   log(LogLevel::verbose, "executing proxy command: {}", printable(proxy.command, 400));
+  const auto failed = [&](const Error& error) {
+    if (error.code == Errc::cancelled) return std::unexpected(error);
+    return fail(error.code, fmt::format("ProxyCommand {}: {}", printable(proxy.command), error.message));
+  };
   auto command = net::start_command(co_await asio::this_coro::executor, proxy.command);
-  if (!command) {
-    co_return fail(command.error().code,
-                   fmt::format("ProxyCommand {}: {}", printable(proxy.command), command.error().message));
+  if (!command) co_return failed(command.error());
+  if (proxy.passes_socket) {
+    auto reached = co_await receive_from(*std::move(command), server);
+    if (!reached) co_return failed(reached.error());
+    co_return reached;
   }
   co_return Reached{
       std::make_unique<SocketCarrier>(std::move(command->socket)), {}, std::move(command->life)};
@@ -189,7 +234,7 @@ relay::Task<Result<Reached>> reach_via(const ServerOptions& server, const ProxyV
 }  // namespace
 
 relay::Task<Result<Reached>> reach(const ServerOptions& server, net::Resolver& resolver) {
-  if (const auto* command = std::get_if<ProxyCommand>(&server.way)) return reach_by_command(*command);
+  if (const auto* command = std::get_if<ProxyCommand>(&server.way)) return reach_by_command(server, *command);
   if (const auto* via = std::get_if<ProxyVia>(&server.way)) return reach_via(server, *via, resolver);
   return reach_directly(server, resolver);
 }

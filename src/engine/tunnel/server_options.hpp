@@ -25,6 +25,7 @@ enum class AddressFamily : std::uint8_t { any, ipv4, ipv6 };
 /// A program that is the way to the server: its standard input and output. Run with the user's shell.
 struct ProxyCommand {
   std::string command;
+  bool passes_socket = false;  ///< it connects, passes the socket over its standard output, and ends
 };
 
 /// A SOCKS 5 or HTTP proxy on the way out.
