@@ -15,7 +15,7 @@ Result<void> keyword(CommandLine& line, std::string_view name, const std::string
   return apply_keyword(line.settings, name, words);
 }
 
-// In ssh the last -b, -c and -m count, and they count more than their keywords.
+// In ssh the last -B, -b, -c and -m count, and they count more than their keywords.
 template <class T>
 Result<void> keyword_anew(CommandLine& line, std::optional<T>& field, std::string_view name,
                           const std::string& value) {
@@ -122,6 +122,10 @@ constexpr Letter kLetters[] = {
     {'R', "[bind:]port:host:hostport", kWorks, "listen there, connect from here", add_remote_forward},
     {'D', "[bind:]port", kWorks, "SOCKS and HTTP proxy here, out there", add_dynamic_forward},
     {'W', "host:port", kWorks, "join standard input and output to it", set_stdio},
+    {'B', "interface", kWorks, "",
+     [](CommandLine& line, const std::string& value) {
+       return keyword_anew(line, line.settings.bind_interface, "BindInterface", value);
+     }},
     {'b', "address", kWorks, "connect from here",
      [](CommandLine& line, const std::string& value) {
        return keyword_anew(line, line.settings.bind_address, "BindAddress", value);
@@ -177,7 +181,6 @@ constexpr Letter kLetters[] = {
     {'Y', "", kNothing, "shows a shell's X11 windows"},
 
     {'1', "", kRefused, "SSH 1 is broken and gone"},
-    {'B', "interface", kRefused, "not in this version of culvert; -b takes an address"},
     {'C', "", kRefused, "culvert does not compress; leave it out"},
     {'I', "pkcs11", kRefused, "not in this version of culvert; keys come from files (-i) and the agent"},
     {'K', "", kRefused, "culvert does not speak GSSAPI"},

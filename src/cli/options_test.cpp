@@ -58,6 +58,7 @@ TEST(Options, TheFirstValueCountsButForSomeLetters) {
   EXPECT_EQ(settings_of({"b@h", "-l", "c"}).user, "b");
   EXPECT_EQ(settings_of({"-4", "-6", "h"}).family, tunnel::AddressFamily::ipv6);
   EXPECT_EQ(settings_of({"-b", "10.0.0.1", "-b", "10.0.0.2", "h"}).bind_address, "10.0.0.2");
+  EXPECT_EQ(settings_of({"-oBindInterface=a", "-B", "b", "-B", "c", "h"}).bind_interface, "c");
   EXPECT_EQ(settings_of({"-oStrictHostKeyChecking=no", "-oStrictHostKeyChecking=yes", "h"}).host_key_policy,
             tunnel::HostKeyPolicy::no);
 }

@@ -3,6 +3,7 @@
 
 #include <array>
 #include <cstdlib>
+#include <span>
 #include <vector>
 
 #include <fmt/format.h>
@@ -12,6 +13,7 @@
 #include "cli/expand.hpp"
 #include "cli/host_tokens.hpp"
 #include "cli/values.hpp"
+#include "files/config_words.hpp"
 
 namespace culvert::cli {
 namespace {
@@ -21,6 +23,7 @@ constexpr std::array kIdentityFiles = {"~/.ssh/id_rsa", "~/.ssh/id_ecdsa", "~/.s
 constexpr std::array kUserKnownHosts = {"~/.ssh/known_hosts", "~/.ssh/known_hosts2"};
 constexpr std::array kGlobalKnownHosts = {"/etc/ssh/ssh_known_hosts", "/etc/ssh/ssh_known_hosts2"};
 
+constexpr std::string_view kLaterTokens = "HIKft";
 constexpr int kJumpsMost = 16;
 
 class Builder {
@@ -58,7 +61,7 @@ class Builder {
     if (is_given(settings_.proxy_command)) {
       auto command = expand_tokens(*settings_.proxy_command, tokens_);
       if (!command) return fail(Errc::usage, "ProxyCommand: " + command.error().message);
-      server.way = tunnel::ProxyCommand{std::move(*command)};
+      server.way = tunnel::ProxyCommand{std::move(*command), settings_.proxy_use_fdpass.value_or(false)};
     } else if (is_given(settings_.proxy_via)) {
       server.way = TRY(parse_proxy_via(*settings_.proxy_via));
     } else if (is_given(settings_.proxy_jump)) {
@@ -99,6 +102,7 @@ class Builder {
     }
     server.family = settings_.family.value_or(server.family);
     server.bind_address = settings_.bind_address.value_or("");
+    server.bind_interface = settings_.bind_interface.value_or("");
     server.connect_timeout = settings_.connect_timeout.value_or(server.connect_timeout);
     server.connection_attempts = settings_.connection_attempts.value_or(server.connection_attempts);
     server.tcp_keepalive = settings_.tcp_keepalive.value_or(server.tcp_keepalive);
@@ -115,6 +119,10 @@ class Builder {
         TRY(files("UserKnownHostsFile", settings_.user_known_hosts.value_or(names(kUserKnownHosts))));
     server.global_known_hosts =
         TRY(files("GlobalKnownHostsFile", settings_.global_known_hosts.value_or(names(kGlobalKnownHosts))));
+    if (settings_.revoked_host_keys && !equal_ignoring_case(*settings_.revoked_host_keys, "none"))
+      server.revoked_host_keys = TRY(path("RevokedHostKeys", *settings_.revoked_host_keys));
+    if (settings_.known_hosts_command && !equal_ignoring_case(*settings_.known_hosts_command, "none"))
+      server.known_hosts_command = TRY(command_words("KnownHostsCommand", *settings_.known_hosts_command));
     return {};
   }
 
@@ -247,6 +255,35 @@ class Builder {
     auto expanded = expand_tilde(text, environment_.home);
     if (!expanded) return fail(Errc::usage, fmt::format("{}: {}", what, expanded.error().message));
     return expand(what, *expanded);
+  }
+
+  // What is known only when a host shows its key stays a token. As in ssh, the program's path has none.
+  Result<std::vector<tunnel::CommandWord>> command_words(std::string_view what, std::string_view text) const {
+    const auto words = files::split_words(text, true);
+    if (!words) return fail(Errc::usage, fmt::format("{}: {}", what, words.error().message));
+    if (words->empty() || !words->front().starts_with('/')) {
+      return fail(Errc::usage,
+                  fmt::format("{}: {} does not begin with an absolute path", what, quoted(text)));
+    }
+    std::vector<tunnel::CommandWord> out = {{{words->front()}}};
+    for (const std::string_view word : std::span(*words).subspan(1)) {
+      auto pieces = pieces_of(word, tokens_);
+      if (!pieces) return fail(Errc::usage, fmt::format("{}: {}", what, pieces.error().message));
+      out.push_back(*std::move(pieces));
+    }
+    return out;
+  }
+
+  static Result<tunnel::CommandWord> pieces_of(std::string_view word, std::span<const Token> tokens) {
+    tunnel::CommandWord pieces;
+    std::size_t start = 0;
+    for (std::size_t i = 0; i < word.size(); ++i) {
+      if (word[i] != '%' || ++i == word.size() || !kLaterTokens.contains(word[i])) continue;
+      pieces.push_back({TRY(expand_tokens(word.substr(start, i - 1 - start), tokens)), word[i]});
+      start = i + 1;
+    }
+    pieces.push_back({TRY(expand_tokens(word.substr(start), tokens))});
+    return pieces;
   }
 
   template <std::size_t N>

@@ -57,6 +57,45 @@ TEST(PlanBuilder, DefaultsAreThoseOfSsh) {
   EXPECT_EQ(session.local_forwards[0].listen.socket_mask, 0177u);
 }
 
+TEST(PlanBuilder, KnownHostsCommandKeepsWhatIsNotKnownYet) {
+  const auto words = [](std::string_view command, std::vector<std::string_view> more = {}) {
+    const std::string keyword = "-oKnownHostsCommand=" + std::string(command);
+    std::vector<std::string_view> arguments = {"-N", "-p2222", "-oHostName=bastion.example", keyword,
+                                               "bastion"};
+    arguments.insert(arguments.begin(), more.begin(), more.end());
+    return session_of(arguments).server.known_hosts_command;
+  };
+  const std::vector<tunnel::CommandWord> expected = {
+      {{"/usr/bin/%H"}},
+      {{"", 'I'}, {""}},
+      {{"a b%I:bastion.example ", 'H'}, {"2222", 't'}, {"ann"}},
+      {{"#"}},
+      {{"bastion/047fed65b10eee3d638450691ee116e4be773adf"}}};
+  EXPECT_EQ(words("/usr/bin/%H %I 'a b%%I:%h %H%p%t%r' # %k/%C"), expected);
+  EXPECT_EQ(words("/x %k%n", {"-oHostKeyAlias=alias"})[1], (tunnel::CommandWord{{"aliasbastion"}}));
+  EXPECT_TRUE(words("NONE").empty());
+
+  for (const std::string_view command : {"lookup %H", "~/lookup", "'' /x", "/x 'a", "/x %z", "/x %"}) {
+    const std::string keyword = "KnownHostsCommand=" + std::string(command);
+    const auto plan = plan_of({"-N", "-o", keyword, "bastion"});
+    ASSERT_FALSE(plan) << command;
+    EXPECT_TRUE(plan.error().message.starts_with("KnownHostsCommand: ")) << plan.error().message;
+  }
+}
+
+TEST(PlanBuilder, FdpassIsOfProxyCommandAlone) {
+  const auto way = [](std::string_view command, std::string_view pass) {
+    return session_of({"-N", command, pass, "h"}).server.way;
+  };
+  for (const bool passes : {false, true}) {
+    const auto one = way("-oProxyCommand=nc %h %p", passes ? "-oProxyUseFdpass=yes" : "-oProxyUseFdpass=no");
+    ASSERT_TRUE(std::holds_alternative<tunnel::ProxyCommand>(one));
+    EXPECT_EQ(std::get<tunnel::ProxyCommand>(one).command, "nc h 22");
+    EXPECT_EQ(std::get<tunnel::ProxyCommand>(one).passes_socket, passes);
+  }
+  EXPECT_TRUE(std::holds_alternative<std::monostate>(way("-oProxyCommand=none", "-oProxyUseFdpass=yes")));
+}
+
 TEST(PlanBuilder, FlagsReachTheirPlaces) {
   const auto session = session_of({"-4",
                                    "-g",
@@ -84,6 +123,7 @@ TEST(PlanBuilder, FlagsReachTheirPlaces) {
                                    "-oUserKnownHostsFile=~/a /b/%n",
                                    "-oGlobalKnownHostsFile=none",
                                    "-oHashKnownHosts=yes",
+                                   "-oRevokedHostKeys=~/revoked",
                                    "-oHostKeyAlias=alias",
                                    "-oHostName=bastion.example",
                                    "-oStrictHostKeyChecking=accept-new",
@@ -106,6 +146,7 @@ TEST(PlanBuilder, FlagsReachTheirPlaces) {
   const tunnel::ServerOptions& server = session.server;
   EXPECT_EQ(server.host, "bastion.example");
   EXPECT_EQ(server.host_key_alias, "alias");
+  EXPECT_EQ(server.revoked_host_keys, "/home/ann/revoked");
   EXPECT_EQ(server.port, 2222);
   EXPECT_EQ(server.user, "bob");
   EXPECT_EQ(server.bind_address, "10.0.0.1");

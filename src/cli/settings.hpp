@@ -31,18 +31,20 @@ struct Settings {
   std::optional<std::vector<std::string>> canonical_domains, permitted_cnames;
   std::optional<std::uint32_t> canonical_max_dots;
   std::optional<bool> canonical_fallback_local;
-  std::optional<std::string> host_name, user, host_key_alias, bind_address;
+  std::optional<std::string> host_name, user, host_key_alias, bind_address, bind_interface;
   std::optional<std::uint16_t> port;
   std::optional<tunnel::AddressFamily> family;
   /// Of these three the first one that is given counts: ProxyJump "a,b" or "none", ProxyCommand or "none",
   /// ProxyVia "socks5://[user:password@]host:port", "http://..." or "none".
   std::optional<std::string> proxy_jump, proxy_command, proxy_via;
+  std::optional<bool> proxy_use_fdpass;  ///< of ProxyCommand alone
   std::optional<Duration> connect_timeout;
   std::optional<std::uint32_t> connection_attempts;
 
   std::optional<tunnel::HostKeyPolicy> host_key_policy;
   std::optional<std::vector<std::string>> user_known_hosts, global_known_hosts;
   std::optional<bool> hash_known_hosts;
+  std::optional<std::string> revoked_host_keys, known_hosts_command;  ///< or "none"
 
   std::vector<std::string> identity_files, certificate_files;
   std::optional<tunnel::AddKeys> add_keys;

@@ -55,11 +55,11 @@ Result<ConfigWords> split_keyword(std::string_view line) {
   return ConfigWords{std::move(*word), line};
 }
 
-Result<std::vector<std::string>> split_words(std::string_view rest) {
+Result<std::vector<std::string>> split_words(std::string_view rest, bool is_command) {
   std::vector<std::string> words;
   for (;;) {
     while (!rest.empty() && is_blank(rest[0])) rest.remove_prefix(1);
-    if (rest.empty() || rest[0] == '#') return words;
+    if (rest.empty() || (rest[0] == '#' && !is_command)) return words;
     std::string word;
     char quote = '\0';
     for (; !rest.empty() && (quote != '\0' || !is_blank(rest[0])); rest.remove_prefix(1)) {

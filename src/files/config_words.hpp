@@ -26,8 +26,8 @@ struct ConfigWords {
 [[nodiscard]] Result<ConfigWords> split_keyword(std::string_view line);
 
 /// The words of a value: separated by blanks; single and double quotes keep blanks, a backslash keeps a
-/// quote, a backslash or (outside quotes) a blank; '#' at the start of a word ends the line. Errc::malformed:
-/// a quote is not closed.
-[[nodiscard]] Result<std::vector<std::string>> split_words(std::string_view rest);
+/// quote, a backslash or (outside quotes) a blank; '#' at the start of a word ends the line, but not that of
+/// a command. Errc::malformed: a quote is not closed.
+[[nodiscard]] Result<std::vector<std::string>> split_words(std::string_view rest, bool is_command = false);
 
 }  // namespace culvert::files

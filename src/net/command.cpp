@@ -1,19 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "net/command.hpp"
 
-#include <unistd.h>
-
 #include <cerrno>
 #include <csignal>
 #include <cstdlib>
 #include <utility>
 
-#include <sys/pidfd.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
-#include <sys/wait.h>
-#include <boost/asio/posix/stream_descriptor.hpp>
 
+#include "net/child_process.hpp"
 #include "net/spawn.hpp"
 #include "net/unique_fd.hpp"
 
@@ -23,34 +18,15 @@ namespace asio = boost::asio;
 
 namespace {
 
-// The process, until it has been waited for. Its handler keeps it; `Hangup` is what the user of the socket
-// holds.
-struct Process : std::enable_shared_from_this<Process> {
-  Process(const asio::any_io_executor& executor, pid_t number, int pidfd)
-      : pid(number), ended(executor, pidfd) {}
-
-  void wait() {
-    ended.async_wait(asio::posix::stream_descriptor::wait_read,
-                     [self = shared_from_this()](const boost::system::error_code&) {
-                       int status = 0;
-                       if (::waitpid(self->pid, &status, WNOHANG) == self->pid) self->ended.close();
-                     });
-  }
-
-  const pid_t pid;
-  asio::posix::stream_descriptor ended;
-};
-
+// What the user of the socket holds.
 struct Hangup {
-  explicit Hangup(std::weak_ptr<Process> of) : process(std::move(of)) {}
+  explicit Hangup(std::weak_ptr<ChildProcess> of) : process(std::move(of)) {}
   Hangup(const Hangup&) = delete;
   Hangup& operator=(const Hangup&) = delete;
   ~Hangup() {
-    const auto one = process.lock();
-    if (one && one->ended.is_open())
-      (void)::syscall(SYS_pidfd_send_signal, one->ended.native_handle(), SIGHUP, nullptr, 0);
+    if (const auto one = process.lock()) one->signal(SIGHUP);
   }
-  std::weak_ptr<Process> process;
+  std::weak_ptr<ChildProcess> process;
 };
 
 Result<pid_t> spawn_shell(const std::string& command, int socket) {
@@ -68,10 +44,7 @@ Result<Command> start_command(const asio::any_io_executor& executor, const std::
   UniqueFd ours(ends[0]), theirs(ends[1]);
   const auto pid = spawn_shell(command, theirs.get());
   if (!pid) return fail_errno("cannot run it", static_cast<int>(pid.error().detail));
-  const int pidfd = static_cast<int>(::syscall(SYS_pidfd_open, *pid, 0));
-  if (pidfd < 0) return fail_errno("cannot watch it", errno);
-  const auto process = std::make_shared<Process>(executor, *pid, pidfd);
-  process->wait();
+  const auto process = TRY(ChildProcess::watch(executor, *pid));
   return Command{TRY(adopt(executor, ours.release())), std::make_shared<Hangup>(process)};
 }
 

@@ -5,6 +5,7 @@
 #include <cerrno>
 #include <cstring>
 #include <memory>
+#include <optional>
 #include <system_error>
 #include <utility>
 
@@ -92,17 +93,23 @@ void finish(Race& race, Race::Attempt& attempt, int error) {
   race.wake.cancel();
 }
 
+const asio::ip::address* source_for(const tcp::endpoint& to, const ConnectOptions& options) {
+  const auto found =
+      std::ranges::find(options.bind_addresses, to.address().is_v6(), &asio::ip::address::is_v6);
+  return found == options.bind_addresses.end() ? nullptr : &*found;
+}
+
 Result<StreamSocket> prepare(const asio::any_io_executor& executor, const tcp::endpoint& to,
                              const ConnectOptions& options) {
   UniqueFd fd(::socket(to.protocol().family(), SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, IPPROTO_TCP));
   if (!fd) return fail_errno("", errno);
   if (options.no_delay) (void)set_no_delay(fd.get(), true);
   if (options.keepalive) (void)set_keepalive(fd.get(), true);
-  if (options.bind_address) {
+  if (const auto* source = source_for(to, options)) {
     const int on = 1;
     // The port is chosen at connect(), so that one local port can serve different destinations.
     (void)::setsockopt(fd.get(), IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof on);
-    const tcp::endpoint from(*options.bind_address, 0);
+    const tcp::endpoint from(*source, 0);
     if (::bind(fd.get(), from.data(), static_cast<socklen_t>(from.size())) != 0) return fail_errno("", errno);
   }
   if (to.address().is_loopback()) unpace(fd.get());
@@ -168,11 +175,8 @@ std::vector<tcp::endpoint> interleave_families(std::vector<tcp::endpoint> addres
 asio::awaitable<Result<StreamSocket>> connect_tcp(std::vector<tcp::endpoint> addresses,
                                                   ConnectOptions options) {
   const auto executor = co_await asio::this_coro::executor;
-  if (options.bind_address) {
-    std::erase_if(addresses, [&](const tcp::endpoint& to) {
-      return to.address().is_v6() != options.bind_address->is_v6();
-    });
-  }
+  if (!options.bind_addresses.empty())
+    std::erase_if(addresses, [&](const tcp::endpoint& to) { return source_for(to, options) == nullptr; });
   if (addresses.empty()) co_return connect_failed(EAFNOSUPPORT);
 
   const auto race = std::make_shared<Race>(executor);

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <optional>
 #include <string>
 #include <vector>
 
@@ -17,8 +16,8 @@ namespace culvert::net {
 
 struct ConnectOptions {
   Duration attempt_timeout = Duration::zero();  ///< of each address; zero: the system's
-  /// Connect from this address; addresses of the other family are passed over.
-  std::optional<boost::asio::ip::address> bind_address;
+  /// Connect from the first one of the same family; without one an address is passed over. Empty: from any.
+  std::vector<boost::asio::ip::address> bind_addresses;
   bool keepalive = false;
   bool no_delay = true;
   /// RFC 8305 section 5: how long an attempt runs alone before the next one starts beside it.

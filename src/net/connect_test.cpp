@@ -120,14 +120,14 @@ TEST(Connect, BindsAndPassesOverTheOtherFamily) {
   auto listener = Listener::listen_tcp(context.get_executor(), at("127.0.0.1", 0));
   ASSERT_TRUE(listener);
   ConnectOptions options;
-  options.bind_address = asio::ip::make_address("127.0.0.5");
+  options.bind_addresses = {asio::ip::make_address("127.0.0.5"), asio::ip::make_address("127.0.0.6")};
   options.keepalive = true;
   auto connected =
       run(context, connect_tcp({at("::1", listener->port()), at("127.0.0.1", listener->port())}, options));
   ASSERT_TRUE(connected) << connected.error().message;
-  EXPECT_EQ(local_endpoint(connected->native_handle())->address(), options.bind_address);
+  EXPECT_EQ(local_endpoint(connected->native_handle())->address(), options.bind_addresses[0]);
 
-  options.bind_address = asio::ip::make_address("192.0.2.77");
+  options.bind_addresses = {asio::ip::make_address("::1"), asio::ip::make_address("192.0.2.77")};
   const auto failed = run(context, connect_tcp({at("127.0.0.1", listener->port())}, options));
   ASSERT_FALSE(failed);
   EXPECT_EQ(failed.error().message, "Cannot assign requested address");

@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """The program as a person or a script uses it: -W, -f, -E, signals, help."""
 
+import json
 import os
 import pathlib
 import re
 import signal
 import socket
 import subprocess
+import sys
 import threading
 import time
 
@@ -329,7 +331,7 @@ def test_letters_that_change_nothing_here(sshd, folder, letters):
 
 @pytest.mark.parametrize("letters", [["-A"], ["-X"], ["-Y"], ["-M"], ["-S", "x"], ["-w", "0"], ["-R", "1:x:1"], ["-D", "1080"],
                                      ["-J", "x;"], ["-C"], ["-K"], ["-O", "check"], ["-t"], ["-s"], ["-e", "none"],
-                                     ["-I", "x"], ["-Q", "cipher"], ["-G"], ["-B", "lo"], ["-y"]],
+                                     ["-I", "x"], ["-Q", "cipher"], ["-G"], ["-y"]],
                          ids=lambda letters: " ".join(letters))
 def test_every_other_letter_is_accepted_or_refused_in_one_line(letters):
     done = run("-F", "none", *letters, "-N", "-p", "1", "-o", "ConnectTimeout=5", "127.0.0.1")
@@ -338,6 +340,52 @@ def test_every_other_letter_is_accepted_or_refused_in_one_line(letters):
         return
     assert done.lines[0].startswith("culvert: ")
     assert letters[0] in done.lines[0] or "Connection refused" in done.lines[0], done.stderr
+
+
+# In a network namespace of its own: who connects to us from where. The arguments are one command line each.
+FROM_WHERE = r"""
+import json, socket, subprocess, sys
+def ip(*words): subprocess.run(["ip", *words], check=True, capture_output=True, timeout=20)
+def ask(line, is_heard=True):
+    done = subprocess.Popen(line, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    peer = ""
+    if is_heard:
+        connection, (peer, *_) = server.accept()
+        connection.close()
+    return peer.removeprefix("::ffff:"), done.communicate(timeout=60)[1].decode()
+server = socket.create_server(("::", 2222), family=socket.AF_INET6, dualstack_ipv6=True)
+server.settimeout(60)
+program, *lines = json.loads(sys.argv[1])
+out = [ask([*program, "-B", "lo", "127.0.0.1"], False)[1]]
+ip("link", "set", "lo", "up")
+out.append(ask([*program, "-B", "lo", "127.0.0.1"])[0])
+ip("addr", "add", "10.83.72.1/32", "dev", "lo")
+ip("addr", "add", "fd83::1/128", "dev", "lo", "nodad")
+out += [ask(line)[0] for line in lines]
+print(json.dumps(out))
+"""
+
+
+def test_from_an_interface(folder):
+    """-B takes the address that ssh takes."""
+    if subprocess.run(["unshare", "-n", "true"], capture_output=True, check=False).returncode != 0:
+        pytest.skip("network namespaces cannot be made here")
+    ours = [binary(), "-F", "none", "-N", "-p", "2222", "-l", "x"]
+    ssh = ["ssh", "-F", "none", "-N", "-p", "2222", "-l", "x", "-o", "BatchMode=yes"]
+    ways = (["-B", "lo", "127.0.0.1"], ["-B", "lo", "::1"], ["-B", "none", "-o", "BindInterface=x", "-B", "lo", "127.0.0.1"],
+            ["-B", "lo", "-b", "127.0.0.9", "127.0.0.1"])
+    done = subprocess.run(["unshare", "-n", sys.executable, "-c", FROM_WHERE,
+                           json.dumps([ours, *([*program, *way] for program in (ours, ssh) for way in ways)])],
+                          check=True, capture_output=True, timeout=120, env=environment())
+    down, loopback, *peers = json.loads(done.stdout)
+    assert down == "culvert: cannot connect from interface lo: it is down\n"
+    assert loopback == "127.0.0.1"
+    assert peers[:4] == peers[4:] == ["10.83.72.1", "fd83::1", "10.83.72.1", "127.0.0.9"]
+
+    done = run("-F", "none", "-N", "-B", "nowhere0", "127.0.0.1")
+    assert (done.status, done.lines) == (255, ["culvert: cannot connect from interface nowhere0: there is no such interface"])
+    done = run("-F", "none", "-N", "-b", "127.0.0.1", "::1")
+    assert done.lines == ["culvert: cannot connect to ::1 port 22 from 127.0.0.1: they are of different families"]
 
 
 def test_double_dash_and_options_after_the_host(sshd, folder):

@@ -126,6 +126,21 @@ def test_revoked_authority_and_revoked_key(certified, folder, authority):
                 "is revoked by", StrictHostKeyChecking="no")
 
 
+def test_revoked_host_keys(certified, folder, authority):
+    server = certified("-n", "127.0.0.1", "-z", "7", "-I", "web 7", *FOREVER)
+    listing, revoked = folder / "listing", folder / "revoked"
+    for text, is_revoked in (("serial: 5-9\n", True), ("id: web 7\n", True), ("serial: 8\nid: web\n", False)):
+        listing.write_text(text)
+        subprocess.run(["ssh-keygen", "-q", "-k", "-f", str(revoked), "-s", f"{authority}.pub", str(listing)], check=True,
+                       capture_output=True)
+        if is_revoked:
+            refuses(server, folder, trusts(authority) + server.known_hosts(), f"certificate of [127.0.0.1]:{server.port}",
+                    f"is revoked by {revoked}", RevokedHostKeys=str(revoked))
+        else:
+            accepts(server, folder, trusts(authority), RevokedHostKeys=str(revoked))
+    refuses(server, folder, trusts(authority), "is revoked by", RevokedHostKeys=f"{authority}.pub")
+
+
 def test_certificates_can_be_left_out_of_the_offer(certified, folder, authority):
     server = certified("-n", "127.0.0.1", *FOREVER)
     refuses(server, folder, trusts(authority), "is not known by its", HostKeyAlgorithms="-*-cert-v01@openssh.com")

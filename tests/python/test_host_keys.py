@@ -130,6 +130,49 @@ def test_revoked_key(sshd, folder):
         refuses(sshd, folder, known + revoked, "revoked", StrictHostKeyChecking=policy)
 
 
+def test_revoked_host_keys(sshd, folder):
+    """A file of keys, or a list of ssh-keygen; one that cannot be read lets no host pass."""
+    key, other = public_part(sshd.host_keys[0]), other_key(folder)
+    keys, revoked = folder / "keys", folder / "revoked"
+    for text, is_revoked in ((f"# some\n{other} comment\n{key}\n", True), (f"{other}\n", False)):
+        keys.write_text(text)
+        subprocess.run(["ssh-keygen", "-q", "-k", "-f", str(revoked), str(keys)], check=True, capture_output=True)
+        for file in (keys, revoked):
+            if is_revoked:
+                refuses(sshd, folder, sshd.known_hosts(), fingerprint(sshd.host_keys[0]), f"is revoked by {file}",
+                        RevokedHostKeys=str(file), HostKeyAlgorithms="ssh-ed25519")
+            else:
+                accepts(sshd, folder, sshd.known_hosts(), RevokedHostKeys=str(file))
+    keys.write_text("no key\n")
+    for file, why in ((keys, "line 1"), (folder / "nowhere", "does not exist"), (folder, "directory")):
+        refuses(sshd, folder, sshd.known_hosts(), "cannot tell whether the ED25519 host key", str(file), why,
+                RevokedHostKeys=str(file), StrictHostKeyChecking="no")
+    accepts(sshd, folder, sshd.known_hosts(), RevokedHostKeys="none")
+
+
+def test_known_hosts_command(sshd, folder):
+    """Its lines count as those of a file do; it is told what ssh tells it."""
+    script = folder / "lookup"
+    script.write_text(f"#!/bin/sh\necho \"$*\" | cut -d' ' -f3- >>{folder}/$2.log\ncat {folder}/lines\n")
+    script.chmod(0o755)
+    lines = folder / "lines"
+    lines.write_text(sshd.known_hosts())
+    words = "%I %H %t %f %K %h %k %n %p %r %u %d %i %L %l %C %% 'a  b' # $HOME"
+    options = {"KnownHostsCommand": f"{script} log ours {words}", "StrictHostKeyChecking": "yes"}
+    accepts(sshd, folder, "", **options)
+    options["KnownHostsCommand"] = f"{script} log ssh {words}"
+    subprocess.run(["ssh", *login_arguments(sshd, folder, options=options, known_hosts=""), destination(sshd), "true"],
+                   check=True, env=environment(), capture_output=True, timeout=60)
+    assert (folder / "ours.log").read_text() == (folder / "ssh.log").read_text() != ""
+
+    lines.write_text(f"{sshd.address} {other_key(folder)}\n")
+    refuses(sshd, folder, "", "has changed (KnownHostsCommand-HOSTNAME:1)", KnownHostsCommand=f"{script} log x",
+            StrictHostKeyChecking="yes")
+    for command, why in (("/bin/false", "it ended with status 1"), ("/nowhere", "No such file"), ("lookup", "absolute path")):
+        refuses(sshd, folder, sshd.known_hosts(), "KnownHostsCommand", why, KnownHostsCommand=command,
+                StrictHostKeyChecking="no")
+
+
 def test_accept_new(sshd, folder):
     with Culvert(sshd, folder, [], known_hosts="", options={"StrictHostKeyChecking": "accept-new"}) as process:
         process.stop()

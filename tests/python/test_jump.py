@@ -3,12 +3,13 @@
 
 import shutil
 import sys
+import time
 
 import pytest
 
 from harness.culvert import SMALL, binary, destination, environment, login_arguments, run
 from harness.processes import Process
-from harness.sockets import connect, echo_both_ways, free_port, receive_exactly
+from harness.sockets import DEADLINE, connect, echo_both_ways, free_port, receive_exactly
 
 SIZE = (1 if SMALL else 8) << 20
 
@@ -113,6 +114,64 @@ def test_proxy_command_that_fails(sshd, folder):
     done = run(*login_arguments(sshd, folder), "-N", "-o", "ProxyCommand=echo no such way >&2; exit 1", destination(sshd))
     assert done.status == 255
     assert "no such way" in done.stderr and done.lines[-1].startswith("culvert: 127.0.0.1 port ")
+
+
+@pytest.fixture
+def passer(folder):
+    """passer(lines of Python) -> options for a proxy command whose output is the socket `out`; it ends with those lines."""
+    def write(*lines):
+        program = folder / "passer.py"
+        program.write_text("import os, signal, socket, sys, time\nhost, port = sys.argv[1], int(sys.argv[2])\n"
+                           "out = socket.socket(fileno=1)\n"
+                           "def give(what): socket.send_fds(out, [b'x'], [what.fileno()])\n" + "".join(f"{line}\n" for line in lines))
+        return ["-o", f"ProxyCommand={sys.executable} {program} %h %p", "-o", "ProxyUseFdpass=yes"]
+    return write
+
+
+def appears(path):
+    end = time.monotonic() + DEADLINE
+    while not path.exists():
+        assert time.monotonic() < end, f"{path} does not appear"
+        time.sleep(0.01)
+
+
+PASS = "give(socket.create_connection((host, port)))"
+
+
+def test_proxy_command_that_passes_its_socket(sshd, folder, echo_server, passer):
+    port = free_port()
+    arguments = passer(PASS, f"open('{folder}/ended', 'w').close()")
+    with started(sshd, folder, environment(), *arguments, "-v", "-L", f"{port}:127.0.0.1:{echo_server.port}") as culvert:
+        culvert.wait_for("culvert: ready")
+        assert f"connected to 127.0.0.1 port {sshd.port} ([127.0.0.1]:{sshd.port})" in culvert.text
+        echo_both_ways(port, SIZE)
+        appears(folder / "ended")
+        culvert.signal(15)
+        assert culvert.wait() == 0
+
+
+def test_proxy_command_that_passes_its_socket_and_stays(sshd, folder, passer):
+    """ssh would wait for its end. Here it is told of the end of the connection."""
+    arguments = passer(f"signal.signal(1, lambda *_: (open('{folder}/hung up', 'w').close(), os._exit(0)))", PASS,
+                       "time.sleep(100)")
+    with started(sshd, folder, environment(), *arguments, "-N") as culvert:
+        culvert.wait_for("culvert: ready")
+        culvert.signal(15)
+        assert culvert.wait() == 0
+    appears(folder / "hung up")
+
+
+@pytest.mark.parametrize("line, patience, why", [
+    ("", 60, "it ended without passing a connection"),
+    ("out.send(b'SSH-2.0-x')", 60, "it wrote data and passed no connection"),
+    ("give(sys.stderr)", 60, "what it passed is no socket"),
+    ("give(socket.socket())", 60, "the socket that it passed is not connected"),
+    ("time.sleep(100)", 1, "it passed no connection in time (ConnectTimeout)"),
+], ids=["nothing", "data", "no socket", "not connected", "late"])
+def test_proxy_command_that_passes_no_connection(sshd, folder, passer, line, patience, why):
+    done = run(*login_arguments(sshd, folder), *passer(line), "-N", "-o", f"ConnectTimeout={patience}", destination(sshd))
+    assert done.status == 255
+    assert done.lines[-1].startswith("culvert: ProxyCommand ") and done.lines[-1].endswith(why), done.stderr
 
 
 @pytest.mark.parametrize("scheme", ["socks5", "http"])

@@ -142,6 +142,8 @@ relay::Task<Result<void>> Client::Impl::establish() {
   life_ = std::move(reached->life);
   address_ = reached->address.empty() ? "no address known" : std::move(reached->address);
   log(LogLevel::verbose, "connected to {} ({})", place_, address_);
+  if (auto done = co_await identity.prepare(); !done)
+    co_return std::unexpected(in_place(std::move(done).error()));
   start_session(std::move(reached->carrier), identity);
 
   // While the server does its part of the key exchange, the keys are read.

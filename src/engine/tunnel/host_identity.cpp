@@ -2,6 +2,7 @@
 #include "engine/tunnel/host_identity.hpp"
 
 #include <algorithm>
+#include <chrono>
 #include <ctime>
 #include <functional>
 #include <iterator>
@@ -12,13 +13,19 @@
 
 #include "base/log.hpp"
 #include "base/text.hpp"
+#include "crypto/base64.hpp"
 #include "crypto/key_algorithms.hpp"
 #include "files/known_hosts_file.hpp"
+#include "net/program_output.hpp"
 
 namespace culvert::tunnel {
 namespace {
 
 constexpr int kQuestionsMost = 10;
+constexpr net::ProgramLimits kCommandLimits{.output = files::kMaxKnownHostsSize,
+                                            .time = std::chrono::seconds(30)};
+// In front of its lines' numbers, as in ssh.
+constexpr std::string_view kCommandFile = "KnownHostsCommand-";
 
 std::string describe(const crypto::PublicKey& key) {
   return fmt::format("{} {}", key.short_type(), key.fingerprint());
@@ -55,12 +62,64 @@ HostIdentity::HostIdentity(const ServerOptions& options, Prompter& prompter, cry
     for (const auto& path : *list) {
       auto text = files::read_known_hosts(path);
       if (!text && text.error().code == Errc::not_found) continue;
-      const auto added = text ? known_.add(path, *std::move(text)) : std::unexpected(std::move(text).error());
+      const auto added =
+          text ? from_files_.add(path, *std::move(text)) : std::unexpected(std::move(text).error());
       if (added) continue;
       log(LogLevel::warning, "{}", added.error().message);
       is_complete_ = false;
     }
   }
+  known_ = from_files_;
+  if (!options.revoked_host_keys.empty()) revoked_ = files::read_revoked_keys(options.revoked_host_keys);
+}
+
+std::vector<std::string> HostIdentity::command_words(std::string_view reason,
+                                                     const ssh::HostKeyOffered* offered) const {
+  const auto value_of = [&](char token) -> std::string {
+    switch (token) {
+      case 'H':  // ssh asks for the order by the bare name
+        return offered == nullptr ? options_.host : files::known_hosts_name(host_, port_);
+      case 'I':
+        return std::string(reason);
+      case 'K':
+        if (offered == nullptr) return "NONE";
+        return crypto::base64_encode(offered->certificate ? offered->certificate->blob()
+                                                          : offered->key.blob());
+      case 'f':
+        return offered == nullptr ? "NONE" : offered->key.fingerprint();
+      case 't':
+        if (offered == nullptr) return "NONE";
+        return offered->certificate ? offered->certificate->type() : offered->key.type();
+      default:
+        return {};
+    }
+  };
+  std::vector<std::string> words;
+  for (const CommandWord& pieces : options_.known_hosts_command) {
+    std::string word;
+    for (const CommandPiece& piece : pieces) word += piece.text + value_of(piece.token);
+    words.push_back(std::move(word));
+  }
+  return words;
+}
+
+relay::Task<Result<void>> HostIdentity::run_command(std::string reason, std::vector<std::string> words) {
+  const std::string path = printable(words[0]);
+  log(LogLevel::verbose, "{}{}: running {} with {} arguments", kCommandFile, reason, path, words.size() - 1);
+  auto text = co_await net::output_of(std::move(words), kCommandLimits);
+  if (!text && text.error().code == Errc::cancelled) co_return std::unexpected(std::move(text).error());
+  if (!text) {
+    co_return fail(text.error().code,
+                   fmt::format("KnownHostsCommand failed, and without it no host key is good: {}: {}", path,
+                               text.error().message));
+  }
+  known_ = from_files_;
+  co_return known_.add(std::string(kCommandFile) + reason, *std::move(text));
+}
+
+relay::Task<Result<void>> HostIdentity::prepare() {
+  if (options_.known_hosts_command.empty()) co_return Result<void>();
+  co_return co_await run_command("ORDER", command_words("ORDER", nullptr));
 }
 
 std::vector<std::string> HostIdentity::known_first(const std::vector<std::string>& wanted) const {
@@ -78,6 +137,24 @@ std::vector<std::string> HostIdentity::known_first(const std::vector<std::string
     if (!has_authority) all = with_first(all, std::not_fn(crypto::is_certificate_algorithm));
   }
   return with_first(all, is_held);
+}
+
+Result<void> HostIdentity::check_revoked(const ssh::HostKeyOffered& offered) const {
+  if (!revoked_) return {};
+  if (!*revoked_) {
+    return fail(Errc::verification,
+                fmt::format("Host key verification failed: cannot tell whether the {} host key of {} is "
+                            "revoked (RevokedHostKeys): {}",
+                            offered.key.short_type(), name_, revoked_->error().message));
+  }
+  const auto& list = **revoked_;
+  const bool is_revoked =
+      offered.certificate ? list.revokes(*offered.certificate) : list.revokes(offered.key);
+  if (!is_revoked) return {};
+  return fail(Errc::verification,
+              fmt::format("Host key verification failed: the {} host {} of {}, {}, is revoked by {}",
+                          offered.key.short_type(), offered.certificate ? "certificate" : "key", name_,
+                          offered.key.fingerprint(), printable(options_.revoked_host_keys)));
 }
 
 Result<bool> HostIdentity::speaks_for_host(const crypto::Certificate& certificate) {
@@ -115,6 +192,11 @@ Result<bool> HostIdentity::speaks_for_host(const crypto::Certificate& certificat
 }
 
 relay::Task<Result<void>> HostIdentity::check(ssh::HostKeyOffered offered, std::string address) {
+  CO_TRY(check_revoked(offered));
+  if (!options_.known_hosts_command.empty()) {
+    const auto done = co_await run_command("HOSTNAME", command_words("HOSTNAME", &offered));
+    if (!done) co_return done;
+  }
   if (offered.certificate && CO_TRY(speaks_for_host(*offered.certificate))) co_return Result<void>();
   const auto found = known_.lookup(host_, port_, offered.key);
   log(LogLevel::verbose, "server host key: {}", describe(offered.key));
@@ -145,8 +227,10 @@ Error HostIdentity::changed(const crypto::PublicKey& key, const files::HostKeyVe
   log(LogLevel::error, "Either somebody is in between (man in the middle), or the server got a new key.");
   log(LogLevel::error, "It shows {}; known is another key ({}) in {}:{}.", describe(key),
       printable(found.key_type), file, found.where.line);
-  log(LogLevel::error, "If the server's administrator confirms the new one: ssh-keygen -f '{}' -R '{}'", file,
-      name_);
+  if (!found.where.file.starts_with(kCommandFile)) {
+    log(LogLevel::error, "If the server's administrator confirms the new one: ssh-keygen -f '{}' -R '{}'",
+        file, name_);
+  }
   const bool lax = options_.host_key_policy == HostKeyPolicy::no;
   return {Errc::verification,
           fmt::format("Host key verification failed: the {} host key of {} has changed ({}:{}){}",

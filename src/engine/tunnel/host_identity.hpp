@@ -2,24 +2,31 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "crypto/random.hpp"
 #include "engine/tunnel/prompter.hpp"
 #include "engine/tunnel/server_options.hpp"
 #include "files/known_hosts.hpp"
+#include "files/revoked_keys.hpp"
 #include "proto/ssh/session.hpp"
 
 namespace culvert::tunnel {
 
-/// Is this the host that the user means? The policy over known_hosts (StrictHostKeyChecking), as OpenSSH's
-/// client has it.
+/// Is this the host that the user means? The policy over known_hosts (StrictHostKeyChecking) and
+/// RevokedHostKeys, as OpenSSH's client has it.
 class HostIdentity {
  public:
-  /// Reads the known_hosts files of `options`; one that is not there holds nothing. All three must outlive
-  /// it.
+  /// Reads the known_hosts files of `options`, where one that is not there holds nothing, and the file of
+  /// revoked keys, without which no key is good. All three must outlive it.
   HostIdentity(const ServerOptions& options, Prompter& prompter, crypto::Random& random);
+
+  /// Runs KnownHostsCommand, if there is one, for known_first(): call it before. The error's message says
+  /// what became of the command; Errc::cancelled. Obeys Asio cancellation.
+  [[nodiscard]] relay::Task<Result<void>> prepare();
 
   /// `wanted` (empty: all host key algorithms) with those first that this host can be known by: certificates
   /// if an authority is held for it, and key types that are held, since another type would look like a
@@ -29,10 +36,16 @@ class HostIdentity {
   /// `address`: where the host was reached, for the question. Errc::verification, with the line for the user,
   /// if the key is not to be trusted; Errc::cancelled if the user gave up. Learns a new key where the policy
   /// or the user says so. A certificate that does not count, for whatever reason, leaves its key, which is
-  /// then looked at like any other.
+  /// then looked at like any other. Before, KnownHostsCommand is asked about this key: its lines count as one
+  /// more file; that it failed is another error, as of prepare().
   [[nodiscard]] relay::Task<Result<void>> check(ssh::HostKeyOffered offered, std::string address);
 
  private:
+  /// `reason`: "ORDER" or "HOSTNAME"; no key: not shown yet.
+  [[nodiscard]] std::vector<std::string> command_words(std::string_view reason,
+                                                       const ssh::HostKeyOffered* offered) const;
+  [[nodiscard]] relay::Task<Result<void>> run_command(std::string reason, std::vector<std::string> words);
+  [[nodiscard]] Result<void> check_revoked(const ssh::HostKeyOffered& offered) const;
   /// Whether it speaks for this host: then nothing else is asked. Errc::verification if it is revoked.
   [[nodiscard]] Result<bool> speaks_for_host(const crypto::Certificate& certificate);
   [[nodiscard]] relay::Task<Result<void>> check_unknown(const crypto::PublicKey& key, std::string address);
@@ -46,8 +59,10 @@ class HostIdentity {
   std::string host_;  // what is looked up: the alias, if there is one
   std::uint16_t port_;
   std::string name_;  // as known_hosts writes it, printable
-  files::KnownHosts known_;
-  bool is_complete_ = true;  // every file that is there could be read
+  files::KnownHosts from_files_;
+  files::KnownHosts known_;                            // with what the command said last
+  bool is_complete_ = true;                            // every file that is there could be read
+  std::optional<Result<files::RevokedKeys>> revoked_;  // none: no file is named
   std::string
       bad_certificate_;  // what is wrong with the one that was shown; empty: nothing, or there is none
 };

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "engine/tunnel/reach.hpp"
 
+#include <algorithm>
 #include <utility>
 
 #include <boost/asio/as_tuple.hpp>
@@ -17,6 +18,8 @@
 #include "net/cancelled.hpp"
 #include "net/command.hpp"
 #include "net/connect.hpp"
+#include "net/interface.hpp"
+#include "net/passed_socket.hpp"
 #include "proto/socks/client.hpp"
 
 namespace culvert::tunnel {
@@ -47,11 +50,31 @@ Result<net::ConnectOptions> connect_options(const ServerOptions& server) {
   net::ConnectOptions how;
   how.attempt_timeout = server.connect_timeout;
   how.keepalive = server.tcp_keepalive;
-  if (server.bind_address.empty()) return how;
-  boost::system::error_code error;
-  how.bind_address = asio::ip::make_address(server.bind_address, error);
-  if (!error) return how;
-  return fail(Errc::usage, fmt::format("not an address to connect from: {}", printable(server.bind_address)));
+  if (!server.bind_address.empty()) {
+    boost::system::error_code error;
+    how.bind_addresses = {asio::ip::make_address(server.bind_address, error)};
+    if (!error) return how;
+    return fail(Errc::usage,
+                fmt::format("not an address to connect from: {}", printable(server.bind_address)));
+  }
+  if (server.bind_interface.empty()) return how;
+  auto addresses = net::interface_addresses(server.bind_interface);
+  if (!addresses) {
+    return fail(addresses.error().code,
+                fmt::format("cannot connect from interface {}: {}", printable(server.bind_interface),
+                            addresses.error().message));
+  }
+  how.bind_addresses = *std::move(addresses);
+  return how;
+}
+
+bool is_reached_from(const std::vector<asio::ip::address>& sources,
+                     const std::vector<asio::ip::tcp::endpoint>& addresses) {
+  const auto has_source = [&](const asio::ip::tcp::endpoint& to) {
+    return std::ranges::any_of(sources,
+                               [&](const auto& from) { return from.is_v6() == to.address().is_v6(); });
+  };
+  return sources.empty() || std::ranges::any_of(addresses, has_source);
 }
 
 // To the server, or to the proxy before it.
@@ -64,6 +87,10 @@ relay::Task<Result<net::StreamSocket>> connect_to(const ServerOptions& server, s
     if (addresses.error().code == Errc::cancelled) co_return std::unexpected(std::move(addresses).error());
     co_return fail(addresses.error().code,
                    fmt::format("cannot resolve {}: {}", printable(host), addresses.error().message));
+  }
+  if (!is_reached_from(how->bind_addresses, *addresses)) {
+    co_return fail(Errc::system, fmt::format("cannot connect to {} from {}: they are of different families",
+                                             place_of(host, port), how->bind_addresses[0].to_string()));
   }
   for (std::uint32_t round = 1;; ++round) {
     for (const auto& address : *addresses)
@@ -109,23 +136,67 @@ relay::Task<Result<void>> negotiate(net::StreamSocket& socket, socks::Client& pr
   co_return Result<void>();
 }
 
+// Over a socket that is the server's, whoever connected it.
+Reached reached_over(net::StreamSocket socket) {
+  net::unpace_if_local(socket.native_handle());
+  const auto peer = net::peer_endpoint(socket.native_handle());
+  Reached reached;
+  if (peer) reached.address = files::known_hosts_name(peer->address().to_string(), peer->port());
+  reached.carrier = std::make_unique<connection::SocketCarrier>(std::move(socket));
+  return reached;
+}
+
 relay::Task<Result<Reached>> reach_directly(const ServerOptions& server, net::Resolver& resolver) {
   auto socket = co_await connect_to(server, server.host, server.port, resolver);
   if (!socket) co_return std::unexpected(std::move(socket).error());
-  net::unpace_if_local(socket->native_handle());
-  const auto peer = net::peer_endpoint(socket->native_handle());
-  Reached reached;
-  if (peer) reached.address = files::known_hosts_name(peer->address().to_string(), peer->port());
-  reached.carrier = std::make_unique<connection::SocketCarrier>(*std::move(socket));
+  co_return reached_over(*std::move(socket));
+}
+
+// Shared with the timer, whose handler may come when all is over.
+struct Reception {
+  net::StreamSocket from;
+  bool is_late = false;
+};
+
+// ssh waits for the program's end, too. Nothing is gained by that: one that stays gets a SIGHUP with the end
+// of the session.
+relay::Task<Result<Reached>> receive_from(net::Command command, const ServerOptions& server) {
+  const auto reception = std::make_shared<Reception>(std::move(command.socket));
+  asio::steady_timer deadline(reception->from.get_executor());
+  if (server.connect_timeout > Duration::zero()) {
+    deadline.expires_after(server.connect_timeout);
+    deadline.async_wait([weak = std::weak_ptr(reception)](const boost::system::error_code& error) {
+      const auto late = weak.lock();
+      if (error || !late) return;
+      late->is_late = true;
+      boost::system::error_code ignored;
+      late->from.cancel(ignored);
+    });
+  }
+  auto socket = co_await net::receive_socket(reception->from);
+  if (!socket && reception->is_late)
+    co_return fail(Errc::timed_out, "it passed no connection in time (ConnectTimeout)");
+  if (!socket) co_return std::unexpected(std::move(socket).error());
+  // Of a Unix socket these are not to be had.
+  (void)net::set_no_delay(socket->native_handle(), true);
+  if (server.tcp_keepalive) (void)net::set_keepalive(socket->native_handle(), true);
+  auto reached = reached_over(*std::move(socket));
+  reached.life = std::move(command.life);
   co_return reached;
 }
 
-relay::Task<Result<Reached>> reach_by_command(const ProxyCommand& proxy) {
+relay::Task<Result<Reached>> reach_by_command(const ServerOptions& server, const ProxyCommand& proxy) {
   log(LogLevel::verbose, "executing proxy command: {}", printable(proxy.command, 400));
+  const auto failed = [&](const Error& error) {
+    if (error.code == Errc::cancelled) return std::unexpected(error);
+    return fail(error.code, fmt::format("ProxyCommand {}: {}", printable(proxy.command), error.message));
+  };
   auto command = net::start_command(co_await asio::this_coro::executor, proxy.command);
-  if (!command) {
-    co_return fail(command.error().code,
-                   fmt::format("ProxyCommand {}: {}", printable(proxy.command), command.error().message));
+  if (!command) co_return failed(command.error());
+  if (proxy.passes_socket) {
+    auto reached = co_await receive_from(*std::move(command), server);
+    if (!reached) co_return failed(reached.error());
+    co_return reached;
   }
   co_return Reached{
       std::make_unique<connection::SocketCarrier>(std::move(command->socket)), {}, std::move(command->life)};
@@ -163,7 +234,7 @@ relay::Task<Result<Reached>> reach_via(const ServerOptions& server, const ProxyV
 }  // namespace
 
 relay::Task<Result<Reached>> reach(const ServerOptions& server, net::Resolver& resolver) {
-  if (const auto* command = std::get_if<ProxyCommand>(&server.way)) return reach_by_command(*command);
+  if (const auto* command = std::get_if<ProxyCommand>(&server.way)) return reach_by_command(server, *command);
   if (const auto* via = std::get_if<ProxyVia>(&server.way)) return reach_via(server, *via, resolver);
   return reach_directly(server, resolver);
 }

@@ -19,7 +19,8 @@ struct Reached {
   std::shared_ptr<void> life;  ///< what the carrier needs besides: a program
 };
 
-/// Without a hop: directly, through a proxy (ProxyVia), or by a program (ProxyCommand). The error's message
+/// Without a hop: directly, through a proxy (ProxyVia), or by a program (ProxyCommand, also with
+/// ProxyUseFdpass). The error's message
 /// is the line for the user: "cannot connect to bastion port 22: Connection refused". Obeys Asio
 /// cancellation.
 [[nodiscard]] relay::Task<Result<Reached>> reach(const ServerOptions& server, net::Resolver& resolver);

@@ -25,6 +25,7 @@ enum class AddressFamily : std::uint8_t { any, ipv4, ipv6 };
 /// A program that is the way to the server: its standard input and output. Run with the user's shell.
 struct ProxyCommand {
   std::string command;
+  bool passes_socket = false;  ///< it connects, passes the socket over its standard output, and ends
 };
 
 /// A SOCKS 5 or HTTP proxy on the way out.
@@ -35,6 +36,15 @@ struct ProxyVia {
   std::string user;                             ///< empty: no login
   std::shared_ptr<const SecretBytes> password;  ///< not null with a user
 };
+
+/// Of a word of KnownHostsCommand: some text, and behind it what is only known when it is run.
+struct CommandPiece {
+  std::string text;
+  char token = '\0';  ///< 'H', 'I', 'K', 'f' or 't' (ssh_config(5), "TOKENS"); '\0': nothing
+
+  bool operator==(const CommandPiece&) const = default;
+};
+using CommandWord = std::vector<CommandPiece>;
 
 struct ServerOptions;
 
@@ -55,7 +65,8 @@ struct ServerOptions {
   std::string user;
   Way way;
   AddressFamily family = AddressFamily::any;
-  std::string bind_address;  ///< -b; empty: any
+  std::string bind_address;    ///< -b; empty: any
+  std::string bind_interface;  ///< -B, if there is no bind_address; empty: any
   /// Of each address, and again of the server's part of the first key exchange; zero: the system's.
   Duration connect_timeout = Duration::zero();
   /// Of the server's part of the first key exchange; zero: as connect_timeout.
@@ -66,6 +77,10 @@ struct ServerOptions {
   std::vector<std::string> user_known_hosts;  ///< files; the first one learns new keys
   std::vector<std::string> global_known_hosts;
   bool hash_known_hosts = false;
+  /// A program that prints lines of known_hosts (KnownHostsCommand), run without a shell: an absolute path
+  /// and its arguments; empty: none.
+  std::vector<CommandWord> known_hosts_command;
+  std::string revoked_host_keys;  ///< a file (RevokedHostKeys); empty: none
   std::vector<std::string>
       authority_signatures;  ///< that hosts' certificates may bear (CASignatureAlgorithms); empty: all
 

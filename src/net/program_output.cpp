@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "net/program_output.hpp"
+
+#include <fcntl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <csignal>
+#include <memory>
+#include <utility>
+
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/posix/stream_descriptor.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/this_coro.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include <fmt/format.h>
+
+#include "net/cancelled.hpp"
+#include "net/child_process.hpp"
+#include "net/spawn.hpp"
+#include "net/unique_fd.hpp"
+
+namespace culvert::net {
+
+namespace asio = boost::asio;
+
+namespace {
+
+constexpr auto kTuple = asio::as_tuple(asio::use_awaitable);
+
+/// Shared with the handlers of the timer and of the program's end, which may come late.
+struct Program {
+  explicit Program(const asio::any_io_executor& executor)
+      : output(executor), deadline(executor), ended(executor, asio::steady_timer::time_point::max()) {}
+
+  /// Ends whatever waits.
+  void stop() {
+    boost::system::error_code ignored;
+    output.cancel(ignored);
+    ended.cancel();
+  }
+
+  asio::posix::stream_descriptor output;
+  asio::steady_timer deadline;
+  asio::steady_timer ended;  ///< never expires; cancelled at the program's end
+  std::shared_ptr<ChildProcess> process;
+  bool is_late = false;
+};
+
+Result<std::shared_ptr<Program>> start(const asio::any_io_executor& executor,
+                                       std::vector<std::string> words) {
+  const UniqueFd nothing(::open("/dev/null", O_RDONLY | O_CLOEXEC));
+  if (!nothing) return fail_errno("/dev/null", errno);
+  std::array<int, 2> ends = {-1, -1};
+  if (::pipe2(ends.data(), O_CLOEXEC) != 0) return fail_errno("pipe", errno);
+  UniqueFd ours(ends[0]);
+  const UniqueFd theirs(ends[1]);
+  // Ours alone: what the program writes to is its own, and blocks.
+  if (::fcntl(ours.get(), F_SETFL, O_NONBLOCK) != 0) return fail_errno("pipe", errno);
+  const std::string path = words[0];
+  const auto pid = TRY(
+      spawn({.program = path, .words = std::move(words), .input = nothing.get(), .output = theirs.get()}));
+  auto program = std::make_shared<Program>(executor);
+  program->process = TRY(ChildProcess::watch(executor, pid, [weak = std::weak_ptr(program)] {
+    if (const auto one = weak.lock()) one->ended.cancel();
+  }));
+  boost::system::error_code error;
+  program->output.assign(ours.get(), error);
+  if (error) return fail_errno("cannot watch its output", error.value());
+  (void)ours.release();
+  return program;
+}
+
+/// All that it writes. Empty message: what ended the wait is for the caller to say.
+asio::awaitable<Result<std::string>> read_all(std::shared_ptr<Program> program, std::size_t limit) {
+  std::string text;
+  for (;;) {
+    std::array<char, 16384> chunk;
+    const ssize_t count = ::read(program->output.native_handle(), chunk.data(), chunk.size());
+    if (count == 0) co_return text;
+    if (count > 0) {
+      text.append(chunk.data(), static_cast<std::size_t>(count));
+      if (text.size() > limit) co_return fail(Errc::limit, fmt::format("it wrote more than {} bytes", limit));
+    } else if (errno == EAGAIN) {
+      const auto [error] =
+          co_await program->output.async_wait(asio::posix::stream_descriptor::wait_read, kTuple);
+      if (error) co_return fail(Errc::cancelled, "cancelled");
+    } else if (errno != EINTR) {
+      co_return fail_errno("cannot read its output", errno);
+    }
+  }
+}
+
+Result<void> judge(int status) {
+  if (WIFEXITED(status) && WEXITSTATUS(status) == 0) return {};
+  if (WIFSIGNALED(status)) return fail(Errc::closed, fmt::format("signal {} ended it", WTERMSIG(status)));
+  if (!WIFEXITED(status)) return fail(Errc::closed, "how it ended is not known");
+  return fail(Errc::closed, fmt::format("it ended with status {}", WEXITSTATUS(status)));
+}
+
+}  // namespace
+
+asio::awaitable<Result<std::string>> output_of(std::vector<std::string> words, ProgramLimits limits) {
+  const auto started = start(co_await asio::this_coro::executor, std::move(words));
+  if (!started) co_return std::unexpected(started.error());
+  const auto program = *started;
+  // Whatever way this coroutine ends, even by being destroyed, the program does not go on.
+  const std::unique_ptr<Program, void (*)(Program*)> guard(program.get(), [](Program* owned) {
+    owned->deadline.cancel();
+    owned->process->signal(SIGKILL);
+  });
+  program->deadline.expires_after(limits.time);
+  program->deadline.async_wait([weak = std::weak_ptr(program)](const boost::system::error_code& error) {
+    const auto one = weak.lock();
+    if (error || !one) return;
+    one->is_late = true;
+    one->stop();
+  });
+
+  auto text = co_await read_all(program, limits.output);
+  const bool stopped = is_cancelled(co_await asio::this_coro::cancellation_state);
+  while (text && !stopped && !program->is_late && !program->process->status()) {
+    (void)co_await program->ended.async_wait(kTuple);
+    if (is_cancelled(co_await asio::this_coro::cancellation_state))
+      co_return fail(Errc::cancelled, "cancelled");
+  }
+  if (program->is_late) {
+    const auto seconds = std::chrono::duration<double>(limits.time).count();
+    co_return fail(Errc::timed_out, fmt::format("it did not end within {} s", seconds));
+  }
+  if (!text || stopped) co_return stopped ? fail(Errc::cancelled, "cancelled") : std::move(text);
+  CO_TRY(judge(*program->process->status()));
+  co_return std::move(text);
+}
+
+}  // namespace culvert::net
