@@ -160,7 +160,8 @@ relay::Task<Result<void>> Client::Impl::establish() {
 relay::Task<Result<Reached>> Client::Impl::reach() {
   const auto* jump = std::get_if<JumpHost>(&options_.way);
   if (jump == nullptr) co_return co_await tunnel::reach(options_, resolver_);
-  hop_ = std::make_shared<Client>(executor_, *jump->server, resolver_, random_, prompter_);
+  hop_ = std::make_shared<Client>(executor_, *jump->server, resolver_, random_, prompter_,
+                                  identities_->of_hop());
   const auto hop = hop_;
   if (const auto connected = co_await hop->connect(); !connected)
     co_return std::unexpected(connected.error());
