@@ -284,8 +284,8 @@ void Client::Impl::disconnect() {
 
 // Of what ended a session: names the server. Other errors are whole lines already.
 Error Client::Impl::in_place(Error error) const {
-  const bool is_whole =
-      error.code == Errc::denied || error.code == Errc::verification || error.code == Errc::cancelled;
+  const bool is_whole = error.code == Errc::denied || error.code == Errc::verification ||
+                        error.code == Errc::cancelled || error.code == Errc::usage;
   if (!is_whole) error.message = fmt::format("{}: {}", place_, error.message);
   return error;
 }
