@@ -17,6 +17,7 @@
 #include "cli/options.hpp"
 #include "cli/plan_builder.hpp"
 #include "cli/process.hpp"
+#include "cli/prompt_choice.hpp"
 #include "cli/resolve.hpp"
 #include "cli/show_config.hpp"
 #include "cli/terminal_prompter.hpp"
@@ -116,7 +117,7 @@ int forward(const Settings& settings, Configuration& configuration) {
   hooks.on_ready = [&background] {
     if (background) background->ready();
   };
-  TerminalPrompter prompter(!settings.batch.value_or(false));
+  ChoosingPrompter prompter(!settings.batch.value_or(false), read_askpass_environment());
   return status_of(daemon::run(*plan, prompter, *manager, hooks));
 }
 

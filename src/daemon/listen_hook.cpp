@@ -5,7 +5,6 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <string_view>
 #include <vector>
 
 #include <fcntl.h>
@@ -18,10 +17,7 @@ namespace culvert::daemon {
 namespace {
 
 std::vector<std::string> environment_with(const relay::Endpoint& bound, const std::string& destination) {
-  std::vector<std::string> variables;
-  for (char** entry = ::environ; entry != nullptr && *entry != nullptr; ++entry) {
-    if (!std::string_view(*entry).starts_with("CULVERT_LISTEN_")) variables.emplace_back(*entry);
-  }
+  std::vector<std::string> variables = net::environment_without("CULVERT_LISTEN_");
   if (const auto* place = std::get_if<relay::HostPort>(&bound)) {
     variables.push_back("CULVERT_LISTEN_HOST=" + place->host);
     variables.push_back("CULVERT_LISTEN_PORT=" + std::to_string(place->port));

@@ -20,8 +20,7 @@
 #include <fmt/format.h>
 
 #include "net/cancelled.hpp"
-#include "net/child_process.hpp"
-#include "net/spawn.hpp"
+#include "net/child.hpp"
 #include "net/unique_fd.hpp"
 
 namespace culvert::net {
@@ -32,22 +31,21 @@ namespace {
 
 constexpr auto kTuple = asio::as_tuple(asio::use_awaitable);
 
-/// Shared with the handlers of the timer and of the program's end, which may come late.
+/// Shared with the handler of the timer, which may come late.
 struct Program {
-  explicit Program(const asio::any_io_executor& executor)
-      : output(executor), deadline(executor), ended(executor, asio::steady_timer::time_point::max()) {}
+  Program(const asio::any_io_executor& executor, Child started)
+      : output(executor), deadline(executor), child(std::move(started)) {}
 
   /// Ends whatever waits.
   void stop() {
     boost::system::error_code ignored;
     output.cancel(ignored);
-    ended.cancel();
+    child.signal(SIGKILL);
   }
 
   asio::posix::stream_descriptor output;
   asio::steady_timer deadline;
-  asio::steady_timer ended;  ///< never expires; cancelled at the program's end
-  std::shared_ptr<ChildProcess> process;
+  Child child;
   bool is_late = false;
 };
 
@@ -62,12 +60,10 @@ Result<std::shared_ptr<Program>> start(const asio::any_io_executor& executor,
   // Ours alone: what the program writes to is its own, and blocks.
   if (::fcntl(ours.get(), F_SETFL, O_NONBLOCK) != 0) return fail_errno("pipe", errno);
   const std::string path = words[0];
-  const auto pid = TRY(
-      spawn({.program = path, .words = std::move(words), .input = nothing.get(), .output = theirs.get()}));
-  auto program = std::make_shared<Program>(executor);
-  program->process = TRY(ChildProcess::watch(executor, pid, [weak = std::weak_ptr(program)] {
-    if (const auto one = weak.lock()) one->ended.cancel();
-  }));
+  auto child = TRY(Child::start(
+      executor, {.program = path, .words = std::move(words), .input = nothing.get(), .output = theirs.get()},
+      SIGKILL));
+  auto program = std::make_shared<Program>(executor, std::move(child));
   boost::system::error_code error;
   program->output.assign(ours.get(), error);
   if (error) return fail_errno("cannot watch its output", error.value());
@@ -96,9 +92,9 @@ asio::awaitable<Result<std::string>> read_all(std::shared_ptr<Program> program, 
 }
 
 Result<void> judge(int status) {
+  if (status == Child::kUnknownStatus) return fail(Errc::closed, "how it ended is not known");
   if (WIFEXITED(status) && WEXITSTATUS(status) == 0) return {};
   if (WIFSIGNALED(status)) return fail(Errc::closed, fmt::format("signal {} ended it", WTERMSIG(status)));
-  if (!WIFEXITED(status)) return fail(Errc::closed, "how it ended is not known");
   return fail(Errc::closed, fmt::format("it ended with status {}", WEXITSTATUS(status)));
 }
 
@@ -109,10 +105,8 @@ asio::awaitable<Result<std::string>> output_of(std::vector<std::string> words, P
   if (!started) co_return std::unexpected(started.error());
   const auto program = *started;
   // Whatever way this coroutine ends, even by being destroyed, the program does not go on.
-  const std::unique_ptr<Program, void (*)(Program*)> guard(program.get(), [](Program* owned) {
-    owned->deadline.cancel();
-    owned->process->signal(SIGKILL);
-  });
+  const std::unique_ptr<Program, void (*)(Program*)> guard(program.get(),
+                                                           [](Program* owned) { owned->deadline.cancel(); });
   program->deadline.expires_after(limits.time);
   program->deadline.async_wait([weak = std::weak_ptr(program)](const boost::system::error_code& error) {
     const auto one = weak.lock();
@@ -122,18 +116,16 @@ asio::awaitable<Result<std::string>> output_of(std::vector<std::string> words, P
   });
 
   auto text = co_await read_all(program, limits.output);
-  const bool stopped = is_cancelled(co_await asio::this_coro::cancellation_state);
-  while (text && !stopped && !program->is_late && !program->process->status()) {
-    (void)co_await program->ended.async_wait(kTuple);
-    if (is_cancelled(co_await asio::this_coro::cancellation_state))
-      co_return fail(Errc::cancelled, "cancelled");
-  }
+  if (is_cancelled(co_await asio::this_coro::cancellation_state))
+    co_return fail(Errc::cancelled, "cancelled");
+  Result<int> status = 0;
+  if (text) status = co_await program->child.ended();
   if (program->is_late) {
     const auto seconds = std::chrono::duration<double>(limits.time).count();
     co_return fail(Errc::timed_out, fmt::format("it did not end within {} s", seconds));
   }
-  if (!text || stopped) co_return stopped ? fail(Errc::cancelled, "cancelled") : std::move(text);
-  CO_TRY(judge(*program->process->status()));
+  if (!text) co_return std::move(text);
+  CO_TRY(judge(CO_TRY(std::move(status))));
   co_return std::move(text);
 }
 

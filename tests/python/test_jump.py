@@ -8,8 +8,10 @@ import time
 import pytest
 
 from harness.culvert import SMALL, binary, destination, environment, login_arguments, run
+from harness.keys import make_key
 from harness.processes import Process
 from harness.sockets import DEADLINE, connect, echo_both_ways, free_port, receive_exactly
+from harness.terminal import Terminal
 
 SIZE = (1 if SMALL else 8) << 20
 
@@ -61,6 +63,21 @@ def test_comes_back_through_a_hop(sshd, hops, folder, echo_server):
         culvert.wait_for("again after")
         culvert.wait_for(f"remote localhost:{port} up again")
         echo_both_ways(port, 1000)
+
+
+def test_a_passphrase_for_a_hop_is_asked_for_once(sshd, make_sshd, hops, folder):
+    _, _, env = hops
+    ssh = folder / "home" / ".ssh"
+    (ssh / "id_ed25519").unlink()
+    with make_sshd(user_keys=[make_key(ssh / "id_ed25519", passphrase="secret")]) as first:
+        (ssh / "known_hosts").write_text(first.known_hosts())
+        with Terminal([binary(), "-N", *login_arguments(sshd, folder), "-J", hop(first), destination(sshd)], env=env) as terminal:
+            terminal.expect("Enter passphrase for key")
+            terminal.send_line("secret")
+            terminal.expect("culvert: ready")
+            first.cut_connections()
+            terminal.expect("again after", timeout=20)
+            assert terminal.text.count("Enter passphrase") == 1
 
 
 def test_stdio_through_a_hop(sshd, hops, folder, echo_server):

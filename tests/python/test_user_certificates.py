@@ -248,3 +248,14 @@ def test_adding_a_key_can_be_asked_for(make_sshd, folder, agent):
                 terminal.send_line(answer)
                 terminal.expect("culvert: ready")
             assert (fingerprint(key) in ssh_add(agent, "-l")) == added
+
+
+@pytest.mark.parametrize("status", [0, 1])
+def test_a_button_of_the_askpass_program_is_enough(make_sshd, folder, agent, status):
+    key, program = make_key(folder / "id"), folder / "askpass"
+    program.write_text(f'#!/bin/sh\ntest "$SSH_ASKPASS_PROMPT" = confirm && exit {status}\n')
+    program.chmod(0o755)
+    with make_sshd(user_keys=[key]) as sshd:
+        logs_in(sshd, folder, key, options={"AddKeysToAgent": "ask"},
+                env=agent | {"SSH_ASKPASS": str(program), "SSH_ASKPASS_REQUIRE": "force"})
+    assert (fingerprint(key) in ssh_add(agent, "-l")) == (status == 0)

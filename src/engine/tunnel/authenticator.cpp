@@ -299,6 +299,8 @@ relay::Task<Result<crypto::PrivateKey>> Authenticator::unlock(IdentityFile& file
     const auto passphrase =
         co_await prompter_.ask(fmt::format("Enter passphrase for key '{}': ", printable(file.path())), false);
     if (!passphrase || passphrase->empty()) {
+      if (!passphrase && passphrase.error().code != Errc::cancelled)
+        log(LogLevel::error, "{}", passphrase.error().message);
       log(LogLevel::verbose, "no passphrase given, trying the next key");
       break;
     }

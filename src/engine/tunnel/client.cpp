@@ -162,7 +162,8 @@ relay::Task<Result<void>> Client::Impl::establish() {
 relay::Task<Result<Reached>> Client::Impl::reach() {
   const auto* jump = std::get_if<JumpHost>(&options_.way);
   if (jump == nullptr) co_return co_await tunnel::reach(options_, resolver_);
-  hop_ = std::make_shared<Client>(executor_, *jump->server, resolver_, random_, prompter_);
+  hop_ = std::make_shared<Client>(executor_, *jump->server, resolver_, random_, prompter_,
+                                  identities_->of_hop());
   const auto hop = hop_;
   if (const auto connected = co_await hop->connect(); !connected)
     co_return std::unexpected(connected.error());
@@ -285,8 +286,8 @@ void Client::Impl::disconnect() {
 
 // Of what ended a session: names the server. Other errors are whole lines already.
 Error Client::Impl::in_place(Error error) const {
-  const bool is_whole =
-      error.code == Errc::denied || error.code == Errc::verification || error.code == Errc::cancelled;
+  const bool is_whole = error.code == Errc::denied || error.code == Errc::verification ||
+                        error.code == Errc::cancelled || error.code == Errc::usage;
   if (!is_whole) error.message = fmt::format("{}: {}", place_, error.message);
   return error;
 }

@@ -44,6 +44,16 @@ TEST_F(IdentitiesTest, WhatWasUnlockedStaysSo) {
   EXPECT_TRUE(identities.files()[0]->unlock());
 }
 
+TEST_F(IdentitiesTest, ThoseOfTheHopLastAsLong) {
+  Identities identities;
+  identities.load(options_);
+  identities.of_hop()->load(options_);
+  const auto file = identities.of_hop()->files().at(0);
+  identities.load(options_);
+  identities.of_hop()->load(options_);
+  EXPECT_EQ(identities.of_hop()->files().at(0), file);
+}
+
 TEST_F(IdentitiesTest, AFileThatChangedIsAnotherOne) {
   const SecretBytes passphrase(std::string_view("secret"));
   Identities identities;

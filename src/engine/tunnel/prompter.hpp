@@ -9,15 +9,15 @@
 
 namespace culvert::tunnel {
 
-/// Asks the person at the terminal. The command line has one on /dev/tty; tests have one with prepared
-/// answers.
+/// Asks the person who runs the program. The command line does so on /dev/tty or by a program of the desktop;
+/// tests have one with prepared answers.
 class Prompter {
  public:
   virtual ~Prompter() = default;
   /// False where nobody can be asked (no terminal, BatchMode).
   [[nodiscard]] virtual bool available() const = 0;
   /// Shows `text` (made printable already) and reads a line. Errc::cancelled if the user gave up (Ctrl-C,
-  /// Ctrl-D), Errc::not_found if nobody can be asked.
+  /// Ctrl-D), Errc::not_found if nobody can be asked, Errc::usage if what should ask is not to be had.
   [[nodiscard]] virtual relay::Task<Result<SecretBytes>> ask(std::string text, bool echo) = 0;
   /// A question that yes or no answers; whatever is not a yes is a no.
   [[nodiscard]] virtual relay::Task<bool> confirm(std::string text) {

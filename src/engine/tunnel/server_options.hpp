@@ -13,8 +13,8 @@
 
 namespace culvert::tunnel {
 
-/// StrictHostKeyChecking, as in OpenSSH: `yes` refuses unknown hosts, `accept_new` learns them, `ask` asks on
-/// a terminal and refuses without one, `no` learns them. A changed key is refused by all.
+/// StrictHostKeyChecking, as in OpenSSH: `yes` refuses unknown hosts, `accept_new` learns them, `ask` asks,
+/// and refuses where nobody can be asked, `no` learns them. A changed key is refused by all.
 enum class HostKeyPolicy : std::uint8_t { yes, accept_new, ask, no };
 
 /// AddKeysToAgent: whether the agent is given a key of a file once it was used.

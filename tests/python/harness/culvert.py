@@ -21,7 +21,7 @@ def binary() -> str:
 
 def environment(**more: str) -> dict[str, str]:
     """Ours without what would let the user's own agent or terminal helpers in."""
-    dropped = ("SSH_AUTH_SOCK", "SSH_ASKPASS", "SSH_ASKPASS_REQUIRE", "DISPLAY")
+    dropped = ("SSH_AUTH_SOCK", "SSH_ASKPASS", "SSH_ASKPASS_REQUIRE", "DISPLAY", "WAYLAND_DISPLAY")
     return {**{k: v for k, v in os.environ.items() if k not in dropped}, **more}
 
 

@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "net/child.hpp"
+
+#include <cerrno>
+#include <csignal>
+#include <cstring>
+#include <optional>
+#include <utility>
+
+#include <unistd.h>
+
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/posix/stream_descriptor.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+namespace culvert::net {
+
+namespace asio = boost::asio;
+
+// Its handler keeps it until the program has been waited for: till then the number is of no other process.
+struct Child::Process : std::enable_shared_from_this<Process> {
+  Process(const asio::any_io_executor& executor, pid_t number, bool is_apart, int pidfd)
+      : pid(number),
+        target(is_apart ? -number : number),
+        end(executor, pidfd),
+        known(executor, asio::steady_timer::time_point::max()) {}
+
+  void watch() {
+    end.async_wait(asio::posix::stream_descriptor::wait_read,
+                   [self = shared_from_this()](const boost::system::error_code&) {
+                     int state = 0;
+                     const pid_t ended = ::waitpid(self->pid, &state, WNOHANG);
+                     if (ended == 0) return;
+                     self->status = ended == self->pid ? state : kUnknownStatus;
+                     self->end.close();
+                     self->known.cancel();
+                   });
+  }
+
+  const pid_t pid;
+  const pid_t target;  // of signals: itself, or its group
+  asio::posix::stream_descriptor end;
+  asio::steady_timer known;  // never expires; cancelled when there is a status
+  std::optional<int> status;
+};
+
+Result<Child> Child::start(const asio::any_io_executor& executor, Spawn what, int farewell) {
+  const bool is_apart = what.is_apart;
+  const pid_t pid = TRY(spawn(std::move(what)));
+  const int pidfd = static_cast<int>(::syscall(SYS_pidfd_open, pid, 0));
+  if (pidfd < 0) {
+    const int error = errno;
+    ::kill(pid, SIGKILL);
+    ::waitpid(pid, nullptr, 0);
+    return fail(Errc::system, std::strerror(error), error);
+  }
+  auto process = std::make_shared<Process>(executor, pid, is_apart, pidfd);
+  process->watch();
+  return Child(std::move(process), farewell);
+}
+
+Child::~Child() {
+  if (process_ != nullptr) signal(farewell_);
+}
+
+void Child::signal(int number) const {
+  if (!process_->status) ::kill(process_->target, number);
+}
+
+// The process is its own: this object may go meanwhile.
+asio::awaitable<Result<int>> Child::ended() const {
+  return [](std::shared_ptr<Process> process) -> asio::awaitable<Result<int>> {
+    if (!process->status) (void)co_await process->known.async_wait(asio::as_tuple(asio::use_awaitable));
+    if (!process->status) co_return fail(Errc::cancelled, "cancelled");
+    co_return *process->status;
+  }(process_);
+}
+
+}  // namespace culvert::net
