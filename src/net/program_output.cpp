@@ -101,9 +101,9 @@ Result<void> judge(int status) {
 }  // namespace
 
 asio::awaitable<Result<std::string>> output_of(std::vector<std::string> words, ProgramLimits limits) {
-  const auto started = start(co_await asio::this_coro::executor, std::move(words));
-  if (!started) co_return std::unexpected(started.error());
-  const auto program = *started;
+  auto started = start(co_await asio::this_coro::executor, std::move(words));
+  if (!started) co_return std::unexpected(std::move(started).error());
+  const auto program = *std::move(started);
   // Whatever way this coroutine ends, even by being destroyed, the program does not go on.
   const std::unique_ptr<Program, void (*)(Program*)> guard(program.get(),
                                                            [](Program* owned) { owned->deadline.cancel(); });

@@ -152,29 +152,42 @@ relay::Task<Result<Reached>> reach_directly(const ServerOptions& server, net::Re
   co_return reached_over(*std::move(socket));
 }
 
-// Shared with the timer, whose handler may come when all is over.
-struct Reception {
-  net::StreamSocket from;
-  bool is_late = false;
+// Cancels what waits on a socket. The timer's handler may come when all is over.
+class Deadline {
+ public:
+  /// Zero: none. `socket` must outlive it.
+  Deadline(net::StreamSocket& socket, Duration time)
+      : shared_(std::make_shared<Shared>(&socket)), timer_(socket.get_executor()) {
+    if (time == Duration::zero()) return;
+    timer_.expires_after(time);
+    timer_.async_wait([shared = shared_](const boost::system::error_code& error) {
+      if (error || shared->socket == nullptr) return;
+      shared->passed = true;
+      boost::system::error_code ignored;
+      shared->socket->cancel(ignored);
+    });
+  }
+  Deadline(const Deadline&) = delete;
+  Deadline& operator=(const Deadline&) = delete;
+  ~Deadline() { shared_->socket = nullptr; }
+
+  [[nodiscard]] bool passed() const { return shared_->passed; }
+
+ private:
+  struct Shared {
+    net::StreamSocket* socket;
+    bool passed = false;
+  };
+  const std::shared_ptr<Shared> shared_;
+  asio::steady_timer timer_;
 };
 
 // ssh waits for the program's end, too. Nothing is gained by that: one that stays gets a SIGHUP with the end
 // of the session.
 relay::Task<Result<Reached>> receive_from(net::Command command, const ServerOptions& server) {
-  const auto reception = std::make_shared<Reception>(std::move(command.socket));
-  asio::steady_timer deadline(reception->from.get_executor());
-  if (server.connect_timeout > Duration::zero()) {
-    deadline.expires_after(server.connect_timeout);
-    deadline.async_wait([weak = std::weak_ptr(reception)](const boost::system::error_code& error) {
-      const auto late = weak.lock();
-      if (error || !late) return;
-      late->is_late = true;
-      boost::system::error_code ignored;
-      late->from.cancel(ignored);
-    });
-  }
-  auto socket = co_await net::receive_socket(reception->from);
-  if (!socket && reception->is_late)
+  const Deadline deadline(command.socket, server.connect_timeout);
+  auto socket = co_await net::receive_socket(command.socket);
+  if (!socket && deadline.passed())
     co_return fail(Errc::timed_out, "it passed no connection in time (ConnectTimeout)");
   if (!socket) co_return std::unexpected(std::move(socket).error());
   // Of a Unix socket these are not to be had.
@@ -209,23 +222,16 @@ relay::Task<Result<Reached>> reach_via(const ServerOptions& server, const ProxyV
   std::optional<socks::Login> login;
   if (!via.user.empty()) login = socks::Login{via.user, via.password->clone()};
   // A proxy that says nothing cannot hold us up for ever.
-  bool is_late = false;
-  asio::steady_timer deadline(socket->get_executor(), server.connect_timeout > Duration::zero()
-                                                          ? server.connect_timeout
-                                                          : kProxyPatience);
-  deadline.async_wait([&](const boost::system::error_code& error) {
-    if (error) return;
-    is_late = true;
-    boost::system::error_code ignored;
-    socket->cancel(ignored);
-  });
+  const Deadline deadline(
+      *socket, server.connect_timeout > Duration::zero() ? server.connect_timeout : kProxyPatience);
   socks::Client proxy(via.is_http ? socks::Protocol::http : socks::Protocol::socks5,
                       socks::Address{server.host, server.port}, std::move(login));
   const auto done = co_await negotiate(*socket, proxy);
   if (!done) {
-    co_return fail(is_late ? Errc::timed_out : done.error().code,
-                   fmt::format("cannot connect to {} through {}: {}", place_of(server.host, server.port),
-                               place_of(via.host, via.port), is_late ? "no answer" : done.error().message));
+    co_return fail(
+        deadline.passed() ? Errc::timed_out : done.error().code,
+        fmt::format("cannot connect to {} through {}: {}", place_of(server.host, server.port),
+                    place_of(via.host, via.port), deadline.passed() ? "no answer" : done.error().message));
   }
   net::unpace_if_local(socket->native_handle());
   co_return Reached{std::make_unique<connection::SocketCarrier>(*std::move(socket)), {}, {}};
