@@ -367,6 +367,12 @@ Result<ChannelId> Session::open_forwarded_tcpip(std::string_view host, std::uint
   return impl_->open("forwarded-tcpip", fields);
 }
 
+Result<ChannelId> Session::open_forwarded_streamlocal(std::string_view path) {
+  Bytes fields;
+  encode_fields(fields, ForwardedStreamlocalOpen{path, ""});
+  return impl_->open("forwarded-streamlocal@openssh.com", fields);
+}
+
 void Session::accept_channel(ChannelId id) {
   if (Mux* mux = impl_->mux()) mux->accept(id);
 }
@@ -397,6 +403,11 @@ void Session::send_global_request(std::string_view name, ByteView data, bool wan
 void Session::reply_global(bool success, ByteView data) {
   if (Mux* mux = impl_->mux()) mux->reply_global(success, data);
 }
+void Session::reply_listen(bool, std::uint32_t) {}
+void Session::announce_host_keys() {}
+void Session::host_key_proof(std::span<const Bytes>) {}
+void Session::reply_channel(ChannelId, bool) {}
+void Session::send_exit_status(ChannelId, std::uint32_t) {}
 void Session::request_rekey() {
   if (!impl_->ended()) impl_->transport().request_rekey();
 }
@@ -405,6 +416,7 @@ void Session::disconnect(std::string_view text) { impl_->disconnect(text); }
 std::string_view Session::peer_identification() const { return impl_->transport().peer_identification(); }
 std::size_t Session::channel_count() const { return impl_->mux_state().channel_count(); }
 bool Session::is_authenticated() const { return impl_->authenticated(); }
+std::uint32_t Session::refused_attempts() const { return 0; }
 bool Session::is_closed() const { return impl_->ended(); }
 
 }  // namespace culvert::ssh
