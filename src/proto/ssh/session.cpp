@@ -119,12 +119,12 @@ class Session::Impl {
   void accept_user() {
     if (ended()) return;
     if (const auto accepted = server_auth_.accept()) {
-      send(accepted->payload);
+      answer_attempt(accepted->payload);
       if (accepted->authenticated && !ended()) queued_.emplace_back(enter_connected());
     }
   }
   void refuse_user() {
-    if (const auto payload = server_auth_.refuse()) send(*payload);
+    if (const auto payload = server_auth_.refuse()) answer_attempt(*payload);
   }
 
   Result<ChannelId> open(std::string_view type, ByteView fields) {
@@ -144,6 +144,7 @@ class Session::Impl {
   [[nodiscard]] const Mux& mux_state() const { return mux_; }
   [[nodiscard]] bool ended() const { return ended_; }
   [[nodiscard]] bool authenticated() const { return authenticated_; }
+  [[nodiscard]] std::uint32_t refused_attempts() const { return server_auth_.refused(); }
 
  private:
   std::optional<Event> take_queued() {
@@ -184,7 +185,7 @@ class Session::Impl {
   EventStep on_step(KeysAgreed& event) {
     if (event.first) {
       client_auth_.set_session_id(transport_.session_id());
-      server_auth_.set_session_id(transport_.session_id());
+      server_auth_.set_session(transport_.session_id(), transport_.shown_host_key());
       if (config_.role == Role::client) {
         // The service is as good as granted: what follows need not wait for the answer. Authentication starts
         // when all that came with the keys is understood, so that server-sig-algs is known.
@@ -238,11 +239,16 @@ class Session::Impl {
     if (authenticated_) return std::nullopt;  // RFC 4252 section 5.1: further requests are ignored
     auto step = TRY(server_auth_.on_message(payload));
     if (auto* reply = std::get_if<ServerAuth::Reply>(&step)) {
-      send(reply->payload);
+      answer_attempt(reply->payload);
       return std::nullopt;
     }
     if (auto* offered = std::get_if<UserOffered>(&step)) return Event(std::move(*offered));
     return std::nullopt;
+  }
+
+  void answer_attempt(ByteView payload) {
+    if (!config_.banner.empty()) send(banner_message(std::exchange(config_.banner, {})));
+    send(payload);
   }
 
   Authenticated enter_connected() {
@@ -416,7 +422,7 @@ void Session::disconnect(std::string_view text) { impl_->disconnect(text); }
 std::string_view Session::peer_identification() const { return impl_->transport().peer_identification(); }
 std::size_t Session::channel_count() const { return impl_->mux_state().channel_count(); }
 bool Session::is_authenticated() const { return impl_->authenticated(); }
-std::uint32_t Session::refused_attempts() const { return 0; }
+std::uint32_t Session::refused_attempts() const { return impl_->refused_attempts(); }
 bool Session::is_closed() const { return impl_->ended(); }
 
 }  // namespace culvert::ssh

@@ -409,6 +409,33 @@ TEST(Handshake, ExtensionsMayComeAgainJustBeforeLogin) {
   });
 }
 
+TEST(Handshake, AServerTellsItsExtensions) {
+  test::run(Role::server, [](Conversation& c) {
+    c.as_peer([](ScriptedPeer& p) { p.identify(); });
+    c.expect_message<KexInitMessage>();
+    c.as_peer([](ScriptedPeer& p) {
+      p.send_kexinit();
+      p.send_value();
+    });
+    c.answer_host_signature();
+    c.expect_message<KexStringReplyMessage>();
+    c.expect_message<NewKeysMessage>();
+    c.expect_payload([](ByteView payload) {
+      const auto expected =
+          ext_info(3, {"server-sig-algs",
+                       "ssh-ed25519-cert-v01@openssh.com,"
+                       "ecdsa-sha2-nistp256-cert-v01@openssh.com,"
+                       "ecdsa-sha2-nistp384-cert-v01@openssh.com,"
+                       "ecdsa-sha2-nistp521-cert-v01@openssh.com,"
+                       "rsa-sha2-512-cert-v01@openssh.com,rsa-sha2-256-cert-v01@openssh.com,"
+                       "ssh-ed25519,ecdsa-sha2-nistp256,ecdsa-sha2-nistp384,"
+                       "ecdsa-sha2-nistp521,rsa-sha2-512,rsa-sha2-256",
+                       "publickey-hostbound@openssh.com", "0", "ping@openssh.com", "0"});
+      EXPECT_EQ(as_text(payload), as_text(expected));
+    });
+  });
+}
+
 TEST(Handshake, AServerShowsACertificateToWhomWantsIt) {
   using enum crypto::Certificate::Kind;
   const auto& key = test::host_key().public_key();

@@ -336,14 +336,15 @@ Result<Transport::Step> Transport::on_newkeys(ByteView payload) {
 // ---- extensions (RFC 8308)
 
 void Transport::send_ext_info() {
-  std::string algorithms;
-  for (const std::string_view name : crypto::signatures()) {
+  std::string algorithms;  // all but those of security keys, as ServerAuth takes them
+  for (const std::string_view name : crypto::host_key_algorithms()) {
     if (!algorithms.empty()) algorithms += ',';
     algorithms += name;
   }
   Bytes extensions;
-  Writer(extensions).text("server-sig-algs").text(algorithms).text("ping@openssh.com").text("0");
-  writer_.write(encoded(ExtInfoMessage{2, Rest{extensions}}));
+  Writer(extensions).text("server-sig-algs").text(algorithms);
+  Writer(extensions).text("publickey-hostbound@openssh.com").text("0").text("ping@openssh.com").text("0");
+  writer_.write(encoded(ExtInfoMessage{3, Rest{extensions}}));
 }
 
 Result<void> Transport::on_ext_info(ByteView payload) {
