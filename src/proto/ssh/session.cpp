@@ -412,8 +412,12 @@ void Session::reply_global(bool success, ByteView data) {
 void Session::reply_listen(bool, std::uint32_t) {}
 void Session::announce_host_keys() {}
 void Session::host_key_proof(std::span<const Bytes>) {}
-void Session::reply_channel(ChannelId, bool) {}
-void Session::send_exit_status(ChannelId, std::uint32_t) {}
+void Session::reply_channel(ChannelId id, bool success) {
+  if (Mux* mux = impl_->mux()) mux->reply_channel(id, success);
+}
+void Session::send_exit_status(ChannelId id, std::uint32_t status) {
+  if (Mux* mux = impl_->mux()) mux->send_exit_status(id, status);
+}
 void Session::request_rekey() {
   if (!impl_->ended()) impl_->transport().request_rekey();
 }

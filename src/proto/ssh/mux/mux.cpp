@@ -21,6 +21,7 @@ constexpr std::uint64_t kProbeAfter = 256 * 1024;  // windows beyond this want t
 constexpr Duration kProbeEvery = std::chrono::seconds(2);
 constexpr std::size_t kMaxText = 4096;
 constexpr std::size_t kMaxOpen = 32 * 1024;  // what every peer takes in one packet
+constexpr std::uint8_t kMaxAsked = 32;       // requests on a channel that wait for an answer
 
 std::unexpected<Error> protocol_error(std::string what) {
   return fail(Errc::protocol, std::move(what), static_cast<std::int64_t>(DisconnectReason::protocol_error));
@@ -153,6 +154,8 @@ Mux::Step Mux::on_open(ByteView payload) {
     const auto source = TRY(decode_fields<ForwardedStreamlocalOpen>(message.type_fields.bytes));
     if (source.path.size() > kMaxText) return refuse_open(OpenFailure::connect_failed, "impossible path");
     event.host = source.path;
+  } else if (role_ == Role::server && message.type == "session") {
+    if (!message.type_fields.bytes.empty()) return protocol_error("a session channel with fields of its own");
   } else {
     return refuse_open(OpenFailure::unknown_channel_type, "channel type not supported");
   }
@@ -163,6 +166,7 @@ Mux::Step Mux::on_open(ByteView payload) {
   channel->peer_id = message.sender;
   channel->peer_max_packet = std::min(message.max_packet, kMaxPacketOut);
   channel->send = SendWindow(message.window);
+  channel->is_session = event.type == "session";
   event.id = channel->id;
   return event;
 }
@@ -201,9 +205,16 @@ Mux::Step Mux::on_open_failure(ByteView payload) {
 Mux::Step Mux::on_channel_request(ByteView payload) {
   const auto message = TRY(decode<ChannelRequestMessage>(payload));
   Channel* channel = TRY(peer_channel(message.recipient));
-  // None mean anything on a forwarded stream; keepalive@openssh.com only wants to hear something.
-  if (message.want_reply && !channel->close_sent) send_message(ChannelFailureMessage{channel->peer_id});
-  return std::nullopt;
+  if (channel->close_sent) return std::nullopt;
+  if (!channel->is_session) {
+    // None mean anything on a forwarded stream; keepalive@openssh.com only wants to hear something.
+    if (message.want_reply) send_message(ChannelFailureMessage{channel->peer_id});
+    return std::nullopt;
+  }
+  if (message.want_reply && ++channel->replies_owed > kMaxAsked)
+    return protocol_error("too many requests on a channel at once");
+  return ChannelAsked{channel->id, std::string(message.type.substr(0, kMaxText)), copy_of(message.data.bytes),
+                      message.want_reply};
 }
 
 Mux::Step Mux::on_global_request(ByteView payload) {
@@ -377,6 +388,27 @@ void Mux::reply_global(bool success, ByteView data) {
   for (; !owed_.empty() && owed_.front() == Owed::refusal; owed_.pop_front()) {
     send_message(RequestFailureMessage{});
   }
+}
+
+void Mux::reply_channel(ChannelId id, bool success) {
+  Channel* channel = find(id);
+  if (channel == nullptr || channel->replies_owed == 0 || channel->close_sent) return;
+  --channel->replies_owed;
+  if (success) {
+    send_message(ChannelSuccessMessage{channel->peer_id});
+  } else {
+    send_message(ChannelFailureMessage{channel->peer_id});
+  }
+}
+
+void Mux::send_exit_status(ChannelId id, std::uint32_t status) {
+  const Channel* channel = find(id);
+  const bool may = channel != nullptr && channel->is_session && channel->state == Channel::State::open &&
+                   !channel->close_sent;
+  if (!may) return;
+  Bytes data;
+  encode_fields(data, ExitStatus{status});
+  send_message(ChannelRequestMessage{channel->peer_id, "exit-status", false, Rest{data}});
 }
 
 // ---- outbound data: window, queue and turns

@@ -61,6 +61,8 @@ class Mux {
   void global_request(std::string_view name, ByteView data, bool want_reply, std::uint64_t token,
                       Instant now);
   void reply_global(bool success, ByteView data);
+  void reply_channel(ChannelId id, bool success);
+  void send_exit_status(ChannelId id, std::uint32_t status);
 
   [[nodiscard]] std::size_t output_limit() const { return pacer_.limit(); }
   [[nodiscard]] std::size_t channel_count() const { return live_; }

@@ -447,6 +447,12 @@ struct ForwardedStreamlocalOpen {
   }
 };
 
+/// RFC 4254 section 6.10: the data of "exit-status" on a channel.
+struct ExitStatus {
+  std::uint32_t status;
+  static constexpr auto fields() { return std::tuple{&ExitStatus::status}; }
+};
+
 /// All messages above. Numbers 30, 31 and 60 mean different things under different methods.
 using AllMessages =
     std::tuple<DisconnectMessage, IgnoreMessage, UnimplementedMessage, DebugMessage, ServiceRequestMessage,
