@@ -409,7 +409,9 @@ void Session::send_global_request(std::string_view name, ByteView data, bool wan
 void Session::reply_global(bool success, ByteView data) {
   if (Mux* mux = impl_->mux()) mux->reply_global(success, data);
 }
-void Session::reply_listen(bool, std::uint32_t) {}
+void Session::reply_listen(bool success, std::uint32_t bound_port) {
+  if (Mux* mux = impl_->mux()) mux->reply_listen(success, bound_port);
+}
 void Session::announce_host_keys() {}
 void Session::host_key_proof(std::span<const Bytes>) {}
 void Session::reply_channel(ChannelId id, bool success) {

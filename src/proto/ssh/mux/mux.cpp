@@ -35,7 +35,8 @@ Mux::Mux(Role role, const Limits& limits, const Timing& timing, PacketLink& link
       timing_(timing),
       link_(link),
       budget_(limits),
-      pacer_(limits.output_min, limits.output_max) {}
+      pacer_(limits.output_min, limits.output_max),
+      requests_(role, limits.global_requests_pending) {}
 
 // ---- messages
 
@@ -156,6 +157,8 @@ Mux::Step Mux::on_open(ByteView payload) {
     event.host = source.path;
   } else if (role_ == Role::server && message.type == "session") {
     if (!message.type_fields.bytes.empty()) return protocol_error("a session channel with fields of its own");
+    if (requests_.no_more_sessions())
+      return refuse_open(OpenFailure::administratively_prohibited, "no more sessions were to come");
   } else {
     return refuse_open(OpenFailure::unknown_channel_type, "channel type not supported");
   }
@@ -218,20 +221,9 @@ Mux::Step Mux::on_channel_request(ByteView payload) {
 }
 
 Mux::Step Mux::on_global_request(ByteView payload) {
-  const auto message = TRY(decode<GlobalRequestMessage>(payload));
-  const bool for_user = role_ == Role::server && message.name != "keepalive@openssh.com";
-  if (message.want_reply) {
-    if (!for_user && owed_.empty()) {
-      send_message(RequestFailureMessage{});
-    } else if (owed_.size() < limits_.global_requests_pending) {
-      owed_.push_back(for_user ? Owed::by_user : Owed::refusal);
-    } else {
-      return protocol_error("too many global requests at once");
-    }
-  }
-  if (!for_user) return std::nullopt;
-  return GlobalRequested{std::string(message.name.substr(0, kMaxText)), copy_of(message.data.bytes),
-                         message.want_reply};
+  auto event = TRY(requests_.on_request(payload));
+  send_answers();
+  return event;
 }
 
 Mux::Step Mux::on_global_reply(ByteView payload, Instant now) {
@@ -378,16 +370,22 @@ void Mux::global_request(std::string_view name, ByteView data, bool want_reply, 
 }
 
 void Mux::reply_global(bool success, ByteView data) {
-  if (owed_.empty()) return;
-  owed_.pop_front();
-  if (success) {
-    send_message(RequestSuccessMessage{Rest{data}});
-  } else {
-    send_message(RequestFailureMessage{});
-  }
-  for (; !owed_.empty() && owed_.front() == Owed::refusal; owed_.pop_front()) {
-    send_message(RequestFailureMessage{});
-  }
+  requests_.reply(success, data);
+  send_answers();
+}
+
+void Mux::reply_listen(bool success, std::uint32_t bound_port) {
+  requests_.reply_listen(success, bound_port);
+  send_answers();
+}
+
+void Mux::prove_host_keys(ByteView signatures) {
+  requests_.prove(signatures);
+  send_answers();
+}
+
+void Mux::send_answers() {
+  while (const auto answer = requests_.next_answer()) send(*answer);
 }
 
 void Mux::reply_channel(ChannelId id, bool success) {
