@@ -11,6 +11,7 @@
 
 #include "base/wire.hpp"
 #include "proto/ssh/auth/client_auth.hpp"
+#include "proto/ssh/auth/host_key_update.hpp"
 #include "proto/ssh/auth/server_auth.hpp"
 #include "proto/ssh/mux/mux.hpp"
 #include "proto/ssh/transport/transport.hpp"
@@ -127,6 +128,20 @@ class Session::Impl {
     if (const auto payload = server_auth_.refuse()) answer_attempt(*payload);
   }
 
+  void announce_host_keys() {
+    if (config_.role != Role::server || !authenticated_ || ended() || config_.host_keys.empty()) return;
+    mux_.global_request("hostkeys-00@openssh.com", host_key_list(config_.host_keys), false, 0,
+                        transport_.now());
+  }
+  void host_key_proof(std::span<const Bytes> signatures) {
+    if (ended()) return;
+    Bytes proof;
+    if (signatures.size() == proofs_wanted_ && std::ranges::none_of(signatures, &Bytes::empty)) {
+      for (const Bytes& signature : signatures) Writer(proof).string(signature);
+    }
+    mux_.prove_host_keys(proof);
+  }
+
   Result<ChannelId> open(std::string_view type, ByteView fields) {
     if (!authenticated_ || ended()) return fail(Errc::closed, "not connected");
     return mux_.open(type, fields);
@@ -183,6 +198,7 @@ class Session::Impl {
   EventStep on_step(HostSignatureWanted& event) { return Event(std::move(event)); }
 
   EventStep on_step(KeysAgreed& event) {
+    agreed_host_key_ = event.host_key;
     if (event.first) {
       client_auth_.set_session_id(transport_.session_id());
       server_auth_.set_session(transport_.session_id(), transport_.shown_host_key());
@@ -206,8 +222,22 @@ class Session::Impl {
       transport_.enter(Phase::authentication);
       return std::nullopt;
     }
+    if (number == GlobalRequestMessage::kNumber) return on_global_request(payload.bytes);
     if (number >= 80) return mux_.on_message(payload.bytes, transport_.now());
     return config_.role == Role::client ? on_client_auth(payload.bytes) : on_server_auth(payload.bytes);
+  }
+
+  // The mux leaves to us what takes the keys.
+  EventStep on_global_request(ByteView payload) {
+    auto event = TRY(mux_.on_message(payload, transport_.now()));
+    const auto* asked = event ? std::get_if<GlobalRequested>(&*event) : nullptr;
+    if (asked == nullptr || asked->name != kHostKeysProve) return event;
+    auto wanted =
+        read_proof_request(asked->data, config_.host_keys, transport_.session_id(), agreed_host_key_);
+    proofs_wanted_ = wanted ? wanted->keys.size() : 0;
+    if (wanted) return Event(std::move(*wanted));
+    mux_.prove_host_keys({});
+    return std::nullopt;
   }
 
   EventStep on_service_request(ByteView payload) {
@@ -301,6 +331,8 @@ class Session::Impl {
   ServerAuth server_auth_;
   Mux mux_;
   std::deque<Event> queued_;
+  std::string agreed_host_key_;    // the algorithm of the last key exchange
+  std::size_t proofs_wanted_ = 0;  // signatures that answer the last question for them
   bool auth_may_start_ = false;
   bool auth_started_ = false;
   bool authenticated_ = false;
@@ -412,8 +444,8 @@ void Session::reply_global(bool success, ByteView data) {
 void Session::reply_listen(bool success, std::uint32_t bound_port) {
   if (Mux* mux = impl_->mux()) mux->reply_listen(success, bound_port);
 }
-void Session::announce_host_keys() {}
-void Session::host_key_proof(std::span<const Bytes>) {}
+void Session::announce_host_keys() { impl_->announce_host_keys(); }
+void Session::host_key_proof(std::span<const Bytes> signatures) { impl_->host_key_proof(signatures); }
 void Session::reply_channel(ChannelId id, bool success) {
   if (Mux* mux = impl_->mux()) mux->reply_channel(id, success);
 }
