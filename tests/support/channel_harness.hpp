@@ -6,8 +6,10 @@
 #include <algorithm>
 #include <cstring>
 #include <deque>
+#include <string>
 #include <utility>
 
+#include "base/wire.hpp"
 #include "proto/ssh/session.hpp"
 #include "tests/support/fuzz_input.hpp"
 #include "tests/support/seeded_random.hpp"
@@ -109,7 +111,7 @@ class ChannelHarness {
     const std::uint8_t argument = input.byte();
     switch ((code >> 1) % 16) {
       case 0:
-        return open(who);
+        return open(who, argument);
       case 1:
         return answer_open(who, argument % 4 != 0);
       case 2:
@@ -122,9 +124,9 @@ class ChannelHarness {
       case 6:
         return close(who, pick(who, argument));
       case 7:
-        return global_request(who, argument % 2 != 0);
+        return global_request(who, argument);
       case 8:
-        return reply(who);
+        return reply(who, argument);
       case 9:
         if (rekeys_++ < kMostRekeys) side(who).request_rekey();
         return;
@@ -186,11 +188,12 @@ class ChannelHarness {
 
   // ---- commands
 
-  void open(int who) {
+  void open(int who, std::uint8_t choice) {
     if (streams_.size() == kMostStreams) return;
     const auto serial = static_cast<std::uint32_t>(streams_.size());
-    const auto id = who == 0 ? side(who).open_direct_tcpip("target", serial, "origin", 1)
-                             : side(who).open_forwarded_tcpip("target", serial, "origin", 1);
+    const auto id = who == 0          ? side(who).open_direct_tcpip("target", serial, "origin", 1)
+                    : choice % 4 == 3 ? side(who).open_forwarded_streamlocal(std::to_string(serial))
+                                      : side(who).open_forwarded_tcpip("target", serial, "origin", 1);
     if (!id) return;
     streams_.emplace_back(Stream{serial}).ends[who] = {.state = End::State::opening, .id = *id};
   }
@@ -243,17 +246,57 @@ class ChannelHarness {
     here.closed = true;
     here.owed = 0;
   }
-  void global_request(int who, bool want_reply) {
+  enum class Ask : std::uint8_t { other, too, listen, any_port, path, cancel, no_more_sessions, proof };
+  void global_request(int who, std::uint8_t choice) {
     if (asked_[who].size() >= kMostRequests) return;
-    const std::uint8_t name[] = {static_cast<std::uint8_t>(++token_)};
-    side(who).send_global_request("name", name, want_reply, token_);
-    told_[who].push_back(name[0]);
-    if (want_reply) asked_[who].push_back(token_);
+    const bool want_reply = choice % 2 != 0;
+    const Ask ask = who == 0 ? static_cast<Ask>(choice / 2 % 8) : Ask::other;
+    ++token_;
+    Bytes data;
+    std::string_view name = "name";
+    switch (ask) {
+      case Ask::other:
+      case Ask::too:
+        data = {static_cast<std::uint8_t>(token_)};
+        told_[who].push_back(data[0]);
+        break;
+      case Ask::listen:
+      case Ask::any_port:
+      case Ask::cancel: {
+        const std::uint32_t port = ask == Ask::any_port ? 0 : choice;
+        name = ask == Ask::cancel ? "cancel-tcpip-forward" : "tcpip-forward";
+        Writer(data).text("").u32(port);
+        listens_told_.push_back({ask == Ask::cancel, false, "", port, want_reply});
+        break;
+      }
+      case Ask::path:
+        name = "streamlocal-forward@openssh.com";
+        Writer(data).text("/run/socket");
+        listens_told_.push_back({false, true, "/run/socket", 0, want_reply});
+        break;
+      case Ask::no_more_sessions:
+        name = "no-more-sessions@openssh.com";
+        break;
+      case Ask::proof:  // to a Mux alone it means nothing
+        if constexpr (!kWholeSessions) return;
+        name = "hostkeys-prove-00@openssh.com";
+        Writer(data).string(host_key().public_key().blob());
+        break;
+    }
+    side(who).send_global_request(name, data, want_reply, token_);
+    if (want_reply) asked_[who].push_back({token_, ask});
   }
-  void reply(int who) {
-    if (to_answer_[who] == 0) return;
-    --to_answer_[who];
-    side(who).reply_global(true, {});
+  void reply(int who, std::uint8_t choice) {
+    if (choice % 3 == 0 && to_answer_[who] > 0) {
+      --to_answer_[who];
+      side(who).reply_global(true, {});
+    } else if (choice % 3 == 1 && who == 1 && listens_to_answer_ > 0) {
+      --listens_to_answer_;
+      side(who).reply_listen(choice % 2 != 0, 40000);
+    } else if (choice % 3 == 2 && who == 1 && proof_to_answer_) {
+      proof_to_answer_ = false;
+      if constexpr (kWholeSessions) side(who).host_key_proof(std::vector<Bytes>(choice % 2, Bytes{choice}));
+    }
   }
   void pass(Duration span) {
     if (passed_ + span > kMostTime) return;
@@ -306,7 +349,9 @@ class ChannelHarness {
     for (bool moved = true; moved; moved = move()) {
       require(++turns < 100000, "everything comes to rest");
       for (int who : {0, 1}) {
-        while (to_answer_[who] > 0) reply(who);
+        while (to_answer_[who] > 0) reply(who, 0);
+        while (who == 1 && listens_to_answer_ > 0) reply(who, 1);
+        reply(who, 5);
         for (Stream& stream : streams_) {
           if (stream.ends[who].state == End::State::requested) answer_open(who, true);
           if (stream.ends[who].live()) consume(who, &stream, SIZE_MAX);
@@ -340,9 +385,11 @@ class ChannelHarness {
     stream.ends[who].state = End::State::gone;
   }
   void on(int who, ssh::ChannelRequested& e) {
-    require(e.port < streams_.size() && streams_[e.port].ends[who].state == End::State::none,
+    const bool has_path = e.type == "forwarded-streamlocal@openssh.com";
+    const std::size_t serial = has_path ? std::stoul(e.host) : e.port;
+    require(serial < streams_.size() && streams_[serial].ends[who].state == End::State::none,
             "it was asked for");
-    streams_[e.port].ends[who] = {.state = End::State::requested, .id = e.id};
+    streams_[serial].ends[who] = {.state = End::State::requested, .id = e.id};
   }
   void on(int who, ssh::ChannelData& e) {
     Stream& stream = stream_of(who, e.id);
@@ -383,8 +430,28 @@ class ChannelHarness {
     if (e.want_reply) ++to_answer_[who];
   }
   void on(int who, ssh::GlobalReply& e) {
-    require(!asked_[who].empty() && asked_[who].front() == e.token, "answers come in order");
+    require(!asked_[who].empty() && asked_[who].front().token == e.token, "answers come in order");
+    const Ask ask = asked_[who].front().ask;
+    if (ask == Ask::proof) {
+      require(e.success != e.data.empty(), "a proof has a signature");
+    } else {
+      require(e.data.size() == (ask == Ask::any_port && e.success ? 4u : 0u), "the port is told who asked");
+    }
     asked_[who].pop_front();
+  }
+  void on(int who, ssh::ListenRequested& e) {
+    require(who == 1 && !listens_told_.empty(), "somebody asked for a listener");
+    const ssh::ListenRequested& asked = listens_told_.front();
+    require(e.cancel == asked.cancel && e.is_path == asked.is_path && e.host == asked.host &&
+                e.port == asked.port && e.want_reply == asked.want_reply,
+            "for this one");
+    listens_told_.pop_front();
+    listens_to_answer_ += e.want_reply;
+  }
+  void on(int who, ssh::HostKeyProofWanted& e) {
+    require(who == 1 && e.keys.size() == 1 && e.messages.size() == 1 && e.algorithms.size() == 1,
+            "one key was asked for");
+    require(!std::exchange(proof_to_answer_, true), "one proof at a time");
   }
   void on(int who, ssh::Disconnected& e) {
     const bool peer_was_late = e.error.code == Errc::timed_out && passed_ > Duration::zero();
@@ -393,6 +460,9 @@ class ChannelHarness {
     ended_[who] = true;
     for (const Stream& stream : streams_) require(!stream.ends[who].live(), "every channel was given back");
   }
+
+  static constexpr bool kWholeSessions =
+      requires(Pair& pair) { pair.server.session.host_key_proof(std::span<const Bytes>()); };
 
   Pair& pair_;
   ssh::Limits limits_;
@@ -404,8 +474,16 @@ class ChannelHarness {
   Duration passed_{};
   std::uint64_t token_ = 0;
   std::deque<std::uint8_t> told_[2];
-  std::deque<std::uint64_t> asked_[2];
+  struct Asked {
+    std::uint64_t token;
+    Ask ask;
+  };
+  std::deque<Asked> asked_[2];
   std::size_t to_answer_[2] = {};
+  // Of the server.
+  std::deque<ssh::ListenRequested> listens_told_;
+  std::size_t listens_to_answer_ = 0;
+  bool proof_to_answer_ = false;
 };
 
 }  // namespace culvert::test

@@ -493,6 +493,7 @@ class Conversation {
     session.accept_user();
     session.refuse_user();
     EXPECT_FALSE(session.open_direct_tcpip("target", 80, "127.0.0.1", 1234));
+    EXPECT_FALSE(session.open_forwarded_streamlocal("/run/socket"));
     session.accept_channel(0);
     session.refuse_channel(0, ssh::OpenFailure::connect_failed, "");
     EXPECT_EQ(session.sendable(0), 0u);
@@ -502,6 +503,11 @@ class Conversation {
     session.close(0);
     session.send_global_request("name", {}, true, 1);
     session.reply_global(true, {});
+    session.reply_listen(true, 0);
+    session.reply_channel(0, true);
+    session.send_exit_status(0, 0);
+    session.announce_host_keys();
+    session.host_key_proof({});
     session.request_rekey();
     session.disconnect("again");
     session.advance(clock.now() + std::chrono::hours(24));

@@ -10,10 +10,12 @@ namespace culvert::test {
 
 [[nodiscard]] inline std::string_view name_of_event(std::size_t index) {
   static constexpr std::string_view kNames[] = {
-      "HostKeyOffered",    "HostSignatureWanted", "KeysAgreed",      "AuthNext",        "UserSignatureWanted",
-      "PromptsShown",      "BannerShown",         "UserOffered",     "Authenticated",   "ChannelOpened",
-      "ChannelOpenFailed", "ChannelRequested",    "ChannelData",     "ChannelWritable", "ChannelEnded",
-      "ChannelClosed",     "GlobalReply",         "GlobalRequested", "Disconnected"};
+      "HostKeyOffered",      "HostSignatureWanted", "KeysAgreed",        "AuthNext",
+      "UserSignatureWanted", "PromptsShown",        "BannerShown",       "UserOffered",
+      "Authenticated",       "ChannelOpened",       "ChannelOpenFailed", "ChannelRequested",
+      "ChannelData",         "ChannelWritable",     "ChannelEnded",      "ChannelClosed",
+      "GlobalReply",         "GlobalRequested",     "ListenRequested",   "ChannelAsked",
+      "HostKeyProofWanted",  "Disconnected"};
   static_assert(std::size(kNames) == std::variant_size_v<ssh::Event>);
   return kNames[index];
 }

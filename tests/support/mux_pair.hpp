@@ -75,12 +75,15 @@ class BareSession final : public ssh::PacketLink {
   }
   [[nodiscard]] Result<ssh::ChannelId> open_direct_tcpip(std::string_view host, std::uint32_t port,
                                                          std::string_view origin, std::uint32_t origin_port) {
-    return open("direct-tcpip", {host, port, origin, origin_port});
+    return open("direct-tcpip", ssh::TcpipOpen{host, port, origin, origin_port});
   }
   [[nodiscard]] Result<ssh::ChannelId> open_forwarded_tcpip(std::string_view host, std::uint32_t port,
                                                             std::string_view origin,
                                                             std::uint32_t origin_port) {
-    return open("forwarded-tcpip", {host, port, origin, origin_port});
+    return open("forwarded-tcpip", ssh::TcpipOpen{host, port, origin, origin_port});
+  }
+  [[nodiscard]] Result<ssh::ChannelId> open_forwarded_streamlocal(std::string_view path) {
+    return open("forwarded-streamlocal@openssh.com", ssh::ForwardedStreamlocalOpen{path, ""});
   }
   void accept_channel(ssh::ChannelId id) { ended_ ? void() : mux_.accept(id); }
   void refuse_channel(ssh::ChannelId id, ssh::OpenFailure reason, std::string_view text) {
@@ -95,6 +98,7 @@ class BareSession final : public ssh::PacketLink {
     ended_ ? void() : mux_.global_request(name, data, want_reply, token, now_);
   }
   void reply_global(bool success, ByteView data) { ended_ ? void() : mux_.reply_global(success, data); }
+  void reply_listen(bool success, std::uint32_t port) { ended_ ? void() : mux_.reply_listen(success, port); }
   void request_rekey() {
     if (ended_ || kexinit_sent_) return;
     Writer(out_).string(as_bytes("\x14"));
@@ -121,7 +125,8 @@ class BareSession final : public ssh::PacketLink {
     Writer(out_).bytes(waiting);
     return std::nullopt;
   }
-  Result<ssh::ChannelId> open(std::string_view type, const ssh::TcpipOpen& target) {
+  template <class Target>
+  Result<ssh::ChannelId> open(std::string_view type, const Target& target) {
     if (ended_) return fail(Errc::closed, "not connected");
     Bytes fields;
     ssh::encode_fields(fields, target);

@@ -10,6 +10,7 @@
 #include <string>
 
 #include "base/wire.hpp"
+#include "crypto/key_algorithms.hpp"
 #include "crypto/private_key.hpp"
 #include "proto/ssh/session.hpp"
 #include "proto/ssh/transport/identification.hpp"
@@ -17,6 +18,7 @@
 #include "proto/ssh/transport/negotiation.hpp"
 #include "proto/ssh/transport/packet_reader.hpp"
 #include "proto/ssh/transport/packet_writer.hpp"
+#include "proto/ssh/transport/shown_key.hpp"
 #include "proto/ssh/wire/messages.hpp"
 #include "tests/support/seeded_random.hpp"
 
@@ -160,8 +162,8 @@ class ScriptedPeer {
         const auto reply = TRY(ssh::decode<ssh::KexStringReplyMessage>(payload));
         const auto secret = TRY(key_exchange_->finish(reply.server_value));
         finish(reply.host_key, value_, reply.server_value, secret.encoded);
-        const auto key = TRY(crypto::PublicKey::parse(reply.host_key));
-        TRY(key.verify(agreed_->host_key, hash_, reply.signature));
+        const auto shown = TRY(ssh::read_shown_key(reply.host_key, agreed_->host_key));
+        TRY(shown.key.verify(crypto::signature_of(agreed_->host_key), hash_, reply.signature));
         break;
       }
       case ssh::NewKeysMessage::kNumber:

@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "crypto/key_algorithms.hpp"
 #include "crypto/private_key.hpp"
 #include "proto/ssh/session.hpp"
 #include "tests/support/event_name.hpp"
@@ -194,7 +195,7 @@ class SessionPair {
     }
   }
   void answer(Peer& peer, ssh::UserSignatureWanted& e) {
-    peer.session.user_signature(*user_key().sign(e.algorithm, e.message));
+    peer.session.user_signature(*user_key().sign(crypto::signature_of(e.algorithm), e.message));
   }
   void answer(Peer& peer, ssh::UserOffered& e) {
     if (e.user == "somebody" && e.key == user_key().public_key()) {

@@ -11,6 +11,7 @@
 
 #include "base/wire.hpp"
 #include "proto/ssh/auth/client_auth.hpp"
+#include "proto/ssh/auth/host_key_update.hpp"
 #include "proto/ssh/auth/server_auth.hpp"
 #include "proto/ssh/mux/mux.hpp"
 #include "proto/ssh/transport/transport.hpp"
@@ -119,12 +120,26 @@ class Session::Impl {
   void accept_user() {
     if (ended()) return;
     if (const auto accepted = server_auth_.accept()) {
-      send(accepted->payload);
+      answer_attempt(accepted->payload);
       if (accepted->authenticated && !ended()) queued_.emplace_back(enter_connected());
     }
   }
   void refuse_user() {
-    if (const auto payload = server_auth_.refuse()) send(*payload);
+    if (const auto payload = server_auth_.refuse()) answer_attempt(*payload);
+  }
+
+  void announce_host_keys() {
+    if (config_.role != Role::server || !authenticated_ || ended() || config_.host_keys.empty()) return;
+    mux_.global_request("hostkeys-00@openssh.com", host_key_list(config_.host_keys), false, 0,
+                        transport_.now());
+  }
+  void host_key_proof(std::span<const Bytes> signatures) {
+    if (ended()) return;
+    Bytes proof;
+    if (signatures.size() == proofs_wanted_ && std::ranges::none_of(signatures, &Bytes::empty)) {
+      for (const Bytes& signature : signatures) Writer(proof).string(signature);
+    }
+    mux_.prove_host_keys(proof);
   }
 
   Result<ChannelId> open(std::string_view type, ByteView fields) {
@@ -144,6 +159,7 @@ class Session::Impl {
   [[nodiscard]] const Mux& mux_state() const { return mux_; }
   [[nodiscard]] bool ended() const { return ended_; }
   [[nodiscard]] bool authenticated() const { return authenticated_; }
+  [[nodiscard]] std::uint32_t refused_attempts() const { return server_auth_.refused(); }
 
  private:
   std::optional<Event> take_queued() {
@@ -182,9 +198,10 @@ class Session::Impl {
   EventStep on_step(HostSignatureWanted& event) { return Event(std::move(event)); }
 
   EventStep on_step(KeysAgreed& event) {
+    agreed_host_key_ = event.host_key;
     if (event.first) {
       client_auth_.set_session_id(transport_.session_id());
-      server_auth_.set_session_id(transport_.session_id());
+      server_auth_.set_session(transport_.session_id(), transport_.shown_host_key());
       if (config_.role == Role::client) {
         // The service is as good as granted: what follows need not wait for the answer. Authentication starts
         // when all that came with the keys is understood, so that server-sig-algs is known.
@@ -205,8 +222,22 @@ class Session::Impl {
       transport_.enter(Phase::authentication);
       return std::nullopt;
     }
+    if (number == GlobalRequestMessage::kNumber) return on_global_request(payload.bytes);
     if (number >= 80) return mux_.on_message(payload.bytes, transport_.now());
     return config_.role == Role::client ? on_client_auth(payload.bytes) : on_server_auth(payload.bytes);
+  }
+
+  // The mux leaves to us what takes the keys.
+  EventStep on_global_request(ByteView payload) {
+    auto event = TRY(mux_.on_message(payload, transport_.now()));
+    const auto* asked = event ? std::get_if<GlobalRequested>(&*event) : nullptr;
+    if (asked == nullptr || asked->name != kHostKeysProve) return event;
+    auto wanted =
+        read_proof_request(asked->data, config_.host_keys, transport_.session_id(), agreed_host_key_);
+    proofs_wanted_ = wanted ? wanted->keys.size() : 0;
+    if (wanted) return Event(std::move(*wanted));
+    mux_.prove_host_keys({});
+    return std::nullopt;
   }
 
   EventStep on_service_request(ByteView payload) {
@@ -238,11 +269,16 @@ class Session::Impl {
     if (authenticated_) return std::nullopt;  // RFC 4252 section 5.1: further requests are ignored
     auto step = TRY(server_auth_.on_message(payload));
     if (auto* reply = std::get_if<ServerAuth::Reply>(&step)) {
-      send(reply->payload);
+      answer_attempt(reply->payload);
       return std::nullopt;
     }
     if (auto* offered = std::get_if<UserOffered>(&step)) return Event(std::move(*offered));
     return std::nullopt;
+  }
+
+  void answer_attempt(ByteView payload) {
+    if (!config_.banner.empty()) send(banner_message(std::exchange(config_.banner, {})));
+    send(payload);
   }
 
   Authenticated enter_connected() {
@@ -295,6 +331,8 @@ class Session::Impl {
   ServerAuth server_auth_;
   Mux mux_;
   std::deque<Event> queued_;
+  std::string agreed_host_key_;    // the algorithm of the last key exchange
+  std::size_t proofs_wanted_ = 0;  // signatures that answer the last question for them
   bool auth_may_start_ = false;
   bool auth_started_ = false;
   bool authenticated_ = false;
@@ -367,6 +405,12 @@ Result<ChannelId> Session::open_forwarded_tcpip(std::string_view host, std::uint
   return impl_->open("forwarded-tcpip", fields);
 }
 
+Result<ChannelId> Session::open_forwarded_streamlocal(std::string_view path) {
+  Bytes fields;
+  encode_fields(fields, ForwardedStreamlocalOpen{path, ""});
+  return impl_->open("forwarded-streamlocal@openssh.com", fields);
+}
+
 void Session::accept_channel(ChannelId id) {
   if (Mux* mux = impl_->mux()) mux->accept(id);
 }
@@ -397,6 +441,17 @@ void Session::send_global_request(std::string_view name, ByteView data, bool wan
 void Session::reply_global(bool success, ByteView data) {
   if (Mux* mux = impl_->mux()) mux->reply_global(success, data);
 }
+void Session::reply_listen(bool success, std::uint32_t bound_port) {
+  if (Mux* mux = impl_->mux()) mux->reply_listen(success, bound_port);
+}
+void Session::announce_host_keys() { impl_->announce_host_keys(); }
+void Session::host_key_proof(std::span<const Bytes> signatures) { impl_->host_key_proof(signatures); }
+void Session::reply_channel(ChannelId id, bool success) {
+  if (Mux* mux = impl_->mux()) mux->reply_channel(id, success);
+}
+void Session::send_exit_status(ChannelId id, std::uint32_t status) {
+  if (Mux* mux = impl_->mux()) mux->send_exit_status(id, status);
+}
 void Session::request_rekey() {
   if (!impl_->ended()) impl_->transport().request_rekey();
 }
@@ -405,6 +460,7 @@ void Session::disconnect(std::string_view text) { impl_->disconnect(text); }
 std::string_view Session::peer_identification() const { return impl_->transport().peer_identification(); }
 std::size_t Session::channel_count() const { return impl_->mux_state().channel_count(); }
 bool Session::is_authenticated() const { return impl_->authenticated(); }
+std::uint32_t Session::refused_attempts() const { return impl_->refused_attempts(); }
 bool Session::is_closed() const { return impl_->ended(); }
 
 }  // namespace culvert::ssh

@@ -99,6 +99,12 @@ struct SessionConfig {
   Limits limits;
   Timing timing;
   std::vector<crypto::PublicKey> host_keys;  ///< server: what it can sign with
+  /// Server: certificates for hosts of those keys, for clients that want one (PROTOCOL.certkeys). Those of
+  /// other keys or for users are not shown.
+  std::vector<crypto::Certificate> host_certificates;
+  /// Server: text before login (RFC 4252 section 5.4), sent once, in front of the first answer to an attempt.
+  /// Line ends become CR LF; that it is printable is the caller's affair. At most 32 KiB of it are sent.
+  std::string banner;
 };
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -125,7 +131,7 @@ struct HostKeyOffered {
 /// Server. Answer with host_signature() (string algorithm, string signature over `message`).
 struct HostSignatureWanted {
   crypto::PublicKey key;
-  std::string algorithm;
+  std::string algorithm;  ///< what to sign with: never a certificate's name
   Bytes message;
 };
 
@@ -171,11 +177,19 @@ struct BannerShown {
 };
 
 /// Server. Somebody wants to log in as `user` with `key` (its signature, where `signed_`, is checked
-/// already). Answer with accept_user() or refuse_user().
+/// already, so that it costs the same whoever `user` is). Answer with accept_user() or refuse_user(). Not
+/// asked about are security keys, certificates for hosts, and algorithms that are not ours: they are refused
+/// at once. Each refusal counts against Limits::auth_attempts.
 struct UserOffered {
   std::string user;
   crypto::PublicKey key;
   bool signed_;
+  std::string algorithm = {};  ///< as it came, of crypto::user_key_algorithms()
+  /// Of `key`, for a user, and signed by its authority. Whether that authority counts, its principals,
+  /// options and validity are yours to judge.
+  std::optional<crypto::Certificate> certificate = {};
+  /// The request names the host key that we showed (PROTOCOL of OpenSSH, section 3.1).
+  bool host_bound = false;
 };
 
 /// Login is done; channels may be opened from now on.
@@ -196,7 +210,7 @@ struct ChannelOpenFailed {
 /// The peer wants to open a channel. Answer with accept_channel() or refuse_channel().
 struct ChannelRequested {
   ChannelId id;
-  std::string type;  ///< "direct-tcpip", "forwarded-tcpip", "direct-streamlocal@openssh.com", ...
+  std::string type;  ///< "direct-tcpip", "forwarded-tcpip", "direct-streamlocal@openssh.com", "session", ...
   std::string host;  ///< destination, or the address that was connected; a path for streamlocal
   std::uint32_t port;
   std::string origin_host;
@@ -235,12 +249,43 @@ struct GlobalReply {
   Bytes data;
 };
 
-/// A request that we do not answer ourselves (tcpip-forward and the like). If want_reply, answer with
-/// reply_global(), in the order of the events.
+/// Server. A request that nobody here knows. If want_reply, answer with reply_global(), in the order of these
+/// events. At most Limits::global_requests_pending requests of all kinds may wait for an answer; answers
+/// leave in the order of the requests, whichever is given first.
 struct GlobalRequested {
   std::string name;
   Bytes data;
   bool want_reply;
+};
+
+/// Server. The client wants us to listen for it, or (`cancel`) no longer: "tcpip-forward" (RFC 4254 section
+/// 7.1), or where `is_path` "streamlocal-forward@openssh.com" (PROTOCOL of OpenSSH, section 2.4). If
+/// want_reply, answer with reply_listen(), in the order of these events.
+struct ListenRequested {
+  bool cancel;
+  bool is_path;
+  std::string host;    ///< the address as it came, or the path; at most 4096 bytes
+  std::uint32_t port;  ///< at most 65535; 0 asks for any
+  bool want_reply;
+};
+
+/// Server. A request on a channel of type "session" that was accepted: "pty-req", "shell", "exec", ... (RFC
+/// 4254 section 6; those on other channels are refused here). If want_reply, answer with reply_channel(), in
+/// the order of the channel's events; at most 32 may wait for that.
+struct ChannelAsked {
+  ChannelId id;
+  std::string name;  ///< at most 4096 bytes of it
+  Bytes data;        ///< what follows want_reply
+  bool want_reply;
+};
+
+/// Server. The client wants proof that we hold these host keys of ours ("hostkeys-prove-00@openssh.com",
+/// PROTOCOL of OpenSSH, section 2.5). Answer with host_key_proof(). One at a time: another one that comes
+/// before the answer is refused.
+struct HostKeyProofWanted {
+  std::vector<crypto::PublicKey> keys;  ///< each once
+  std::vector<std::string> algorithms;  ///< what each signs with
+  std::vector<Bytes> messages;          ///< what each signs
 };
 
 /// The last event. Errc::cancelled after our own disconnect(); output() may still hold a disconnect message
@@ -249,10 +294,11 @@ struct Disconnected {
   Error error;
 };
 
-using Event = std::variant<HostKeyOffered, HostSignatureWanted, KeysAgreed, AuthNext, UserSignatureWanted,
-                           PromptsShown, BannerShown, UserOffered, Authenticated, ChannelOpened,
-                           ChannelOpenFailed, ChannelRequested, ChannelData, ChannelWritable, ChannelEnded,
-                           ChannelClosed, GlobalReply, GlobalRequested, Disconnected>;
+using Event =
+    std::variant<HostKeyOffered, HostSignatureWanted, KeysAgreed, AuthNext, UserSignatureWanted, PromptsShown,
+                 BannerShown, UserOffered, Authenticated, ChannelOpened, ChannelOpenFailed, ChannelRequested,
+                 ChannelData, ChannelWritable, ChannelEnded, ChannelClosed, GlobalReply, GlobalRequested,
+                 ListenRequested, ChannelAsked, HostKeyProofWanted, Disconnected>;
 
 // ---------------------------------------------------------------------------------------------------------------------
 
@@ -326,6 +372,8 @@ class Session {
   [[nodiscard]] Result<ChannelId> open_forwarded_tcpip(std::string_view host, std::uint32_t port,
                                                        std::string_view origin_host,
                                                        std::uint32_t origin_port);
+  /// Server: the same for a path (PROTOCOL of OpenSSH, section 2.4).
+  [[nodiscard]] Result<ChannelId> open_forwarded_streamlocal(std::string_view path);
   void accept_channel(ChannelId id);
   void refuse_channel(ChannelId id, OpenFailure reason, std::string_view description);
 
@@ -343,10 +391,23 @@ class Session {
   /// thrown away. A no-op on a channel that is closed or closing. One that the peer asked for and that was
   /// not accepted yet is refused, and no event follows.
   void close(ChannelId id);
+  /// Server: the answer to the channel's oldest ChannelAsked that wants one.
+  void reply_channel(ChannelId id, bool success);
+  /// Server, on an open channel of type "session": what it ended with (RFC 4254 section 6.10).
+  void send_exit_status(ChannelId id, std::uint32_t status);
 
   // ---- the rest
   void send_global_request(std::string_view name, ByteView data, bool want_reply, std::uint64_t token);
   void reply_global(bool success, ByteView data);
+  /// Server: the answer to the oldest ListenRequested that wants one. `bound_port` is told only where any
+  /// port was asked for.
+  void reply_listen(bool success, std::uint32_t bound_port);
+  /// Server, once after Authenticated: tells all host keys ("hostkeys-00@openssh.com", PROTOCOL of OpenSSH,
+  /// section 2.5).
+  void announce_host_keys();
+  /// Server: one signature blob for each key of HostKeyProofWanted, in their order. Any other number, as
+  /// none: a refusal.
+  void host_key_proof(std::span<const Bytes> signatures);
   /// Renews the keys now.
   void request_rekey();
   /// Says goodbye (RFC 4253 section 11.1: BY_APPLICATION) and ends.
@@ -357,6 +418,9 @@ class Session {
       const;  ///< "SSH-2.0-OpenSSH_9.2p1 ..."; empty before it came
   [[nodiscard]] std::size_t channel_count() const;
   [[nodiscard]] bool is_authenticated() const;
+  /// Server: how many attempts to log in were refused so far, also those that no UserOffered told of (a
+  /// signature that does not fit). The question "none" is no attempt.
+  [[nodiscard]] std::uint32_t refused_attempts() const;
   [[nodiscard]] bool is_closed() const;
 
  private:

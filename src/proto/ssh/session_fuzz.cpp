@@ -11,6 +11,7 @@
 #include "tests/support/fuzz_input.hpp"
 #include "tests/support/manual_clock.hpp"
 #include "tests/support/scripted_peer.hpp"
+#include "tests/support/test_certificate.hpp"
 #include "tests/support/test_keys.hpp"
 
 using namespace culvert;
@@ -34,7 +35,7 @@ class Harness {
       : role_(first & 1 ? ssh::Role::server : ssh::Role::client),
         config_(config(role_, choice)),
         session_(config_, random_, clock_.now()),
-        peer_(first & 1 ? ssh::Role::client : ssh::Role::server, offer(choice), 12) {
+        peer_(first & 1 ? ssh::Role::client : ssh::Role::server, offer(role_, choice), 12) {
     reach(static_cast<Stage>((first >> 1) % 8));
   }
 
@@ -42,7 +43,7 @@ class Harness {
     const std::uint8_t code = input.byte();
     const std::uint8_t id = input.byte();
     const std::size_t size = size_of(input.byte());
-    switch (code % 24) {
+    switch (code % 28) {
       case 0:
       case 1:
       case 2:
@@ -106,6 +107,18 @@ class Harness {
       case 22:
         command(id);
         break;
+      case 24:
+        ask_on_channel(id, input.byte(), size);
+        break;
+      case 25:
+        send(ssh::ChannelOpenMessage{"session", id, word(input), word(input), {}});
+        break;
+      case 26:
+        ask(id, size);
+        break;
+      case 27:
+        server_command(id);
+        break;
       default:
         answer_open(id);
         break;
@@ -121,13 +134,16 @@ class Harness {
     require(channels_.empty() && session_.channel_count() == 0, "every channel is given back");
     require(session_.next_deadline() == kNever, "nothing is left to wait for");
     command(0), command(7), command(12), open();
+    for (std::uint8_t choice = 0; choice < 6; ++choice) server_command(choice);
     require(!session_.next_event(), "nothing wakes it up again");
   }
 
  private:
   struct Channel {
     enum class State : std::uint8_t { opening, requested, open } state;
+    bool is_session = false;
     bool ended = false, closed = false;
+    unsigned asked = 0;
     std::uint64_t held = 0;
   };
 
@@ -136,6 +152,11 @@ class Harness {
     config.role = role;
     config.user = "somebody";
     config.host_keys = {test::host_key().public_key()};
+    if (choice & 64) config.banner = "text\n";
+    if (choice & 128) {
+      config.host_certificates = {
+          test::certificate_for(test::host_key().public_key(), crypto::Certificate::Kind::host)};
+    }
     config.algorithms.ciphers = {"aes128-gcm@openssh.com"};
     if (choice & 1) {
       config.limits.channels = 4;
@@ -149,11 +170,13 @@ class Harness {
     if (choice & 16) config.limits.global_requests_pending = 2;
     return config;
   }
-  static test::ScriptedPeer::Offer offer(std::uint8_t choice) {
+  static test::ScriptedPeer::Offer offer(ssh::Role role, std::uint8_t choice) {
     test::ScriptedPeer::Offer offer;
     offer.key_exchange = "ecdh-sha2-nistp256";  // the cheapest
     offer.cipher = "aes128-gcm@openssh.com";
     offer.strict = offer.ext_info = (choice & 32) == 0;
+    // As a server it has no certificate to show.
+    if (choice & 128 && role == ssh::Role::server) offer.host_key = "ssh-ed25519-cert-v01@openssh.com";
     return offer;
   }
   static std::size_t size_of(std::uint8_t code) {
@@ -230,6 +253,65 @@ class Harness {
     ssh::encode_fields(fields, ssh::TcpipOpen{"target", 80, "origin", 1});
     const char* type = role_ == ssh::Role::server ? "direct-tcpip" : "forwarded-tcpip";
     send(ssh::ChannelOpenMessage{type, id, window, max_packet, ssh::Rest{fields}});
+  }
+  void ask_on_channel(std::uint8_t id, std::uint8_t choice, std::size_t size) {
+    static constexpr const char* kNames[] = {
+        "pty-req", "shell", "exec", "env", "x11-req", "keepalive@openssh.com", "signal", "subsystem"};
+    send(ssh::ChannelRequestMessage{id, kNames[choice / 2 % 8], choice % 2 != 0,
+                                    ssh::Rest{ByteView(filler()).first(size)}});
+  }
+  // Outside of channels, or to log in.
+  void ask(std::uint8_t choice, std::size_t size) {
+    const std::string text(size, '/');
+    const bool want_reply = choice % 2 != 0;
+    Bytes data;
+    std::string name;
+    switch (choice / 2 % 8) {
+      case 0:
+      case 1:
+        name = choice & 2 ? "cancel-tcpip-forward" : "tcpip-forward";
+        ssh::encode_fields(data, ssh::TcpipForward{text, size % 3 == 0 ? 0u : choice * 400u});
+        break;
+      case 2:
+      case 3:
+        name = choice & 2 ? "cancel-streamlocal-forward@openssh.com" : "streamlocal-forward@openssh.com";
+        ssh::encode_fields(data, ssh::StreamlocalForward{text});
+        break;
+      case 4:
+        name = "no-more-sessions@openssh.com";
+        break;
+      case 5:
+        name = "hostkeys-prove-00@openssh.com";
+        Writer(data).string((size % 4 == 3 ? test::stranger_key() : test::host_key()).public_key().blob());
+        break;
+      default:
+        return log_in_badly(choice, size);
+    }
+    send(ssh::GlobalRequestMessage{name, want_reply, ssh::Rest{data}});
+  }
+  // A signature by the right key over the right message, all but one thing in it.
+  void log_in_badly(std::uint8_t choice, std::size_t size) {
+    const bool certified = size % 2 != 0, host_bound = size % 4 > 1;
+    const auto kind = size % 8 > 3 ? crypto::Certificate::Kind::host : crypto::Certificate::Kind::user;
+    const crypto::PublicKey& key = test::user_key().public_key();
+    const Bytes blob =
+        certified ? test::certificate_blob(key, kind, test::authority_key()) : copy_of(key.blob());
+    Bytes rest, fields, message;
+    const bool wrong_host = host_bound && size % 16 > 7;
+    if (host_bound)
+      Writer(rest).string((wrong_host ? test::stranger_key() : test::host_key()).public_key().blob());
+    ssh::encode_fields(
+        fields, ssh::PublicKeyMethod{true, certified ? "ssh-ed25519-cert-v01@openssh.com" : "ssh-ed25519",
+                                     blob, ssh::Rest{rest}});
+    const bool wrong_key = choice & 64;
+    const bool is_bad = wrong_host || wrong_key || (certified && kind == crypto::Certificate::Kind::host);
+    Bytes payload = ssh::encoded(ssh::UserauthRequestMessage{
+        is_bad ? "nobody" : "somebody", "ssh-connection",
+        host_bound ? "publickey-hostbound-v00@openssh.com" : "publickey", ssh::Rest{fields}});
+    Writer(message).string(peer_.session_id()).bytes(payload);
+    Writer(payload).string(
+        (wrong_key ? test::stranger_key() : test::user_key()).sign("ssh-ed25519", message).value());
+    send_raw(payload);
   }
   void renew() {
     if (!honest_ || !listens_ || kexinit_sent_) return;
@@ -331,6 +413,33 @@ class Harness {
     }
   }
 
+  void server_command(std::uint8_t choice) {
+    const std::uint32_t id = choice / 8;
+    switch (choice % 8) {
+      case 0:
+        return session_.reply_listen(choice & 8, choice);
+      case 1:
+        if (channels_.contains(id) && channels_[id].asked > 0) --channels_[id].asked;
+        return session_.reply_channel(id, choice & 64);
+      case 2:
+        return session_.send_exit_status(id, choice);
+      case 3:
+        return session_.announce_host_keys();
+      case 4:
+        proof_wanted_ = false;
+        return session_.host_key_proof(std::vector<Bytes>(choice / 8 % 3, Bytes{choice}));
+      case 5: {
+        const auto opened = session_.open_forwarded_streamlocal("/run/socket");
+        if (opened)
+          require(channels_.emplace(*opened, Channel{Channel::State::opening}).second,
+                  "an id is not given twice");
+        return;
+      }
+      default:
+        return session_.accept_user();
+    }
+  }
+
   // ---- bytes, time, events
 
   void pass(Duration span) {
@@ -367,6 +476,7 @@ class Harness {
     require(session_.output().size() <= session_.output_limit() + kSlack, "the output is bounded");
     require(session_.channel_count() <= config_.limits.channels, "channels are bounded");
     require(session_.channel_count() == channels_.size(), "both count the same channels");
+    require(session_.refused_attempts() <= config_.limits.auth_attempts, "attempts are bounded");
     std::uint64_t held = 0;
     for (const auto& [id, channel] : channels_) {
       const ssh::Limits& limits = config_.limits;
@@ -401,6 +511,10 @@ class Harness {
   void on(ssh::PromptsShown& e) { session_.answer_prompts(std::vector<SecretBytes>(e.prompts.size())); }
   void on(ssh::UserOffered& e) {
     const bool is_right = e.key == test::user_key().public_key();
+    require(!e.signed_ || (is_right && e.user == "somebody"), "nobody signs as somebody else");
+    require(!e.certificate ||
+                (e.certificate->key() == e.key && e.certificate->kind() == crypto::Certificate::Kind::user),
+            "a certificate is of the key, and for a user");
     is_right ? session_.accept_user() : session_.refuse_user();
   }
   void on(ssh::ChannelOpened& e) {
@@ -412,7 +526,8 @@ class Harness {
     channels_.erase(e.id);
   }
   void on(ssh::ChannelRequested& e) {
-    require(channels_.emplace(e.id, Channel{Channel::State::requested}).second, "an id is not given twice");
+    const Channel asked{Channel::State::requested, e.type == "session"};
+    require(channels_.emplace(e.id, asked).second, "an id is not given twice");
   }
   void on(ssh::ChannelData& e) {
     Channel& to = channel(e.id);
@@ -435,6 +550,20 @@ class Harness {
   void on(ssh::GlobalRequested& e) {
     if (e.want_reply && e.data.size() % 2 == 0) session_.reply_global(true, e.data);
   }
+  void on(ssh::ListenRequested& e) {
+    require(role_ == ssh::Role::server && e.host.size() <= 4096 && e.port <= 65535, "it is possible");
+    if (e.want_reply && e.host.size() % 2 == 0) session_.reply_listen(true, 40000);
+  }
+  void on(ssh::ChannelAsked& e) {
+    Channel& on = channel(e.id);
+    require(on.is_session && on.state == Channel::State::open && !on.closed, "an open session is asked");
+    on.asked += e.want_reply;
+    require(on.asked <= 32, "what waits is bounded");
+  }
+  void on(ssh::HostKeyProofWanted& e) {
+    require(e.keys.size() == 1 && e.keys[0] == test::host_key().public_key(), "the key is ours");
+    require(!std::exchange(proof_wanted_, true), "one proof at a time");
+  }
   void on(ssh::Disconnected&) {
     require(channels_.empty(), "the end is the last event");
     ended_ = true;
@@ -451,6 +580,7 @@ class Harness {
   bool kexinit_sent_ = false;  // by the peer, of the exchange in progress
   bool listens_ = true;
   bool ended_ = false;
+  bool proof_wanted_ = false;
   unsigned attempts_ = 0;
 };
 

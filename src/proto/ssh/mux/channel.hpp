@@ -23,8 +23,10 @@ struct Channel {
   State state;
   bool eof_sent = false, eof_received = false;
   bool close_sent = false, close_received = false;
-  bool close_when_open = false;  ///< close() came before the peer's confirmation
-  bool wants_to_send = false;    ///< a send() took less than was offered
+  bool close_when_open = false;   ///< close() came before the peer's confirmation
+  bool is_session = false;        ///< of type "session": its requests are given out
+  std::uint8_t replies_owed = 0;  ///< to requests on it
+  bool wants_to_send = false;     ///< a send() took less than was offered
   bool in_turn_queue = false;
   std::uint32_t peer_id = 0;
   std::uint32_t peer_max_packet = 0;

@@ -297,9 +297,9 @@ TEST(ChannelOpen, TypesThatDoNotFit) {
   const TcpipOpen target{"target", 80, "127.0.0.1", 1234};
   refused(Role::client, request("direct-tcpip", target), OpenFailure::unknown_channel_type);
   refused(Role::server, request("forwarded-tcpip", target), OpenFailure::unknown_channel_type);
+  refused(Role::client, encoded(ChannelOpenMessage{"session", 4, 1000, 1000, Rest{}}),
+          OpenFailure::unknown_channel_type);
   for (const Role role : kRoles) {
-    refused(role, encoded(ChannelOpenMessage{"session", 4, 1000, 1000, Rest{}}),
-            OpenFailure::unknown_channel_type);
     refused(role, encoded(ChannelOpenMessage{"", 4, 0, 0, Rest{}}), OpenFailure::unknown_channel_type);
   }
   Bytes path;

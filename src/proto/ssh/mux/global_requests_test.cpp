@@ -55,9 +55,9 @@ TEST(GlobalRequests, AClientRefusesThemItself) {
 TEST(GlobalRequests, AServerShowsThem) {
   run_everywhere(Role::server, [](Conversation& c) {
     c.connect();
-    ask(c, "tcpip-forward");
+    ask(c, "name@example.org");
     c.expect_event<GlobalRequested>([](GlobalRequested& e) {
-      EXPECT_EQ(e.name, "tcpip-forward");
+      EXPECT_EQ(e.name, "name@example.org");
       EXPECT_EQ(as_text(e.data), "data");
       EXPECT_TRUE(e.want_reply);
     });

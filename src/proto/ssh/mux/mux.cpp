@@ -21,6 +21,7 @@ constexpr std::uint64_t kProbeAfter = 256 * 1024;  // windows beyond this want t
 constexpr Duration kProbeEvery = std::chrono::seconds(2);
 constexpr std::size_t kMaxText = 4096;
 constexpr std::size_t kMaxOpen = 32 * 1024;  // what every peer takes in one packet
+constexpr std::uint8_t kMaxAsked = 32;       // requests on a channel that wait for an answer
 
 std::unexpected<Error> protocol_error(std::string what) {
   return fail(Errc::protocol, std::move(what), static_cast<std::int64_t>(DisconnectReason::protocol_error));
@@ -34,7 +35,8 @@ Mux::Mux(Role role, const Limits& limits, const Timing& timing, PacketLink& link
       timing_(timing),
       link_(link),
       budget_(limits),
-      pacer_(limits.output_min, limits.output_max) {}
+      pacer_(limits.output_min, limits.output_max),
+      requests_(role, limits.global_requests_pending) {}
 
 // ---- messages
 
@@ -153,6 +155,10 @@ Mux::Step Mux::on_open(ByteView payload) {
     const auto source = TRY(decode_fields<ForwardedStreamlocalOpen>(message.type_fields.bytes));
     if (source.path.size() > kMaxText) return refuse_open(OpenFailure::connect_failed, "impossible path");
     event.host = source.path;
+  } else if (role_ == Role::server && message.type == "session") {
+    if (!message.type_fields.bytes.empty()) return protocol_error("a session channel with fields of its own");
+    if (requests_.no_more_sessions())
+      return refuse_open(OpenFailure::administratively_prohibited, "no more sessions were to come");
   } else {
     return refuse_open(OpenFailure::unknown_channel_type, "channel type not supported");
   }
@@ -163,6 +169,7 @@ Mux::Step Mux::on_open(ByteView payload) {
   channel->peer_id = message.sender;
   channel->peer_max_packet = std::min(message.max_packet, kMaxPacketOut);
   channel->send = SendWindow(message.window);
+  channel->is_session = event.type == "session";
   event.id = channel->id;
   return event;
 }
@@ -201,26 +208,22 @@ Mux::Step Mux::on_open_failure(ByteView payload) {
 Mux::Step Mux::on_channel_request(ByteView payload) {
   const auto message = TRY(decode<ChannelRequestMessage>(payload));
   Channel* channel = TRY(peer_channel(message.recipient));
-  // None mean anything on a forwarded stream; keepalive@openssh.com only wants to hear something.
-  if (message.want_reply && !channel->close_sent) send_message(ChannelFailureMessage{channel->peer_id});
-  return std::nullopt;
+  if (channel->close_sent) return std::nullopt;
+  if (!channel->is_session) {
+    // None mean anything on a forwarded stream; keepalive@openssh.com only wants to hear something.
+    if (message.want_reply) send_message(ChannelFailureMessage{channel->peer_id});
+    return std::nullopt;
+  }
+  if (message.want_reply && ++channel->replies_owed > kMaxAsked)
+    return protocol_error("too many requests on a channel at once");
+  return ChannelAsked{channel->id, std::string(message.type.substr(0, kMaxText)), copy_of(message.data.bytes),
+                      message.want_reply};
 }
 
 Mux::Step Mux::on_global_request(ByteView payload) {
-  const auto message = TRY(decode<GlobalRequestMessage>(payload));
-  const bool for_user = role_ == Role::server && message.name != "keepalive@openssh.com";
-  if (message.want_reply) {
-    if (!for_user && owed_.empty()) {
-      send_message(RequestFailureMessage{});
-    } else if (owed_.size() < limits_.global_requests_pending) {
-      owed_.push_back(for_user ? Owed::by_user : Owed::refusal);
-    } else {
-      return protocol_error("too many global requests at once");
-    }
-  }
-  if (!for_user) return std::nullopt;
-  return GlobalRequested{std::string(message.name.substr(0, kMaxText)), copy_of(message.data.bytes),
-                         message.want_reply};
+  auto event = TRY(requests_.on_request(payload));
+  send_answers();
+  return event;
 }
 
 Mux::Step Mux::on_global_reply(ByteView payload, Instant now) {
@@ -367,16 +370,43 @@ void Mux::global_request(std::string_view name, ByteView data, bool want_reply, 
 }
 
 void Mux::reply_global(bool success, ByteView data) {
-  if (owed_.empty()) return;
-  owed_.pop_front();
+  requests_.reply(success, data);
+  send_answers();
+}
+
+void Mux::reply_listen(bool success, std::uint32_t bound_port) {
+  requests_.reply_listen(success, bound_port);
+  send_answers();
+}
+
+void Mux::prove_host_keys(ByteView signatures) {
+  requests_.prove(signatures);
+  send_answers();
+}
+
+void Mux::send_answers() {
+  while (const auto answer = requests_.next_answer()) send(*answer);
+}
+
+void Mux::reply_channel(ChannelId id, bool success) {
+  Channel* channel = find(id);
+  if (channel == nullptr || channel->replies_owed == 0 || channel->close_sent) return;
+  --channel->replies_owed;
   if (success) {
-    send_message(RequestSuccessMessage{Rest{data}});
+    send_message(ChannelSuccessMessage{channel->peer_id});
   } else {
-    send_message(RequestFailureMessage{});
+    send_message(ChannelFailureMessage{channel->peer_id});
   }
-  for (; !owed_.empty() && owed_.front() == Owed::refusal; owed_.pop_front()) {
-    send_message(RequestFailureMessage{});
-  }
+}
+
+void Mux::send_exit_status(ChannelId id, std::uint32_t status) {
+  const Channel* channel = find(id);
+  const bool may = channel != nullptr && channel->is_session && channel->state == Channel::State::open &&
+                   !channel->close_sent;
+  if (!may) return;
+  Bytes data;
+  encode_fields(data, ExitStatus{status});
+  send_message(ChannelRequestMessage{channel->peer_id, "exit-status", false, Rest{data}});
 }
 
 // ---- outbound data: window, queue and turns

@@ -14,6 +14,7 @@
 #include "base/result.hpp"
 #include "base/time.hpp"
 #include "proto/ssh/mux/channel.hpp"
+#include "proto/ssh/mux/global_requests.hpp"
 #include "proto/ssh/mux/output_pacer.hpp"
 #include "proto/ssh/mux/packet_link.hpp"
 #include "proto/ssh/mux/window_budget.hpp"
@@ -61,6 +62,10 @@ class Mux {
   void global_request(std::string_view name, ByteView data, bool want_reply, std::uint64_t token,
                       Instant now);
   void reply_global(bool success, ByteView data);
+  void reply_listen(bool success, std::uint32_t bound_port);
+  void prove_host_keys(ByteView signatures);  ///< the answer's data; empty: a refusal
+  void reply_channel(ChannelId id, bool success);
+  void send_exit_status(ChannelId id, std::uint32_t status);
 
   [[nodiscard]] std::size_t output_limit() const { return pacer_.limit(); }
   [[nodiscard]] std::size_t channel_count() const { return live_; }
@@ -84,6 +89,7 @@ class Mux {
   Step on_channel_request(ByteView payload);
   Step on_global_request(ByteView payload);
   Step on_global_reply(ByteView payload, Instant now);
+  void send_answers();
 
   Channel* find(std::uint32_t id) const;
   Result<Channel*> peer_channel(std::uint32_t id) const;
@@ -129,9 +135,7 @@ class Mux {
     Instant sent_at;
   };
   std::deque<PendingReply> pending_replies_;
-  // Answers that we owe, in order: none may overtake one that waits for the user.
-  enum class Owed : std::uint8_t { by_user, refusal };
-  std::deque<Owed> owed_;
+  GlobalRequests requests_;
 
   Instant keepalive_at_ = kNever;
   Instant last_probe_{};

@@ -4,6 +4,7 @@
 
 #include "tests/support/conversation.hpp"
 #include "tests/support/handshake_steps.hpp"
+#include "tests/support/test_certificate.hpp"
 
 namespace culvert::ssh {
 namespace {
@@ -406,6 +407,79 @@ TEST(Handshake, ExtensionsMayComeAgainJustBeforeLogin) {
       EXPECT_EQ(e.server_signature_algorithms, std::vector<std::string>{"ssh-ed25519"});
     });
   });
+}
+
+TEST(Handshake, AServerTellsItsExtensions) {
+  test::run(Role::server, [](Conversation& c) {
+    c.as_peer([](ScriptedPeer& p) { p.identify(); });
+    c.expect_message<KexInitMessage>();
+    c.as_peer([](ScriptedPeer& p) {
+      p.send_kexinit();
+      p.send_value();
+    });
+    c.answer_host_signature();
+    c.expect_message<KexStringReplyMessage>();
+    c.expect_message<NewKeysMessage>();
+    c.expect_payload([](ByteView payload) {
+      const auto expected =
+          ext_info(3, {"server-sig-algs",
+                       "ssh-ed25519-cert-v01@openssh.com,"
+                       "ecdsa-sha2-nistp256-cert-v01@openssh.com,"
+                       "ecdsa-sha2-nistp384-cert-v01@openssh.com,"
+                       "ecdsa-sha2-nistp521-cert-v01@openssh.com,"
+                       "rsa-sha2-512-cert-v01@openssh.com,rsa-sha2-256-cert-v01@openssh.com,"
+                       "ssh-ed25519,ecdsa-sha2-nistp256,ecdsa-sha2-nistp384,"
+                       "ecdsa-sha2-nistp521,rsa-sha2-512,rsa-sha2-256",
+                       "publickey-hostbound@openssh.com", "0", "ping@openssh.com", "0"});
+      EXPECT_EQ(as_text(payload), as_text(expected));
+    });
+  });
+}
+
+TEST(Handshake, AServerShowsACertificateToWhomWantsIt) {
+  using enum crypto::Certificate::Kind;
+  const auto& key = test::host_key().public_key();
+  constexpr std::string_view kName = "ssh-ed25519-cert-v01@openssh.com";
+  Conversation::Options options;
+  options.machine.host_certificates = {test::certificate_for(key, user),
+                                       test::certificate_for(test::stranger_key().public_key(), host),
+                                       test::certificate_for(key, host)};
+  for (const std::string_view wanted : {kName, std::string_view("ssh-ed25519")}) {
+    options.offer.host_key = wanted;
+    run_everywhere(
+        Role::server,
+        [&](Conversation& c) {
+          c.as_peer([](ScriptedPeer& p) { p.identify(); });
+          c.expect_message<KexInitMessage>([](const KexInitMessage& m) {
+            EXPECT_EQ(m.host_keys.text, "ssh-ed25519-cert-v01@openssh.com,ssh-ed25519");
+          });
+          c.as_peer([](ScriptedPeer& p) { p.send_kexinit(); });
+          c.as_peer([](ScriptedPeer& p) { p.send_value(); });
+          c.answer_host_signature();
+          c.expect_message<KexStringReplyMessage>([&](const KexStringReplyMessage& m) {
+            const ByteView shown = wanted == kName ? options.machine.host_certificates[2].blob() : key.blob();
+            EXPECT_TRUE(std::ranges::equal(m.host_key, shown));
+          });
+          c.expect_message<NewKeysMessage>();
+          c.expect_message<ExtInfoMessage>();
+          c.send(NewKeysMessage{});
+          c.expect_event<KeysAgreed>([&](KeysAgreed& e) { EXPECT_EQ(e.host_key, wanted); });
+          c.exchange_keys();  // and again when keys are renewed
+        },
+        options);
+  }
+  options.machine.host_certificates.pop_back();  // what is left is no certificate of this host
+  options.offer.host_key = kName;
+  test::run(
+      Role::server,
+      [](Conversation& c) {
+        c.as_peer([](ScriptedPeer& p) { p.identify(); });
+        c.expect_message<KexInitMessage>();
+        c.as_peer([](ScriptedPeer& p) { p.send_kexinit(); });
+        c.expect_end(Errc::protocol, "no host key algorithm in common");
+        c.expect_goodbye(DisconnectReason::key_exchange_failed);
+      },
+      options);
 }
 
 TEST(Handshake, BadExtensions) {

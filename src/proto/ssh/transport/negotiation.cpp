@@ -6,6 +6,8 @@
 #include <fmt/format.h>
 
 #include "base/text.hpp"
+#include "crypto/key_algorithms.hpp"
+#include "proto/ssh/transport/shown_key.hpp"
 #include "proto/ssh/wire/name_list.hpp"
 
 namespace culvert::ssh {
@@ -37,13 +39,11 @@ std::string names_or_all(const std::vector<std::string>& wanted, const Rows& row
 }
 
 // Only what a server's keys can sign.
-std::string signatures_of(const std::string& names, std::span<const crypto::PublicKey> keys) {
+std::string signatures_of(const std::string& names, std::span<const crypto::PublicKey> keys,
+                          std::span<const crypto::Certificate> certificates) {
   std::vector<std::string> kept;
   for (const std::string_view name : split_names(names)) {
-    const bool can = std::any_of(keys.begin(), keys.end(), [&](const crypto::PublicKey& key) {
-      return key.type() == crypto::key_type_of(name);
-    });
-    if (can) kept.emplace_back(name);
+    if (find_host_identity(name, keys, certificates)) kept.emplace_back(name);
   }
   return join_names(kept);
 }
@@ -84,14 +84,17 @@ Result<Agreement::Direction> choose_direction(std::string_view way, Role role, s
 }  // namespace
 
 Bytes make_kexinit(Role role, const AlgorithmLists& lists, std::span<const crypto::PublicKey> host_keys,
-                   bool first, crypto::Random& random) {
+                   std::span<const crypto::Certificate> host_certificates, bool first,
+                   crypto::Random& random) {
   std::string key_exchanges = names_or_all(lists.key_exchanges, crypto::key_exchanges());
   if (first) {
     key_exchanges += fmt::format(",{},{}", role == Role::client ? kExtInfoClient : kExtInfoServer,
                                  role == Role::client ? kStrictClient : kStrictServer);
   }
-  std::string signatures = names_or_all(lists.host_keys, crypto::signatures());
-  if (role == Role::server) signatures = signatures_of(signatures, host_keys);
+  const std::string signatures =
+      role == Role::client ? names_or_all(lists.host_keys, crypto::signatures())
+                           : signatures_of(names_or_all(lists.host_keys, crypto::host_key_algorithms()),
+                                           host_keys, host_certificates);
   const std::string ciphers = names_or_all(lists.ciphers, crypto::ciphers());
   const std::string macs = names_or_all(lists.macs, crypto::macs());
 

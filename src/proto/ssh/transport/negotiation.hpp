@@ -26,10 +26,11 @@ struct Agreement {
 };
 
 /// Our KEXINIT payload. Names come from `lists` (empty ones: all we have). In the `first` exchange the
-/// markers for ext-info (RFC 8308 section 2.1) and strict key exchange are added. `host_keys`: a server's
-/// keys limit its signatures.
+/// markers for ext-info (RFC 8308 section 2.1) and strict key exchange are added. A server's keys and
+/// certificates limit what it offers to sign with.
 [[nodiscard]] Bytes make_kexinit(Role role, const AlgorithmLists& lists,
-                                 std::span<const crypto::PublicKey> host_keys, bool first,
+                                 std::span<const crypto::PublicKey> host_keys,
+                                 std::span<const crypto::Certificate> host_certificates, bool first,
                                  crypto::Random& random);
 
 /// `ours`, `theirs`: payloads. Errc::malformed, or Errc::protocol naming what nothing was in common for, with

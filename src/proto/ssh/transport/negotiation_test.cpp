@@ -130,7 +130,7 @@ TEST(Negotiation, OurOffer) {
   test::SeededRandom random(1);
   const std::vector<crypto::PublicKey> keys = {test::host_key().public_key()};
   const auto offer = [&](Role role, const AlgorithmLists& lists, bool first) {
-    return make_kexinit(role, lists, keys, first, random);
+    return make_kexinit(role, lists, keys, {}, first, random);
   };
   const Bytes client = offer(Role::client, {}, true);
   const auto m = *decode<KexInitMessage>(client);

@@ -11,6 +11,7 @@
 #include "base/text.hpp"
 #include "base/wire.hpp"
 #include "crypto/key_algorithms.hpp"
+#include "proto/ssh/transport/shown_key.hpp"
 #include "proto/ssh/wire/messages.hpp"
 #include "proto/ssh/wire/name_list.hpp"
 
@@ -25,20 +26,6 @@ constexpr std::size_t kMaxPing = 32 * 1024;
 std::unexpected<Error> protocol_error(std::string what,
                                       DisconnectReason reason = DisconnectReason::protocol_error) {
   return fail(Errc::protocol, std::move(what), static_cast<std::int64_t>(reason));
-}
-
-struct ShownKey {
-  crypto::PublicKey key;
-  std::optional<crypto::Certificate> certificate;
-};
-
-/// What `algorithm` says that it is: a certificate or a plain key.
-Result<ShownKey> read_host_key(ByteView blob, std::string_view algorithm) {
-  if (!crypto::is_certificate_algorithm(algorithm))
-    return ShownKey{TRY(crypto::PublicKey::parse(blob)), std::nullopt};
-  auto certificate = TRY(crypto::Certificate::parse(blob));
-  auto key = certificate.key();
-  return ShownKey{std::move(key), std::move(certificate)};
 }
 
 Instant after(Instant now, Duration span) { return span == Duration::zero() ? kNever : now + span; }
@@ -176,8 +163,8 @@ Result<Transport::Step> Transport::on_packet(ByteView payload) {
 // ---- key exchange
 
 void Transport::send_kexinit() {
-  our_kexinit_ =
-      make_kexinit(config_.role, config_.algorithms, config_.host_keys, session_id_.empty(), random_);
+  our_kexinit_ = make_kexinit(config_.role, config_.algorithms, config_.host_keys, config_.host_certificates,
+                              session_id_.empty(), random_);
   writer_.write(our_kexinit_);
   outbound_open_ = false;
   exchange_untimed_ = !session_id_.empty();
@@ -213,26 +200,25 @@ Result<Transport::Step> Transport::on_client_value(ByteView payload) {
   const ByteView client_value = mpints ? TRY(decode<KexMpintInitMessage>(payload)).client_value.magnitude
                                        : TRY(decode<KexStringInitMessage>(payload)).client_value;
   auto response = TRY(key_exchange_->respond(client_value, random_));
-  const auto key = std::find_if(
-      config_.host_keys.begin(), config_.host_keys.end(),
-      [&](const crypto::PublicKey& k) { return k.type() == crypto::key_type_of(agreed_->host_key); });
-  CULVERT_ASSERT(key != config_.host_keys.end());  // only what our keys can sign was offered
-  finish_exchange_hash(key->blob(), client_value, response.value, mpints, std::move(response.secret));
-  pending_reply_value_ = std::move(response.value);
-  signing_key_ = *key;
+  const auto identity = find_host_identity(agreed_->host_key, config_.host_keys, config_.host_certificates);
+  CULVERT_ASSERT(identity.has_value());  // only what our keys can sign was offered
+  finish_exchange_hash(identity->blob, client_value, response.value, mpints, std::move(response.secret));
+  reply_value_ = std::move(response.value);
+  reply_host_key_ = copy_of(identity->blob);
+  if (session_id_.empty()) shown_host_key_ = reply_host_key_;
   awaits_ = Awaits::host_signature;
   phase_ = phase_ == Phase::first_exchange ? Phase::first_newkeys : Phase::rekey_newkeys;
-  return HostSignatureWanted{*key, agreed_->host_key, exchange_hash_};
+  return HostSignatureWanted{*identity->key, std::string(crypto::signature_of(agreed_->host_key)),
+                             exchange_hash_};
 }
 
 void Transport::host_signature(ByteView signature) {
   if (awaits_ != Awaits::host_signature) return;
   awaits_ = Awaits::nothing;
-  writer_.write(
-      key_exchange_->values_are_mpints()
-          ? encoded(KexMpintReplyMessage{signing_key_->blob(), Mpint{pending_reply_value_}, signature})
-          : encoded(KexStringReplyMessage{signing_key_->blob(), pending_reply_value_, signature}));
-  pending_reply_value_.clear();
+  writer_.write(key_exchange_->values_are_mpints()
+                    ? encoded(KexMpintReplyMessage{reply_host_key_, Mpint{reply_value_}, signature})
+                    : encoded(KexStringReplyMessage{reply_host_key_, reply_value_, signature}));
+  reply_value_.clear();
   send_newkeys();
 }
 
@@ -248,7 +234,7 @@ Result<Transport::Step> Transport::on_server_value(ByteView payload) {
     host_key = reply.host_key, server_value = reply.server_value, signature = reply.signature;
   }
   exchange_time_ = now_ - value_sent_at_;
-  const auto shown = read_host_key(host_key, agreed_->host_key);
+  const auto shown = read_shown_key(host_key, agreed_->host_key);
   if (!shown) {
     return protocol_error(fmt::format("the server's host key is not usable: {}", shown.error().message),
                           DisconnectReason::key_exchange_failed);
@@ -350,14 +336,15 @@ Result<Transport::Step> Transport::on_newkeys(ByteView payload) {
 // ---- extensions (RFC 8308)
 
 void Transport::send_ext_info() {
-  std::string algorithms;
-  for (const std::string_view name : crypto::signatures()) {
+  std::string algorithms;  // all but those of security keys, as ServerAuth takes them
+  for (const std::string_view name : crypto::host_key_algorithms()) {
     if (!algorithms.empty()) algorithms += ',';
     algorithms += name;
   }
   Bytes extensions;
-  Writer(extensions).text("server-sig-algs").text(algorithms).text("ping@openssh.com").text("0");
-  writer_.write(encoded(ExtInfoMessage{2, Rest{extensions}}));
+  Writer(extensions).text("server-sig-algs").text(algorithms);
+  Writer(extensions).text("publickey-hostbound@openssh.com").text("0").text("ping@openssh.com").text("0");
+  writer_.write(encoded(ExtInfoMessage{3, Rest{extensions}}));
 }
 
 Result<void> Transport::on_ext_info(ByteView payload) {

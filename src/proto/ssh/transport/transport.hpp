@@ -87,7 +87,7 @@ class Transport final : public PacketLink {
   }
   /// The server said that it takes logins that are bound to its key. Client.
   [[nodiscard]] bool server_takes_host_bound() const { return server_takes_host_bound_; }
-  /// The key's or certificate's blob that the server showed. Client, after the first exchange.
+  /// The key's or certificate's blob that the server showed in the first exchange, which is over.
   [[nodiscard]] ByteView shown_host_key() const { return shown_host_key_; }
   /// Time between our first value and its answer: a first idea of the path's round trip. Zero before.
   [[nodiscard]] Duration exchange_time() const { return exchange_time_; }
@@ -130,8 +130,7 @@ class Transport final : public PacketLink {
   bool strict_ = false;
   bool peer_wants_ext_info_ = false;
   Bytes session_id_;
-  std::optional<crypto::PublicKey> signing_key_;  // server: of the exchange in progress
-  Bytes shown_host_key_;  // client: of the first exchange; a renewal must show the same
+  Bytes shown_host_key_;  // of the first exchange; to a client a renewal must show the same
   std::string server_signature_algorithms_;
   bool server_takes_host_bound_ = false;
 
@@ -142,8 +141,8 @@ class Transport final : public PacketLink {
   Bytes our_value_;
   Bytes exchange_hash_;
   NewKeys new_keys_;
-  Bytes pending_reply_value_;      // server: waits for the host signature
-  bool skip_next_packet_ = false;  // the peer's wrong guess
+  Bytes reply_host_key_, reply_value_;  // server: wait for the host signature
+  bool skip_next_packet_ = false;       // the peer's wrong guess
   bool outbound_open_ = false;
   Awaits awaits_ = Awaits::nothing;
 

@@ -447,6 +447,32 @@ struct ForwardedStreamlocalOpen {
   }
 };
 
+/// RFC 4254 section 7.1: the data of "tcpip-forward" and "cancel-tcpip-forward".
+struct TcpipForward {
+  std::string_view address;
+  std::uint32_t port;
+  static constexpr auto fields() { return std::tuple{&TcpipForward::address, &TcpipForward::port}; }
+};
+
+/// The same section: the data of the answer where port 0 was asked for.
+struct TcpipForwardReply {
+  std::uint32_t port;
+  static constexpr auto fields() { return std::tuple{&TcpipForwardReply::port}; }
+};
+
+/// OpenSSH PROTOCOL, "Unix domain socket forwarding": the data of "streamlocal-forward@openssh.com" and of
+/// "cancel-streamlocal-forward@openssh.com".
+struct StreamlocalForward {
+  std::string_view path;
+  static constexpr auto fields() { return std::tuple{&StreamlocalForward::path}; }
+};
+
+/// RFC 4254 section 6.10: the data of "exit-status" on a channel.
+struct ExitStatus {
+  std::uint32_t status;
+  static constexpr auto fields() { return std::tuple{&ExitStatus::status}; }
+};
+
 /// All messages above. Numbers 30, 31 and 60 mean different things under different methods.
 using AllMessages =
     std::tuple<DisconnectMessage, IgnoreMessage, UnimplementedMessage, DebugMessage, ServiceRequestMessage,

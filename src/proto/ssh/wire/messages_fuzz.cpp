@@ -123,8 +123,8 @@ void negotiate(const Bytes& client, const Bytes& server) {
 const Bytes& ours(ssh::Role role) {
   static test::SeededRandom random(1);
   static const std::vector<crypto::PublicKey> keys = {test::host_key().public_key()};
-  static const Bytes client = ssh::make_kexinit(ssh::Role::client, {}, {}, true, random);
-  static const Bytes server = ssh::make_kexinit(ssh::Role::server, {}, keys, true, random);
+  static const Bytes client = ssh::make_kexinit(ssh::Role::client, {}, {}, {}, true, random);
+  static const Bytes server = ssh::make_kexinit(ssh::Role::server, {}, keys, {}, true, random);
   return role == ssh::Role::client ? client : server;
 }
 
