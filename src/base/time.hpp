@@ -2,6 +2,7 @@
 #pragma once
 
 #include <chrono>
+#include <cstdint>
 
 namespace culvert {
 
@@ -20,6 +21,9 @@ using Instant = MonotonicClock::time_point;
 
 /// "No deadline."
 inline constexpr Instant kNever = Instant::max();
+
+/// Seconds since 1970, UTC: moments that people and files name.
+using UnixSeconds = std::int64_t;
 
 /// CLOCK_MONOTONIC now. Not for use under src/proto.
 [[nodiscard]] inline Instant monotonic_now() {

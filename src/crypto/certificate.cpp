@@ -15,6 +15,22 @@
 
 namespace culvert::crypto {
 
+namespace {
+
+/// What lists of options hold: names, and what each name holds.
+struct Options {
+  std::vector<std::string> names;
+  std::vector<Bytes> contents;
+
+  [[nodiscard]] std::optional<ByteView> find(std::string_view name) const {
+    const auto found = std::ranges::find(names, name);
+    if (found == names.end()) return std::nullopt;
+    return contents[static_cast<std::size_t>(found - names.begin())];
+  }
+};
+
+}  // namespace
+
 struct Certificate::State {
   std::string type;
   Bytes blob;
@@ -26,7 +42,7 @@ struct Certificate::State {
   std::string key_id;
   std::vector<std::string> principals;
   std::uint64_t valid_after, valid_before;
-  std::vector<std::string> critical_options;
+  Options critical_options, extensions;
 };
 
 namespace {
@@ -59,16 +75,16 @@ Result<std::vector<std::string>> read_principals(ByteView bytes) {
   return names;
 }
 
-/// The names of a list of options; their content is for whoever knows them.
-Result<std::vector<std::string>> read_options(ByteView bytes) {
-  std::vector<std::string> names;
+/// The content of an option is for whoever knows it.
+Result<Options> read_options(ByteView bytes) {
+  Options options;
   Reader reader(bytes);
   while (reader.remaining() > 0) {
-    if (names.size() == kMaxOptions) return fail(Errc::limit, "certificate has too many options");
-    names.emplace_back(TRY(reader.text()));
-    TRY(reader.string());
+    if (options.names.size() == kMaxOptions) return fail(Errc::limit, "certificate has too many options");
+    options.names.emplace_back(TRY(reader.text()));
+    options.contents.push_back(copy_of(TRY(reader.string())));
   }
-  return names;
+  return options;
 }
 
 /// An authority is a plain key. Said here, since a certificate would only be a type that is not supported.
@@ -119,8 +135,8 @@ Result<Certificate> Certificate::parse(ByteView blob) {
   const std::uint64_t valid_after = TRY(reader.u64());
   const std::uint64_t valid_before = TRY(reader.u64());
   auto critical_options = TRY(read_options(TRY(reader.string())));
-  TRY(read_options(TRY(reader.string())));  // extensions: rights that a server gives
-  TRY(reader.string());                     // reserved
+  auto extensions = TRY(read_options(TRY(reader.string())));
+  TRY(reader.string());  // reserved
   PublicKey authority = TRY(read_authority(TRY(reader.string())));
   const ByteView is_signed = blob.first(blob.size() - reader.remaining());
   const ByteView signature = TRY(reader.string());
@@ -140,6 +156,7 @@ Result<Certificate> Certificate::parse(ByteView blob) {
       .valid_after = valid_after,
       .valid_before = valid_before,
       .critical_options = std::move(critical_options),
+      .extensions = std::move(extensions),
   }));
 }
 
@@ -154,7 +171,15 @@ const std::string& Certificate::key_id() const { return state_->key_id; }
 const std::vector<std::string>& Certificate::principals() const { return state_->principals; }
 std::uint64_t Certificate::valid_after() const { return state_->valid_after; }
 std::uint64_t Certificate::valid_before() const { return state_->valid_before; }
-const std::vector<std::string>& Certificate::critical_options() const { return state_->critical_options; }
+const std::vector<std::string>& Certificate::critical_options() const {
+  return state_->critical_options.names;
+}
+std::optional<ByteView> Certificate::critical_option(std::string_view name) const {
+  return state_->critical_options.find(name);
+}
+std::optional<ByteView> Certificate::extension(std::string_view name) const {
+  return state_->extensions.find(name);
+}
 
 bool Certificate::operator==(const Certificate& other) const {
   return state_ == other.state_ || state_->blob == other.state_->blob;

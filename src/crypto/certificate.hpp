@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -46,6 +47,11 @@ class Certificate {
   [[nodiscard]] std::uint64_t valid_before() const;
   /// Names of the options that whoever does not know them must refuse.
   [[nodiscard]] const std::vector<std::string>& critical_options() const;
+  /// What the first critical option of this name holds: as long as this certificate. None: there is none.
+  [[nodiscard]] std::optional<ByteView> critical_option(std::string_view name) const;
+  /// The same for the rights that the authority gives ("permit-port-forwarding"). Others than those that one
+  /// knows count for nothing.
+  [[nodiscard]] std::optional<ByteView> extension(std::string_view name) const;
 
   /// The same bytes.
   [[nodiscard]] bool operator==(const Certificate& other) const;

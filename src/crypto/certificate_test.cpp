@@ -93,6 +93,13 @@ TEST(Certificate, ReadsWhatSshKeygenMade) {
   EXPECT_EQ(user.key().type(), "ssh-rsa");
   EXPECT_EQ(user.signature_algorithm(), "rsa-sha2-256");
   EXPECT_EQ(user.critical_options(), (std::vector<std::string>{"force-command", "source-address"}));
+  EXPECT_EQ(as_text(user.critical_option("source-address").value()), std::string_view("\0\0\0\x0c"
+                                                                                      "127.0.0.1/32",
+                                                                                      16));
+  EXPECT_TRUE(user.extension("permit-port-forwarding").value().empty());
+  EXPECT_FALSE(user.critical_option("permit-port-forwarding"));
+  EXPECT_FALSE(user.extension("source-address"));
+  EXPECT_FALSE(host.extension("permit-port-forwarding"));
 }
 
 TEST(Certificate, EveryTypeOfKey) {

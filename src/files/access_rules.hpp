@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: Apache-2.0
+// Who may connect and listen where: what the rules file and a key's own options grant, and the decisions that
+// follow. Pure: the caller resolves names, passes each address, and connects to exactly the one that was
+// allowed. Ask again at every open.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/ip_address.hpp"
+#include "base/time.hpp"
+#include "crypto/public_key.hpp"
+#include "files/authorized_keys.hpp"
+#include "files/forward_rule.hpp"
+
+namespace culvert::files {
+
+/// None: no limit.
+struct Limits {
+  std::optional<std::uint32_t> max_streams, max_listeners;
+  std::optional<std::uint64_t> bytes_per_second_in;   ///< what the client sends, all of its streams together
+  std::optional<std::uint64_t> bytes_per_second_out;  ///< what it receives
+  std::optional<std::uint64_t> quota;                 ///< bytes, both ways together
+  std::optional<UnixSeconds> until;                   ///< from then on nothing is granted any more
+
+  [[nodiscard]] bool operator==(const Limits&) const = default;
+};
+
+/// The keywords that a user and a key have in common. None: the keyword is not there.
+struct RuleSet {
+  std::optional<std::vector<ForwardRule>> connect, listen;
+  std::optional<std::vector<IpAddress>> listen_default;
+  Limits limits;
+};
+
+/// One [[user]] of the file.
+struct UserRules {
+  struct OfKey {
+    std::string fingerprint;  ///< "SHA256:..."
+    RuleSet rules;
+  };
+  std::string name;
+  std::string authorized_keys;  ///< path; empty: not said
+  RuleSet rules;
+  std::vector<OfKey> keys;
+};
+
+/// What one session may do.
+struct Grants {
+  bool port_forwarding = true;  ///< false: nothing, whatever the rules say
+  std::vector<ForwardRule> connect, listen;
+  /// What a request to listen at "localhost" or "" binds.
+  std::vector<IpAddress> listen_default;
+  Limits user_limits;  ///< for all sessions of the user together
+  Limits key_limits;   ///< for all sessions of this key together; both hold
+
+  /// There is nothing that it may do.
+  [[nodiscard]] bool are_empty() const;
+};
+
+/// A key's permitopen and permitlisten, and beside them what the rules say: `connect` and `listen` of the key
+/// in the file replace those of its user. `user`: null if the file does not name the user. `options`: after
+/// merged(), for a certificate, and `key` is the one that it certifies.
+[[nodiscard]] Grants grants_for(const UserRules* user, const crypto::PublicKey& key,
+                                const KeyOptions& options);
+
+/// --allow-all: connect anywhere, the own machine too, and listen anywhere. Not: link-local and metadata
+/// addresses, multicast, Unix sockets.
+[[nodiscard]] Grants grants_for_all(const KeyOptions& options);
+
+struct Decision {
+  bool allowed = false;
+  std::string reason;  ///< of a denial: one line, printable
+  std::string rule;    ///< of a denial: the line that would allow it; empty if a rule denies it or none could
+
+  explicit operator bool() const { return allowed; }
+};
+
+/// May it connect to `host` (as requested), which has the address `resolved`? Before a name is resolved, ask
+/// with none: allowed then means that it depends on the address, denied that it need not be looked up.
+/// `own`: every address of this machine. Connect to `resolved` as it is.
+[[nodiscard]] Decision may_connect(const Grants& grants, std::string_view host, std::uint16_t port,
+                                   const std::optional<IpAddress>& resolved, std::span<const IpAddress> own);
+
+struct ListenDecision : Decision {
+  /// What to bind, never empty if allowed; IPv6 ones with IPV6_V6ONLY. The first must succeed, the others
+  /// where the machine has such an address.
+  std::vector<IpAddress> addresses;
+  /// The port, or of which range to take one that is free; all ports: let the system choose.
+  PortRange ports;
+};
+
+/// May it listen at `bind` (as requested, RFC 4254 section 7.1; "*" is every address) and `port` (0: any)?
+[[nodiscard]] ListenDecision may_listen(const Grants& grants, std::string_view bind, std::uint16_t port);
+
+struct PathDecision : Decision {
+  std::string path;  ///< the normal form: open this one. That no symbolic link is in it is for the caller
+};
+
+[[nodiscard]] PathDecision may_connect_path(const Grants& grants, std::string_view path);
+[[nodiscard]] PathDecision may_listen_path(const Grants& grants, std::string_view path);
+
+}  // namespace culvert::files
