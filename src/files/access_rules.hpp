@@ -62,14 +62,16 @@ struct Grants {
   [[nodiscard]] bool are_empty() const;
 };
 
-/// A key's permitopen and permitlisten, and beside them what the rules say: `connect` and `listen` of the key
-/// in the file replace those of its user. `user`: null if the file does not name the user. `options`: after
-/// merged(), for a certificate, and `key` is the one that it certifies.
+/// A key's permitopen and permitlisten, and beside them what the rules say: `connect`, `listen` and
+/// `listen_default` of the key in the file replace those of its user, but for the user's "!" entries, which
+/// stay. `user`: null if the file does not name the user. `options`: after merged(), for a certificate, and
+/// `key` is the one that it certifies. Their expiry becomes `until`.
 [[nodiscard]] Grants grants_for(const UserRules* user, const crypto::PublicKey& key,
                                 const KeyOptions& options);
 
-/// --allow-all: connect anywhere, the own machine too, and listen anywhere. Not: link-local and metadata
-/// addresses, multicast, Unix sockets.
+/// --allow-all: as sshd does without a configuration, connect anywhere, the own machine too, and listen
+/// anywhere; of a key with permitopen or permitlisten only there. Not: link-local and metadata addresses,
+/// multicast, Unix sockets.
 [[nodiscard]] Grants grants_for_all(const KeyOptions& options);
 
 struct Decision {
@@ -87,14 +89,15 @@ struct Decision {
                                    const std::optional<IpAddress>& resolved, std::span<const IpAddress> own);
 
 struct ListenDecision : Decision {
-  /// What to bind, never empty if allowed; IPv6 ones with IPV6_V6ONLY. The first must succeed, the others
-  /// where the machine has such an address.
+  /// What to bind, never empty if allowed; IPv6 ones with IPV6_V6ONLY, or :: would take in IPv4. The first
+  /// must succeed, the others where the machine has such an address.
   std::vector<IpAddress> addresses;
   /// The port, or of which range to take one that is free; all ports: let the system choose.
   PortRange ports;
 };
 
 /// May it listen at `bind` (as requested, RFC 4254 section 7.1; "*" is every address) and `port` (0: any)?
+/// After a request for port 0, ask again for the port that was taken.
 [[nodiscard]] ListenDecision may_listen(const Grants& grants, std::string_view bind, std::uint16_t port);
 
 struct PathDecision : Decision {

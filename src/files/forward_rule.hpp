@@ -30,13 +30,13 @@ struct ForwardRule {
     network,    ///< "10.0.0.0/8", "192.0.2.1": the address
     localhost,  ///< "localhost": 127.0.0.1 and ::1
     self,       ///< "self": every address of the own machine, loopback too. Only to connect
-    standard,   ///< ports alone: the addresses of listen_default. Only to listen
+    standard,   ///< ports alone: the addresses of listen_default; denied: every address. Only to listen
     path,       ///< "unix:/run/app/*.sock": a Unix socket; '*' does not match a '/'
     permit,     ///< a key's permitopen or permitlisten
   };
   Kind kind = Kind::name;
   bool denies = false;  ///< "!...": what matches is refused, whatever else would allow it
-  std::string pattern;  ///< of a name (in lower case), a path or a permit
+  std::string pattern;  ///< of a name (in lower case, without a dot at its end), a path or a permit
   IpNetwork network = IpNetwork(IpAddress());
   PortRange ports;
   std::string text;  ///< as it was written: for people
@@ -46,6 +46,9 @@ struct ForwardRule {
   /// "[!]PORTS", "[!]ADDRESS:PORTS" or "[!]unix:PATH".
   [[nodiscard]] static Result<ForwardRule> parse_listen(std::string_view text);
 };
+
+/// 127.0.0.1 or ::1.
+[[nodiscard]] bool is_localhost(const IpAddress& address);
 
 /// The path of a Unix socket without double slashes and "." in it. Errc::denied: it is not absolute, is too
 /// long for a socket, ends in a slash, or has ".." or control characters in it.

@@ -25,7 +25,7 @@ IpNetwork unmapped(const IpNetwork& network) { return is_mapped(network) ? netwo
 bool is_numeric(std::string_view entry) {
   if (entry.find_first_of(":/") != entry.npos) return true;
   const std::string_view last = entry.substr(entry.rfind('.') + 1);
-  return !last.empty() && last[0] >= '0' && last[0] <= '9';
+  return last.starts_with("0x") || (!last.empty() && last.find_first_not_of("0123456789") == last.npos);
 }
 
 struct Entry {
