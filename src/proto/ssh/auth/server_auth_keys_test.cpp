@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Scripts of the forms that a key may have when it logs in: plain, in a certificate, bound to our host key;
 // and of the banner, which comes in front of the first answer.
+#include <algorithm>
+
 #include <gtest/gtest.h>
 
 #include "tests/support/conversation.hpp"
