@@ -15,7 +15,8 @@ namespace {
 using Texts = std::initializer_list<std::string_view>;
 
 const std::vector<IpAddress> kOwn = {IpAddress::v4(0x7f000001), *IpAddress::parse("10.0.0.5"),
-                                     *IpAddress::parse("fe80::5"), *IpAddress::parse("2001:db8::5")};
+                                     *IpAddress::parse("fe80::5"), *IpAddress::parse("2001:db8::5"),
+                                     *IpAddress::parse("::ffff:10.0.0.6")};
 
 std::vector<ForwardRule> rules_of(Texts texts, Result<ForwardRule> (*parse)(std::string_view)) {
   std::vector<ForwardRule> rules;
@@ -152,6 +153,7 @@ TEST(MayConnect, GuardedAddressesNeedARuleByAddress) {
                          {"10.0.0.5", "self:80"},
                          {"::ffff:10.0.0.5", "10.0.0.5:80"},
                          {"2001:db8::5", "[2001:db8::5]:80"},
+                         {"10.0.0.6", "10.0.0.6:80"},
                          {"fe80::5", "[fe80::5]:80"}}) {
     const Grants anywhere =
         connecting({"*:*", "a.example:*", "*.example:80", "0.0.0.0/0:*", "[::]/0:*", "10.0.0.0/8:*",

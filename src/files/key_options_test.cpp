@@ -323,6 +323,7 @@ TEST(Merged, RefusesWhatItDoesNotKnow) {
        {Row{{{"force-command", text_content("a")}}, "none"},
         {{{"force-command", text_content("b")}}, other},
         {{{"force-command", {1}}}, "certificate's option force-command is malformed"},
+        {{{"force-command", {0, 0, 0, 1, 'a', 0}}}, "certificate's option force-command is malformed"},
         {{{"verify-required", {}}}, "none"},
         {{{"verify-required", {1}}}, "certificate's option verify-required is malformed"},
         {{{"foo", {}}}, "certificate's critical option \"foo\" is not known"},
