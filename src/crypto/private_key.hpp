@@ -49,6 +49,9 @@ class PrivateKey {
 /// 3.2).
 [[nodiscard]] SecretBytes encode_private_key(const PrivateKey& key);
 
+/// The text of a key file in OpenSSH's format, without a passphrase (PROTOCOL.key of OpenSSH).
+[[nodiscard]] SecretBytes write_private_key(const PrivateKey& key);
+
 /// Reads one line "type base64 [comment]" as in a .pub file.
 [[nodiscard]] Result<PublicKey> parse_public_key_line(std::string_view line);
 

@@ -3,6 +3,7 @@
 
 #include "base/assert.hpp"
 #include "base/wire.hpp"
+#include "crypto/base64.hpp"
 #include "crypto/key_handles.hpp"
 #include "crypto/private_key.hpp"
 #include "crypto/private_key_parts.hpp"
@@ -64,6 +65,32 @@ SecretBytes encode_private_key(const PrivateKey& key) {
   }
   SecretBytes secret(out);
   wipe(out);
+  return secret;
+}
+
+SecretBytes write_private_key(const PrivateKey& key) {
+  constexpr std::size_t kBlock = 8;
+  constexpr std::size_t kLine = 70;
+  constexpr std::uint32_t kCheck = 0;  // twice the same number shows that nothing had to be decrypted
+  const SecretBytes numbers = encode_private_key(key);
+  Bytes part, whole;
+  part.reserve(numbers.size() + key.comment().size() + 64);  // never moved, neither of them
+  whole.reserve(part.capacity() + key.public_key().blob().size() + 128);
+  Writer(part).u32(kCheck).u32(kCheck).bytes(numbers).text(key.comment());
+  for (std::uint8_t pad = 1; part.size() % kBlock != 0; ++pad) part.push_back(pad);
+  constexpr std::string_view kMagic("openssh-key-v1\0", 15);
+  Writer(whole).bytes(as_bytes(kMagic)).text("none").text("none").text("").u32(1);
+  Writer(whole).string(key.public_key().blob()).string(part);
+  std::string letters = base64_encode(whole);
+  std::string text;
+  text.reserve(letters.size() + letters.size() / kLine + 128);
+  text += "-----BEGIN OPENSSH PRIVATE KEY-----\n";
+  for (std::size_t at = 0; at < letters.size(); at += kLine) text.append(letters, at, kLine).push_back('\n');
+  text += "-----END OPENSSH PRIVATE KEY-----\n";
+  SecretBytes secret(text);
+  for (Bytes* bytes : {&part, &whole}) wipe(*bytes);
+  for (std::string* copy : {&letters, &text})
+    wipe({reinterpret_cast<std::uint8_t*>(copy->data()), copy->size()});
   return secret;
 }
 

@@ -333,5 +333,14 @@ TEST(SignatureAlgorithms, BelongToKeyTypes) {
   EXPECT_TRUE(key_type_of("").empty());
 }
 
+TEST(PrivateKey, WhatIsWrittenIsReadAgain) {
+  const PrivateKey key = PrivateKey::generate_ed25519();
+  const SecretBytes text = write_private_key(key);
+  const auto read = parse_private_key(text.text());
+  ASSERT_TRUE(read) << read.error().message;
+  EXPECT_EQ(read->public_key(), key.public_key());
+  EXPECT_EQ(encode_private_key(*read).text(), encode_private_key(key).text());
+}
+
 }  // namespace
 }  // namespace culvert::crypto

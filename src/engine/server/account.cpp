@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "engine/server/account.hpp"
+
+#include <sys/stat.h>
+
+#include <ctime>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "base/log.hpp"
+#include "base/text.hpp"
+#include "crypto/certificate.hpp"
+#include "files/authorized_keys.hpp"
+#include "files/config_file.hpp"
+
+namespace culvert::server {
+namespace {
+
+constexpr std::size_t kMostRemembered = 65536;
+
+// What a file is like: another one has another stamp.
+std::string stamp_of(const std::string& path) {
+  struct stat status{};
+  if (::stat(path.c_str(), &status) != 0) return "none";
+  return fmt::format("{} {} {} {}.{}", status.st_dev, status.st_ino, status.st_size, status.st_mtim.tv_sec,
+                     status.st_mtim.tv_nsec);
+}
+
+UnixSeconds local_to_utc(UnixSeconds local) {
+  const auto as_utc = static_cast<std::time_t>(local);
+  std::tm parts{};
+  ::gmtime_r(&as_utc, &parts);
+  parts.tm_isdst = -1;
+  return ::mktime(&parts);
+}
+
+std::unexpected<Error> denied(std::string why) { return fail(Errc::denied, std::move(why)); }
+
+}  // namespace
+
+Result<std::unique_ptr<Accounts>> Accounts::load(const ServerOptions& options) {
+  std::unique_ptr<Accounts> accounts(new Accounts(options));
+  TRY(accounts->refresh_rules());
+  for (const KeysOfUser& of : options.keys) {
+    KeyFile& file = accounts->files_[of.file];
+    file.path = of.file;
+    accounts->refresh(file);
+  }
+  for (const files::UserRules& user : accounts->rules_.users) {
+    if (!user.authorized_keys.empty()) (void)accounts->file_of(user.name);
+  }
+  return accounts;
+}
+
+// Wrong rules at the start are an error; later those that were right stay in force.
+Result<void> Accounts::refresh_rules() {
+  if (options_.rules_file.empty()) return {};
+  std::string stamp = stamp_of(options_.rules_file);
+  if (stamp == rules_stamp_) return {};
+  const auto text = files::read_config_file(options_.rules_file, files::OwnerCheck::required);
+  if (!text) return fail(text.error().code, "rules: " + text.error().message);
+  rules_ = TRY(files::parse_rules_file(*text, options_.rules_file));
+  rules_stamp_ = std::move(stamp);
+  return {};
+}
+
+void Accounts::refresh(KeyFile& file) {
+  std::string stamp = stamp_of(file.path);
+  if (stamp == file.stamp) return;
+  file.stamp = std::move(stamp);
+  file.keys = {};
+  const auto text = files::read_config_file(file.path, files::OwnerCheck::required);
+  if (!text) return log(LogLevel::warning, "{}", text.error().message);
+  auto keys = files::parse_authorized_keys(*text, local_to_utc);
+  if (!keys) return log(LogLevel::warning, "{}: {}", printable(file.path), keys.error().message);
+  file.keys = std::move(*keys);
+  for (const files::LineWarning& warning : file.keys.warnings)
+    log(LogLevel::warning, "{} line {}: {}; the line is passed over", printable(file.path), warning.line,
+        warning.text);
+}
+
+// A user's own file, else the one for everybody.
+Accounts::KeyFile* Accounts::file_of(const std::string& user) {
+  std::string path;
+  for (const KeysOfUser& of : options_.keys) {
+    if (of.user == user) path = of.file;
+  }
+  if (const files::UserRules* rules = rules_.find(user); path.empty() && rules != nullptr)
+    path = rules->authorized_keys;
+  for (const KeysOfUser& of : options_.keys) {
+    if (path.empty() && of.user.empty()) path = of.file;
+  }
+  if (path.empty()) return nullptr;
+  KeyFile& file = files_[path];
+  file.path = path;
+  refresh(file);
+  return &file;
+}
+
+Result<Permit> Accounts::judge(const ssh::UserOffered& offered, const IpAddress& source, UnixSeconds now) {
+  if (const auto read = refresh_rules(); !read)
+    log(LogLevel::error, "{}; the rules from before stay", read.error().message);
+  KeyFile* const file = file_of(offered.user);
+  if (file == nullptr) return denied("there is no such user");
+  const auto& certificate = offered.certificate;
+  const auto entries =
+      certificate ? file->keys.with_authority(*certificate, offered.user) : file->keys.with_key(offered.key);
+  if (entries.empty()) {
+    return denied(fmt::format("the {} is not in {}",
+                              certificate ? "certificate's authority, for this user," : "key",
+                              printable(file->path)));
+  }
+  if (certificate) {
+    if (const auto valid = crypto::check_validity(*certificate, static_cast<std::uint64_t>(now)); !valid)
+      return denied("the certificate: " + valid.error().message);
+  }
+  Error why{Errc::denied, ""};
+  for (const files::AuthorizedKey* entry : entries) {
+    auto options =
+        certificate ? files::merged(entry->options, *certificate) : Result<files::KeyOptions>(entry->options);
+    if (options) {
+      const auto use = files::check_use(*options, source, now);
+      if (!use) options = std::unexpected(use.error());
+    }
+    if (!options) {
+      why = options.error();
+      continue;
+    }
+    Permit permit;
+    permit.user = printable(offered.user);
+    permit.fingerprint = offered.key.fingerprint();
+    permit.key_name = printable(certificate ? certificate->key_id() : entry->comment, 100);
+    permit.grants = grants_of(offered.user, offered.key, *options);
+    permit.of_user = usage_of("user " + offered.user);
+    permit.of_key = usage_of("key " + permit.fingerprint);
+    return permit;
+  }
+  return denied(why.message);
+}
+
+files::Grants Accounts::grants_of(const std::string& user, const crypto::PublicKey& key,
+                                  const files::KeyOptions& options) const {
+  if (options_.allow_all) return files::grants_for_all(options);
+  return files::grants_for(rules_.find(user), key, options);
+}
+
+std::shared_ptr<Usage> Accounts::usage_of(const std::string& name) {
+  // An authority can certify any number of keys.
+  if (usage_.size() > kMostRemembered)
+    std::erase_if(usage_, [](const auto& entry) { return entry.second.use_count() == 1; });
+  auto& usage = usage_[name];
+  if (!usage) usage = std::make_shared<Usage>();
+  return usage;
+}
+
+std::vector<std::string> Accounts::warnings() const {
+  std::vector<std::string> lines;
+  const auto look_at = [&](const std::string& user, const KeyFile& file) {
+    for (const files::AuthorizedKey& entry : file.keys.keys) {
+      if (entry.options.is_authority || !grants_of(user, entry.key, entry.options).are_empty()) continue;
+      lines.push_back(
+          fmt::format("{} line {}: this key may log in and do nothing: no rule and no permitopen or "
+                      "permitlisten names what it may (--allow-all lets it forward anything)",
+                      printable(file.path), entry.line));
+    }
+  };
+  for (const KeysOfUser& of : options_.keys) {
+    if (const auto file = files_.find(of.file); file != files_.end()) look_at(of.user, file->second);
+  }
+  for (const files::UserRules& user : rules_.users) {
+    if (const auto file = files_.find(user.authorized_keys); file != files_.end())
+      look_at(user.name, file->second);
+  }
+  return lines;
+}
+
+}  // namespace culvert::server

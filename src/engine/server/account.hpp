@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/ip_address.hpp"
+#include "base/result.hpp"
+#include "engine/server/options.hpp"
+#include "engine/server/usage.hpp"
+#include "files/access_rules.hpp"
+#include "files/authorized_keys.hpp"
+#include "files/rules_file.hpp"
+#include "proto/ssh/session.hpp"
+
+namespace culvert::server {
+
+/// What a login gives: who it is, and what that one may do.
+struct Permit {
+  std::string user;         ///< printable
+  std::string fingerprint;  ///< of the key, or of the one that the certificate certifies
+  std::string key_name;     ///< the key's comment or the certificate's id, for people; may be empty
+  files::Grants grants;
+  std::shared_ptr<Usage> of_user, of_key;  ///< what all sessions of theirs use together
+};
+
+/// Who may log in: users with their files of keys, and the rules. Files are read again when they change. On
+/// one thread; small files are read on the loop.
+class Accounts {
+ public:
+  /// Reads all files. What is passed over in them is a line in the log; rules that are wrong are an error.
+  /// `options` must outlive it.
+  [[nodiscard]] static Result<std::unique_ptr<Accounts>> load(const ServerOptions& options);
+
+  /// Whether `offered` may log in from `source` now (seconds since 1970). Errc::denied, with the reason for
+  /// the operator.
+  [[nodiscard]] Result<Permit> judge(const ssh::UserOffered& offered, const IpAddress& source,
+                                     UnixSeconds now);
+
+  /// Lines for the operator about what nobody may do: a key without a rule.
+  [[nodiscard]] std::vector<std::string> warnings() const;
+
+ private:
+  struct KeyFile {
+    std::string path;
+    std::string stamp;  // what the file was like when it was read
+    files::AuthorizedKeys keys;
+  };
+
+  explicit Accounts(const ServerOptions& options) : options_(options) {}
+  [[nodiscard]] KeyFile* file_of(const std::string& user);
+  void refresh(KeyFile& file);
+  [[nodiscard]] Result<void> refresh_rules();
+  [[nodiscard]] files::Grants grants_of(const std::string& user, const crypto::PublicKey& key,
+                                        const files::KeyOptions& options) const;
+  std::shared_ptr<Usage> usage_of(const std::string& name);
+
+  const ServerOptions& options_;
+  std::map<std::string, KeyFile> files_;  // by path
+  files::RulesFile rules_;
+  std::string rules_stamp_;
+  std::map<std::string, std::shared_ptr<Usage>> usage_;  // by "user NAME", "key FINGERPRINT"
+};
+
+}  // namespace culvert::server

@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <string>
+
+#include <boost/asio/any_io_executor.hpp>
+
+#include "crypto/random.hpp"
+#include "engine/server/account.hpp"
+#include "engine/server/guard.hpp"
+#include "engine/server/host_keys.hpp"
+#include "engine/server/listener_table.hpp"
+#include "engine/server/options.hpp"
+#include "net/resolver.hpp"
+
+namespace culvert::server {
+
+/// What all sessions of one server share. On one thread.
+struct Context {
+  boost::asio::any_io_executor executor;
+  const ServerOptions& options;
+  net::Resolver& resolver;
+  crypto::Random& random;
+  HostKeys& host_keys;
+  Accounts& accounts;
+  Guard guard;
+  ListenerTable listeners = {};
+  std::size_t logged_in = 0;
+};
+
+}  // namespace culvert::server

@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "engine/server/metered_stream.hpp"
+
+#include <algorithm>
+#include <chrono>
+#include <utility>
+
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/this_coro.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include "base/log.hpp"
+#include "net/cancelled.hpp"
+
+namespace culvert::server {
+
+namespace asio = boost::asio;
+
+namespace {
+
+bool has_rate(const files::Limits& limits) {
+  return limits.bytes_per_second_in || limits.bytes_per_second_out;
+}
+
+std::size_t size_of(std::span<const ByteView> views) {
+  std::size_t size = 0;
+  for (const ByteView view : views) size += view.size();
+  return size;
+}
+
+void first_of(std::span<const ByteView> views, std::size_t size, std::vector<ByteView>& part) {
+  part.clear();
+  for (const ByteView view : views) {
+    if (size == 0) return;
+    part.push_back(view.first(std::min(size, view.size())));
+    size -= part.back().size();
+  }
+}
+
+}  // namespace
+
+MeteredStream::MeteredStream(asio::any_io_executor executor, std::unique_ptr<relay::Stream> inner, End end,
+                             std::shared_ptr<const Permit> permit, std::string what)
+    : executor_(std::move(executor)),
+      inner_(std::move(inner)),
+      permit_(std::move(permit)),
+      what_(std::move(what)),
+      end_(end),
+      is_limited_(has_rate(permit_->grants.user_limits) || has_rate(permit_->grants.key_limits)) {
+  const Way in{&Usage::in, &files::Limits::bytes_per_second_in};
+  const Way out{&Usage::out, &files::Limits::bytes_per_second_out};
+  read_ = end == End::client ? in : out;
+  written_ = end == End::client ? out : in;
+  ++permit_->of_user->streams;
+  ++permit_->of_key->streams;
+}
+
+MeteredStream::~MeteredStream() {
+  --permit_->of_user->streams;
+  --permit_->of_key->streams;
+  const bool reads_client = end_ == End::client;
+  log(LogLevel::notice, "{}: ended, {} bytes from the client, {} bytes to it, {:.1f} s", what_,
+      (reads_client ? read_ : written_).passed, (reads_client ? written_ : read_).passed,
+      std::chrono::duration<double>(monotonic_now() - start_).count());
+}
+
+Result<void> MeteredStream::check() const {
+  const auto used_up = [](const files::Limits& limits, const Usage& usage) {
+    return limits.quota && usage.bytes >= *limits.quota;
+  };
+  const files::Grants& grants = permit_->grants;
+  if (used_up(grants.user_limits, *permit_->of_user) || used_up(grants.key_limits, *permit_->of_key))
+    return fail(Errc::limit, "the quota is used up");
+  for (const files::Limits* limits : {&grants.user_limits, &grants.key_limits}) {
+    if (limits->until && unix_now() >= *limits->until) return fail(Errc::limit, "its time is over");
+  }
+  return {};
+}
+
+std::size_t MeteredStream::take(const Way& way, std::size_t wanted) {
+  if (!is_limited_) return wanted;
+  const Instant now = monotonic_now();
+  const files::Grants& grants = permit_->grants;
+  Bucket& users = *permit_->of_user.*way.bucket;
+  const std::size_t of_user = users.take(wanted, grants.user_limits.*way.rate, now);
+  const std::size_t both = (*permit_->of_key.*way.bucket).take(of_user, grants.key_limits.*way.rate, now);
+  users.give_back(of_user - both);
+  return both;
+}
+
+void MeteredStream::give_back(const Way& way, std::size_t bytes) {
+  (*permit_->of_user.*way.bucket).give_back(bytes);
+  (*permit_->of_key.*way.bucket).give_back(bytes);
+}
+
+void MeteredStream::count(Way& way, std::size_t bytes) {
+  way.passed += bytes;
+  permit_->of_user->bytes += bytes;
+  permit_->of_key->bytes += bytes;
+}
+
+relay::Task<Result<void>> MeteredStream::pause() {
+  asio::steady_timer timer(executor_, Bucket::pause());
+  (void)co_await timer.async_wait(asio::as_tuple(asio::use_awaitable));
+  if (closed_ || net::is_cancelled(co_await asio::this_coro::cancellation_state))
+    co_return fail(Errc::cancelled, "the stream was closed");
+  co_return check();
+}
+
+// What may not pass yet stays with the stream below, which lends it again.
+relay::Task<Result<std::span<const ByteView>>> MeteredStream::read() {
+  for (;;) {
+    CO_TRY(check());
+    auto lent = co_await inner_->read();
+    if (!lent || lent->empty() || !is_limited_) co_return lent;
+    if (const std::size_t may = take(read_, size_of(*lent)); may > 0) {
+      first_of(*lent, may, lent_part_);
+      co_return std::span<const ByteView>(lent_part_);
+    }
+    inner_->keep();
+    if (auto go_on = co_await pause(); !go_on) co_return std::unexpected(std::move(go_on).error());
+  }
+}
+
+void MeteredStream::consume(std::size_t n) {
+  count(read_, n);
+  inner_->consume(n);
+}
+
+Result<std::size_t> MeteredStream::write(std::span<const ByteView> bytes) {
+  TRY(check());
+  const std::size_t size = is_limited_ ? size_of(bytes) : 0;
+  const std::size_t may = is_limited_ ? take(written_, size) : 0;
+  throttled_ = may < size;
+  if (throttled_) {
+    first_of(bytes, may, written_part_);
+    bytes = written_part_;
+  }
+  const std::size_t written = bytes.empty() ? 0 : TRY(inner_->write(bytes));
+  if (is_limited_ && written < may) {
+    give_back(written_, may - written);
+    throttled_ = false;
+  }
+  count(written_, written);
+  return written;
+}
+
+relay::Task<Result<void>> MeteredStream::writable() {
+  if (throttled_) return pause();
+  return inner_->writable();
+}
+
+void MeteredStream::close() {
+  closed_ = true;
+  inner_->close();
+}
+
+void MeteredStream::abort() {
+  closed_ = true;
+  inner_->abort();
+}
+
+}  // namespace culvert::server

@@ -1,0 +1,265 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "engine/server/peer.hpp"
+
+#include <utility>
+#include <variant>
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include "base/log.hpp"
+#include "base/text.hpp"
+#include "engine/connection/socket_carrier.hpp"
+
+namespace culvert::server {
+
+namespace asio = boost::asio;
+
+namespace {
+
+constexpr std::size_t kMostSessionChannels = 8;
+constexpr std::string_view kKeepalive = "keepalive@openssh.com";
+
+std::string text_of(const asio::ip::tcp::endpoint& endpoint) {
+  return relay::to_string(relay::Endpoint(relay::HostPort{endpoint.address().to_string(), endpoint.port()}));
+}
+
+}  // namespace
+
+Peer::Peer(Context& context, Guard::Ticket ticket, asio::ip::tcp::endpoint from)
+    : context_(context),
+      ticket_(ticket),
+      from_(std::move(from)),
+      who_(text_of(from_)),
+      heard_(context.executor) {}
+
+Peer::~Peer() = default;
+
+relay::Task<void> Peer::run(net::StreamSocket socket) {
+  const auto self = shared_from_this();
+  ssh::SessionConfig config;
+  config.role = ssh::Role::server;
+  config.host_keys = context_.host_keys.keys();
+  config.host_certificates = context_.host_keys.certificates();
+  config.banner = context_.options.banner;
+  config.algorithms = context_.options.algorithms;
+  config.limits = context_.options.limits;
+  config.limits.auth_attempts = context_.options.login_attempts;
+  config.timing = context_.options.timing;
+  config.timing.handshake = context_.options.login_time;
+  driver_ = std::make_shared<connection::SessionDriver>(
+      std::make_unique<connection::SocketCarrier>(std::move(socket)), std::move(config), context_.random);
+  driver_->start([weak = weak_from_this()](ssh::Event event) {
+    if (const auto peer = weak.lock()) peer->on_event(std::move(event));
+  });
+  const Error end = co_await driver_->over();
+  co_await finish();
+  if (!logged_in_) {
+    const auto how = leaving_.value_or(Leaving::without_login);
+    context_.guard.ended(ticket_, how, monotonic_now());
+    log(how == Leaving::without_login ? LogLevel::verbose : LogLevel::notice, "{}: no login: {}", who_,
+        end.message);
+    co_return;
+  }
+  --context_.logged_in;
+  log(LogLevel::notice, "{}: session ended after {:.1f} s: {}", who_,
+      std::chrono::duration<double>(monotonic_now() - start_).count(), end.message);
+}
+
+relay::Task<void> Peer::finish() {
+  if (listeners_) listeners_->stop();
+  if (direct_) direct_->stop();
+  if (direct_) (void)co_await direct_->drain(Duration::zero());
+  if (listeners_) co_await listeners_->drain(Duration::zero());
+  channels_ = nullptr;
+  sessions_.clear();
+}
+
+void Peer::stop(Duration time) {
+  if (!logged_in_) return make_room();
+  if (listeners_) listeners_->stop();
+  if (direct_) direct_->stop();
+  asio::co_spawn(
+      context_.executor,
+      [](std::shared_ptr<Peer> self, Duration left) -> relay::Task<void> {
+        const Instant deadline = monotonic_now() + left;
+        if (self->direct_) (void)co_await self->direct_->drain(left);
+        if (self->listeners_)
+          co_await self->listeners_->drain(std::max(Duration::zero(), deadline - monotonic_now()));
+        self->driver_->stop("the server stops");
+      }(shared_from_this(), time),
+      asio::detached);
+}
+
+void Peer::make_room() {
+  leaving_ = Leaving::quietly;
+  if (driver_) driver_->stop("no room");
+}
+
+relay::Task<bool> Peer::answers(Duration patience) {
+  return [](std::shared_ptr<Peer> self, Duration left) -> relay::Task<bool> {
+    if (self->driver_->is_over()) co_return false;
+    const std::uint64_t before = self->answers_;
+    const Instant deadline = monotonic_now() + left;
+    self->driver_->session().send_global_request(kKeepalive, {}, true, 0);
+    self->driver_->after_command();
+    while (self->answers_ == before && !self->driver_->is_over()) {
+      const Duration rest = deadline - monotonic_now();
+      if (rest <= Duration::zero()) co_return false;
+      co_await self->heard_.wait(rest);
+    }
+    co_return !self->driver_->is_over();
+  }(shared_from_this(), patience);
+}
+
+void Peer::give_way() {
+  if (listeners_) listeners_->stop();
+  driver_->stop("another session took over");
+}
+
+void Peer::on_event(ssh::Event event) {
+  std::visit([this](auto& one) { on(one); }, event);
+}
+
+void Peer::on(ssh::HostSignatureWanted& wanted) {
+  context_.host_keys.sign(context_.executor, wanted.key, wanted.algorithm, std::move(wanted.message),
+                          [weak = weak_from_this()](Bytes signature) {
+                            const auto self = weak.lock();
+                            if (!self || self->driver_->is_over()) return;
+                            self->driver_->session().host_signature(signature);
+                            self->driver_->after_command();
+                          });
+}
+
+void Peer::on(ssh::KeysAgreed& agreed) {
+  log(LogLevel::debug, "{}: {}, {}, {}{}", who_, agreed.key_exchange, agreed.host_key, agreed.cipher_in,
+      agreed.first ? "" : ", renewed");
+}
+
+void Peer::on(ssh::UserOffered& offered) {
+  auto permit = context_.accounts.judge(offered, ip_address_of(from_.address()).normalised(), unix_now());
+  if (permit && context_.logged_in >= context_.options.sessions)
+    permit = fail(Errc::limit, "there are too many sessions");
+  if (!permit) {
+    log(offered.signed_ ? LogLevel::notice : LogLevel::verbose, "{}: login as {} with {} {} refused: {}",
+        who_, printable(offered.user, 100), offered.key.type(), offered.key.fingerprint(),
+        permit.error().message);
+    return driver_->session().refuse_user();
+  }
+  if (offered.signed_) {
+    permit_ = std::make_shared<const Permit>(std::move(*permit));
+    algorithm_ = offered.certificate ? offered.key.type() + " certificate" : offered.key.type();
+  }
+  driver_->session().accept_user();
+}
+
+void Peer::on(ssh::Authenticated&) {
+  logged_in_ = true;
+  context_.guard.logged_in(ticket_);
+  ++context_.logged_in;
+  identity_ = "key " + permit_->fingerprint;
+  who_ = fmt::format("{}@{}", permit_->user, who_);
+  log(LogLevel::notice, "{}: logged in with {} {}{}", who_, algorithm_, permit_->fingerprint,
+      permit_->key_name.empty() ? "" : fmt::format(" ({})", permit_->key_name));
+  if (context_.host_keys.keys().size() > 1) driver_->session().announce_host_keys();
+
+  listeners_ = std::make_shared<PeerListeners>(context_, driver_, permit_, who_, weak_from_this());
+  dialer_ = std::make_unique<RuledDialer>(context_.resolver, permit_, who_, context_.options.connect_time);
+  auto channels = std::make_unique<PeerChannels>(driver_, who_);
+  channels_ = channels.get();
+  direct_ = std::make_unique<relay::Forward>(std::move(channels), *dialer_, relay::ForwardOptions{});
+  // Both hold what they need until they are stopped.
+  asio::co_spawn(
+      context_.executor,
+      [](std::shared_ptr<Peer> self) -> relay::Task<void> {
+        (void)co_await self->direct_->run();
+      }(shared_from_this()),
+      asio::detached);
+  asio::co_spawn(context_.executor, listeners_->run(), asio::detached);
+}
+
+void Peer::on(ssh::ChannelRequested& requested) {
+  if (requested.type == "session") return open_session(requested.id);
+  if (channels_ != nullptr && channels_->take(requested)) return;
+  log(LogLevel::notice, "{}: refused a channel of type {}: this server only forwards", who_,
+      printable(requested.type, 100));
+  driver_->session().refuse_channel(requested.id, ssh::OpenFailure::unknown_channel_type, "not supported");
+}
+
+void Peer::open_session(ssh::ChannelId id) {
+  std::erase_if(sessions_, [](const auto& entry) { return entry.second.expired(); });
+  if (sessions_.size() >= kMostSessionChannels) {
+    return driver_->session().refuse_channel(id, ssh::OpenFailure::resource_shortage, "too many sessions");
+  }
+  const auto session = std::make_shared<SessionChannel>(driver_, id, who_, [weak = weak_from_this()] {
+    const auto self = weak.lock();
+    return self ? self->status_text() : std::string();
+  });
+  sessions_[id] = session;
+  asio::co_spawn(context_.executor, session->run(), asio::detached);
+}
+
+void Peer::on(ssh::ChannelAsked& asked) {
+  const auto found = sessions_.find(asked.id);
+  const auto session = found == sessions_.end() ? nullptr : found->second.lock();
+  if (session) return session->asked(asked);
+  if (asked.want_reply) driver_->session().reply_channel(asked.id, false);
+}
+
+std::string Peer::status_text() const {
+  std::string text = fmt::format("You are {} from {}, with {} {}.\n", permit_->user, text_of(from_),
+                                 algorithm_, permit_->fingerprint);
+  const auto lines = listeners_->lines();
+  for (const std::string& line : lines) text += fmt::format("  listening on {}\n", line);
+  if (lines.empty()) text += "  no listeners\n";
+  const auto& limits = permit_->grants.user_limits;
+  if (limits.max_streams) text += fmt::format("  at most {} streams at once\n", *limits.max_streams);
+  if (limits.quota) text += fmt::format("  {} of {} bytes used\n", permit_->of_user->bytes, *limits.quota);
+  return text + "This server only forwards. Ctrl-C ends the session.\n";
+}
+
+void Peer::on(ssh::ListenRequested& requested) {
+  if (listeners_) return listeners_->asked(std::move(requested));
+  if (requested.want_reply) driver_->session().reply_listen(false, 0);
+}
+
+void Peer::on(ssh::HostKeyProofWanted& wanted) {
+  // One after the other: there are as many as the server has keys.
+  auto all = std::make_shared<std::vector<Bytes>>(wanted.keys.size());
+  auto left = std::make_shared<std::size_t>(wanted.keys.size());
+  for (std::size_t i = 0; i < wanted.keys.size(); ++i) {
+    context_.host_keys.sign(context_.executor, wanted.keys[i], wanted.algorithms[i],
+                            std::move(wanted.messages[i]),
+                            [weak = weak_from_this(), all, left, i](Bytes signature) {
+                              (*all)[i] = std::move(signature);
+                              const auto self = weak.lock();
+                              if (--*left > 0 || !self || self->driver_->is_over()) return;
+                              self->driver_->session().host_key_proof(*all);
+                              self->driver_->after_command();
+                            });
+  }
+}
+
+void Peer::on(ssh::GlobalRequested& requested) {
+  if (requested.want_reply) driver_->session().reply_global(false, {});
+}
+
+void Peer::on(ssh::GlobalReply&) {
+  ++answers_;
+  heard_.wake();
+}
+
+void Peer::on(ssh::Disconnected& over) {
+  if (listeners_) listeners_->stop();
+  if (logged_in_ || leaving_) return;
+  if (over.error.code == Errc::timed_out) {
+    leaving_ = Leaving::too_slow;
+  } else if (driver_->session().refused_attempts() > 0) {
+    leaving_ = Leaving::refused;
+  }
+}
+
+}  // namespace culvert::server

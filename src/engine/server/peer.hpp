@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include <boost/asio/ip/tcp.hpp>
+
+#include "engine/connection/session_driver.hpp"
+#include "engine/relay/forward.hpp"
+#include "engine/relay/signal.hpp"
+#include "engine/server/context.hpp"
+#include "engine/server/peer_channels.hpp"
+#include "engine/server/peer_listeners.hpp"
+#include "engine/server/ruled_dialer.hpp"
+#include "engine/server/session_channel.hpp"
+#include "net/socket.hpp"
+
+namespace culvert::server {
+
+/// One client of the server, from its connection to its end: who it is, what it may, and the forwards that it
+/// has asked for.
+class Peer final : public ListenerOwner, public std::enable_shared_from_this<Peer> {
+ public:
+  /// `context` must outlive it.
+  Peer(Context& context, Guard::Ticket ticket, boost::asio::ip::tcp::endpoint from);
+  ~Peer() override;
+
+  /// Serves it to its end. Once.
+  [[nodiscard]] relay::Task<void> run(net::StreamSocket socket);
+  /// Takes no more; live streams may go on for `time`.
+  void stop(Duration time);
+  /// Ends it without a bad mark: there is no room.
+  void make_room();
+
+  [[nodiscard]] const std::string& identity() const override { return identity_; }
+  [[nodiscard]] relay::Task<bool> answers(Duration patience) override;
+  void give_way() override;
+
+ private:
+  void on_event(ssh::Event event);
+  void on(ssh::HostSignatureWanted& wanted);
+  void on(ssh::KeysAgreed& agreed);
+  void on(ssh::UserOffered& offered);
+  void on(ssh::Authenticated&);
+  void on(ssh::ChannelRequested& requested);
+  void on(ssh::ChannelAsked& asked);
+  void on(ssh::ListenRequested& requested);
+  void on(ssh::HostKeyProofWanted& wanted);
+  void on(ssh::GlobalRequested& requested);
+  void on(ssh::GlobalReply&);
+  void on(ssh::Disconnected& over);
+  template <class Event>
+  void on(Event&) {}
+
+  void open_session(ssh::ChannelId id);
+  [[nodiscard]] std::string status_text() const;
+  [[nodiscard]] relay::Task<void> finish();
+
+  Context& context_;
+  const Guard::Ticket ticket_;
+  const boost::asio::ip::tcp::endpoint from_;
+  const Instant start_ = monotonic_now();
+  std::string who_;       // "192.0.2.7:51234", later "alice@192.0.2.7:51234"
+  std::string identity_;  // of its key, once logged in
+  std::string algorithm_;
+  std::shared_ptr<connection::SessionDriver> driver_;
+  std::shared_ptr<const Permit> permit_;
+  bool logged_in_ = false;
+  std::optional<Leaving> leaving_;  // decided before the end
+
+  PeerChannels* channels_ = nullptr;  // the direct forward owns it
+  std::unique_ptr<RuledDialer> dialer_;
+  std::unique_ptr<relay::Forward> direct_;
+  std::shared_ptr<PeerListeners> listeners_;
+  std::map<ssh::ChannelId, std::weak_ptr<SessionChannel>> sessions_;
+
+  relay::Signal heard_;  // an answer to our question whether it lives
+  std::uint64_t answers_ = 0;
+};
+
+}  // namespace culvert::server

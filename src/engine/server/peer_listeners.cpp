@@ -1,0 +1,264 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "engine/server/peer_listeners.hpp"
+
+#include <stdlib.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <filesystem>
+#include <utility>
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+
+#include <fmt/format.h>
+
+#include "base/log.hpp"
+#include "base/text.hpp"
+#include "engine/relay/listener_source.hpp"
+#include "engine/server/ruled_dialer.hpp"
+#include "net/listener_set.hpp"
+
+namespace culvert::server {
+
+namespace asio = boost::asio;
+using asio::ip::tcp;
+
+namespace {
+
+// Of a range, so many ports are tried before the client is told that there is none.
+constexpr int kTriesInRange = 256;
+
+asio::ip::address asio_address(const IpAddress& address) {
+  if (address.is_v4()) {
+    asio::ip::address_v4::bytes_type bytes;
+    std::ranges::copy(address.bytes(), bytes.begin());
+    return asio::ip::address_v4(bytes);
+  }
+  asio::ip::address_v6::bytes_type bytes;
+  std::ranges::copy(address.bytes(), bytes.begin());
+  return asio::ip::address_v6(bytes);
+}
+
+std::vector<tcp::endpoint> endpoints_of(const std::vector<IpAddress>& addresses, std::uint16_t port) {
+  std::vector<tcp::endpoint> endpoints;
+  for (const IpAddress& address : addresses) endpoints.emplace_back(asio_address(address), port);
+  return endpoints;
+}
+
+std::string name_of(const tcp::endpoint& endpoint) {
+  return relay::to_string(relay::Endpoint(relay::HostPort{endpoint.address().to_string(), endpoint.port()}));
+}
+
+// The folder in which a socket is to be made is the one that was judged.
+bool has_plain_folder(const std::string& path) {
+  const std::string folder = std::filesystem::path(path).parent_path().string();
+  const std::unique_ptr<char, decltype(&::free)> real(::realpath(folder.c_str(), nullptr), ::free);
+  return real != nullptr && folder == real.get();
+}
+
+std::string asked_name(const ssh::ListenRequested& request) {
+  if (request.is_path) return printable(request.host, 200);
+  return printable(request.host.empty() ? "*" : request.host, 200) + ':' + std::to_string(request.port);
+}
+
+}  // namespace
+
+PeerListeners::PeerListeners(Context& context, std::shared_ptr<connection::SessionDriver> driver,
+                             std::shared_ptr<const Permit> permit, std::string who,
+                             std::weak_ptr<ListenerOwner> owner)
+    : context_(context),
+      driver_(std::move(driver)),
+      permit_(std::move(permit)),
+      who_(std::move(who)),
+      owner_(std::move(owner)) {}
+
+PeerListeners::~PeerListeners() { stop(); }
+
+void PeerListeners::asked(ssh::ListenRequested request) {
+  requests_.push_back(std::move(request));
+  arrived_.post(driver_->executor());
+}
+
+relay::Task<void> PeerListeners::run() {
+  return [](std::shared_ptr<PeerListeners> self) -> relay::Task<void> {
+    while (!self->stopped_) {
+      if (self->requests_.empty()) {
+        if (!co_await self->arrived_.wait()) co_return;
+        continue;
+      }
+      const ssh::ListenRequested request = std::move(self->requests_.front());
+      self->requests_.pop_front();
+      if (request.cancel) {
+        self->answer(request, self->cancel(request), 0);
+      } else {
+        co_await self->listen(request);
+      }
+    }
+  }(shared_from_this());
+}
+
+void PeerListeners::answer(const ssh::ListenRequested& request, bool granted, std::uint16_t port) {
+  if (!request.want_reply || driver_->is_over()) return;
+  driver_->session().reply_listen(granted, port);
+  driver_->after_command();
+}
+
+relay::Task<void> PeerListeners::listen(ssh::ListenRequested request) {
+  Opened opened;
+  if (!has_room_for_listener(*permit_)) {
+    opened.denied = "not permitted: max_listeners is reached";
+  } else if (request.is_path) {
+    opened = co_await open_unix(request.host);
+  } else {
+    opened = co_await open_tcp(request);
+  }
+  if (stopped_) co_return;
+  if (opened.listeners.empty()) {
+    log(LogLevel::notice, "{}: refused to listen on {}: {}", who_, asked_name(request), opened.denied);
+    answer(request, false, 0);
+    co_return;
+  }
+  const std::uint16_t port = opened.listeners.front().port();
+  add(request, std::move(opened.listeners));
+  answer(request, true, port);
+}
+
+relay::Task<PeerListeners::Opened> PeerListeners::open_tcp(ssh::ListenRequested request) {
+  const auto port = static_cast<std::uint16_t>(request.port);
+  const auto decision = files::may_listen(permit_->grants, request.host, port);
+  if (!decision) co_return Opened{{}, refusal_line(decision)};
+  const bool chooses = port == 0 && !decision.ports.is_all();
+  const int span = decision.ports.last - decision.ports.first + 1;
+  std::string why;
+  for (int tries = 0; tries < (chooses ? std::min(span, kTriesInRange) : 1); ++tries) {
+    const auto wanted = chooses ? static_cast<std::uint16_t>(decision.ports.first + tries) : port;
+    const auto endpoints = endpoints_of(decision.addresses, wanted);
+    auto listeners = net::listen_on_all(driver_->executor(), endpoints);
+    const bool is_taken = !listeners && listeners.error().detail == EADDRINUSE;
+    if (is_taken && port != 0 && co_await taken_over(name_of(endpoints.front())))
+      listeners = net::listen_on_all(driver_->executor(), endpoints);
+    if (listeners && port == 0) {  // what the system chose is judged, too
+      const auto again = files::may_listen(permit_->grants, request.host, listeners->front().port());
+      if (!again) listeners = fail(Errc::denied, refusal_line(again));
+    }
+    if (listeners) co_return Opened{std::move(*listeners), {}};
+    why = listeners.error().message;
+    if (!is_taken) break;
+  }
+  co_return Opened{{}, why};
+}
+
+relay::Task<PeerListeners::Opened> PeerListeners::open_unix(std::string path) {
+  const auto decision = files::may_listen_path(permit_->grants, path);
+  if (!decision) co_return Opened{{}, refusal_line(decision)};
+  if (!has_plain_folder(decision.path))
+    co_return Opened{{}, "there is no such folder, or a symbolic link on the way to it"};
+  auto listener = net::Listener::listen_unix(driver_->executor(), decision.path);
+  if (!listener && co_await taken_over(decision.path))
+    listener = net::Listener::listen_unix(driver_->executor(), decision.path);
+  if (!listener) co_return Opened{{}, listener.error().message};
+  Opened opened;
+  opened.listeners.push_back(std::move(*listener));
+  co_return opened;
+}
+
+// A session of the same key that is dead without knowing it gives way; a live one keeps what it has.
+relay::Task<bool> PeerListeners::taken_over(std::string name) {
+  const auto holder = context_.listeners.owner_of(name);
+  const auto us = owner_.lock();
+  if (!holder || !us || holder == us || holder->identity() != us->identity()) co_return false;
+  if (co_await holder->answers(context_.options.takeover_patience)) {
+    log(LogLevel::notice, "{}: {} is held by another session of the same key, which is alive", who_, name);
+    co_return false;
+  }
+  if (stopped_) co_return false;
+  log(LogLevel::notice, "{}: takes {} over from a session of the same key that does not answer", who_, name);
+  holder->give_way();
+  co_return true;
+}
+
+void PeerListeners::add(const ssh::ListenRequested& request, std::vector<net::Listener> listeners) {
+  auto place = std::make_unique<Place>();
+  place->any_port = !request.is_path && request.port == 0;
+  if (request.is_path) {
+    place->asked = relay::UnixPath{request.host};
+  } else {
+    place->asked = relay::HostPort{request.host, listeners.front().port()};
+  }
+  for (const net::Listener& listener : listeners) {
+    place->names.push_back(listener.name());
+    context_.listeners.add(listener.name(), owner_);
+    log(LogLevel::notice, "{}: listens on {}, asked for {}", who_, listener.name(), asked_name(request));
+  }
+  ++permit_->of_user->listeners;
+  ++permit_->of_key->listeners;
+  place->dialer = std::make_unique<ClientDialer>(driver_, place->asked, permit_, who_);
+  place->forward =
+      std::make_unique<relay::Forward>(std::make_unique<relay::ListenerSource>(std::move(listeners)),
+                                       *place->dialer, relay::ForwardOptions{.destination = place->asked});
+  asio::co_spawn(
+      driver_->executor(),
+      [](relay::Forward& forward) -> relay::Task<void> { (void)co_await forward.run(); }(*place->forward),
+      asio::detached);
+  places_.push_back(std::move(place));
+}
+
+bool PeerListeners::cancel(const ssh::ListenRequested& request) {
+  const auto found = std::ranges::find_if(places_, [&](const auto& place) {
+    if (const auto* path = std::get_if<relay::UnixPath>(&place->asked))
+      return request.is_path && path->path == request.host;
+    const auto& at = std::get<relay::HostPort>(place->asked);
+    return !request.is_path && at.host == request.host && at.port == request.port;
+  });
+  if (found == places_.end()) return false;
+  close(**found);
+  closed_.push_back(std::move(*found));
+  places_.erase(found);
+  return true;
+}
+
+void PeerListeners::close(Place& place) {
+  place.forward->stop();
+  for (const std::string& name : place.names) {
+    context_.listeners.remove(name);
+    log(LogLevel::verbose, "{}: listens on {} no longer", who_, name);
+  }
+  --permit_->of_user->listeners;
+  --permit_->of_key->listeners;
+}
+
+void PeerListeners::stop() {
+  if (std::exchange(stopped_, true)) return;
+  for (auto& place : std::exchange(places_, {})) {
+    close(*place);
+    closed_.push_back(std::move(place));
+  }
+  requests_.clear();
+  arrived_.post(driver_->executor());
+}
+
+relay::Task<void> PeerListeners::drain(Duration time) {
+  return [](std::shared_ptr<PeerListeners> self, Duration left) -> relay::Task<void> {
+    for (std::size_t i = 0; i < self->closed_.size(); ++i)
+      (void)co_await self->closed_[i]->forward->drain(left);
+  }(shared_from_this(), time);
+}
+
+std::vector<std::string> PeerListeners::lines() const {
+  std::vector<std::string> lines;
+  for (const auto& place : places_) {
+    for (const std::string& name : place->names) lines.push_back(name);
+  }
+  return lines;
+}
+
+std::size_t PeerListeners::streams() const {
+  std::size_t count = 0;
+  for (const auto* list : {&places_, &closed_}) {
+    for (const auto& place : *list) count += place->forward->counters().live;
+  }
+  return count;
+}
+
+}  // namespace culvert::server

@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <deque>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "engine/connection/session_driver.hpp"
+#include "engine/connection/waiter.hpp"
+#include "engine/relay/forward.hpp"
+#include "engine/server/client_dialer.hpp"
+#include "engine/server/context.hpp"
+#include "net/listener.hpp"
+
+namespace culvert::server {
+
+/// Where one client has us listen (tcpip-forward, streamlocal-forward@openssh.com): each request is judged by
+/// the rules, answered in order, and what comes is taken to the client. All calls on one thread.
+class PeerListeners : public std::enable_shared_from_this<PeerListeners> {
+ public:
+  /// `context` must outlive it. `owner`: of the places, for whoever wants to take them over.
+  PeerListeners(Context& context, std::shared_ptr<connection::SessionDriver> driver,
+                std::shared_ptr<const Permit> permit, std::string who, std::weak_ptr<ListenerOwner> owner);
+  ~PeerListeners();
+  PeerListeners(const PeerListeners&) = delete;
+  PeerListeners& operator=(const PeerListeners&) = delete;
+
+  void asked(ssh::ListenRequested request);
+  /// Answers the requests, until stop(). Once.
+  [[nodiscard]] relay::Task<void> run();
+  /// Closes all listeners, and refuses what is still to be answered. Live streams go on.
+  void stop();
+  /// After stop(): waits for them, for at most `time`.
+  [[nodiscard]] relay::Task<void> drain(Duration time);
+
+  /// The executor has stopped for good: lets no coroutine go on.
+  void abandon() { arrived_.abandon(); }
+
+  /// One line for each: "203.0.113.5:8080 (you asked for 0:8080)".
+  [[nodiscard]] std::vector<std::string> lines() const;
+  /// How many streams come through them now.
+  [[nodiscard]] std::size_t streams() const;
+
+ private:
+  struct Place {
+    relay::Endpoint asked;           // in the words of the request, with the port that it got
+    bool any_port = false;           // 0 was asked for
+    std::vector<std::string> names;  // what is bound: "127.0.0.1:8080", a path
+    std::unique_ptr<ClientDialer> dialer;
+    std::unique_ptr<relay::Forward> forward;
+  };
+  struct Opened {
+    std::vector<net::Listener> listeners;
+    std::string denied;  // why not, for the log
+  };
+
+  [[nodiscard]] relay::Task<void> listen(ssh::ListenRequested request);
+  [[nodiscard]] relay::Task<Opened> open_tcp(ssh::ListenRequested request);
+  [[nodiscard]] relay::Task<Opened> open_unix(std::string path);
+  [[nodiscard]] relay::Task<bool> taken_over(std::string name);
+  void add(const ssh::ListenRequested& request, std::vector<net::Listener> listeners);
+  [[nodiscard]] bool cancel(const ssh::ListenRequested& request);
+  void close(Place& place);
+  void answer(const ssh::ListenRequested& request, bool granted, std::uint16_t port);
+
+  Context& context_;
+  const std::shared_ptr<connection::SessionDriver> driver_;
+  const std::shared_ptr<const Permit> permit_;
+  const std::string who_;
+  const std::weak_ptr<ListenerOwner> owner_;
+  std::deque<ssh::ListenRequested> requests_;
+  connection::Waiter arrived_;
+  std::vector<std::unique_ptr<Place>> places_, closed_;
+  bool stopped_ = false;
+};
+
+}  // namespace culvert::server

@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "engine/server/ruled_dialer.hpp"
+
+#include <stdlib.h>
+
+#include <cerrno>
+#include <memory>
+#include <utility>
+
+#include <boost/asio/this_coro.hpp>
+
+#include <fmt/format.h>
+
+#include "base/assert.hpp"
+#include "base/log.hpp"
+#include "base/text.hpp"
+#include "engine/relay/direct_dialer.hpp"
+#include "engine/relay/socket_stream.hpp"
+#include "engine/server/metered_stream.hpp"
+#include "net/connect.hpp"
+#include "net/local_networks.hpp"
+
+namespace culvert::server {
+
+namespace asio = boost::asio;
+using relay::DialError;
+using relay::Refusal;
+
+namespace {
+
+bool fits(std::uint32_t used, const std::optional<std::uint32_t>& most) { return !most || used < *most; }
+
+std::unexpected<DialError> not_permitted(const files::Decision& decision) {
+  return std::unexpected(DialError{Refusal::prohibited, refusal_line(decision)});
+}
+
+// Nothing on the way to it may be a symbolic link: the path that was judged is the one that is opened.
+bool is_plain_path(const std::string& path) {
+  const std::unique_ptr<char, decltype(&::free)> real(::realpath(path.c_str(), nullptr), ::free);
+  return real != nullptr && path == real.get();
+}
+
+}  // namespace
+
+bool has_room_for_stream(const Permit& permit) {
+  return fits(permit.of_user->streams, permit.grants.user_limits.max_streams) &&
+         fits(permit.of_key->streams, permit.grants.key_limits.max_streams);
+}
+
+bool has_room_for_listener(const Permit& permit) {
+  return fits(permit.of_user->listeners, permit.grants.user_limits.max_listeners) &&
+         fits(permit.of_key->listeners, permit.grants.key_limits.max_listeners);
+}
+
+std::string refusal_line(const files::Decision& decision) {
+  std::string line = "not permitted: " + decision.reason;
+  if (!decision.rule.empty()) line += fmt::format("; this rule would: {}", decision.rule);
+  return line;
+}
+
+// Asked at every open, and the kernel's answer takes longer than all else of an open.
+std::span<const IpAddress> own_addresses() {
+  constexpr Duration kGood = std::chrono::seconds(1);
+  thread_local std::vector<IpAddress> own;
+  thread_local Instant until{};
+  if (const Instant now = monotonic_now(); now >= until) {
+    until = now + kGood;
+    own.clear();
+    for (const asio::ip::address& address : net::own_addresses()) own.push_back(ip_address_of(address));
+  }
+  return own;
+}
+
+IpAddress ip_address_of(const asio::ip::address& address) {
+  const auto from = [](const auto& bytes) { return IpAddress::from_bytes(bytes); };
+  const auto made = address.is_v4() ? from(address.to_v4().to_bytes()) : from(address.to_v6().to_bytes());
+  CULVERT_ASSERT(made.has_value());
+  return *made;
+}
+
+relay::Task<relay::Dialed> RuledDialer::dial(const relay::Endpoint& destination, const relay::Endpoint&) {
+  if (!has_room_for_stream(*permit_)) {
+    co_return std::unexpected(DialError{Refusal::overloaded, "not permitted: max_streams is reached"});
+  }
+  if (const auto* path = std::get_if<relay::UnixPath>(&destination)) co_return co_await dial_unix(path->path);
+  co_return co_await dial_tcp(std::get<relay::HostPort>(destination));
+}
+
+relay::Task<relay::Dialed> RuledDialer::dial_tcp(relay::HostPort place) {
+  const auto before =
+      files::may_connect(permit_->grants, place.host, place.port, std::nullopt, own_addresses());
+  if (!before) co_return not_permitted(before);
+  const auto found = co_await resolver_.resolve(place.host, place.port, net::Family::any);
+  if (!found) {
+    co_return std::unexpected(
+        DialError{relay::refusal_for(found.error()),
+                  fmt::format("cannot resolve {}: {}", printable(place.host), found.error().message)});
+  }
+  std::vector<asio::ip::tcp::endpoint> allowed;
+  files::Decision denied;
+  for (const auto& endpoint : *found) {
+    auto decision = files::may_connect(permit_->grants, place.host, place.port,
+                                       ip_address_of(endpoint.address()), own_addresses());
+    if (decision) {
+      allowed.push_back(endpoint);
+    } else {
+      denied = std::move(decision);
+    }
+  }
+  if (allowed.empty()) co_return not_permitted(denied);
+  net::ConnectOptions options;
+  options.attempt_timeout = connect_time_;
+  auto socket = co_await net::connect_tcp(std::move(allowed), std::move(options));
+  if (!socket) {
+    co_return std::unexpected(
+        DialError{relay::refusal_for(socket.error()), "connect failed: " + socket.error().message});
+  }
+  co_return metered(std::make_unique<relay::SocketStream>(std::move(*socket)),
+                    co_await asio::this_coro::executor, place);
+}
+
+relay::Task<relay::Dialed> RuledDialer::dial_unix(std::string path) {
+  const auto decision = files::may_connect_path(permit_->grants, path);
+  if (!decision) co_return not_permitted(decision);
+  if (!is_plain_path(decision.path)) {
+    co_return std::unexpected(
+        DialError{Refusal::unreachable,
+                  "connect failed: there is no such socket, or a symbolic link on the way to it"});
+  }
+  auto socket = co_await net::connect_unix(decision.path);
+  if (!socket) {
+    co_return std::unexpected(
+        DialError{relay::refusal_for(socket.error()), "connect failed: " + socket.error().message});
+  }
+  co_return metered(std::make_unique<relay::SocketStream>(std::move(*socket)),
+                    co_await asio::this_coro::executor, relay::UnixPath{decision.path});
+}
+
+relay::Dialed RuledDialer::metered(std::unique_ptr<relay::Stream> stream,
+                                   const asio::any_io_executor& executor,
+                                   const relay::Endpoint& destination) const {
+  return std::make_unique<MeteredStream>(executor, std::move(stream), MeteredStream::End::target, permit_,
+                                         fmt::format("{} -> {}", who_, relay::to_string(destination)));
+}
+
+}  // namespace culvert::server

@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <memory>
+#include <span>
+#include <string>
+
+#include "engine/relay/dialer.hpp"
+#include "engine/server/account.hpp"
+#include "net/resolver.hpp"
+
+namespace culvert::server {
+
+/// Connects from here where a client may go: each address that a name has is judged, and exactly those that
+/// pass are connected to. Each refusal is a line in the log, with the rule that would allow it.
+class RuledDialer final : public relay::Dialer {
+ public:
+  /// `resolver` must outlive it. `who`: "alice@192.0.2.7", for the log.
+  RuledDialer(net::Resolver& resolver, std::shared_ptr<const Permit> permit, std::string who,
+              Duration connect_time)
+      : resolver_(resolver), permit_(std::move(permit)), who_(std::move(who)), connect_time_(connect_time) {}
+
+  [[nodiscard]] relay::Task<relay::Dialed> dial(const relay::Endpoint& destination,
+                                                const relay::Endpoint& origin) override;
+
+ private:
+  [[nodiscard]] relay::Task<relay::Dialed> dial_tcp(relay::HostPort place);
+  [[nodiscard]] relay::Task<relay::Dialed> dial_unix(std::string path);
+  [[nodiscard]] relay::Dialed metered(std::unique_ptr<relay::Stream> stream,
+                                      const boost::asio::any_io_executor& executor,
+                                      const relay::Endpoint& destination) const;
+
+  net::Resolver& resolver_;
+  const std::shared_ptr<const Permit> permit_;
+  const std::string who_;
+  const Duration connect_time_;
+};
+
+/// Whether one more stream is within the limits of this user and key.
+[[nodiscard]] bool has_room_for_stream(const Permit& permit);
+/// The same for a listener.
+[[nodiscard]] bool has_room_for_listener(const Permit& permit);
+
+/// "not permitted: REASON; this rule would: connect = [...]".
+[[nodiscard]] std::string refusal_line(const files::Decision& decision);
+
+/// Every address of this machine, as it was a second ago at most.
+[[nodiscard]] std::span<const IpAddress> own_addresses();
+
+/// The address as rules see it.
+[[nodiscard]] IpAddress ip_address_of(const boost::asio::ip::address& address);
+
+}  // namespace culvert::server

@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "engine/server/server.hpp"
+
+#include <exception>
+#include <utility>
+
+#include <boost/asio/co_spawn.hpp>
+
+#include <fmt/format.h>
+
+#include "base/log.hpp"
+
+namespace culvert::server {
+
+namespace asio = boost::asio;
+
+Server::Server(asio::any_io_executor executor, const ServerOptions& options, HostKeys& host_keys,
+               Accounts& accounts, net::Resolver& resolver, crypto::Random& random)
+    : context_{executor, options, resolver, random, host_keys, accounts, Guard(options.guard)},
+      changed_(executor) {}
+
+Server::~Server() = default;
+
+relay::Task<Result<void>> Server::run(std::vector<net::Listener> listeners) {
+  listeners_ = std::move(listeners);
+  accepting_ = listeners_.size();
+  for (net::Listener& listener : listeners_) {
+    asio::co_spawn(context_.executor, accept_all(listener), [this](const std::exception_ptr&) {
+      --accepting_;
+      changed_.wake();
+    });
+  }
+  while (accepting_ > 0 || !peers_.empty()) co_await changed_.wait();
+  if (failed_ && !stopped_) co_return std::unexpected(*failed_);
+  co_return Result<void>();
+}
+
+relay::Task<void> Server::accept_all(net::Listener& listener) {
+  for (;;) {
+    auto socket = co_await listener.accept();
+    if (!socket) {
+      if (!stopped_ && !failed_) failed_ = std::move(socket).error();
+      if (!stopped_) stop(Duration::zero());
+      co_return;
+    }
+    arrived(std::move(*socket));
+  }
+}
+
+void Server::arrived(net::StreamSocket socket) {
+  const auto from = net::peer_endpoint(socket.native_handle());
+  if (!from) return;  // it has gone already
+  const auto admission = context_.guard.arrived(from->address(), monotonic_now());
+  if (admission.refused != Guard::Refused::no) {
+    log(LogLevel::verbose, "{}: not heard: {}", from->address().to_string(),
+        admission.refused == Guard::Refused::penalized
+            ? fmt::format("penalized for another {} s",
+                          std::chrono::duration_cast<std::chrono::seconds>(admission.penalty).count())
+            : std::string("it has too many connections without a login"));
+    (void)net::set_reset_on_close(socket.native_handle());
+    return;
+  }
+  if (admission.leaving) {
+    if (const auto oldest = peers_.find(*admission.leaving); oldest != peers_.end()) {
+      log(LogLevel::verbose, "too many connections without a login: the oldest one has to go");
+      oldest->second->make_room();
+    }
+  }
+  const auto peer = std::make_shared<Peer>(context_, admission.ticket, *from);
+  peers_[admission.ticket] = peer;
+  asio::co_spawn(context_.executor, peer->run(std::move(socket)),
+                 [this, ticket = admission.ticket](const std::exception_ptr& exception) {
+                   if (exception) log(LogLevel::error, "a session failed for lack of memory");
+                   peers_.erase(ticket);
+                   changed_.wake();
+                 });
+}
+
+void Server::stop(Duration time) {
+  if (std::exchange(stopped_, !failed_ || stopped_)) return;
+  for (net::Listener& listener : listeners_) listener.close();
+  for (const auto& [ticket, peer] : peers_) peer->stop(time);
+}
+
+}  // namespace culvert::server

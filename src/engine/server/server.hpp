@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <list>
+#include <map>
+#include <memory>
+#include <vector>
+
+#include <boost/asio/any_io_executor.hpp>
+
+#include "crypto/random.hpp"
+#include "engine/relay/signal.hpp"
+#include "engine/server/context.hpp"
+#include "engine/server/peer.hpp"
+#include "net/listener.hpp"
+
+namespace culvert::server {
+
+/// An SSH server that only forwards. All calls on the thread of `executor`.
+class Server {
+ public:
+  /// All must outlive it.
+  Server(boost::asio::any_io_executor executor, const ServerOptions& options, HostKeys& host_keys,
+         Accounts& accounts, net::Resolver& resolver, crypto::Random& random);
+  ~Server();
+  Server(const Server&) = delete;
+  Server& operator=(const Server&) = delete;
+
+  /// Takes clients from these until stop() (success) or until a listener fails. Returns when all clients are
+  /// gone. Once.
+  [[nodiscard]] relay::Task<Result<void>> run(std::vector<net::Listener> listeners);
+  /// Takes no more clients; streams that live may end by themselves for `time`.
+  void stop(Duration time);
+
+ private:
+  [[nodiscard]] relay::Task<void> accept_all(net::Listener& listener);
+  void arrived(net::StreamSocket socket);
+
+  Context context_;
+  std::vector<net::Listener> listeners_;
+  std::map<Guard::Ticket, std::shared_ptr<Peer>> peers_;
+  relay::Signal changed_;
+  std::optional<Error> failed_;
+  std::size_t accepting_ = 0;
+  bool stopped_ = false;
+};
+
+}  // namespace culvert::server

@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "net/listener_set.hpp"
+
+#include <cerrno>
+#include <optional>
+#include <utility>
+
+#include "base/log.hpp"
+
+namespace culvert::net {
+namespace {
+
+namespace asio = boost::asio;
+using asio::ip::tcp;
+
+constexpr int kTriesForOnePort = 16;
+
+bool is_missing_address(const Error& error) {
+  return error.code == Errc::system && (error.detail == EADDRNOTAVAIL || error.detail == EAFNOSUPPORT);
+}
+
+Result<std::vector<Listener>> listen_on(const asio::any_io_executor& executor,
+                                        std::vector<tcp::endpoint> endpoints) {
+  std::vector<Listener> listeners;
+  std::optional<Error> missing;
+  std::uint16_t chosen = 0;
+  for (tcp::endpoint& endpoint : endpoints) {
+    if (endpoint.port() == 0) endpoint.port(chosen);
+    auto listener = Listener::listen_tcp(executor, endpoint);
+    if (listener) {
+      chosen = listener->port();
+      listeners.push_back(std::move(*listener));
+    } else if (is_missing_address(listener.error())) {
+      log(LogLevel::verbose, "{}", listener.error().message);
+      missing = std::move(listener.error());
+    } else {
+      return std::unexpected(std::move(listener.error()));
+    }
+  }
+  if (listeners.empty() && missing) return std::unexpected(std::move(*missing));
+  if (listeners.empty()) return fail(Errc::not_found, "cannot listen: there is no address to listen on");
+  return listeners;
+}
+
+}  // namespace
+
+Result<std::vector<Listener>> listen_on_all(const asio::any_io_executor& executor,
+                                            const std::vector<tcp::endpoint>& endpoints) {
+  // A port that the kernel chose for one address may be taken on the next: then another one is tried.
+  const bool any_port = !endpoints.empty() && endpoints.front().port() == 0;
+  for (int tries = 1;; ++tries) {
+    auto listeners = listen_on(executor, endpoints);
+    const bool is_taken = !listeners && any_port && listeners.error().detail == EADDRINUSE;
+    if (!is_taken || tries == kTriesForOnePort) return listeners;
+  }
+}
+
+}  // namespace culvert::net

@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <vector>
+
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/ip/tcp.hpp>
+
+#include "base/result.hpp"
+#include "net/listener.hpp"
+
+namespace culvert::net {
+
+/// A listener for each of these addresses, at least one. An address that this machine does not have (IPv6
+/// switched off) is passed over if there is another one; any other failure closes all of them. Port 0 is the
+/// same port for each. The error's message is the line for the user.
+[[nodiscard]] Result<std::vector<Listener>> listen_on_all(
+    const boost::asio::any_io_executor& executor,
+    const std::vector<boost::asio::ip::tcp::endpoint>& endpoints);
+
+}  // namespace culvert::net
