@@ -1,22 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "daemon/open_listeners.hpp"
 
-#include <cerrno>
-
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/this_coro.hpp>
 
 #include <fmt/format.h>
 
-#include "base/log.hpp"
+#include "net/listener_set.hpp"
 
 namespace culvert::daemon {
 namespace {
 
 namespace asio = boost::asio;
 using asio::ip::tcp;
-
-constexpr int kTriesForOnePort = 16;
 
 net::Family net_family(tunnel::AddressFamily family) {
   switch (family) {
@@ -55,33 +51,6 @@ relay::Task<Result<std::vector<tcp::endpoint>>> endpoints_of(const relay::HostPo
   co_return found;
 }
 
-bool is_missing_address(const Error& error) {
-  return error.code == Errc::system && (error.detail == EADDRNOTAVAIL || error.detail == EAFNOSUPPORT);
-}
-
-Result<std::vector<net::Listener>> listen_on(const asio::any_io_executor& executor,
-                                             std::vector<tcp::endpoint> endpoints) {
-  std::vector<net::Listener> listeners;
-  std::optional<Error> missing;
-  std::uint16_t chosen = 0;
-  for (tcp::endpoint& endpoint : endpoints) {
-    if (endpoint.port() == 0) endpoint.port(chosen);
-    auto listener = net::Listener::listen_tcp(executor, endpoint);
-    if (listener) {
-      chosen = listener->port();
-      listeners.push_back(std::move(*listener));
-    } else if (is_missing_address(listener.error())) {
-      log(LogLevel::verbose, "{}", listener.error().message);
-      missing = std::move(listener.error());
-    } else {
-      return std::unexpected(std::move(listener.error()));
-    }
-  }
-  if (listeners.empty() && missing) return std::unexpected(std::move(*missing));
-  if (listeners.empty()) return fail(Errc::not_found, "cannot listen: there is no address to listen on");
-  return listeners;
-}
-
 }  // namespace
 
 relay::Task<Result<std::vector<net::Listener>>> open_listeners(const ListenSpec& spec,
@@ -98,12 +67,7 @@ relay::Task<Result<std::vector<net::Listener>>> open_listeners(const ListenSpec&
   const auto& where = std::get<relay::HostPort>(spec.endpoint);
   const auto endpoints = co_await endpoints_of(where, spec.family, resolver);
   if (!endpoints) co_return std::unexpected(endpoints.error());
-  // A port that the kernel chose for one address may be taken on the next: then another one is tried.
-  for (int tries = 1;; ++tries) {
-    auto listeners = listen_on(executor, *endpoints);
-    const bool is_taken = !listeners && where.port == 0 && listeners.error().detail == EADDRINUSE;
-    if (!is_taken || tries == kTriesForOnePort) co_return listeners;
-  }
+  co_return net::listen_on_all(executor, *endpoints);
 }
 
 }  // namespace culvert::daemon

@@ -89,4 +89,16 @@ Result<bool> has_address_in(std::span<const std::string_view> networks) {
   return false;
 }
 
+std::vector<ip::address> own_addresses() {
+  std::vector<ip::address> own;
+  ifaddrs* list = nullptr;
+  if (::getifaddrs(&list) != 0) return own;
+  const std::unique_ptr<ifaddrs, decltype(&::freeifaddrs)> owner(list, ::freeifaddrs);
+  for (const ifaddrs* entry = list; entry != nullptr; entry = entry->ifa_next) {
+    if ((entry->ifa_flags & IFF_UP) == 0) continue;
+    if (const auto address = address_of(entry->ifa_addr)) own.push_back(*address);
+  }
+  return own;
+}
+
 }  // namespace culvert::net
