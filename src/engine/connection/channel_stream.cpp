@@ -32,6 +32,10 @@ relay::Task<bool> ChannelStream::opened() {
   co_return !opening_;
 }
 
+relay::Task<void> ChannelStream::closed() {
+  if (id_) (void)co_await end_.wait();
+}
+
 relay::Task<Result<std::span<const ByteView>>> ChannelStream::read() {
   keep();
   bool resumed = true;
@@ -160,6 +164,7 @@ void ChannelStream::on_ended() {
 void ChannelStream::on_closed() {
   id_.reset();
   // The first to go on may destroy this object, and with it the other: that one goes later, by itself.
+  end_.post(driver_->executor());
   writer_.post(driver_->executor());
   reader_.resume();
 }
@@ -168,6 +173,7 @@ void ChannelStream::abandon() {
   id_.reset();
   reader_.abandon();
   writer_.abandon();
+  end_.abandon();
 }
 
 }  // namespace culvert::connection

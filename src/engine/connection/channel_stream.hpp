@@ -35,6 +35,9 @@ class ChannelStream final : public relay::Stream {
 
   /// Waits until the peer accepted the channel that was asked for; false if it did not, or the session ended.
   [[nodiscard]] relay::Task<bool> opened();
+  /// Waits until the other end has closed the channel, or the session has ended. Also behind the end of what
+  /// it sends.
+  [[nodiscard]] relay::Task<void> closed();
   /// Why not, if the peer said so; null otherwise.
   [[nodiscard]] const OpenRefused* refusal() const { return refused_.get(); }
 
@@ -78,6 +81,7 @@ class ChannelStream final : public relay::Stream {
   std::unique_ptr<OpenRefused> refused_;
   Waiter reader_;
   Waiter writer_;  // also whoever waits for the channel to open
+  Waiter end_;
 };
 
 }  // namespace culvert::connection
