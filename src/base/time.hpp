@@ -30,4 +30,10 @@ using UnixSeconds = std::int64_t;
   return Instant(std::chrono::duration_cast<Duration>(std::chrono::steady_clock::now().time_since_epoch()));
 }
 
+/// CLOCK_REALTIME now. Not for use under src/proto.
+[[nodiscard]] inline UnixSeconds unix_now() {
+  return std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch())
+      .count();
+}
+
 }  // namespace culvert

@@ -19,6 +19,7 @@
 #include "cli/process.hpp"
 #include "cli/prompt_choice.hpp"
 #include "cli/resolve.hpp"
+#include "cli/serve.hpp"
 #include "cli/show_config.hpp"
 #include "cli/terminal_prompter.hpp"
 #include "daemon/service_manager.hpp"
@@ -88,6 +89,23 @@ class Configuration {
   ThisMachine machine_;
 };
 
+int serve(std::span<const std::string_view> arguments) {
+  auto line = read_serve_line(arguments, read_environment());
+  if (!line) return complain(line.error());
+  if (line->wants_help) return print(line->help);
+  if (const auto done = check_log_file(line->log_file); !done) return complain(done.error());
+  if (const auto done = set_up_log(line->log_level, line->log_file); !done) return complain(done.error());
+  auto manager = daemon::ServiceManager::from_environment();
+  if (!manager) {
+    log_line(LogLevel::warning, manager.error().message);
+    manager.emplace();
+  }
+  daemon::Plan plan;
+  plan.servers.push_back(std::move(line->plan));
+  TerminalPrompter nobody(false);
+  return status_of(daemon::run(plan, nobody, *manager, {}));
+}
+
 int forward(const Settings& settings, Configuration& configuration) {
   const bool goes_to_background = settings.background.value_or(false);
   if (goes_to_background && settings.stdio) {
@@ -130,6 +148,7 @@ int run(std::span<const std::string_view> arguments) {
     std::fwrite(help.data(), 1, help.size(), stderr);
     return kFailed;
   }
+  if (arguments[0] == "serve") return serve(arguments.subspan(1));
   const auto line = read_command_line(arguments);
   if (!line) return complain(line.error());
   switch (line->action) {

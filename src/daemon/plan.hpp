@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "engine/relay/endpoint.hpp"
+#include "engine/server/options.hpp"
 #include "engine/tunnel/server_options.hpp"
 
 namespace culvert::daemon {
@@ -70,8 +71,15 @@ struct SessionPlan {
   bool exit_on_forward_failure = true;
 };
 
+/// `culvert serve`: an SSH server that only forwards.
+struct ServerPlan {
+  std::vector<ListenSpec> listen;
+  server::ServerOptions options;
+};
+
 struct Plan {
   std::vector<SessionPlan> sessions;
+  std::vector<ServerPlan> servers;
 };
 
 }  // namespace culvert::daemon

@@ -12,6 +12,7 @@
 #include "crypto/random.hpp"
 #include "daemon/permitted_dialer.hpp"
 #include "daemon/plan.hpp"
+#include "daemon/run.hpp"
 #include "daemon/service_manager.hpp"
 #include "daemon/stdio_run.hpp"
 #include "engine/relay/direct_dialer.hpp"
@@ -23,20 +24,17 @@
 
 namespace culvert::daemon {
 
-/// One SessionPlan at work: its SSH connection and its forwards. All calls on the thread of `executor`.
-class SessionRun {
+/// One SessionPlan at work: its SSH connection and its forwards. It is done when its stdio stream has ended,
+/// if it has one.
+class SessionRun final : public Run {
  public:
   /// All of them must outlive it. `manager` is told of changes of state from start() on.
   SessionRun(boost::asio::any_io_executor executor, const SessionPlan& plan, net::Resolver& resolver,
              crypto::Random& random, tunnel::Prompter& prompter, ServiceManager& manager);
 
-  /// Logs in and opens the listeners, each with a line when it is up. Once.
-  [[nodiscard]] relay::Task<Result<void>> start();
-  /// Works until the session is over. Success: the stdio stream ended in order, or stop(). Nothing of it runs
-  /// any more when this returns. Once, after start().
-  [[nodiscard]] relay::Task<Result<void>> serve();
-  /// Takes no more streams, gives those that live `time` to end, and ends the session; serve() returns.
-  void stop(Duration time);
+  [[nodiscard]] relay::Task<Result<void>> start() override;
+  [[nodiscard]] relay::Task<Result<void>> serve() override;
+  void stop(Duration time) override;
 
  private:
   relay::Task<Result<void>> check_listeners();

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <exception>
+#include <memory>
 #include <utility>
 #include <vector>
 
@@ -13,6 +14,8 @@
 
 #include "base/log.hpp"
 #include "crypto/random.hpp"
+#include "daemon/run.hpp"
+#include "daemon/server_run.hpp"
 #include "daemon/service_manager.hpp"
 #include "daemon/session_run.hpp"
 #include "daemon/stop_signals.hpp"
@@ -30,7 +33,7 @@ constexpr Duration kDrainTime = std::chrono::seconds(2);
 
 // "me@bastion", and how many more.
 std::string servers_of(const Plan& plan) {
-  if (plan.sessions.empty()) return "nobody";
+  if (plan.sessions.empty()) return "nobody else";
   const tunnel::ServerOptions& first = plan.sessions.front().server;
   std::string text = fmt::format("{}@{}", first.user, first.host);
   if (plan.sessions.size() > 1) text += fmt::format(" and {} more", plan.sessions.size() - 1);
@@ -60,11 +63,17 @@ class Supervisor {
         signals_(io.get_executor(), hooks.last_words) {}
 
   Outcome run() {
-    manager_.status("logging in as " + servers_of(plan_));
+    manager_.status(plan_.sessions.empty() ? "starting" : "logging in as " + servers_of(plan_));
     spawn(watch_signals());
     if (const auto interval = manager_.watchdog_interval()) spawn(show_life(*interval));
-    live_ = plan_.sessions.size();
-    for (const SessionPlan& session : plan_.sessions) spawn(run_session(session));
+    for (const SessionPlan& session : plan_.sessions) {
+      runs_.push_back(
+          std::make_unique<SessionRun>(io_.get_executor(), session, resolver_, random_, prompter_, manager_));
+    }
+    for (const ServerPlan& server : plan_.servers)
+      runs_.push_back(std::make_unique<ServerRun>(io_.get_executor(), server, resolver_, random_));
+    live_ = runs_.size();
+    for (const auto& one : runs_) spawn(work(*one));
     io_.run();
     return outcome_;
   }
@@ -80,7 +89,7 @@ class Supervisor {
     manager_.stopping(fmt::format("signal {}: live streams may end by themselves", number));
     // What has no streams to drain is given up where it is: its coroutines end with the io_context.
     if (!outcome_.was_ready) io_.stop();
-    for (SessionRun* session : serving_) session->stop(kDrainTime);
+    for (Run* one : serving_) one->stop(kDrainTime);
   }
 
   // A loop that hangs shows none.
@@ -92,15 +101,14 @@ class Supervisor {
     }
   }
 
-  relay::Task<void> run_session(const SessionPlan& plan) {
-    SessionRun session(io_.get_executor(), plan, resolver_, random_, prompter_, manager_);
-    const auto started = co_await session.start();
+  relay::Task<void> work(Run& one) {
+    const auto started = co_await one.start();
     if (!started) co_return failed(started.error());
-    serving_.push_back(&session);
-    if (serving_.size() == plan_.sessions.size()) ready();
-    if (stopping_) session.stop(kDrainTime);
-    const auto ended = co_await session.serve();
-    std::erase(serving_, &session);
+    serving_.push_back(&one);
+    if (serving_.size() == runs_.size()) ready();
+    if (stopping_) one.stop(kDrainTime);
+    const auto ended = co_await one.serve();
+    std::erase(serving_, &one);
     if (!ended) co_return failed(ended.error());
     if (--live_ > 0) co_return;
     if (!stopping_) outcome_.end = Outcome::End::finished;
@@ -109,12 +117,14 @@ class Supervisor {
 
   void ready() {
     const bool speaks =
-        std::ranges::any_of(plan_.sessions, [](const SessionPlan& plan) { return !plan.stdio; });
+        std::ranges::any_of(plan_.sessions, [](const SessionPlan& plan) { return !plan.stdio; }) ||
+        !plan_.servers.empty();
     if (speaks) log(LogLevel::notice, "ready");
     outcome_.was_ready = true;
     const std::size_t forwards = forwards_of(plan_);
-    manager_.ready(
-        fmt::format("{} forward{} through {}", forwards, forwards == 1 ? "" : "s", servers_of(plan_)));
+    manager_.ready(plan_.sessions.empty() ? std::string("serving")
+                                          : fmt::format("{} forward{} through {}", forwards,
+                                                        forwards == 1 ? "" : "s", servers_of(plan_)));
     if (hooks_.on_ready) hooks_.on_ready();
   }
 
@@ -147,7 +157,8 @@ class Supervisor {
   crypto::Random& random_;
   StopSignals signals_;
   Outcome outcome_;
-  std::vector<SessionRun*> serving_;  // they live in run_session()
+  std::vector<std::unique_ptr<Run>> runs_;
+  std::vector<Run*> serving_;  // those that have started
   std::size_t live_ = 0;
   bool stopping_ = false;
 };

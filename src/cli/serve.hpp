@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0
+// `culvert serve`: an SSH server that only forwards.
+#pragma once
+
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "base/log.hpp"
+#include "base/result.hpp"
+#include "cli/environment.hpp"
+#include "daemon/plan.hpp"
+
+namespace culvert::cli {
+
+struct ServeLine {
+  bool wants_help = false;
+  std::string help;  ///< if wanted
+  daemon::ServerPlan plan;
+  LogLevel log_level = LogLevel::notice;
+  std::string log_file;
+};
+
+/// `arguments` without "serve". The error is the line for the user.
+[[nodiscard]] Result<ServeLine> read_serve_line(std::span<const std::string_view> arguments,
+                                                const Environment& environment);
+
+}  // namespace culvert::cli

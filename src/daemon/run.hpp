@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "base/result.hpp"
+#include "base/time.hpp"
+#include "engine/relay/stream.hpp"
+
+namespace culvert::daemon {
+
+/// One part of the plan at work. All calls on the thread of its executor.
+class Run {
+ public:
+  virtual ~Run() = default;
+  /// Makes it ready: logs in, opens its listeners, each with a line when it is up. Once.
+  [[nodiscard]] virtual relay::Task<Result<void>> start() = 0;
+  /// Works until it is over. Success: it has done what it was for, or stop(). Nothing of it runs any more
+  /// when this returns. Once, after start().
+  [[nodiscard]] virtual relay::Task<Result<void>> serve() = 0;
+  /// Takes no more streams, gives those that live `time` to end, and ends; serve() returns.
+  virtual void stop(Duration time) = 0;
+};
+
+}  // namespace culvert::daemon

@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include <boost/asio/any_io_executor.hpp>
+
+#include "crypto/random.hpp"
+#include "daemon/plan.hpp"
+#include "daemon/run.hpp"
+#include "engine/server/server.hpp"
+#include "net/listener.hpp"
+#include "net/resolver.hpp"
+
+namespace culvert::daemon {
+
+/// One ServerPlan at work: keys, accounts, listeners and the server on them.
+class ServerRun final : public Run {
+ public:
+  /// All of them must outlive it.
+  ServerRun(boost::asio::any_io_executor executor, const ServerPlan& plan, net::Resolver& resolver,
+            crypto::Random& random)
+      : executor_(std::move(executor)), plan_(plan), resolver_(resolver), random_(random) {}
+
+  [[nodiscard]] relay::Task<Result<void>> start() override;
+  [[nodiscard]] relay::Task<Result<void>> serve() override;
+  void stop(Duration time) override { server_->stop(time); }
+
+ private:
+  const boost::asio::any_io_executor executor_;
+  const ServerPlan& plan_;
+  net::Resolver& resolver_;
+  crypto::Random& random_;
+  std::unique_ptr<server::HostKeys> host_keys_;
+  std::unique_ptr<server::Accounts> accounts_;
+  std::unique_ptr<server::Server> server_;
+  std::vector<net::Listener> listeners_;
+};
+
+}  // namespace culvert::daemon
