@@ -18,13 +18,15 @@ install: ## install program, man page, systemd unit, documents, licence (DESTDIR
 	@test -x $(RELEASE)/culvert || scripts/build release culvert
 	$(INSTALL) -d $(DESTDIR)$(BINDIR) $(DESTDIR)$(MANDIR)/man1 $(DESTDIR)$(UNITDIR) $(DESTDIR)$(DOCDIR)
 	$(INSTALL) -m 755 $(RELEASE)/culvert $(DESTDIR)$(BINDIR)/culvert
-	$(INSTALL) -m 644 docs/culvert.1 $(DESTDIR)$(MANDIR)/man1/culvert.1
-	sed 's|@bindir@|$(BINDIR)|g' systemd/culvert@.service >$(DESTDIR)$(UNITDIR)/culvert@.service
-	chmod 644 $(DESTDIR)$(UNITDIR)/culvert@.service
+	$(INSTALL) -m 644 docs/culvert.1 docs/culvert-serve.1 $(DESTDIR)$(MANDIR)/man1/
+	for unit in culvert@ culvert-serve; do \
+	  sed 's|@bindir@|$(BINDIR)|g' systemd/$$unit.service >$(DESTDIR)$(UNITDIR)/$$unit.service && \
+	  chmod 644 $(DESTDIR)$(UNITDIR)/$$unit.service || exit 1; done
 	$(INSTALL) -m 644 README.md LICENSE docs/options.md $(DESTDIR)$(DOCDIR)/
 
 uninstall: ## remove what install put there
-	rm -f $(DESTDIR)$(BINDIR)/culvert $(DESTDIR)$(MANDIR)/man1/culvert.1 $(DESTDIR)$(UNITDIR)/culvert@.service
+	rm -f $(DESTDIR)$(BINDIR)/culvert $(DESTDIR)$(MANDIR)/man1/culvert.1 $(DESTDIR)$(MANDIR)/man1/culvert-serve.1 \
+	  $(DESTDIR)$(UNITDIR)/culvert@.service $(DESTDIR)$(UNITDIR)/culvert-serve.service
 	rm -rf $(DESTDIR)$(DOCDIR)
 
 setup: ## install the packages that building and testing need (Debian 12)

@@ -182,15 +182,19 @@ void add_permits(std::vector<ForwardRule>& rules, const std::vector<Permit>& per
   }
 }
 
-/// What the file says for the key instead of what it says for its user; that user's denials stay.
+/// What is said for the key, by the file and by its own options, instead of what the file says for its user;
+/// that user's denials stay.
 std::vector<ForwardRule> rules_of(const std::optional<std::vector<ForwardRule>>& user,
-                                  const std::optional<std::vector<ForwardRule>>* key) {
-  const bool has_own = key != nullptr && key->has_value();
+                                  const std::optional<std::vector<ForwardRule>>* key,
+                                  const std::vector<Permit>& permits, std::string_view name) {
+  const bool has_rules = key != nullptr && key->has_value();
+  const bool has_own = has_rules || !permits.empty();
   std::vector<ForwardRule> rules;
-  if (has_own) rules = **key;
+  if (has_rules) rules = **key;
   for (const ForwardRule& rule : user.value_or(std::vector<ForwardRule>{})) {
     if (!has_own || rule.denies) rules.push_back(rule);
   }
+  add_permits(rules, permits, name);
   return rules;
 }
 
@@ -216,10 +220,10 @@ Grants grants_for(const UserRules* user, const crypto::PublicKey& key, const Key
 
   Grants grants;
   grants.port_forwarding = options.port_forwarding;
-  grants.connect = rules_of(user->rules.connect, of_key == nullptr ? nullptr : &of_key->connect);
-  grants.listen = rules_of(user->rules.listen, of_key == nullptr ? nullptr : &of_key->listen);
-  add_permits(grants.connect, options.permit_open, "permitopen");
-  add_permits(grants.listen, options.permit_listen, "permitlisten");
+  grants.connect = rules_of(user->rules.connect, of_key == nullptr ? nullptr : &of_key->connect,
+                            options.permit_open, "permitopen");
+  grants.listen = rules_of(user->rules.listen, of_key == nullptr ? nullptr : &of_key->listen,
+                           options.permit_listen, "permitlisten");
   grants.listen_default = user->rules.listen_default.value_or(standard_addresses());
   grants.user_limits = user->rules.limits;
   if (of_key != nullptr) {

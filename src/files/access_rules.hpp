@@ -62,10 +62,11 @@ struct Grants {
   [[nodiscard]] bool are_empty() const;
 };
 
-/// A key's permitopen and permitlisten, and beside them what the rules say: `connect`, `listen` and
-/// `listen_default` of the key in the file replace those of its user, but for the user's "!" entries, which
-/// stay. `user`: null if the file does not name the user. `options`: after merged(), for a certificate, and
-/// `key` is the one that it certifies. Their expiry becomes `until`.
+/// What the rules say for the user. What is said for the key itself, by `connect`, `listen` and
+/// `listen_default` in the file and by its permitopen and permitlisten, stands in place of that, each kind
+/// for itself, but for the user's "!" entries, which stay. `user`: null if the file does not name the user.
+/// `options`: after merged(), for a certificate, and `key` is the one that it certifies. Their expiry becomes
+/// `until`.
 [[nodiscard]] Grants grants_for(const UserRules* user, const crypto::PublicKey& key,
                                 const KeyOptions& options);
 

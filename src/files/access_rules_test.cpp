@@ -483,6 +483,11 @@ TEST(GrantsFor, RulesOfTheKeyReplaceThoseOfTheUser) {
   EXPECT_EQ(answer(may_listen(of_other, "", 8000)), "127.0.0.1 ::1 8000");
   EXPECT_EQ(of_other.key_limits, Limits{});
 
+  const Grants limited = grants_for(&user, other, options_of(R"(permitopen="d:1")"));
+  EXPECT_FALSE(ask(limited, {"a", 1, "192.0.2.1"})) << "as for sshd, a permit is a limit";
+  EXPECT_TRUE(ask(limited, {"d", 1, "192.0.2.1"}));
+  EXPECT_EQ(answer(may_listen(limited, "", 8000)), "127.0.0.1 ::1 8000") << "but only of its kind";
+
   const Grants restricted = grants_for(&user, other, options_of("restrict"));
   EXPECT_EQ(ask(restricted, {"a", 1, "192.0.2.1"}).reason, "port forwarding is not allowed for this key");
 }

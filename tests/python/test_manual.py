@@ -13,8 +13,9 @@ from harness.sockets import DEADLINE
 PAGE = ROOT / "docs/culvert.1"
 
 
-def test_the_page_is_clean():
-    done = subprocess.run(["mandoc", "-Tlint", "-Wwarning", str(PAGE)], capture_output=True, text=True, timeout=DEADLINE,
+@pytest.mark.parametrize("page", [PAGE, ROOT / "docs/culvert-serve.1"], ids=lambda page: page.name)
+def test_the_page_is_clean(page):
+    done = subprocess.run(["mandoc", "-Tlint", "-Wwarning", str(page)], capture_output=True, text=True, timeout=DEADLINE,
                           check=False)
     assert (done.returncode, done.stdout) == (0, "")
 
@@ -42,3 +43,13 @@ def test_the_examples_are_accepted(line, folder):
 
 def test_there_are_examples():
     assert len(examples()) >= 5
+
+
+def test_the_options_of_serve_are_those_of_its_help():
+    page = (ROOT / "docs/culvert-serve.1").read_text()
+    of_page = set()
+    for line in re.findall(r"^\.It (Fl .*)$", page, re.MULTILINE):
+        of_page |= {"-" + name for name in re.findall(r"Fl (\S+)", line)}
+    shown = run("serve", "--help").stdout.decode()
+    of_help = set(re.findall(r"(?<=[ ,])-(?:-[a-z-]+|[a-zA-Z]\b)", shown.split("examples:")[0].split("Options:")[1]))
+    assert of_page == of_help

@@ -68,7 +68,10 @@ Guard::Admission Guard::arrived(const ip::address& from, Instant now) {
     if (count != count_.end() && count->second >= options_.most_of_a_source)
       return {.refused = Refused::too_many_of_source};
   }
-  if (waiting_.size() >= options_.most && !waiting_.empty()) admission.leaving = waiting_.front().ticket;
+  if (waiting_.size() >= options_.most && !waiting_.empty()) {
+    admission.leaving = waiting_.front().ticket;
+    (void)take(*admission.leaving);  // another one who comes now must not be told to wait for the same
+  }
   admission.ticket = next_++;
   waiting_.push_back({admission.ticket, source, exempt});
   by_ticket_[admission.ticket] = std::prev(waiting_.end());

@@ -32,10 +32,12 @@ TEST_F(GuardTest, TheOldestOneGoesWhereThereIsNoRoom) {
   const auto third = arrive(guard, "192.0.2.3");
   EXPECT_EQ(third.refused, Refused::no);
   EXPECT_EQ(third.leaving, first.ticket);
-  guard.ended(first.ticket, Leaving::quietly, now);
-  guard.logged_in(second.ticket);
-  EXPECT_EQ(guard.waiting(), 1u);
-  EXPECT_FALSE(arrive(guard, "192.0.2.4").leaving);
+  const auto fourth = arrive(guard, "192.0.2.4");
+  EXPECT_EQ(fourth.leaving, second.ticket) << "the first one is as good as gone";
+  guard.ended(first.ticket, Leaving::refused, now);
+  EXPECT_EQ(visit(guard, "192.0.2.1", Leaving::quietly), Refused::no) << "and is not punished";
+  guard.logged_in(fourth.ticket);
+  EXPECT_EQ(guard.waiting(), 0u);
 }
 
 TEST_F(GuardTest, OneSourceTakesNotAll) {

@@ -126,6 +126,7 @@ relay::Task<Result<std::span<const ByteView>>> MeteredStream::read() {
 void MeteredStream::consume(std::size_t n) {
   count(read_, n);
   inner_->consume(n);
+  if (is_limited_) inner_->keep();  // of what it lent, whoever reads saw a part
 }
 
 Result<std::size_t> MeteredStream::write(std::span<const ByteView> bytes) {

@@ -40,6 +40,10 @@ Peer::~Peer() = default;
 
 relay::Task<void> Peer::run(net::StreamSocket socket) {
   const auto self = shared_from_this();
+  if (leaving_) {  // before it began
+    context_.guard.ended(ticket_, *leaving_, monotonic_now());
+    co_return;
+  }
   ssh::SessionConfig config;
   config.role = ssh::Role::server;
   config.host_keys = context_.host_keys.keys();

@@ -205,6 +205,10 @@ void PeerListeners::add(const ssh::ListenRequested& request, std::vector<net::Li
 }
 
 bool PeerListeners::cancel(const ssh::ListenRequested& request) {
+  std::erase_if(closed_, [](const auto& place) {
+    const auto counters = place->forward->counters();
+    return counters.live == 0 && counters.dialing == 0;
+  });
   const auto found = std::ranges::find_if(places_, [&](const auto& place) {
     if (const auto* path = std::get_if<relay::UnixPath>(&place->asked))
       return request.is_path && path->path == request.host;
