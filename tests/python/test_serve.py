@@ -161,7 +161,7 @@ def test_bind_addresses(serve, folder, echo_server):
 [[user]]
 name = "me"
 connect = ["localhost:*"]
-listen = ["20000-32000", "127.0.0.9:*"]
+listen = ["10240-32000", "127.0.0.9:*"]
 listen_default = "127.0.0.5"
 """
     server = serve(rules=rules)
