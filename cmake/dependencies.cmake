@@ -7,7 +7,10 @@ find_package(OpenSSL 3 REQUIRED COMPONENTS Crypto)
 find_package(fmt REQUIRED)
 find_package(spdlog REQUIRED)
 find_package(PkgConfig REQUIRED)
-pkg_check_modules(BOTAN REQUIRED IMPORTED_TARGET botan-2)
+# Loaded only when it is needed: src/crypto/bcrypt_pbkdf.cpp.
+pkg_check_modules(BOTAN REQUIRED botan-2)
+string(REGEX MATCH "^2\\.([0-9]+)" matched "${BOTAN_VERSION}")
+set(CULVERT_BOTAN_LIBRARY "libbotan-2.so.${CMAKE_MATCH_1}")
 pkg_check_modules(TOMLPLUSPLUS REQUIRED IMPORTED_TARGET tomlplusplus)
 
 add_library(culvert_asio INTERFACE)

@@ -1,16 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "crypto/openssh_key_file.hpp"
 
-#include <botan/pwdhash.h>
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <exception>
 #include <optional>
 
 #include "base/text.hpp"
 #include "base/wire.hpp"
 #include "crypto/base64.hpp"
+#include "crypto/bcrypt_pbkdf.hpp"
 #include "crypto/openssh_key_cipher.hpp"
 #include "crypto/private_key_parts.hpp"
 
@@ -101,21 +100,6 @@ Result<Envelope> parse_envelope(ByteView bytes) {
   return envelope;
 }
 
-/// bcrypt_pbkdf, stretched to the cipher's key and IV.
-Result<SecretBytes> derive(const Envelope& envelope, const SecretBytes& passphrase) {
-  SecretBytes secret(envelope.cipher->key_size + envelope.cipher->iv_size);
-  try {
-    const auto family = Botan::PasswordHashFamily::create("Bcrypt-PBKDF");
-    if (family == nullptr) return fail(Errc::unsupported, "this Botan library has no bcrypt_pbkdf");
-    family->from_params(envelope.rounds)
-        ->derive_key(secret.data(), secret.size(), passphrase.text().data(), passphrase.size(),
-                     envelope.salt.data(), envelope.salt.size());
-  } catch (const std::exception& error) {
-    return fail(Errc::unsupported, fmt::format("bcrypt_pbkdf failed: {}", printable(error.what())));
-  }
-  return secret;
-}
-
 Result<SecretBytes> open_section(const Envelope& envelope, const SecretBytes* passphrase,
                                  std::uint32_t max_rounds) {
   if (envelope.cipher == nullptr) return SecretBytes(envelope.section);
@@ -127,7 +111,9 @@ Result<SecretBytes> open_section(const Envelope& envelope, const SecretBytes* pa
     return fail(Errc::limit, fmt::format("private key asks for {} rounds of bcrypt_pbkdf (at most {})",
                                          envelope.rounds, max_rounds));
   }
-  const SecretBytes secret = TRY(derive(envelope, *passphrase));
+  // Stretched to the cipher's key and IV.
+  const SecretBytes secret = TRY(bcrypt_pbkdf(*passphrase, envelope.salt, envelope.rounds,
+                                              envelope.cipher->key_size + envelope.cipher->iv_size));
   return decrypt_key_section(*envelope.cipher, secret, envelope.section, envelope.tag);
 }
 
