@@ -36,9 +36,6 @@ set(CULVERT_SANITIZE "" CACHE STRING "Comma-separated sanitizers, e.g. address,u
 if(CULVERT_SANITIZE)
   add_compile_options(-O1 -g1 -fsanitize=${CULVERT_SANITIZE} -fno-sanitize-recover=all)
   add_link_options(-fsanitize=${CULVERT_SANITIZE})
-  if(CULVERT_FUZZ)
-    add_compile_options(-fsanitize=fuzzer-no-link)
-  endif()
 endif()
 
 find_program(CULVERT_LLD NAMES ld.lld-19 lld-19)
