@@ -22,7 +22,7 @@ install: ## install program, man page, systemd unit, documents, licence (DESTDIR
 	for unit in culvert@ culvert-serve; do \
 	  sed 's|@bindir@|$(BINDIR)|g' systemd/$$unit.service >$(DESTDIR)$(UNITDIR)/$$unit.service && \
 	  chmod 644 $(DESTDIR)$(UNITDIR)/$$unit.service || exit 1; done
-	$(INSTALL) -m 644 README.md LICENSE docs/options.md $(DESTDIR)$(DOCDIR)/
+	$(INSTALL) -m 644 README.md LICENSE docs/options.md docs/rules.md $(DESTDIR)$(DOCDIR)/
 
 uninstall: ## remove what install put there
 	rm -f $(DESTDIR)$(BINDIR)/culvert $(DESTDIR)$(MANDIR)/man1/culvert.1 $(DESTDIR)$(MANDIR)/man1/culvert-serve.1 \

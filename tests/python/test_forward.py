@@ -12,7 +12,7 @@ import struct
 import pytest
 
 from harness.culvert import SMALL, Culvert, local_forward
-from harness.sockets import (DEADLINE, Server, connect, echo, echo_both_ways, free_port, has_ipv6, receive_all,
+from harness.sockets import (DEADLINE, Server, assert_ends, connect, echo, echo_both_ways, free_port, has_ipv6, receive_all,
                              receive_exactly, reset, silent, source_of, test_data)
 
 SIZE = (1 if SMALL else 8) << 20
@@ -126,11 +126,7 @@ def test_download_of_every_size_ends(sshd, folder, size):
 def test_refused_destination_ends_the_client_and_says_why(sshd, folder):
     forward, port = local_forward(sshd, folder, free_port())
     with forward:
-        with connect(port) as s:
-            try:
-                assert s.recv(1) == b""
-            except ConnectionResetError:
-                pass
+        assert_ends(port)
         line = forward.wait_for("open failed: connect failed: Connection refused")
         assert line.startswith("culvert: ")
 

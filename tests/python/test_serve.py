@@ -20,7 +20,7 @@ from harness.culvert_server import CulvertServer
 from harness.keys import certify, fingerprint, make_key, public_part
 from harness.processes import Process, kill
 from harness.proxy import SOCKS5
-from harness.sockets import (Server, connect, digest_sink, echo, echo_both_ways, free_port, has_ipv6, receive_all,
+from harness.sockets import (Server, assert_ends, connect, digest_sink, echo, echo_both_ways, free_port, has_ipv6, receive_all,
                              receive_exactly, silent)
 
 SIZE = (1 if SMALL else 8) << 20
@@ -112,6 +112,7 @@ connect = ["localhost:*", "unix:{folder}/*.sock"]
 listen = ["*", "unix:{folder}/*.sock"]
 """
     server = serve(rules=rules)
+    assert "do nothing" not in server.log
     dynamic, both, local = (free_port() for _ in range(3))
     near, far, there = (str(folder / name) for name in ("near.sock", "far.sock", "there.sock"))
     with Server(echo, path=far), client(
@@ -235,7 +236,7 @@ def test_options_of_keys(serve, folder, user_key, echo_server):
             echo_both_ways(listen, 1000)
     assert "no rule names" in reply_of(server, folder, "127.0.0.1", 1)
     assert "not allowed for this key" in reply_of(server, folder, "127.0.0.1", port, key=other)
-    server.wait_for_log("may log in and do nothing")
+    assert server.log.count("may log in and do nothing") == 1  # the restricted one
     done = run(*client_command("culvert", server, folder, "-R", f"{free_port()}:127.0.0.1:1")[1:])
     assert done.status == 255
 
@@ -298,6 +299,21 @@ def test_files_are_read_again(serve, folder, user_key):
     server.write(server.rules_file, "nonsense\n")
     assert "Connection refused" in reply_of(server, folder, "127.0.0.1", 9, key=other)
     assert "the rules from before stay" in server.log
+
+
+def test_rules_are_for_live_sessions_too(serve, folder, echo_server):
+    rules = f'[[user]]\nname = "me"\nconnect = ["127.0.0.1:{echo_server.port}"]\n'
+    server = serve(rules=rules)
+    port = free_port()
+    with client("culvert", server, folder, "-L", f"{port}:127.0.0.1:{echo_server.port}", ports=(port,)) as process:
+        echo_both_ways(port, 1000)
+        server.write(server.rules_file, rules.replace("127.0.0.1", "127.0.0.2"))
+        assert_ends(port)
+        process.wait_for("administratively prohibited")
+        server.write(server.rules_file, rules + "until = 2020-01-01T00:00:00Z\n")
+        assert_ends(port)
+        server.wait_for_log("its time is over")
+    assert "Permission denied" in reply_of(server, folder, "127.0.0.1", 9)
 
 
 def test_limits(serve, folder, echo_server):

@@ -133,8 +133,10 @@ def installed(shared_folder):
 
 def test_install_puts_everything_in_its_place(installed):
     files = {path.relative_to(installed).as_posix() for path in installed.rglob("*") if path.is_file()}
-    assert files == {"bin/culvert", "share/man/man1/culvert.1", "lib/systemd/system/culvert@.service",
-                     "share/doc/culvert/README.md", "share/doc/culvert/LICENSE", "share/doc/culvert/options.md"}
+    assert files == {"bin/culvert", "share/man/man1/culvert.1", "share/man/man1/culvert-serve.1",
+                     "lib/systemd/system/culvert@.service", "lib/systemd/system/culvert-serve.service",
+                     "share/doc/culvert/README.md", "share/doc/culvert/LICENSE", "share/doc/culvert/options.md",
+                     "share/doc/culvert/rules.md"}
     for path in files:
         assert os.stat(installed / path).st_mode & 0o777 == (0o755 if path == "bin/culvert" else 0o644)
 
@@ -152,10 +154,11 @@ def test_the_unit_starts_the_installed_program(installed):
     assert "Type=notify" in lines
 
 
-def test_systemd_accepts_the_unit(installed):
+@pytest.mark.parametrize("name", ["culvert@", "culvert-serve"])
+def test_systemd_accepts_the_unit(installed, name):
     if shutil.which("systemd-analyze") is None:
         pytest.skip("no systemd here")
-    unit = installed / "lib/systemd/system/culvert@.service"
+    unit = installed / f"lib/systemd/system/{name}.service"
     done = subprocess.run(["systemd-analyze", "verify", str(unit)], capture_output=True, text=True, check=False, timeout=DEADLINE,
                           env=environment(MANPATH=f"{installed}/share/man", SYSTEMD_COLORS="0"))
     assert (done.returncode, done.stderr) == (0, "")

@@ -3,6 +3,7 @@
 
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <ctime>
 #include <utility>
 
@@ -39,6 +40,19 @@ std::unexpected<Error> denied(std::string why) { return fail(Errc::denied, std::
 
 }  // namespace
 
+Result<void> check_limits(const Permit& permit) {
+  const files::Grants& grants = permit.grants;
+  const auto used_up = [](const files::Limits& limits, const Usage& usage) {
+    return limits.quota && usage.bytes >= *limits.quota;
+  };
+  if (used_up(grants.user_limits, *permit.of_user) || used_up(grants.key_limits, *permit.of_key))
+    return fail(Errc::limit, "the quota is used up");
+  for (const files::Limits* limits : {&grants.user_limits, &grants.key_limits}) {
+    if (limits->until && unix_now() >= *limits->until) return fail(Errc::limit, "its time is over");
+  }
+  return {};
+}
+
 Result<std::unique_ptr<Accounts>> Accounts::load(const ServerOptions& options) {
   std::unique_ptr<Accounts> accounts(new Accounts(options));
   TRY(accounts->refresh_rules());
@@ -60,9 +74,22 @@ Result<void> Accounts::refresh_rules() {
   if (stamp == rules_stamp_) return {};
   const auto text = files::read_config_file(options_.rules_file, files::OwnerCheck::required);
   if (!text) return fail(text.error().code, "rules: " + text.error().message);
+  rules_stamp_ = std::move(stamp);  // wrong ones are said once
   rules_ = TRY(files::parse_rules_file(*text, options_.rules_file));
-  rules_stamp_ = std::move(stamp);
+  ++rules_version_;
   return {};
+}
+
+void Accounts::keep_rules_fresh() {
+  const auto read = refresh_rules();
+  if (!read) log(LogLevel::error, "{}; the rules from before stay", read.error().message);
+}
+
+void Accounts::refresh(Permit& permit) {
+  keep_rules_fresh();
+  if (permit.version == rules_version_) return;
+  permit.grants = grants_of(permit.account, permit.key, permit.options);
+  permit.version = rules_version_;
 }
 
 void Accounts::refresh(KeyFile& file) {
@@ -99,8 +126,7 @@ Accounts::KeyFile* Accounts::file_of(const std::string& user) {
 }
 
 Result<Permit> Accounts::judge(const ssh::UserOffered& offered, const IpAddress& source, UnixSeconds now) {
-  if (const auto read = refresh_rules(); !read)
-    log(LogLevel::error, "{}; the rules from before stay", read.error().message);
+  keep_rules_fresh();
   KeyFile* const file = file_of(offered.user);
   if (file == nullptr) return denied("there is no such user");
   const auto& certificate = offered.certificate;
@@ -127,13 +153,18 @@ Result<Permit> Accounts::judge(const ssh::UserOffered& offered, const IpAddress&
       why = options.error();
       continue;
     }
-    Permit permit;
-    permit.user = printable(offered.user);
-    permit.fingerprint = offered.key.fingerprint();
-    permit.key_name = printable(certificate ? certificate->key_id() : entry->comment, 100);
-    permit.grants = grants_of(offered.user, offered.key, *options);
-    permit.of_user = usage_of("user " + offered.user);
-    permit.of_key = usage_of("key " + permit.fingerprint);
+    const std::string fingerprint = offered.key.fingerprint();
+    Permit permit{.user = printable(offered.user),
+                  .fingerprint = fingerprint,
+                  .key_name = printable(certificate ? certificate->key_id() : entry->comment, 100),
+                  .grants = grants_of(offered.user, offered.key, *options),
+                  .of_user = usage_of("user " + offered.user),
+                  .of_key = usage_of("key " + fingerprint),
+                  .account = offered.user,
+                  .key = offered.key,
+                  .options = std::move(*options),
+                  .version = rules_version_};
+    if (const auto limits = check_limits(permit); !limits) return denied(limits.error().message);
     return permit;
   }
   return denied(why.message);
@@ -155,23 +186,32 @@ std::shared_ptr<Usage> Accounts::usage_of(const std::string& name) {
 }
 
 std::vector<std::string> Accounts::warnings() const {
+  // A file without a user is that of all users whom the rules name without a file of their own, and of
+  // others.
+  const auto users_of = [this](const KeysOfUser& of) {
+    std::vector<std::string> users = {of.user};
+    for (const files::UserRules& user : rules_.users) {
+      if (of.user.empty() && user.authorized_keys.empty()) users.push_back(user.name);
+    }
+    return users;
+  };
   std::vector<std::string> lines;
-  const auto look_at = [&](const std::string& user, const KeyFile& file) {
-    for (const files::AuthorizedKey& entry : file.keys.keys) {
-      if (entry.options.is_authority || !grants_of(user, entry.key, entry.options).are_empty()) continue;
-      lines.push_back(
-          fmt::format("{} line {}: this key may log in and do nothing: no rule and no permitopen or "
-                      "permitlisten names what it may (--allow-all lets it forward anything)",
-                      printable(file.path), entry.line));
+  const auto look_at = [&](const std::vector<std::string>& users, const std::string& path) {
+    const auto file = files_.find(path);
+    if (file == files_.end()) return;
+    for (const files::AuthorizedKey& entry : file->second.keys.keys) {
+      const bool may_something = std::ranges::any_of(users, [&](const std::string& user) {
+        return !grants_of(user, entry.key, entry.options).are_empty();
+      });
+      if (entry.options.is_authority || may_something) continue;
+      lines.push_back(fmt::format(
+          "{} line {}: this key may log in and do nothing: no rule and no permitopen or permitlisten names "
+          "what it may (--allow-all lets it forward anything)",
+          printable(path), entry.line));
     }
   };
-  for (const KeysOfUser& of : options_.keys) {
-    if (const auto file = files_.find(of.file); file != files_.end()) look_at(of.user, file->second);
-  }
-  for (const files::UserRules& user : rules_.users) {
-    if (const auto file = files_.find(user.authorized_keys); file != files_.end())
-      look_at(user.name, file->second);
-  }
+  for (const KeysOfUser& of : options_.keys) look_at(users_of(of), of.file);
+  for (const files::UserRules& user : rules_.users) look_at({user.name}, user.authorized_keys);
   return lines;
 }
 

@@ -22,9 +22,16 @@ struct Permit {
   std::string user;         ///< printable
   std::string fingerprint;  ///< of the key, or of the one that the certificate certifies
   std::string key_name;     ///< the key's comment or the certificate's id, for people; may be empty
-  files::Grants grants;
+  files::Grants grants;     ///< as the rules were at the last Accounts::refresh()
   std::shared_ptr<Usage> of_user, of_key;  ///< what all sessions of theirs use together
+  std::string account;                     ///< the user's name as it came
+  crypto::PublicKey key;
+  files::KeyOptions options;  ///< of the key, with the limits of the certificate
+  std::uint64_t version = 0;  ///< of the rules
 };
+
+/// Whether its time and its quotas are not over: Errc::limit with the reason.
+[[nodiscard]] Result<void> check_limits(const Permit& permit);
 
 /// Who may log in: users with their files of keys, and the rules. Files are read again when they change. On
 /// one thread; small files are read on the loop.
@@ -38,6 +45,9 @@ class Accounts {
   /// the operator.
   [[nodiscard]] Result<Permit> judge(const ssh::UserOffered& offered, const IpAddress& source,
                                      UnixSeconds now);
+
+  /// Brings what it may do up to date, if the rules have changed. For every open.
+  void refresh(Permit& permit);
 
   /// Lines for the operator about what nobody may do: a key without a rule.
   [[nodiscard]] std::vector<std::string> warnings() const;
@@ -53,6 +63,7 @@ class Accounts {
   [[nodiscard]] KeyFile* file_of(const std::string& user);
   void refresh(KeyFile& file);
   [[nodiscard]] Result<void> refresh_rules();
+  void keep_rules_fresh();
   [[nodiscard]] files::Grants grants_of(const std::string& user, const crypto::PublicKey& key,
                                         const files::KeyOptions& options) const;
   std::shared_ptr<Usage> usage_of(const std::string& name);
@@ -61,6 +72,7 @@ class Accounts {
   std::map<std::string, KeyFile> files_;  // by path
   files::RulesFile rules_;
   std::string rules_stamp_;
+  std::uint64_t rules_version_ = 0;
   std::map<std::string, std::shared_ptr<Usage>> usage_;  // by "user NAME", "key FINGERPRINT"
 };
 

@@ -40,8 +40,8 @@ ClientDialer::ClientDialer(std::shared_ptr<connection::SessionDriver> driver, re
 relay::Task<relay::Dialed> ClientDialer::dial(const relay::Endpoint&, const relay::Endpoint& origin) {
   const auto gone = [] { return std::unexpected(DialError{Refusal::closed, "the client is gone"}); };
   if (driver_->is_over()) co_return gone();
-  if (!has_room_for_stream(*permit_))
-    co_return std::unexpected(DialError{Refusal::overloaded, "not permitted: max_streams is reached"});
+  if (const auto room = check_room_for_stream(*permit_); !room)
+    co_return std::unexpected(DialError{Refusal::overloaded, "not permitted: " + room.error().message});
   const auto id = open(driver_->session(), asked_, origin);
   if (!id) {
     const auto reason = id.error().code == Errc::limit ? Refusal::overloaded : Refusal::closed;

@@ -65,19 +65,6 @@ MeteredStream::~MeteredStream() {
       std::chrono::duration<double>(monotonic_now() - start_).count());
 }
 
-Result<void> MeteredStream::check() const {
-  const auto used_up = [](const files::Limits& limits, const Usage& usage) {
-    return limits.quota && usage.bytes >= *limits.quota;
-  };
-  const files::Grants& grants = permit_->grants;
-  if (used_up(grants.user_limits, *permit_->of_user) || used_up(grants.key_limits, *permit_->of_key))
-    return fail(Errc::limit, "the quota is used up");
-  for (const files::Limits* limits : {&grants.user_limits, &grants.key_limits}) {
-    if (limits->until && unix_now() >= *limits->until) return fail(Errc::limit, "its time is over");
-  }
-  return {};
-}
-
 std::size_t MeteredStream::take(const Way& way, std::size_t wanted) {
   if (!is_limited_) return wanted;
   const Instant now = monotonic_now();
@@ -105,13 +92,13 @@ relay::Task<Result<void>> MeteredStream::pause() {
   (void)co_await timer.async_wait(asio::as_tuple(asio::use_awaitable));
   if (closed_ || net::is_cancelled(co_await asio::this_coro::cancellation_state))
     co_return fail(Errc::cancelled, "the stream was closed");
-  co_return check();
+  co_return check_limits(*permit_);
 }
 
 // What may not pass yet stays with the stream below, which lends it again.
 relay::Task<Result<std::span<const ByteView>>> MeteredStream::read() {
   for (;;) {
-    CO_TRY(check());
+    CO_TRY(check_limits(*permit_));
     auto lent = co_await inner_->read();
     if (!lent || lent->empty() || !is_limited_) co_return lent;
     if (const std::size_t may = take(read_, size_of(*lent)); may > 0) {
@@ -130,7 +117,7 @@ void MeteredStream::consume(std::size_t n) {
 }
 
 Result<std::size_t> MeteredStream::write(std::span<const ByteView> bytes) {
-  TRY(check());
+  TRY(check_limits(*permit_));
   const std::size_t size = is_limited_ ? size_of(bytes) : 0;
   const std::size_t may = is_limited_ ? take(written_, size) : 0;
   throttled_ = may < size;

@@ -45,7 +45,6 @@ class MeteredStream final : public relay::Stream {
     std::uint64_t passed = 0;
   };
 
-  [[nodiscard]] Result<void> check() const;
   [[nodiscard]] std::size_t take(const Way& way, std::size_t wanted);
   void give_back(const Way& way, std::size_t bytes);
   void count(Way& way, std::size_t bytes);

@@ -29,33 +29,33 @@ std::string text_of(const asio::ip::tcp::endpoint& endpoint) {
 
 }  // namespace
 
-Peer::Peer(Context& context, Guard::Ticket ticket, asio::ip::tcp::endpoint from)
-    : context_(context),
+Peer::Peer(std::shared_ptr<Context> context, Guard::Ticket ticket, asio::ip::tcp::endpoint from)
+    : context_(std::move(context)),
       ticket_(ticket),
       from_(std::move(from)),
       who_(text_of(from_)),
-      heard_(context.executor) {}
+      heard_(context_->executor) {}
 
 Peer::~Peer() = default;
 
 relay::Task<void> Peer::run(net::StreamSocket socket) {
   const auto self = shared_from_this();
   if (leaving_) {  // before it began
-    context_.guard.ended(ticket_, *leaving_, monotonic_now());
+    context_->guard.ended(ticket_, *leaving_, monotonic_now());
     co_return;
   }
   ssh::SessionConfig config;
   config.role = ssh::Role::server;
-  config.host_keys = context_.host_keys.keys();
-  config.host_certificates = context_.host_keys.certificates();
-  config.banner = context_.options.banner;
-  config.algorithms = context_.options.algorithms;
-  config.limits = context_.options.limits;
-  config.limits.auth_attempts = context_.options.login_attempts;
-  config.timing = context_.options.timing;
-  config.timing.handshake = context_.options.login_time;
+  config.host_keys = context_->host_keys.keys();
+  config.host_certificates = context_->host_keys.certificates();
+  config.banner = context_->options.banner;
+  config.algorithms = context_->options.algorithms;
+  config.limits = context_->options.limits;
+  config.limits.auth_attempts = context_->options.login_attempts;
+  config.timing = context_->options.timing;
+  config.timing.handshake = context_->options.login_time;
   driver_ = std::make_shared<connection::SessionDriver>(
-      std::make_unique<connection::SocketCarrier>(std::move(socket)), std::move(config), context_.random);
+      std::make_unique<connection::SocketCarrier>(std::move(socket)), std::move(config), context_->random);
   driver_->start([weak = weak_from_this()](ssh::Event event) {
     if (const auto peer = weak.lock()) peer->on_event(std::move(event));
   });
@@ -63,12 +63,12 @@ relay::Task<void> Peer::run(net::StreamSocket socket) {
   co_await finish();
   if (!logged_in_) {
     const auto how = leaving_.value_or(Leaving::without_login);
-    context_.guard.ended(ticket_, how, monotonic_now());
+    context_->guard.ended(ticket_, how, monotonic_now());
     log(how == Leaving::without_login ? LogLevel::verbose : LogLevel::notice, "{}: no login: {}", who_,
         end.message);
     co_return;
   }
-  --context_.logged_in;
+  --context_->logged_in;
   log(LogLevel::notice, "{}: session ended after {:.1f} s: {}", who_,
       std::chrono::duration<double>(monotonic_now() - start_).count(), end.message);
 }
@@ -87,7 +87,7 @@ void Peer::stop(Duration time) {
   if (listeners_) listeners_->stop();
   if (direct_) direct_->stop();
   asio::co_spawn(
-      context_.executor,
+      context_->executor,
       [](std::shared_ptr<Peer> self, Duration left) -> relay::Task<void> {
         const Instant deadline = monotonic_now() + left;
         if (self->direct_) (void)co_await self->direct_->drain(left);
@@ -129,13 +129,13 @@ void Peer::on_event(ssh::Event event) {
 }
 
 void Peer::on(ssh::HostSignatureWanted& wanted) {
-  context_.host_keys.sign(context_.executor, wanted.key, wanted.algorithm, std::move(wanted.message),
-                          [weak = weak_from_this()](Bytes signature) {
-                            const auto self = weak.lock();
-                            if (!self || self->driver_->is_over()) return;
-                            self->driver_->session().host_signature(signature);
-                            self->driver_->after_command();
-                          });
+  context_->host_keys.sign(context_->executor, wanted.key, wanted.algorithm, std::move(wanted.message),
+                           [weak = weak_from_this()](Bytes signature) {
+                             const auto self = weak.lock();
+                             if (!self || self->driver_->is_over()) return;
+                             self->driver_->session().host_signature(signature);
+                             self->driver_->after_command();
+                           });
 }
 
 void Peer::on(ssh::KeysAgreed& agreed) {
@@ -144,8 +144,8 @@ void Peer::on(ssh::KeysAgreed& agreed) {
 }
 
 void Peer::on(ssh::UserOffered& offered) {
-  auto permit = context_.accounts.judge(offered, ip_address_of(from_.address()).normalised(), unix_now());
-  if (permit && context_.logged_in >= context_.options.sessions)
+  auto permit = context_->accounts.judge(offered, ip_address_of(from_.address()).normalised(), unix_now());
+  if (permit && context_->logged_in >= context_->options.sessions)
     permit = fail(Errc::limit, "there are too many sessions");
   if (!permit) {
     log(offered.signed_ ? LogLevel::notice : LogLevel::verbose, "{}: login as {} with {} {} refused: {}",
@@ -154,7 +154,7 @@ void Peer::on(ssh::UserOffered& offered) {
     return driver_->session().refuse_user();
   }
   if (offered.signed_) {
-    permit_ = std::make_shared<const Permit>(std::move(*permit));
+    permit_ = std::make_shared<Permit>(std::move(*permit));
     algorithm_ = offered.certificate ? offered.key.type() + " certificate" : offered.key.type();
   }
   driver_->session().accept_user();
@@ -162,27 +162,28 @@ void Peer::on(ssh::UserOffered& offered) {
 
 void Peer::on(ssh::Authenticated&) {
   logged_in_ = true;
-  context_.guard.logged_in(ticket_);
-  ++context_.logged_in;
+  context_->guard.logged_in(ticket_);
+  ++context_->logged_in;
   identity_ = "key " + permit_->fingerprint;
   who_ = fmt::format("{}@{}", permit_->user, who_);
   log(LogLevel::notice, "{}: logged in with {} {}{}", who_, algorithm_, permit_->fingerprint,
       permit_->key_name.empty() ? "" : fmt::format(" ({})", permit_->key_name));
-  if (context_.host_keys.keys().size() > 1) driver_->session().announce_host_keys();
+  if (context_->host_keys.keys().size() > 1) driver_->session().announce_host_keys();
 
   listeners_ = std::make_shared<PeerListeners>(context_, driver_, permit_, who_, weak_from_this());
-  dialer_ = std::make_unique<RuledDialer>(context_.resolver, permit_, who_, context_.options.connect_time);
+  dialer_ = std::make_unique<RuledDialer>(context_->resolver, context_->accounts, permit_, who_,
+                                          context_->options.connect_time);
   auto channels = std::make_unique<PeerChannels>(driver_, who_);
   channels_ = channels.get();
   direct_ = std::make_unique<relay::Forward>(std::move(channels), *dialer_, relay::ForwardOptions{});
   // Both hold what they need until they are stopped.
   asio::co_spawn(
-      context_.executor,
+      context_->executor,
       [](std::shared_ptr<Peer> self) -> relay::Task<void> {
         (void)co_await self->direct_->run();
       }(shared_from_this()),
       asio::detached);
-  asio::co_spawn(context_.executor, listeners_->run(), asio::detached);
+  asio::co_spawn(context_->executor, listeners_->run(), asio::detached);
 }
 
 void Peer::on(ssh::ChannelRequested& requested) {
@@ -203,7 +204,7 @@ void Peer::open_session(ssh::ChannelId id) {
     return self ? self->status_text() : std::string();
   });
   sessions_[id] = session;
-  asio::co_spawn(context_.executor, session->run(), asio::detached);
+  asio::co_spawn(context_->executor, session->run(), asio::detached);
 }
 
 void Peer::on(ssh::ChannelAsked& asked) {
@@ -235,15 +236,15 @@ void Peer::on(ssh::HostKeyProofWanted& wanted) {
   auto all = std::make_shared<std::vector<Bytes>>(wanted.keys.size());
   auto left = std::make_shared<std::size_t>(wanted.keys.size());
   for (std::size_t i = 0; i < wanted.keys.size(); ++i) {
-    context_.host_keys.sign(context_.executor, wanted.keys[i], wanted.algorithms[i],
-                            std::move(wanted.messages[i]),
-                            [weak = weak_from_this(), all, left, i](Bytes signature) {
-                              (*all)[i] = std::move(signature);
-                              const auto self = weak.lock();
-                              if (--*left > 0 || !self || self->driver_->is_over()) return;
-                              self->driver_->session().host_key_proof(*all);
-                              self->driver_->after_command();
-                            });
+    context_->host_keys.sign(context_->executor, wanted.keys[i], wanted.algorithms[i],
+                             std::move(wanted.messages[i]),
+                             [weak = weak_from_this(), all, left, i](Bytes signature) {
+                               (*all)[i] = std::move(signature);
+                               const auto self = weak.lock();
+                               if (--*left > 0 || !self || self->driver_->is_over()) return;
+                               self->driver_->session().host_key_proof(*all);
+                               self->driver_->after_command();
+                             });
   }
 }
 

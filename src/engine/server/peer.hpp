@@ -24,8 +24,7 @@ namespace culvert::server {
 /// has asked for.
 class Peer final : public ListenerOwner, public std::enable_shared_from_this<Peer> {
  public:
-  /// `context` must outlive it.
-  Peer(Context& context, Guard::Ticket ticket, boost::asio::ip::tcp::endpoint from);
+  Peer(std::shared_ptr<Context> context, Guard::Ticket ticket, boost::asio::ip::tcp::endpoint from);
   ~Peer() override;
 
   /// Serves it to its end. Once.
@@ -59,7 +58,7 @@ class Peer final : public ListenerOwner, public std::enable_shared_from_this<Pee
   [[nodiscard]] std::string status_text() const;
   [[nodiscard]] relay::Task<void> finish();
 
-  Context& context_;
+  const std::shared_ptr<Context> context_;
   const Guard::Ticket ticket_;
   const boost::asio::ip::tcp::endpoint from_;
   const Instant start_ = monotonic_now();
@@ -67,7 +66,7 @@ class Peer final : public ListenerOwner, public std::enable_shared_from_this<Pee
   std::string identity_;  // of its key, once logged in
   std::string algorithm_;
   std::shared_ptr<connection::SessionDriver> driver_;
-  std::shared_ptr<const Permit> permit_;
+  std::shared_ptr<Permit> permit_;
   bool logged_in_ = false;
   std::optional<Leaving> leaving_;  // decided before the end
 

@@ -64,10 +64,11 @@ std::string asked_name(const ssh::ListenRequested& request) {
 
 }  // namespace
 
-PeerListeners::PeerListeners(Context& context, std::shared_ptr<connection::SessionDriver> driver,
-                             std::shared_ptr<const Permit> permit, std::string who,
+PeerListeners::PeerListeners(std::shared_ptr<Context> context,
+                             std::shared_ptr<connection::SessionDriver> driver,
+                             std::shared_ptr<Permit> permit, std::string who,
                              std::weak_ptr<ListenerOwner> owner)
-    : context_(context),
+    : context_(std::move(context)),
       driver_(std::move(driver)),
       permit_(std::move(permit)),
       who_(std::move(who)),
@@ -106,8 +107,9 @@ void PeerListeners::answer(const ssh::ListenRequested& request, bool granted, st
 
 relay::Task<void> PeerListeners::listen(ssh::ListenRequested request) {
   Opened opened;
-  if (!has_room_for_listener(*permit_)) {
-    opened.denied = "not permitted: max_listeners is reached";
+  context_->accounts.refresh(*permit_);
+  if (const auto room = check_room_for_listener(*permit_); !room) {
+    opened.denied = "not permitted: " + room.error().message;
   } else if (request.is_path) {
     opened = co_await open_unix(request.host);
   } else {
@@ -165,10 +167,10 @@ relay::Task<PeerListeners::Opened> PeerListeners::open_unix(std::string path) {
 
 // A session of the same key that is dead without knowing it gives way; a live one keeps what it has.
 relay::Task<bool> PeerListeners::taken_over(std::string name) {
-  const auto holder = context_.listeners.owner_of(name);
+  const auto holder = context_->listeners.owner_of(name);
   const auto us = owner_.lock();
   if (!holder || !us || holder == us || holder->identity() != us->identity()) co_return false;
-  if (co_await holder->answers(context_.options.takeover_patience)) {
+  if (co_await holder->answers(context_->options.takeover_patience)) {
     log(LogLevel::notice, "{}: {} is held by another session of the same key, which is alive", who_, name);
     co_return false;
   }
@@ -188,7 +190,7 @@ void PeerListeners::add(const ssh::ListenRequested& request, std::vector<net::Li
   }
   for (const net::Listener& listener : listeners) {
     place->names.push_back(listener.name());
-    context_.listeners.add(listener.name(), owner_);
+    context_->listeners.add(listener.name(), owner_);
     log(LogLevel::notice, "{}: listens on {}, asked for {}", who_, listener.name(), asked_name(request));
   }
   ++permit_->of_user->listeners;
@@ -225,7 +227,7 @@ bool PeerListeners::cancel(const ssh::ListenRequested& request) {
 void PeerListeners::close(Place& place) {
   place.forward->stop();
   for (const std::string& name : place.names) {
-    context_.listeners.remove(name);
+    context_->listeners.remove(name);
     log(LogLevel::verbose, "{}: listens on {} no longer", who_, name);
   }
   --permit_->of_user->listeners;

@@ -19,9 +19,9 @@ namespace culvert::server {
 /// the rules, answered in order, and what comes is taken to the client. All calls on one thread.
 class PeerListeners : public std::enable_shared_from_this<PeerListeners> {
  public:
-  /// `context` must outlive it. `owner`: of the places, for whoever wants to take them over.
-  PeerListeners(Context& context, std::shared_ptr<connection::SessionDriver> driver,
-                std::shared_ptr<const Permit> permit, std::string who, std::weak_ptr<ListenerOwner> owner);
+  /// `owner`: of the places, for whoever wants to take them over.
+  PeerListeners(std::shared_ptr<Context> context, std::shared_ptr<connection::SessionDriver> driver,
+                std::shared_ptr<Permit> permit, std::string who, std::weak_ptr<ListenerOwner> owner);
   ~PeerListeners();
   PeerListeners(const PeerListeners&) = delete;
   PeerListeners& operator=(const PeerListeners&) = delete;
@@ -64,9 +64,9 @@ class PeerListeners : public std::enable_shared_from_this<PeerListeners> {
   void close(Place& place);
   void answer(const ssh::ListenRequested& request, bool granted, std::uint16_t port);
 
-  Context& context_;
+  const std::shared_ptr<Context> context_;
   const std::shared_ptr<connection::SessionDriver> driver_;
-  const std::shared_ptr<const Permit> permit_;
+  const std::shared_ptr<Permit> permit_;
   const std::string who_;
   const std::weak_ptr<ListenerOwner> owner_;
   std::deque<ssh::ListenRequested> requests_;

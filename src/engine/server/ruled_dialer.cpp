@@ -28,6 +28,8 @@ using relay::Refusal;
 
 namespace {
 
+constexpr std::uint32_t kMostListeners = 256;  // of a user, where no rule says how many
+
 bool fits(std::uint32_t used, const std::optional<std::uint32_t>& most) { return !most || used < *most; }
 
 std::unexpected<DialError> not_permitted(const files::Decision& decision) {
@@ -42,14 +44,20 @@ bool is_plain_path(const std::string& path) {
 
 }  // namespace
 
-bool has_room_for_stream(const Permit& permit) {
-  return fits(permit.of_user->streams, permit.grants.user_limits.max_streams) &&
-         fits(permit.of_key->streams, permit.grants.key_limits.max_streams);
+Result<void> check_room_for_stream(const Permit& permit) {
+  TRY(check_limits(permit));
+  if (fits(permit.of_user->streams, permit.grants.user_limits.max_streams) &&
+      fits(permit.of_key->streams, permit.grants.key_limits.max_streams))
+    return {};
+  return fail(Errc::limit, "max_streams is reached");
 }
 
-bool has_room_for_listener(const Permit& permit) {
-  return fits(permit.of_user->listeners, permit.grants.user_limits.max_listeners) &&
-         fits(permit.of_key->listeners, permit.grants.key_limits.max_listeners);
+Result<void> check_room_for_listener(const Permit& permit) {
+  TRY(check_limits(permit));
+  if (fits(permit.of_user->listeners, permit.grants.user_limits.max_listeners.value_or(kMostListeners)) &&
+      fits(permit.of_key->listeners, permit.grants.key_limits.max_listeners))
+    return {};
+  return fail(Errc::limit, "max_listeners is reached");
 }
 
 std::string refusal_line(const files::Decision& decision) {
@@ -79,9 +87,9 @@ IpAddress ip_address_of(const asio::ip::address& address) {
 }
 
 relay::Task<relay::Dialed> RuledDialer::dial(const relay::Endpoint& destination, const relay::Endpoint&) {
-  if (!has_room_for_stream(*permit_)) {
-    co_return std::unexpected(DialError{Refusal::overloaded, "not permitted: max_streams is reached"});
-  }
+  accounts_.refresh(*permit_);
+  if (const auto room = check_room_for_stream(*permit_); !room)
+    co_return std::unexpected(DialError{Refusal::overloaded, "not permitted: " + room.error().message});
   if (const auto* path = std::get_if<relay::UnixPath>(&destination)) co_return co_await dial_unix(path->path);
   co_return co_await dial_tcp(std::get<relay::HostPort>(destination));
 }

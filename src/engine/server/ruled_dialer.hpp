@@ -15,10 +15,14 @@ namespace culvert::server {
 /// pass are connected to. Each refusal is a line in the log, with the rule that would allow it.
 class RuledDialer final : public relay::Dialer {
  public:
-  /// `resolver` must outlive it. `who`: "alice@192.0.2.7", for the log.
-  RuledDialer(net::Resolver& resolver, std::shared_ptr<const Permit> permit, std::string who,
+  /// `resolver` and `accounts` must outlive it. `who`: "alice@192.0.2.7", for the log.
+  RuledDialer(net::Resolver& resolver, Accounts& accounts, std::shared_ptr<Permit> permit, std::string who,
               Duration connect_time)
-      : resolver_(resolver), permit_(std::move(permit)), who_(std::move(who)), connect_time_(connect_time) {}
+      : resolver_(resolver),
+        accounts_(accounts),
+        permit_(std::move(permit)),
+        who_(std::move(who)),
+        connect_time_(connect_time) {}
 
   [[nodiscard]] relay::Task<relay::Dialed> dial(const relay::Endpoint& destination,
                                                 const relay::Endpoint& origin) override;
@@ -31,15 +35,16 @@ class RuledDialer final : public relay::Dialer {
                                       const relay::Endpoint& destination) const;
 
   net::Resolver& resolver_;
-  const std::shared_ptr<const Permit> permit_;
+  Accounts& accounts_;
+  const std::shared_ptr<Permit> permit_;
   const std::string who_;
   const Duration connect_time_;
 };
 
-/// Whether one more stream is within the limits of this user and key.
-[[nodiscard]] bool has_room_for_stream(const Permit& permit);
+/// Whether one more stream is within the limits of this user and key; Errc::limit with the reason.
+[[nodiscard]] Result<void> check_room_for_stream(const Permit& permit);
 /// The same for a listener.
-[[nodiscard]] bool has_room_for_listener(const Permit& permit);
+[[nodiscard]] Result<void> check_room_for_listener(const Permit& permit);
 
 /// "not permitted: REASON; this rule would: connect = [...]".
 [[nodiscard]] std::string refusal_line(const files::Decision& decision);

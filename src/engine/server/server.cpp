@@ -16,7 +16,8 @@ namespace asio = boost::asio;
 
 Server::Server(asio::any_io_executor executor, const ServerOptions& options, HostKeys& host_keys,
                Accounts& accounts, net::Resolver& resolver, crypto::Random& random)
-    : context_{executor, options, resolver, random, host_keys, accounts, Guard(options.guard)},
+    : context_(std::make_shared<Context>(executor, options, resolver, random, host_keys, accounts,
+                                         Guard(options.guard))),
       changed_(executor) {}
 
 Server::~Server() = default;
@@ -25,7 +26,7 @@ relay::Task<Result<void>> Server::run(std::vector<net::Listener> listeners) {
   listeners_ = std::move(listeners);
   accepting_ = listeners_.size();
   for (net::Listener& listener : listeners_) {
-    asio::co_spawn(context_.executor, accept_all(listener), [this](const std::exception_ptr&) {
+    asio::co_spawn(context_->executor, accept_all(listener), [this](const std::exception_ptr&) {
       --accepting_;
       changed_.wake();
     });
@@ -50,7 +51,7 @@ relay::Task<void> Server::accept_all(net::Listener& listener) {
 void Server::arrived(net::StreamSocket socket) {
   const auto from = net::peer_endpoint(socket.native_handle());
   if (!from) return;  // it has gone already
-  const auto admission = context_.guard.arrived(from->address(), monotonic_now());
+  const auto admission = context_->guard.arrived(from->address(), monotonic_now());
   if (admission.refused != Guard::Refused::no) {
     log(LogLevel::verbose, "{}: not heard: {}", from->address().to_string(),
         admission.refused == Guard::Refused::penalized
@@ -68,7 +69,7 @@ void Server::arrived(net::StreamSocket socket) {
   }
   const auto peer = std::make_shared<Peer>(context_, admission.ticket, *from);
   peers_[admission.ticket] = peer;
-  asio::co_spawn(context_.executor, peer->run(std::move(socket)),
+  asio::co_spawn(context_->executor, peer->run(std::move(socket)),
                  [this, ticket = admission.ticket](const std::exception_ptr& exception) {
                    if (exception) log(LogLevel::error, "a session failed for lack of memory");
                    peers_.erase(ticket);

@@ -36,7 +36,7 @@ class Server {
   [[nodiscard]] relay::Task<void> accept_all(net::Listener& listener);
   void arrived(net::StreamSocket socket);
 
-  Context context_;
+  const std::shared_ptr<Context> context_;  // sessions that end with the executor outlive the server
   std::vector<net::Listener> listeners_;
   std::map<Guard::Ticket, std::shared_ptr<Peer>> peers_;
   relay::Signal changed_;

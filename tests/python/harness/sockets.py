@@ -52,6 +52,13 @@ def connect(target: int | str | tuple[str, int], timeout: float = DEADLINE) -> s
     return s
 
 
+def assert_ends(target: int | str | tuple[str, int]) -> None:
+    """Whoever connects gets nothing but the end, or a reset, which may come before the connect returns."""
+    with contextlib.suppress(ConnectionResetError):
+        with connect(target) as s:
+            assert s.recv(1) == b""
+
+
 def receive_exactly(s: socket.socket, n: int) -> bytes:
     parts = []
     while n > 0:

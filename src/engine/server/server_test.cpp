@@ -1,0 +1,185 @@
+// SPDX-License-Identifier: Apache-2.0
+// The server with a client of the same machine, on one io_context: logins with the host key's signature from
+// another thread, and the forwards by the rules.
+#include "engine/server/server.hpp"
+
+#include <filesystem>
+#include <fstream>
+
+#include <gtest/gtest.h>
+#include <boost/asio/io_context.hpp>
+
+#include "base/log.hpp"
+#include "base/wire.hpp"
+#include "crypto/base64.hpp"
+#include "engine/connection/channel_stream.hpp"
+#include "engine/connection/session_driver.hpp"
+#include "engine/connection/socket_carrier.hpp"
+#include "net/connect.hpp"
+#include "net/listener_set.hpp"
+#include "tests/support/run_task.hpp"
+#include "tests/support/stream_io.hpp"
+#include "tests/support/temp_dir.hpp"
+
+namespace culvert::server {
+namespace {
+
+namespace asio = boost::asio;
+using asio::ip::tcp;
+using testing::run;
+
+/// Logs in with a key, and keeps what the server says.
+class TestClient {
+ public:
+  TestClient(asio::io_context& context, std::uint16_t port, const crypto::PrivateKey& key)
+      : context_(context), key_(key) {
+    auto socket = run(context, net::connect_tcp({tcp::endpoint(asio::ip::address_v4::loopback(), port)}));
+    ssh::SessionConfig config;
+    config.user = "me";
+    driver_ = std::make_shared<connection::SessionDriver>(
+        std::make_unique<connection::SocketCarrier>(std::move(*socket)), std::move(config), random_);
+    driver_->start([this](ssh::Event event) { std::visit([this](auto& one) { on(one); }, event); });
+  }
+  ~TestClient() {
+    if (!over) driver_->stop("the test is over");
+    testing::run_until(context_, [this] { return over; });
+  }
+
+  void login() {
+    testing::run_until(context_, [this] { return logged_in || over; });
+  }
+  std::unique_ptr<connection::ChannelStream> open(std::uint16_t port) {
+    auto stream = std::make_unique<connection::ChannelStream>(
+        driver_, *driver_->session().open_direct_tcpip("127.0.0.1", port, "127.0.0.1", 1));
+    driver_->after_command();
+    return run(context_, stream->opened()) ? std::move(stream) : nullptr;
+  }
+  bool listen(std::uint16_t port) {
+    reply.reset();
+    Bytes data;
+    Writer(data).text("localhost").u32(port);
+    driver_->session().send_global_request("tcpip-forward", data, true, 1);
+    driver_->after_command();
+    testing::run_until(context_, [this] { return reply.has_value(); });
+    return *reply;
+  }
+
+  bool logged_in = false;
+  bool over = false;
+  std::optional<bool> reply;
+
+ private:
+  void on(ssh::HostKeyOffered&) { driver_->session().accept_host_key(); }
+  void on(ssh::AuthNext&) {
+    if (tried_) return driver_->session().disconnect("refused");
+    tried_ = true;
+    driver_->session().try_public_key(key_.public_key(), "ssh-ed25519", true);
+  }
+  void on(ssh::UserSignatureWanted& wanted) {
+    driver_->session().user_signature(*key_.sign(wanted.algorithm, wanted.message));
+  }
+  void on(ssh::Authenticated&) { logged_in = true; }
+  void on(ssh::GlobalReply& answer) { reply = answer.success; }
+  void on(ssh::GlobalRequested& request) {
+    if (request.want_reply) driver_->session().reply_global(false, {});
+  }
+  void on(ssh::ChannelRequested& requested) {
+    driver_->session().refuse_channel(requested.id, ssh::OpenFailure::connect_failed, "refused here");
+  }
+  void on(ssh::Disconnected&) { over = true; }
+  template <class Event>
+  void on(Event&) {}
+
+  asio::io_context& context_;
+  const crypto::PrivateKey& key_;
+  crypto::SystemRandom random_;
+  std::shared_ptr<connection::SessionDriver> driver_;
+  bool tried_ = false;
+};
+
+class ServerTest : public ::testing::Test {
+ protected:
+  ServerTest() {
+    (void)set_up_log(LogLevel::error, "");
+    write("keys", "ssh-ed25519 " + crypto::base64_encode(key_.public_key().blob()) + " test\n");
+    options_.made_host_key = dir_.path() / "host_key";
+    options_.host_key_files = {options_.made_host_key};
+    options_.keys = {{"", dir_.path() / "keys"}};
+  }
+  ~ServerTest() override {
+    if (!server_) return;
+    server_->stop(Duration::zero());
+    EXPECT_TRUE(running_->wait());
+  }
+
+  void write(const std::string& name, const std::string& text) {
+    const std::filesystem::path path = dir_.path() / name;
+    std::ofstream(path) << text;
+    std::filesystem::permissions(path, std::filesystem::perms(0600));
+  }
+  void serve(const std::string& rules) {
+    write("rules", rules);
+    options_.rules_file = dir_.path() / "rules";
+    host_keys_ = *HostKeys::load(options_.host_key_files, {}, options_.made_host_key);
+    accounts_ = *Accounts::load(options_);
+    server_ = std::make_unique<Server>(context_.get_executor(), options_, *host_keys_, *accounts_, resolver_,
+                                       random_);
+    auto listeners =
+        *net::listen_on_all(context_.get_executor(), {tcp::endpoint(asio::ip::address_v4::loopback(), 0)});
+    port_ = listeners.front().port();
+    running_.emplace(context_, server_->run(std::move(listeners)));
+  }
+
+  const crypto::PrivateKey key_ = crypto::PrivateKey::generate_ed25519();
+  testing::TempDir dir_;
+  net::Resolver resolver_;
+  crypto::SystemRandom random_;
+  ServerOptions options_;
+  asio::io_context context_;
+  std::unique_ptr<HostKeys> host_keys_;
+  std::unique_ptr<Accounts> accounts_;
+  std::unique_ptr<Server> server_;
+  std::optional<testing::Running<Result<void>>> running_;
+  std::uint16_t port_ = 0;
+};
+
+TEST_F(ServerTest, LetsInAndForwardsByTheRules) {
+  auto target = *net::Listener::listen_tcp(context_.get_executor(), {asio::ip::address_v4::loopback(), 0});
+  serve("[[user]]\nname = \"me\"\nconnect = [\"127.0.0.1:" + std::to_string(target.port()) +
+        "\"]\nlisten = [\"1-65535\"]\n");
+  TestClient client(context_, port_, key_);
+  client.login();
+  ASSERT_TRUE(client.logged_in);
+  EXPECT_NE(client.open(target.port()), nullptr);
+  EXPECT_EQ(client.open(static_cast<std::uint16_t>(target.port() ^ 1)), nullptr);
+  const std::uint16_t free_port =
+      net::Listener::listen_tcp(context_.get_executor(), {asio::ip::address_v4::loopback(), 0})->port();
+  EXPECT_TRUE(client.listen(free_port));
+  EXPECT_FALSE(client.listen(free_port)) << "it is taken";
+  TestClient second(context_, port_, key_);
+  second.login();
+  EXPECT_FALSE(second.listen(free_port)) << "its holder lives";
+}
+
+TEST_F(ServerTest, RefusesWhoIsNotKnown) {
+  serve("");
+  const auto stranger = crypto::PrivateKey::generate_ed25519();
+  TestClient client(context_, port_, stranger);
+  client.login();
+  EXPECT_FALSE(client.logged_in);
+}
+
+TEST_F(ServerTest, EndsInTheMidstOfLoginsAndSessions) {
+  serve("");
+  std::vector<std::unique_ptr<TestClient>> clients;
+  for (int i = 0; i < 10; ++i) {
+    clients.push_back(std::make_unique<TestClient>(context_, port_, key_));
+    if (i % 2 == 0) clients.back()->login();
+  }
+  server_->stop(Duration::zero());
+  EXPECT_TRUE(running_->wait());
+  server_.reset();
+}
+
+}  // namespace
+}  // namespace culvert::server
