@@ -55,16 +55,6 @@ Result<server::KeysOfUser> keys_of(const std::string& text, const Environment& e
   return keys;
 }
 
-Result<server::GuardOptions::Network> network_of(const std::string& text) {
-  const auto network = IpNetwork::parse(text);
-  if (!network) return fail(Errc::usage, network.error().message);
-  boost::system::error_code error;
-  const auto first = boost::asio::ip::make_address(network->first().text(), error);
-  if (error)
-    return fail(Errc::usage, fmt::format("{} is not a network like 192.0.2.0/24", cli::quoted(text)));
-  return server::GuardOptions::Network{first, network->bits()};
-}
-
 Result<std::string> banner_of(const std::string& path) {
   auto file = files::read_text_file(path, kLongestBanner);
   if (!file) return fail(file.error().code, "--banner: " + file.error().message);
@@ -148,7 +138,7 @@ Result<ServeLine> read_serve_line(std::span<const std::string_view> arguments,
     options.host_key_files = {options.made_host_key};
   }
   for (const std::string& text : exempt) {
-    auto network = network_of(text);
+    auto network = IpNetwork::parse(text);
     if (!network) return in_option("--exempt", network.error());
     options.guard.exempt.push_back(*network);
   }

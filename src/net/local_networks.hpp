@@ -3,9 +3,6 @@
 
 #include <span>
 #include <string_view>
-#include <vector>
-
-#include <boost/asio/ip/address.hpp>
 
 #include "base/result.hpp"
 
@@ -15,9 +12,5 @@ namespace culvert::net {
 /// "ADDRESS/BITS" or an address alone. Loopback does not count. Errc::usage: that is no network, or bits
 /// behind the prefix are set; Errc::system.
 [[nodiscard]] Result<bool> has_address_in(std::span<const std::string_view> networks);
-
-/// All addresses of this machine's interfaces that are up, loopback among them. None where the system does
-/// not tell.
-[[nodiscard]] std::vector<boost::asio::ip::address> own_addresses();
 
 }  // namespace culvert::net

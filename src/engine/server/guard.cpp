@@ -9,26 +9,8 @@
 namespace culvert::server {
 namespace {
 
-namespace ip = boost::asio::ip;
-
-std::vector<std::uint8_t> bytes_of(const ip::address& address) {
-  if (address.is_v4()) {
-    const auto bytes = address.to_v4().to_bytes();
-    return {bytes.begin(), bytes.end()};
-  }
-  const auto bytes = address.to_v6().to_bytes();
-  return {bytes.begin(), bytes.end()};
-}
-
-// A client of a dual-stack socket is the same one over IPv4.
-ip::address plain(const ip::address& address) {
-  if (address.is_v6() && address.to_v6().is_v4_mapped())
-    return ip::make_address_v4(ip::v4_mapped, address.to_v6());
-  return address;
-}
-
-std::vector<std::uint8_t> prefix_of(const ip::address& address, unsigned bits) {
-  auto bytes = bytes_of(address);
+std::vector<std::uint8_t> prefix_of(const IpAddress& address, unsigned bits) {
+  std::vector<std::uint8_t> bytes(address.bytes().begin(), address.bytes().end());
   for (std::size_t i = 0; i < bytes.size(); ++i) {
     const unsigned kept = bits <= i * 8 ? 0 : std::min(bits - static_cast<unsigned>(i) * 8, 8u);
     bytes[i] &= static_cast<std::uint8_t>(0xFF00u >> kept);
@@ -38,19 +20,17 @@ std::vector<std::uint8_t> prefix_of(const ip::address& address, unsigned bits) {
 
 }  // namespace
 
-Guard::Source Guard::source_of(const ip::address& address) const {
-  return {address.is_v6(), prefix_of(address, address.is_v6() ? options_.prefix_v6 : options_.prefix_v4)};
+Guard::Source Guard::source_of(const IpAddress& address) const {
+  return {!address.is_v4(), prefix_of(address, address.is_v4() ? options_.prefix_v4 : options_.prefix_v6)};
 }
 
-bool Guard::is_exempt(const ip::address& address) const {
-  return std::ranges::any_of(options_.exempt, [&](const GuardOptions::Network& network) {
-    return network.first.is_v6() == address.is_v6() &&
-           prefix_of(network.first, network.bits) == prefix_of(address, network.bits);
-  });
+bool Guard::is_exempt(const IpAddress& address) const {
+  return std::ranges::any_of(
+      options_.exempt, [&](const IpNetwork& network) { return network.normalised().contains(address); });
 }
 
-Guard::Admission Guard::arrived(const ip::address& from, Instant now) {
-  const ip::address address = plain(from);
+Guard::Admission Guard::arrived(const IpAddress& from, Instant now) {
+  const IpAddress address = from.normalised();  // of a dual-stack socket, too
   const Source source = source_of(address);
   const bool exempt = is_exempt(address);
   Admission admission;

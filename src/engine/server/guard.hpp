@@ -8,8 +8,7 @@
 #include <optional>
 #include <vector>
 
-#include <boost/asio/ip/address.hpp>
-
+#include "base/ip_address.hpp"
 #include "base/time.hpp"
 
 namespace culvert::server {
@@ -32,12 +31,8 @@ struct GuardOptions {
   Duration for_slowness = std::chrono::seconds(10);
   Duration enforced_from = std::chrono::seconds(15);  ///< less than this is only remembered
   Duration longest = std::chrono::minutes(10);
-  std::size_t most_sources = 65536;  ///< that are remembered; more are let off
-  struct Network {
-    boost::asio::ip::address first;
-    unsigned bits;
-  };
-  std::vector<Network> exempt = {};  ///< from limits by source and from penalties
+  std::size_t most_sources = 65536;    ///< that are remembered; more are let off
+  std::vector<IpNetwork> exempt = {};  ///< from limits by source and from penalties
 };
 
 /// Who may try to log in (as MaxStartups, PerSourceMaxStartups and PerSourcePenalties of sshd_config(5)):
@@ -57,7 +52,7 @@ class Guard {
 
   explicit Guard(GuardOptions options) : options_(std::move(options)) {}
 
-  [[nodiscard]] Admission arrived(const boost::asio::ip::address& from, Instant now);
+  [[nodiscard]] Admission arrived(const IpAddress& from, Instant now);
   /// It counts no longer. Once for each ticket: this or ended().
   void logged_in(Ticket ticket);
   void ended(Ticket ticket, Leaving how, Instant now);
@@ -72,8 +67,8 @@ class Guard {
     bool exempt;
   };
 
-  [[nodiscard]] Source source_of(const boost::asio::ip::address& address) const;
-  [[nodiscard]] bool is_exempt(const boost::asio::ip::address& address) const;
+  [[nodiscard]] Source source_of(const IpAddress& address) const;
+  [[nodiscard]] bool is_exempt(const IpAddress& address) const;
   std::optional<Waiting> take(Ticket ticket);
   void punish(const Source& source, Duration time, Instant now);
 

@@ -6,14 +6,13 @@
 namespace culvert::server {
 namespace {
 
-using boost::asio::ip::make_address;
 using Refused = Guard::Refused;
 using std::chrono::seconds;
 
 class GuardTest : public testing::Test {
  protected:
   Guard::Admission arrive(Guard& guard, const char* address) {
-    return guard.arrived(make_address(address), now);
+    return guard.arrived(*IpAddress::parse(address), now);
   }
   // A connection that comes and goes.
   Refused visit(Guard& guard, const char* address, Leaving how) {
@@ -80,7 +79,7 @@ TEST_F(GuardTest, NoPenaltyLastsForEver) {
 
 TEST_F(GuardTest, LoginsAreNotPunishedNorIsWhoIsExempt) {
   Guard guard(
-      {.most_of_a_source = 1, .for_refusals = seconds(100), .exempt = {{make_address("10.0.0.0"), 8}}});
+      {.most_of_a_source = 1, .for_refusals = seconds(100), .exempt = {*IpNetwork::parse("10.0.0.0/8")}});
   arrive(guard, "10.1.2.3");
   EXPECT_EQ(visit(guard, "10.1.2.3", Leaving::refused), Refused::no);
   EXPECT_EQ(visit(guard, "10.1.2.3", Leaving::refused), Refused::no);

@@ -13,6 +13,7 @@
 #include "base/log.hpp"
 #include "base/text.hpp"
 #include "engine/connection/socket_carrier.hpp"
+#include "net/addresses.hpp"
 
 namespace culvert::server {
 
@@ -144,7 +145,8 @@ void Peer::on(ssh::KeysAgreed& agreed) {
 }
 
 void Peer::on(ssh::UserOffered& offered) {
-  auto permit = context_->accounts.judge(offered, ip_address_of(from_.address()).normalised(), unix_now());
+  auto permit =
+      context_->accounts.judge(offered, net::ip_address_of(from_.address()).normalised(), unix_now());
   if (permit && context_->logged_in >= context_->options.sessions)
     permit = fail(Errc::limit, "there are too many sessions");
   if (!permit) {

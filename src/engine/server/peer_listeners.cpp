@@ -17,6 +17,7 @@
 #include "base/text.hpp"
 #include "engine/relay/listener_source.hpp"
 #include "engine/server/ruled_dialer.hpp"
+#include "net/addresses.hpp"
 #include "net/listener_set.hpp"
 
 namespace culvert::server {
@@ -29,20 +30,9 @@ namespace {
 // Of a range, so many ports are tried before the client is told that there is none.
 constexpr int kTriesInRange = 256;
 
-asio::ip::address asio_address(const IpAddress& address) {
-  if (address.is_v4()) {
-    asio::ip::address_v4::bytes_type bytes;
-    std::ranges::copy(address.bytes(), bytes.begin());
-    return asio::ip::address_v4(bytes);
-  }
-  asio::ip::address_v6::bytes_type bytes;
-  std::ranges::copy(address.bytes(), bytes.begin());
-  return asio::ip::address_v6(bytes);
-}
-
 std::vector<tcp::endpoint> endpoints_of(const std::vector<IpAddress>& addresses, std::uint16_t port) {
   std::vector<tcp::endpoint> endpoints;
-  for (const IpAddress& address : addresses) endpoints.emplace_back(asio_address(address), port);
+  for (const IpAddress& address : addresses) endpoints.emplace_back(net::asio_address_of(address), port);
   return endpoints;
 }
 

@@ -11,14 +11,13 @@
 
 #include <fmt/format.h>
 
-#include "base/assert.hpp"
 #include "base/log.hpp"
 #include "base/text.hpp"
 #include "engine/relay/direct_dialer.hpp"
 #include "engine/relay/socket_stream.hpp"
 #include "engine/server/metered_stream.hpp"
+#include "net/addresses.hpp"
 #include "net/connect.hpp"
-#include "net/local_networks.hpp"
 
 namespace culvert::server {
 
@@ -74,16 +73,13 @@ std::span<const IpAddress> own_addresses() {
   if (const Instant now = monotonic_now(); now >= until) {
     until = now + kGood;
     own.clear();
-    for (const asio::ip::address& address : net::own_addresses()) own.push_back(ip_address_of(address));
+    if (const auto all = net::interface_addresses()) {
+      for (const net::InterfaceAddress& one : *all) {
+        if (one.address) own.push_back(net::ip_address_of(*one.address));
+      }
+    }
   }
   return own;
-}
-
-IpAddress ip_address_of(const asio::ip::address& address) {
-  const auto from = [](const auto& bytes) { return IpAddress::from_bytes(bytes); };
-  const auto made = address.is_v4() ? from(address.to_v4().to_bytes()) : from(address.to_v6().to_bytes());
-  CULVERT_ASSERT(made.has_value());
-  return *made;
 }
 
 relay::Task<relay::Dialed> RuledDialer::dial(const relay::Endpoint& destination, const relay::Endpoint&) {
@@ -108,7 +104,7 @@ relay::Task<relay::Dialed> RuledDialer::dial_tcp(relay::HostPort place) {
   files::Decision denied;
   for (const auto& endpoint : *found) {
     auto decision = files::may_connect(permit_->grants, place.host, place.port,
-                                       ip_address_of(endpoint.address()), own_addresses());
+                                       net::ip_address_of(endpoint.address()), own_addresses());
     if (decision) {
       allowed.push_back(endpoint);
     } else {

@@ -52,7 +52,4 @@ class RuledDialer final : public relay::Dialer {
 /// Every address of this machine, as it was a second ago at most.
 [[nodiscard]] std::span<const IpAddress> own_addresses();
 
-/// The address as rules see it.
-[[nodiscard]] IpAddress ip_address_of(const boost::asio::ip::address& address);
-
 }  // namespace culvert::server

@@ -9,6 +9,7 @@
 #include <fmt/format.h>
 
 #include "base/log.hpp"
+#include "net/addresses.hpp"
 
 namespace culvert::server {
 
@@ -51,7 +52,7 @@ relay::Task<void> Server::accept_all(net::Listener& listener) {
 void Server::arrived(net::StreamSocket socket) {
   const auto from = net::peer_endpoint(socket.native_handle());
   if (!from) return;  // it has gone already
-  const auto admission = context_->guard.arrived(from->address(), monotonic_now());
+  const auto admission = context_->guard.arrived(net::ip_address_of(from->address()), monotonic_now());
   if (admission.refused != Guard::Refused::no) {
     log(LogLevel::verbose, "{}: not heard: {}", from->address().to_string(),
         admission.refused == Guard::Refused::penalized

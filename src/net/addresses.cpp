@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "net/addresses.hpp"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <memory>
+#include <optional>
+
+#include <ifaddrs.h>
+#include <net/if.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+
+#include "base/assert.hpp"
+
+namespace culvert::net {
+
+namespace ip = boost::asio::ip;
+
+namespace {
+
+std::optional<ip::address> address_of(const sockaddr* name) {
+  if (name != nullptr && name->sa_family == AF_INET) {
+    sockaddr_in in = {};
+    std::memcpy(&in, name, sizeof in);
+    return ip::address_v4(ntohl(in.sin_addr.s_addr));
+  }
+  if (name != nullptr && name->sa_family == AF_INET6) {
+    sockaddr_in6 in = {};
+    std::memcpy(&in, name, sizeof in);
+    ip::address_v6::bytes_type bytes;
+    std::memcpy(bytes.data(), &in.sin6_addr, bytes.size());
+    return ip::address_v6(bytes, in.sin6_scope_id);
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
+Result<std::vector<InterfaceAddress>> interface_addresses() {
+  ifaddrs* first = nullptr;
+  if (::getifaddrs(&first) != 0) return fail(Errc::system, std::strerror(errno), errno);
+  const std::unique_ptr<ifaddrs, void (*)(ifaddrs*)> list(first, ::freeifaddrs);
+  std::vector<InterfaceAddress> all;
+  for (const ifaddrs* entry = first; entry != nullptr; entry = entry->ifa_next) {
+    if (entry->ifa_name == nullptr) continue;
+    all.push_back({entry->ifa_name, (entry->ifa_flags & IFF_UP) != 0, (entry->ifa_flags & IFF_LOOPBACK) != 0,
+                   address_of(entry->ifa_addr)});
+  }
+  return all;
+}
+
+IpAddress ip_address_of(const ip::address& address) {
+  const auto from = [](const auto& bytes) { return IpAddress::from_bytes(bytes); };
+  const auto made = address.is_v4() ? from(address.to_v4().to_bytes()) : from(address.to_v6().to_bytes());
+  CULVERT_ASSERT(made.has_value());
+  return *made;
+}
+
+ip::address asio_address_of(const IpAddress& address) {
+  if (address.is_v4()) {
+    ip::address_v4::bytes_type bytes;
+    std::ranges::copy(address.bytes(), bytes.begin());
+    return ip::address_v4(bytes);
+  }
+  ip::address_v6::bytes_type bytes;
+  std::ranges::copy(address.bytes(), bytes.begin());
+  return ip::address_v6(bytes);
+}
+
+}  // namespace culvert::net

@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <boost/asio/ip/address.hpp>
+
+#include "base/ip_address.hpp"
+#include "base/result.hpp"
+
+namespace culvert::net {
+
+/// An interface of this machine and one of its addresses.
+struct InterfaceAddress {
+  std::string interface;
+  bool is_up;
+  bool is_loopback;                                 ///< the interface
+  std::optional<boost::asio::ip::address> address;  ///< nothing: of another kind than IP
+};
+
+/// All of them; each interface is among them. Errc::system, with the cause alone.
+[[nodiscard]] Result<std::vector<InterfaceAddress>> interface_addresses();
+
+/// The address as rules see it: without a zone.
+[[nodiscard]] IpAddress ip_address_of(const boost::asio::ip::address& address);
+[[nodiscard]] boost::asio::ip::address asio_address_of(const IpAddress& address);
+
+}  // namespace culvert::net
