@@ -101,6 +101,20 @@ Result<std::string_view> start(ForwardRule& rule, std::string_view text) {
   return std::string_view{};
 }
 
+/// What both kinds of rules may say of the host. False: it is something else, a name.
+Result<bool> set_address(ForwardRule& rule, std::string_view host) {
+  if (host == "*") {
+    rule.kind = ForwardRule::Kind::any;
+  } else if (host == "localhost") {
+    rule.kind = ForwardRule::Kind::localhost;
+  } else if (is_numeric(host)) {
+    TRY(set_network(rule, host));
+  } else {
+    return false;
+  }
+  return true;
+}
+
 }  // namespace
 
 Result<PortRange> parse_ports(std::string_view text) {
@@ -121,14 +135,9 @@ Result<ForwardRule> ForwardRule::parse_connect(std::string_view text) {
   if (rule.kind == Kind::path) return rule;
   const HostAndPorts parts = TRY(split(rest, text));
   rule.ports = TRY(parse_ports(parts.ports));
-  if (parts.host == "*") {
-    rule.kind = Kind::any;
-  } else if (parts.host == "localhost") {
-    rule.kind = Kind::localhost;
-  } else if (parts.host == "self") {
+  if (TRY(set_address(rule, parts.host))) return rule;
+  if (parts.host == "self") {
     rule.kind = Kind::self;
-  } else if (is_numeric(parts.host)) {
-    TRY(set_network(rule, parts.host));
   } else {
     constexpr std::string_view kLetters = "abcdefghijklmnopqrstuvwxyz0123456789._-*?";
     if (parts.host.size() > kMaxName || !consists_of(parts.host, kLetters))
@@ -150,16 +159,8 @@ Result<ForwardRule> ForwardRule::parse_listen(std::string_view text) {
   }
   const HostAndPorts parts = TRY(split(rest, text));
   rule.ports = TRY(parse_ports(parts.ports));
-  if (parts.host == "*") {
-    rule.kind = Kind::any;
-  } else if (parts.host == "localhost") {
-    rule.kind = Kind::localhost;
-  } else if (is_numeric(parts.host)) {
-    TRY(set_network(rule, parts.host));
-  } else {
-    return wrong(text, "where to listen is an address, a network or \"*\", not a name");
-  }
-  return rule;
+  if (TRY(set_address(rule, parts.host))) return rule;
+  return wrong(text, "where to listen is an address, a network or \"*\", not a name");
 }
 
 bool is_localhost(const IpAddress& address) {
