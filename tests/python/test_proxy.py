@@ -345,7 +345,13 @@ def test_a_reset_of_the_client_ends_the_stream(port, echo_server):
 
 
 def test_a_reset_of_the_target_ends_the_stream(port):
-    with Server(reset) as target, SOCKS5.connect(port, "127.0.0.1", target.port) as s:
+    # Not at once: a target that resets before its connection is looked at has refused it.
+    def reset_after_a_byte(s):
+        receive_exactly(s, 1)
+        reset(s)
+
+    with Server(reset_after_a_byte) as target, SOCKS5.connect(port, "127.0.0.1", target.port) as s:
+        s.sendall(b"!")
         assert ends(s) == b""
 
 
