@@ -4,6 +4,9 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <array>
+#include <cstddef>
+
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 #include <boost/asio/io_context.hpp>
@@ -14,6 +17,28 @@ namespace culvert::daemon {
 namespace {
 
 namespace asio = boost::asio;
+
+/// What is ignored stays so, and whoever runs the tests (nohup, a shell's `&`) may have had signals ignored.
+class NotIgnored {
+ public:
+  NotIgnored() {
+    for (std::size_t i = 0; i < kNumbers.size(); ++i) before_[i] = ::signal(kNumbers[i], SIG_DFL);
+  }
+  ~NotIgnored() {
+    for (std::size_t i = 0; i < kNumbers.size(); ++i) ::signal(kNumbers[i], before_[i]);
+  }
+  NotIgnored(const NotIgnored&) = delete;
+  NotIgnored& operator=(const NotIgnored&) = delete;
+
+ private:
+  static constexpr std::array kNumbers{SIGINT, SIGTERM, SIGHUP};
+  std::array<sighandler_t, kNumbers.size()> before_{};
+};
+
+class StopSignalsTest : public testing::Test {
+  NotIgnored not_ignored_;
+};
+using StopSignalsDeathTest = StopSignalsTest;
 
 int first_of(std::initializer_list<int> raised) {
   asio::io_context io;
@@ -26,20 +51,20 @@ int first_of(std::initializer_list<int> raised) {
   return got;
 }
 
-TEST(StopSignals, TheFirstOneIsTold) {
+TEST_F(StopSignalsTest, TheFirstOneIsTold) {
   EXPECT_EQ(first_of({SIGTERM}), SIGTERM);
   EXPECT_EQ(first_of({SIGINT}), SIGINT);
   EXPECT_EQ(first_of({SIGHUP}), SIGHUP);
   EXPECT_EQ(first_of({SIGTERM, SIGHUP, SIGHUP}), SIGTERM);
 }
 
-TEST(StopSignals, WhatWasIgnoredStaysIgnored) {
+TEST_F(StopSignalsTest, WhatWasIgnoredStaysIgnored) {
   const auto before = ::signal(SIGHUP, SIG_IGN);
   EXPECT_EQ(first_of({SIGHUP, SIGINT}), SIGINT);
   EXPECT_EQ(::signal(SIGHUP, before), SIG_IGN);
 }
 
-TEST(StopSignalsDeathTest, TheSecondOneEndsTheProcessWithLastWords) {
+TEST_F(StopSignalsDeathTest, TheSecondOneEndsTheProcessWithLastWords) {
   testing::FLAGS_gtest_death_test_style = "threadsafe";
   const auto last_words = [] { [[maybe_unused]] const auto sent = ::write(2, "bye", 3); };
   EXPECT_EXIT(
