@@ -330,7 +330,8 @@ quota = "3M"
     server = serve(rules=rules)
     port, remote = free_port(), free_port()
     with client("culvert", server, folder, "-L", f"{port}:127.0.0.1:{echo_server.port}",
-                "-R", f"{remote}:127.0.0.1:{echo_server.port}", ports=(port, remote)) as process:
+                "-R", f"{remote}:127.0.0.1:{echo_server.port}") as process:
+        process.wait_for("ready")  # not a connection to see it: that would be one of the two streams
         with connect(port) as a, connect(port) as b:
             for s in (a, b):
                 s.sendall(b"x")
