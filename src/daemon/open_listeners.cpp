@@ -54,7 +54,7 @@ relay::Task<Result<std::vector<tcp::endpoint>>> endpoints_of(const relay::HostPo
 }  // namespace
 
 relay::Task<Result<std::vector<net::Listener>>> open_listeners(const ListenSpec& spec,
-                                                               net::Resolver& resolver) {
+                                                               net::Resolver& resolver, net::Binder bind) {
   const auto executor = co_await asio::this_coro::executor;
   if (const auto* path = std::get_if<relay::UnixPath>(&spec.endpoint)) {
     auto listener = net::Listener::listen_unix(
@@ -67,7 +67,7 @@ relay::Task<Result<std::vector<net::Listener>>> open_listeners(const ListenSpec&
   const auto& where = std::get<relay::HostPort>(spec.endpoint);
   const auto endpoints = co_await endpoints_of(where, spec.family, resolver);
   if (!endpoints) co_return std::unexpected(endpoints.error());
-  co_return net::listen_on_all(executor, *endpoints);
+  co_return net::listen_on_all(executor, *endpoints, bind);
 }
 
 }  // namespace culvert::daemon

@@ -13,8 +13,9 @@ namespace culvert::daemon {
 
 /// All the listeners that `spec` stands for, at least one. An address that this machine does not have (IPv6
 /// switched off) is passed over if there is another one; any other failure closes all of them. Port 0 is the
-/// same port for each. The error's message is the line for the user. On the caller's executor.
-[[nodiscard]] relay::Task<Result<std::vector<net::Listener>>> open_listeners(const ListenSpec& spec,
-                                                                             net::Resolver& resolver);
+/// same port for each; `bind` makes the TCP sockets. The error's message is the line for the user. On the
+/// caller's executor.
+[[nodiscard]] relay::Task<Result<std::vector<net::Listener>>> open_listeners(
+    const ListenSpec& spec, net::Resolver& resolver, net::Binder bind = net::bind_tcp);
 
 }  // namespace culvert::daemon

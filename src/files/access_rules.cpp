@@ -205,6 +205,23 @@ void limit_time(Limits& limits, const KeyOptions& options) {
     limits.until = std::min(limits.until.value_or(*options.expiry + 1), *options.expiry + 1);
 }
 
+Grants grants_of(const UserRules& user, const RuleSet* of_key, const KeyOptions& options) {
+  Grants grants;
+  grants.port_forwarding = options.port_forwarding;
+  grants.connect = rules_of(user.rules.connect, of_key == nullptr ? nullptr : &of_key->connect,
+                            options.permit_open, "permitopen");
+  grants.listen = rules_of(user.rules.listen, of_key == nullptr ? nullptr : &of_key->listen,
+                           options.permit_listen, "permitlisten");
+  grants.listen_default = user.rules.listen_default.value_or(standard_addresses());
+  grants.user_limits = user.rules.limits;
+  if (of_key != nullptr) {
+    if (of_key->listen_default) grants.listen_default = *of_key->listen_default;
+    grants.key_limits = of_key->limits;
+  }
+  limit_time(grants.key_limits, options);
+  return grants;
+}
+
 }  // namespace
 
 bool Grants::are_empty() const {
@@ -216,22 +233,16 @@ Grants grants_for(const UserRules* user, const crypto::PublicKey& key, const Key
   static const UserRules nobody;
   if (user == nullptr) user = &nobody;
   const auto own = std::ranges::find(user->keys, key.fingerprint(), &UserRules::OfKey::fingerprint);
-  const RuleSet* of_key = own == user->keys.end() ? nullptr : &own->rules;
+  return grants_of(*user, own == user->keys.end() ? nullptr : &own->rules, options);
+}
 
-  Grants grants;
-  grants.port_forwarding = options.port_forwarding;
-  grants.connect = rules_of(user->rules.connect, of_key == nullptr ? nullptr : &of_key->connect,
-                            options.permit_open, "permitopen");
-  grants.listen = rules_of(user->rules.listen, of_key == nullptr ? nullptr : &of_key->listen,
-                           options.permit_listen, "permitlisten");
-  grants.listen_default = user->rules.listen_default.value_or(standard_addresses());
-  grants.user_limits = user->rules.limits;
-  if (of_key != nullptr) {
-    if (of_key->listen_default) grants.listen_default = *of_key->listen_default;
-    grants.key_limits = of_key->limits;
+std::vector<Grants> all_grants(std::span<const UserRules> users) {
+  std::vector<Grants> all;
+  for (const UserRules& user : users) {
+    all.push_back(grants_of(user, nullptr, {}));
+    for (const UserRules::OfKey& key : user.keys) all.push_back(grants_of(user, &key.rules, {}));
   }
-  limit_time(grants.key_limits, options);
-  return grants;
+  return all;
 }
 
 Grants grants_for_all(const KeyOptions& options) {

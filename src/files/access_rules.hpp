@@ -70,6 +70,9 @@ struct Grants {
 [[nodiscard]] Grants grants_for(const UserRules* user, const crypto::PublicKey& key,
                                 const KeyOptions& options);
 
+/// What the rules alone grant: each user, and each key that has rules of its own.
+[[nodiscard]] std::vector<Grants> all_grants(std::span<const UserRules> users);
+
 /// --allow-all: as sshd does without a configuration, connect anywhere, the own machine too, and listen
 /// anywhere; of a key with permitopen or permitlisten only there. Not: link-local and metadata addresses,
 /// multicast, Unix sockets.

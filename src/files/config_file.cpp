@@ -46,8 +46,8 @@ bool is_safe(const struct stat& status) {
 
 }  // namespace
 
-Result<std::string> read_config_file(const std::string& path, OwnerCheck check) {
-  TextFile file = TRY(read_text_file(path, kMaxConfigSize));
+Result<std::string> read_config_file(const std::string& path, OwnerCheck check, const FileOpener& open) {
+  TextFile file = TRY(read_text_file(path, kMaxConfigSize, open));
   if (check == OwnerCheck::required && !is_safe(file.status)) {
     return fail(Errc::verification,
                 fmt::format("Bad owner or permissions on {} (chmod go-w keeps others from changing it)",

@@ -15,8 +15,7 @@ namespace {
 
 class Descriptor {
  public:
-  explicit Descriptor(const std::string& path)
-      : value_(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY)) {}
+  explicit Descriptor(int value) : value_(value) {}
   ~Descriptor() {
     if (value_ >= 0) ::close(value_);
   }
@@ -31,8 +30,12 @@ class Descriptor {
 
 }  // namespace
 
-Result<TextFile> read_text_file(const std::string& path, std::size_t max_size) {
-  const Descriptor file(path);
+int open_for_reading(const std::string& path) {
+  return ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY);
+}
+
+Result<TextFile> read_text_file(const std::string& path, std::size_t max_size, const FileOpener& open) {
+  const Descriptor file(open(path));
   const std::string name = printable(path);
   if (file.value() < 0) {
     if (errno == ENOENT) return fail(Errc::not_found, fmt::format("{} does not exist", name));

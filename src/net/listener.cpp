@@ -164,7 +164,7 @@ Listener::~Listener() {
   if (state_) close();
 }
 
-Result<Listener> Listener::listen_tcp(const asio::any_io_executor& executor, const tcp::endpoint& endpoint) {
+Result<UniqueFd> bind_tcp(const tcp::endpoint& endpoint) {
   UniqueFd fd(
       ::socket(endpoint.protocol().family(), SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, IPPROTO_TCP));
   if (!fd) return cannot_listen_tcp(endpoint, errno);
@@ -176,6 +176,12 @@ Result<Listener> Listener::listen_tcp(const asio::any_io_executor& executor, con
   if (::bind(fd.get(), endpoint.data(), static_cast<socklen_t>(endpoint.size())) != 0) {
     return cannot_listen_tcp(endpoint, errno);
   }
+  return fd;
+}
+
+Result<Listener> Listener::listen_tcp(const asio::any_io_executor& executor, const tcp::endpoint& endpoint,
+                                      const Binder& bind) {
+  UniqueFd fd = TRY(bind(endpoint));
   (void)set_no_delay(fd.get(), true);  // inherited by every connection: no call for each
   auto state = std::make_shared<State>(executor);
   state->loopback_only = endpoint.address().is_loopback();

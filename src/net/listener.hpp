@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -11,6 +12,7 @@
 
 #include "base/result.hpp"
 #include "net/socket.hpp"
+#include "net/unique_fd.hpp"
 
 namespace culvert::net {
 
@@ -22,14 +24,21 @@ struct UnixListenOptions {
   unsigned mask = 0177;
 };
 
+/// A TCP socket that is bound and does not listen yet, without SO_REUSEPORT, so that a port in use is
+/// refused. IPv6 sockets take IPv6 alone. Port 0: the kernel chooses. The error's message is the line for the
+/// user: "cannot listen on 127.0.0.1:80: permission denied (ports below 1024 need CAP_NET_BIND_SERVICE; try
+/// 8080)".
+[[nodiscard]] Result<UniqueFd> bind_tcp(const boost::asio::ip::tcp::endpoint& endpoint);
+/// Whoever may do that for us.
+using Binder = std::function<Result<UniqueFd>(const boost::asio::ip::tcp::endpoint&)>;
+
 /// A listening TCP or Unix socket. All calls on the thread of its executor.
 class Listener {
  public:
-  /// Binds without SO_REUSEPORT, so that a port in use is refused. IPv6 sockets take IPv6 alone. Port 0: the
-  /// kernel chooses. The error's message is the line for the user: "cannot listen on 127.0.0.1:80: permission
-  /// denied (ports below 1024 need CAP_NET_BIND_SERVICE; try 8080)".
+  /// Errors as of bind_tcp().
   [[nodiscard]] static Result<Listener> listen_tcp(const boost::asio::any_io_executor& executor,
-                                                   const boost::asio::ip::tcp::endpoint& endpoint);
+                                                   const boost::asio::ip::tcp::endpoint& endpoint,
+                                                   const Binder& bind = bind_tcp);
   /// The file is made with its permissions from the start, and removed by close() if it is still ours.
   [[nodiscard]] static Result<Listener> listen_unix(const boost::asio::any_io_executor& executor,
                                                     const std::string& path, UnixListenOptions options = {});

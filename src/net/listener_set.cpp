@@ -20,13 +20,13 @@ bool is_missing_address(const Error& error) {
 }
 
 Result<std::vector<Listener>> listen_on(const asio::any_io_executor& executor,
-                                        std::vector<tcp::endpoint> endpoints) {
+                                        std::vector<tcp::endpoint> endpoints, const Binder& bind) {
   std::vector<Listener> listeners;
   std::optional<Error> missing;
   std::uint16_t chosen = 0;
   for (tcp::endpoint& endpoint : endpoints) {
     if (endpoint.port() == 0) endpoint.port(chosen);
-    auto listener = Listener::listen_tcp(executor, endpoint);
+    auto listener = Listener::listen_tcp(executor, endpoint, bind);
     if (listener) {
       chosen = listener->port();
       listeners.push_back(std::move(*listener));
@@ -45,11 +45,11 @@ Result<std::vector<Listener>> listen_on(const asio::any_io_executor& executor,
 }  // namespace
 
 Result<std::vector<Listener>> listen_on_all(const asio::any_io_executor& executor,
-                                            const std::vector<tcp::endpoint>& endpoints) {
+                                            const std::vector<tcp::endpoint>& endpoints, const Binder& bind) {
   // A port that the kernel chose for one address may be taken on the next: then another one is tried.
   const bool any_port = !endpoints.empty() && endpoints.front().port() == 0;
   for (int tries = 1;; ++tries) {
-    auto listeners = listen_on(executor, endpoints);
+    auto listeners = listen_on(executor, endpoints, bind);
     const bool is_taken = !listeners && any_port && listeners.error().detail == EADDRINUSE;
     if (!is_taken || tries == kTriesForOnePort) return listeners;
   }

@@ -16,6 +16,6 @@ namespace culvert::net {
 /// same port for each. The error's message is the line for the user.
 [[nodiscard]] Result<std::vector<Listener>> listen_on_all(
     const boost::asio::any_io_executor& executor,
-    const std::vector<boost::asio::ip::tcp::endpoint>& endpoints);
+    const std::vector<boost::asio::ip::tcp::endpoint>& endpoints, const Binder& bind = bind_tcp);
 
 }  // namespace culvert::net

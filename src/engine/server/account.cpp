@@ -4,6 +4,8 @@
 #include <sys/stat.h>
 
 #include <algorithm>
+#include <array>
+#include <cerrno>
 #include <ctime>
 #include <utility>
 
@@ -12,6 +14,7 @@
 #include "base/log.hpp"
 #include "base/text.hpp"
 #include "crypto/certificate.hpp"
+#include "engine/server/opened_file.hpp"
 #include "files/authorized_keys.hpp"
 #include "files/config_file.hpp"
 
@@ -20,10 +23,7 @@ namespace {
 
 constexpr std::size_t kMostRemembered = 65536;
 
-// What a file is like: another one has another stamp.
-std::string stamp_of(const std::string& path) {
-  struct stat status{};
-  if (::stat(path.c_str(), &status) != 0) return "none";
+std::string stamp_from(const struct stat& status) {
   return fmt::format("{} {} {} {}.{}", status.st_dev, status.st_ino, status.st_size, status.st_mtim.tv_sec,
                      status.st_mtim.tv_nsec);
 }
@@ -53,8 +53,8 @@ Result<void> check_limits(const Permit& permit) {
   return {};
 }
 
-Result<std::unique_ptr<Accounts>> Accounts::load(const ServerOptions& options) {
-  std::unique_ptr<Accounts> accounts(new Accounts(options));
+Result<std::unique_ptr<Accounts>> Accounts::load(const ServerOptions& options, Privileges& privileges) {
+  std::unique_ptr<Accounts> accounts(new Accounts(options, privileges));
   TRY(accounts->refresh_rules());
   for (const KeysOfUser& of : options.keys) {
     KeyFile& file = accounts->files_[of.file];
@@ -67,12 +67,22 @@ Result<std::unique_ptr<Accounts>> Accounts::load(const ServerOptions& options) {
   return accounts;
 }
 
+// What a file is like: another one has another stamp. For every open, so it is seldom opened for that.
+std::string Accounts::stamp_of(const std::string& path) {
+  struct stat status{};
+  if (::stat(path.c_str(), &status) == 0) return stamp_from(status);
+  if (errno != EACCES) return "none";
+  const auto file = privileges_.open(path);
+  return file && ::fstat(file->get(), &status) == 0 ? stamp_from(status) : "none";
+}
+
 // Wrong rules at the start are an error; later those that were right stay in force.
 Result<void> Accounts::refresh_rules() {
   if (options_.rules_file.empty()) return {};
   std::string stamp = stamp_of(options_.rules_file);
   if (stamp == rules_stamp_) return {};
-  const auto text = files::read_config_file(options_.rules_file, files::OwnerCheck::required);
+  const auto text =
+      files::read_config_file(options_.rules_file, files::OwnerCheck::required, opener(privileges_));
   if (!text) return fail(text.error().code, "rules: " + text.error().message);
   rules_stamp_ = std::move(stamp);  // wrong ones are said once
   rules_ = TRY(files::parse_rules_file(*text, options_.rules_file));
@@ -97,7 +107,7 @@ void Accounts::refresh(KeyFile& file) {
   if (stamp == file.stamp) return;
   file.stamp = std::move(stamp);
   file.keys = {};
-  const auto text = files::read_config_file(file.path, files::OwnerCheck::required);
+  const auto text = files::read_config_file(file.path, files::OwnerCheck::required, opener(privileges_));
   if (!text) return log(LogLevel::warning, "{}", text.error().message);
   auto keys = files::parse_authorized_keys(*text, local_to_utc);
   if (!keys) return log(LogLevel::warning, "{}: {}", printable(file.path), keys.error().message);
@@ -174,6 +184,36 @@ files::Grants Accounts::grants_of(const std::string& user, const crypto::PublicK
                                   const files::KeyOptions& options) const {
   if (options_.allow_all) return files::grants_for_all(options);
   return files::grants_for(rules_.find(user), key, options);
+}
+
+bool Accounts::name_file(const std::string& path) {
+  keep_rules_fresh();
+  return path == options_.rules_file ||
+         std::ranges::any_of(options_.keys, [&](const KeysOfUser& of) { return of.file == path; }) ||
+         std::ranges::any_of(rules_.users,
+                             [&](const files::UserRules& user) { return user.authorized_keys == path; });
+}
+
+bool Accounts::let_listen(const IpAddress& address, std::uint16_t port) {
+  if (options_.allow_all) return true;
+  keep_rules_fresh();
+  // All requests that lead to this address.
+  const auto lets = [&](const files::Grants& grants) {
+    return std::ranges::any_of(std::array<std::string, 4>{address.text(), "", "localhost", "*"},
+                               [&](const std::string& bind) {
+                                 const auto to = files::may_listen(grants, bind, port).addresses;
+                                 return std::ranges::find(to, address) != to.end();
+                               });
+  };
+  if (std::ranges::any_of(files::all_grants(rules_.users), lets)) return true;
+  for (auto& [path, file] : files_) {
+    refresh(file);
+    const auto permits = [&](const files::AuthorizedKey& entry) {
+      return lets(files::grants_for(nullptr, entry.key, entry.options));
+    };
+    if (std::ranges::any_of(file.keys.keys, permits)) return true;
+  }
+  return false;
 }
 
 std::shared_ptr<Usage> Accounts::usage_of(const std::string& name) {

@@ -9,6 +9,7 @@
 #include "base/ip_address.hpp"
 #include "base/result.hpp"
 #include "engine/server/options.hpp"
+#include "engine/server/privileges.hpp"
 #include "engine/server/usage.hpp"
 #include "files/access_rules.hpp"
 #include "files/authorized_keys.hpp"
@@ -38,8 +39,9 @@ struct Permit {
 class Accounts {
  public:
   /// Reads all files. What is passed over in them is a line in the log; rules that are wrong are an error.
-  /// `options` must outlive it.
-  [[nodiscard]] static Result<std::unique_ptr<Accounts>> load(const ServerOptions& options);
+  /// Both must outlive it.
+  [[nodiscard]] static Result<std::unique_ptr<Accounts>> load(const ServerOptions& options,
+                                                              Privileges& privileges);
 
   /// Whether `offered` may log in from `source` now (seconds since 1970). Errc::denied, with the reason for
   /// the operator.
@@ -48,6 +50,11 @@ class Accounts {
 
   /// Brings what it may do up to date, if the rules have changed. For every open.
   void refresh(Permit& permit);
+
+  /// Whether the options or the rules name this file: of keys, of rules.
+  [[nodiscard]] bool name_file(const std::string& path);
+  /// Whether there is anybody who may listen there.
+  [[nodiscard]] bool let_listen(const IpAddress& address, std::uint16_t port);
 
   /// Lines for the operator about what nobody may do: a key without a rule.
   [[nodiscard]] std::vector<std::string> warnings() const;
@@ -59,7 +66,9 @@ class Accounts {
     files::AuthorizedKeys keys;
   };
 
-  explicit Accounts(const ServerOptions& options) : options_(options) {}
+  Accounts(const ServerOptions& options, Privileges& privileges)
+      : options_(options), privileges_(privileges) {}
+  [[nodiscard]] std::string stamp_of(const std::string& path);
   [[nodiscard]] KeyFile* file_of(const std::string& user);
   void refresh(KeyFile& file);
   [[nodiscard]] Result<void> refresh_rules();
@@ -69,6 +78,7 @@ class Accounts {
   std::shared_ptr<Usage> usage_of(const std::string& name);
 
   const ServerOptions& options_;
+  Privileges& privileges_;
   std::map<std::string, KeyFile> files_;  // by path
   files::RulesFile rules_;
   std::string rules_stamp_;

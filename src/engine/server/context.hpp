@@ -11,6 +11,7 @@
 #include "engine/server/host_keys.hpp"
 #include "engine/server/listener_table.hpp"
 #include "engine/server/options.hpp"
+#include "engine/server/privileges.hpp"
 #include "net/resolver.hpp"
 
 namespace culvert::server {
@@ -21,6 +22,7 @@ struct Context {
   const ServerOptions& options;
   net::Resolver& resolver;
   crypto::Random& random;
+  Privileges& privileges;
   HostKeys& host_keys;
   Accounts& accounts;
   Guard guard;

@@ -1,102 +1,38 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "engine/server/host_keys.hpp"
 
-#include <fcntl.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include <algorithm>
-#include <cerrno>
-#include <cstring>
-#include <filesystem>
 
 #include <boost/asio/post.hpp>
 
 #include <fmt/format.h>
 
-#include "base/log.hpp"
 #include "base/text.hpp"
-#include "files/small_file.hpp"
-#include "net/unique_fd.hpp"
+#include "engine/server/opened_file.hpp"
 
 namespace culvert::server {
-namespace {
 
 namespace asio = boost::asio;
 
+namespace {
+
 constexpr std::size_t kLongestFile = 256 * 1024;
-
-Result<void> write_all(int fd, std::string_view text) {
-  while (!text.empty()) {
-    const ssize_t written = ::write(fd, text.data(), text.size());
-    if (written < 0 && errno != EINTR) return fail(Errc::system, std::strerror(errno), errno);
-    if (written > 0) text.remove_prefix(static_cast<std::size_t>(written));
-  }
-  return {};
-}
-
-// Never over a file that is there.
-Result<void> make_key(const std::string& path) {
-  std::error_code ignored;
-  std::filesystem::create_directories(std::filesystem::path(path).parent_path(), ignored);
-  const net::UniqueFd file(::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
-  if (!file) return fail_errno("cannot make the host key " + printable(path), errno);
-  const crypto::PrivateKey key = crypto::PrivateKey::generate_ed25519();
-  const SecretBytes text = crypto::write_private_key(key);
-  auto done = write_all(file.get(), text.text());
-  if (done && ::fsync(file.get()) != 0) done = fail(Errc::system, std::strerror(errno), errno);
-  if (!done) {
-    ::unlink(path.c_str());
-    return fail(Errc::system,
-                fmt::format("cannot write the host key {}: {}", printable(path), done.error().message));
-  }
-  log(LogLevel::notice, "made the host key {}", printable(path));
-  return {};
-}
-
-Result<crypto::PrivateKey> read_key(const std::string& path) {
-  const std::string name = printable(path);
-  const auto file = files::read_small_file(path, kLongestFile);
-  if (!file) return fail(file.error().code, fmt::format("host key {}: {}", name, file.error().message));
-  if (file->status.st_uid == ::getuid() && (file->status.st_mode & 077) != 0) {
-    return fail(Errc::denied,
-                fmt::format("host key {}: others may read it (mode {:04o}); 'chmod 600' keeps it "
-                            "to you, but who has read it can pose as this server",
-                            name, file->status.st_mode & 07777));
-  }
-  auto key = crypto::parse_private_key(file->content.text());
-  if (key) return key;
-  if (key.error().code == Errc::needs_passphrase)
-    return fail(Errc::unsupported,
-                fmt::format("host key {}: it is encrypted; a server has nobody to ask", name));
-  return fail(key.error().code, fmt::format("host key {}: {}", name, key.error().message));
-}
 
 }  // namespace
 
-Result<std::unique_ptr<HostKeys>> HostKeys::load(const std::vector<std::string>& files,
-                                                 const std::vector<std::string>& certificate_files,
-                                                 const std::string& made) {
-  std::unique_ptr<HostKeys> all(new HostKeys);
-  if (!made.empty() && ::access(made.c_str(), F_OK) != 0 && errno == ENOENT) TRY(make_key(made));
-  for (const std::string& path : files) {
-    const crypto::PrivateKey key = TRY(read_key(path));
-    if (std::ranges::find(all->public_, key.public_key()) != all->public_.end()) continue;
-    all->public_.push_back(key.public_key());
-    all->keys_.push_back(key);
-  }
-  if (all->keys_.empty()) return fail(Errc::usage, "there is no host key");
+Result<std::unique_ptr<HostKeys>> HostKeys::load(Privileges& privileges,
+                                                 const std::vector<std::string>& certificate_files) {
+  std::unique_ptr<HostKeys> all(new HostKeys(privileges));
   for (const std::string& path : certificate_files) {
     const std::string name = printable(path);
-    const auto file = files::read_small_file(path, kLongestFile);
-    if (!file)
-      return fail(file.error().code, fmt::format("host certificate {}: {}", name, file.error().message));
-    auto certificate = crypto::parse_certificate_line(file->content.text());
+    const auto file = files::read_text_file(path, kLongestFile, opener(privileges));
+    if (!file) return fail(file.error().code, "host certificate: " + file.error().message);
+    auto certificate = crypto::parse_certificate_line(file->text);
     if (!certificate) {
       return fail(certificate.error().code,
                   fmt::format("host certificate {}: {}", name, certificate.error().message));
     }
-    if (std::ranges::find(all->public_, certificate->key()) == all->public_.end())
+    if (std::ranges::find(all->keys(), certificate->key()) == all->keys().end())
       return fail(Errc::usage, fmt::format("host certificate {}: it is of none of the host keys", name));
     all->certificates_.push_back(std::move(*certificate));
   }
@@ -110,11 +46,11 @@ HostKeys::~HostKeys() {
 
 void HostKeys::sign(const asio::any_io_executor& executor, const crypto::PublicKey& key,
                     std::string algorithm, Bytes message, std::function<void(Bytes)> done) {
-  const auto found = std::ranges::find(public_, key);
-  if (found == public_.end()) return asio::post(executor, [done = std::move(done)] { done({}); });
-  asio::post(pool_, [one = keys_[static_cast<std::size_t>(found - public_.begin())], executor,
+  const auto found = std::ranges::find(keys(), key);
+  if (found == keys().end()) return asio::post(executor, [done = std::move(done)] { done({}); });
+  asio::post(pool_, [this, number = static_cast<std::size_t>(found - keys().begin()), executor,
                      algorithm = std::move(algorithm), message = std::move(message), done = std::move(done)] {
-    auto signature = one.sign(algorithm, message);
+    auto signature = privileges_.sign(number, algorithm, message);
     asio::post(executor, [done, blob = signature ? std::move(*signature) : Bytes()]() mutable {
       done(std::move(blob));
     });

@@ -11,7 +11,7 @@
 
 #include "base/result.hpp"
 #include "crypto/certificate.hpp"
-#include "crypto/private_key.hpp"
+#include "engine/server/privileges.hpp"
 
 namespace culvert::server {
 
@@ -19,17 +19,15 @@ namespace culvert::server {
 /// stream.
 class HostKeys {
  public:
-  /// Reads the files. `made`: one of them that is made (ed25519, mode 0600) if it is not there, with a line
-  /// in the log. A private key that others may read is refused, as is a certificate of none of the keys.
-  /// Blocks.
+  /// Those of `privileges`, which must outlive it, with their certificates. One of none of the keys is
+  /// refused. Blocks.
   [[nodiscard]] static Result<std::unique_ptr<HostKeys>> load(
-      const std::vector<std::string>& files, const std::vector<std::string>& certificate_files,
-      const std::string& made);
+      Privileges& privileges, const std::vector<std::string>& certificate_files);
   ~HostKeys();
   HostKeys(const HostKeys&) = delete;
   HostKeys& operator=(const HostKeys&) = delete;
 
-  [[nodiscard]] const std::vector<crypto::PublicKey>& keys() const { return public_; }
+  [[nodiscard]] const std::vector<crypto::PublicKey>& keys() const { return privileges_.host_keys(); }
   [[nodiscard]] const std::vector<crypto::Certificate>& certificates() const { return certificates_; }
 
   /// `done` gets the signature blob, on `executor`; empty if there is no such key, or it cannot.
@@ -37,10 +35,9 @@ class HostKeys {
             Bytes message, std::function<void(Bytes)> done);
 
  private:
-  HostKeys() : pool_(1) {}
+  explicit HostKeys(Privileges& privileges) : privileges_(privileges), pool_(1) {}
 
-  std::vector<crypto::PrivateKey> keys_;
-  std::vector<crypto::PublicKey> public_;
+  Privileges& privileges_;
   std::vector<crypto::Certificate> certificates_;
   boost::asio::thread_pool pool_;
 };

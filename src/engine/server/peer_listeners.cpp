@@ -126,10 +126,11 @@ relay::Task<PeerListeners::Opened> PeerListeners::open_tcp(ssh::ListenRequested 
   for (int tries = 0; tries < (chooses ? std::min(span, kTriesInRange) : 1); ++tries) {
     const auto wanted = chooses ? static_cast<std::uint16_t>(decision.ports.first + tries) : port;
     const auto endpoints = endpoints_of(decision.addresses, wanted);
-    auto listeners = net::listen_on_all(driver_->executor(), endpoints);
+    const auto bind = [this](const tcp::endpoint& endpoint) { return context_->privileges.bind(endpoint); };
+    auto listeners = net::listen_on_all(driver_->executor(), endpoints, bind);
     const bool is_taken = !listeners && listeners.error().detail == EADDRINUSE;
     if (is_taken && port != 0 && co_await taken_over(name_of(endpoints.front())))
-      listeners = net::listen_on_all(driver_->executor(), endpoints);
+      listeners = net::listen_on_all(driver_->executor(), endpoints, bind);
     if (listeners && port == 0) {  // what the system chose is judged, too
       const auto again = files::may_listen(permit_->grants, request.host, listeners->front().port());
       if (!again) listeners = fail(Errc::denied, refusal_line(again));

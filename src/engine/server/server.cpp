@@ -15,9 +15,9 @@ namespace culvert::server {
 
 namespace asio = boost::asio;
 
-Server::Server(asio::any_io_executor executor, const ServerOptions& options, HostKeys& host_keys,
-               Accounts& accounts, net::Resolver& resolver, crypto::Random& random)
-    : context_(std::make_shared<Context>(executor, options, resolver, random, host_keys, accounts,
+Server::Server(asio::any_io_executor executor, const ServerOptions& options, Privileges& privileges,
+               HostKeys& host_keys, Accounts& accounts, net::Resolver& resolver, crypto::Random& random)
+    : context_(std::make_shared<Context>(executor, options, resolver, random, privileges, host_keys, accounts,
                                          Guard(options.guard))),
       changed_(executor) {}
 

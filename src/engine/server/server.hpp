@@ -20,8 +20,8 @@ namespace culvert::server {
 class Server {
  public:
   /// All must outlive it.
-  Server(boost::asio::any_io_executor executor, const ServerOptions& options, HostKeys& host_keys,
-         Accounts& accounts, net::Resolver& resolver, crypto::Random& random);
+  Server(boost::asio::any_io_executor executor, const ServerOptions& options, Privileges& privileges,
+         HostKeys& host_keys, Accounts& accounts, net::Resolver& resolver, crypto::Random& random);
   ~Server();
   Server(const Server&) = delete;
   Server& operator=(const Server&) = delete;

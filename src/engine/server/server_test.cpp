@@ -15,6 +15,7 @@
 #include "engine/connection/channel_stream.hpp"
 #include "engine/connection/session_driver.hpp"
 #include "engine/connection/socket_carrier.hpp"
+#include "engine/server/own_privileges.hpp"
 #include "net/connect.hpp"
 #include "net/listener_set.hpp"
 #include "tests/support/run_task.hpp"
@@ -120,10 +121,11 @@ class ServerTest : public ::testing::Test {
   void serve(const std::string& rules) {
     write("rules", rules);
     options_.rules_file = dir_.path() / "rules";
-    host_keys_ = *HostKeys::load(options_.host_key_files, {}, options_.made_host_key);
-    accounts_ = *Accounts::load(options_);
-    server_ = std::make_unique<Server>(context_.get_executor(), options_, *host_keys_, *accounts_, resolver_,
-                                       random_);
+    privileges_ = *OwnPrivileges::load(options_.host_key_files, options_.made_host_key);
+    host_keys_ = *HostKeys::load(*privileges_, {});
+    accounts_ = *Accounts::load(options_, *privileges_);
+    server_ = std::make_unique<Server>(context_.get_executor(), options_, *privileges_, *host_keys_,
+                                       *accounts_, resolver_, random_);
     auto listeners =
         *net::listen_on_all(context_.get_executor(), {tcp::endpoint(asio::ip::address_v4::loopback(), 0)});
     port_ = listeners.front().port();
@@ -136,6 +138,7 @@ class ServerTest : public ::testing::Test {
   crypto::SystemRandom random_;
   ServerOptions options_;
   asio::io_context context_;
+  std::unique_ptr<OwnPrivileges> privileges_;
   std::unique_ptr<HostKeys> host_keys_;
   std::unique_ptr<Accounts> accounts_;
   std::unique_ptr<Server> server_;
