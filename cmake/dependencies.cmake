@@ -13,6 +13,8 @@ string(REGEX MATCH "^2\\.([0-9]+)" matched "${BOTAN_VERSION}")
 set(CULVERT_BOTAN_LIBRARY "libbotan-2.so.${CMAKE_MATCH_1}")
 pkg_check_modules(TOMLPLUSPLUS REQUIRED IMPORTED_TARGET tomlplusplus)
 
+pkg_check_modules(SECCOMP REQUIRED IMPORTED_TARGET libseccomp)
+
 add_library(culvert_asio INTERFACE)
 target_include_directories(culvert_asio SYSTEM INTERFACE ${Boost_INCLUDE_DIRS})
 target_compile_definitions(culvert_asio INTERFACE BOOST_ASIO_NO_DEPRECATED BOOST_ASIO_HAS_CO_AWAIT)

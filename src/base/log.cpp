@@ -34,6 +34,7 @@ std::string_view prefix(LogLevel level) {
       return "debug2: ";
     case LogLevel::trace:
       return "debug3: ";
+    case LogLevel::none:
     case LogLevel::error:
     case LogLevel::notice:
       break;
@@ -58,6 +59,8 @@ Result<void> set_up_log(LogLevel wanted, const std::string& file) {
   }
   return {};
 }
+
+void set_log_threshold(LogLevel wanted) { threshold = wanted; }
 
 bool log_enabled(LogLevel level) { return level <= threshold.load(std::memory_order_relaxed); }
 

@@ -14,13 +14,16 @@
 namespace culvert {
 
 /// `notice` is what a user sees without asking: listeners, ready, refused streams. -v, -vv, -vvv add the
-/// levels below it.
-enum class LogLevel : std::uint8_t { error, warning, notice, verbose, debug, trace };
+/// levels below it. `none`: a threshold that nothing passes.
+enum class LogLevel : std::uint8_t { none, error, warning, notice, verbose, debug, trace };
 
 /// Where lines go and which. Call before threads exist; the default is standard error at `notice`.
 /// With `file` set, lines are appended there, each with its time. Lines on standard error read "culvert:
 /// TEXT".
 Result<void> set_up_log(LogLevel threshold, const std::string& file);
+
+/// Another one than set_up_log() was given.
+void set_log_threshold(LogLevel threshold);
 
 [[nodiscard]] bool log_enabled(LogLevel level);
 

@@ -100,10 +100,8 @@ int serve(std::span<const std::string_view> arguments) {
     log_line(LogLevel::warning, manager.error().message);
     manager.emplace();
   }
-  daemon::Plan plan;
-  plan.servers.push_back(std::move(line->plan));
   TerminalPrompter nobody(false);
-  return status_of(daemon::run(plan, nobody, *manager, {}));
+  return status_of(daemon::run(line->plan, nobody, *manager, {}));
 }
 
 int forward(const Settings& settings, Configuration& configuration) {

@@ -74,7 +74,8 @@ std::unexpected<Error> in_option(std::string_view option, const Error& error) {
 Result<ServeLine> read_serve_line(std::span<const std::string_view> arguments,
                                   const Environment& environment) {
   ServeLine line;
-  server::ServerOptions& options = line.plan.options;
+  daemon::ServerPlan& plan = line.plan.servers.emplace_back();
+  server::ServerOptions& options = plan.options;
   std::vector<std::string> listen, keys, host_keys, exempt;
   std::string banner, login_time;
   int verbose = 0;
@@ -100,6 +101,10 @@ Result<ServeLine> read_serve_line(std::span<const std::string_view> arguments,
       ->allow_extra_args(false);
   app.add_option("--login-time", login_time, "how long a login may take (60)");
   app.add_option("--max-sessions", options.sessions, "clients that are logged in at once (4096)");
+  app.add_option("--user", line.plan.account,
+                 "started as root: the account to run as (culvert, or else nobody)");
+  app.add_flag("!--no-sandbox", line.plan.sandbox,
+               "do not refuse the system calls that a server does not need");
   app.add_option("-E,--log-file", line.log_file, "append the log to it");
   app.add_flag("-v", verbose, "print more; up to -vvv");
   app.add_flag("-q", quiet, "print errors alone");
@@ -121,7 +126,7 @@ Result<ServeLine> read_serve_line(std::span<const std::string_view> arguments,
     if (!place) return in_option("--listen", place.error());
     if (auto* at = std::get_if<relay::HostPort>(&place->listen.endpoint); at != nullptr && at->host.empty())
       at->host = "*";
-    line.plan.listen.push_back(std::move(place->listen));
+    plan.listen.push_back(std::move(place->listen));
   }
   for (const std::string& text : keys) {
     auto of = keys_of(text, environment);

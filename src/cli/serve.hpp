@@ -15,8 +15,8 @@ namespace culvert::cli {
 
 struct ServeLine {
   bool wants_help = false;
-  std::string help;  ///< if wanted
-  daemon::ServerPlan plan;
+  std::string help;   ///< if wanted
+  daemon::Plan plan;  ///< with one server
   LogLevel log_level = LogLevel::notice;
   std::string log_file;
 };

@@ -80,6 +80,9 @@ struct ServerPlan {
 struct Plan {
   std::vector<SessionPlan> sessions;
   std::vector<ServerPlan> servers;
+  /// Started as root with servers, the process becomes this account; empty: find_process_account() chooses.
+  std::string account;
+  bool sandbox = true;  ///< servers: system calls that they do not need are refused
 };
 
 }  // namespace culvert::daemon

@@ -1,20 +1,28 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "daemon/server_run.hpp"
 
+#include <optional>
 #include <utility>
+
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/use_awaitable.hpp>
 
 #include "base/log.hpp"
 #include "daemon/open_listeners.hpp"
 
 namespace culvert::daemon {
 
+namespace asio = boost::asio;
+
 relay::Task<Result<void>> ServerRun::start() {
   const server::ServerOptions& options = plan_.options;
-  host_keys_ = CO_TRY(
-      server::HostKeys::load(options.host_key_files, options.host_certificate_files, options.made_host_key));
-  accounts_ = CO_TRY(server::Accounts::load(options));
+  host_keys_ = CO_TRY(server::HostKeys::load(privileges_, options.host_certificate_files));
+  accounts_ = CO_TRY(server::Accounts::load(options, privileges_));
   for (const ListenSpec& spec : plan_.listen) {
-    auto opened = co_await open_listeners(spec, resolver_);
+    auto opened = co_await open_listeners(
+        spec, resolver_, [this](const auto& endpoint) { return privileges_.bind(endpoint); });
     if (!opened) co_return std::unexpected(std::move(opened).error());
     for (net::Listener& listener : *opened) listeners_.push_back(std::move(listener));
   }
@@ -27,10 +35,30 @@ relay::Task<Result<void>> ServerRun::start() {
         "port");
   }
   for (const net::Listener& listener : listeners_) log(LogLevel::notice, "server {} up", listener.name());
-  server_ = std::make_unique<server::Server>(executor_, options, *host_keys_, *accounts_, resolver_, random_);
+  server_ = std::make_unique<server::Server>(executor_, options, privileges_, *host_keys_, *accounts_,
+                                             resolver_, random_);
   co_return Result<void>();
 }
 
-relay::Task<Result<void>> ServerRun::serve() { return server_->run(std::move(listeners_)); }
+relay::Task<Result<void>> ServerRun::serve() {
+  std::optional<asio::posix::stream_descriptor> end;
+  if (privileges_.end() >= 0) {
+    end.emplace(executor_, privileges_.end());
+    asio::co_spawn(executor_, watch_privileges(*end), asio::detached);
+  }
+  auto ended = co_await server_->run(std::move(listeners_));
+  if (end) (void)end->release();  // it is not ours
+  if (lost_privileges_)
+    co_return fail(Errc::closed, "the privileged helper has ended; nobody could log in any more");
+  co_return ended;
+}
+
+relay::Task<void> ServerRun::watch_privileges(asio::posix::stream_descriptor& end) {
+  const auto [error] =
+      co_await end.async_wait(asio::posix::stream_descriptor::wait_read, asio::as_tuple(asio::use_awaitable));
+  if (error) co_return;
+  lost_privileges_ = true;
+  server_->stop(Duration::zero());
+}
 
 }  // namespace culvert::daemon

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/posix/stream_descriptor.hpp>
 
 #include "crypto/random.hpp"
 #include "daemon/plan.hpp"
@@ -19,23 +20,32 @@ namespace culvert::daemon {
 class ServerRun final : public Run {
  public:
   /// All of them must outlive it.
-  ServerRun(boost::asio::any_io_executor executor, const ServerPlan& plan, net::Resolver& resolver,
-            crypto::Random& random)
-      : executor_(std::move(executor)), plan_(plan), resolver_(resolver), random_(random) {}
+  ServerRun(boost::asio::any_io_executor executor, const ServerPlan& plan, server::Privileges& privileges,
+            net::Resolver& resolver, crypto::Random& random)
+      : executor_(std::move(executor)),
+        plan_(plan),
+        privileges_(privileges),
+        resolver_(resolver),
+        random_(random) {}
 
   [[nodiscard]] relay::Task<Result<void>> start() override;
   [[nodiscard]] relay::Task<Result<void>> serve() override;
   void stop(Duration time) override { server_->stop(time); }
 
  private:
+  /// Stops the server when the privileges are gone.
+  [[nodiscard]] relay::Task<void> watch_privileges(boost::asio::posix::stream_descriptor& end);
+
   const boost::asio::any_io_executor executor_;
   const ServerPlan& plan_;
+  server::Privileges& privileges_;
   net::Resolver& resolver_;
   crypto::Random& random_;
   std::unique_ptr<server::HostKeys> host_keys_;
   std::unique_ptr<server::Accounts> accounts_;
   std::unique_ptr<server::Server> server_;
   std::vector<net::Listener> listeners_;
+  bool lost_privileges_ = false;
 };
 
 }  // namespace culvert::daemon

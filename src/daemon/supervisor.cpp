@@ -14,6 +14,7 @@
 
 #include "base/log.hpp"
 #include "crypto/random.hpp"
+#include "daemon/privileged/separation.hpp"
 #include "daemon/run.hpp"
 #include "daemon/server_run.hpp"
 #include "daemon/service_manager.hpp"
@@ -28,6 +29,8 @@ namespace culvert::daemon {
 namespace asio = boost::asio;
 
 namespace {
+
+using Privileges = std::vector<std::unique_ptr<server::Privileges>>;
 
 constexpr Duration kDrainTime = std::chrono::seconds(2);
 
@@ -52,12 +55,13 @@ std::size_t forwards_of(const Plan& plan) {
 class Supervisor {
  public:
   Supervisor(asio::io_context& io, const Plan& plan, tunnel::Prompter& prompter, ServiceManager& manager,
-             const Hooks& hooks, net::Resolver& resolver, crypto::Random& random)
+             const Hooks& hooks, Privileges& privileges, net::Resolver& resolver, crypto::Random& random)
       : io_(io),
         plan_(plan),
         prompter_(prompter),
         manager_(manager),
         hooks_(hooks),
+        privileges_(privileges),
         resolver_(resolver),
         random_(random),
         signals_(io.get_executor(), hooks.last_words) {}
@@ -70,8 +74,10 @@ class Supervisor {
       runs_.push_back(
           std::make_unique<SessionRun>(io_.get_executor(), session, resolver_, random_, prompter_, manager_));
     }
-    for (const ServerPlan& server : plan_.servers)
-      runs_.push_back(std::make_unique<ServerRun>(io_.get_executor(), server, resolver_, random_));
+    for (std::size_t i = 0; i < plan_.servers.size(); ++i) {
+      runs_.push_back(std::make_unique<ServerRun>(io_.get_executor(), plan_.servers[i], *privileges_[i],
+                                                  resolver_, random_));
+    }
     live_ = runs_.size();
     for (const auto& one : runs_) spawn(work(*one));
     io_.run();
@@ -153,6 +159,7 @@ class Supervisor {
   tunnel::Prompter& prompter_;
   ServiceManager& manager_;
   const Hooks& hooks_;
+  Privileges& privileges_;
   net::Resolver& resolver_;
   crypto::Random& random_;
   StopSignals signals_;
@@ -166,11 +173,17 @@ class Supervisor {
 }  // namespace
 
 Outcome run(const Plan& plan, tunnel::Prompter& prompter, ServiceManager& manager, const Hooks& hooks) {
+  auto privileges = separate_privileges(plan);
+  if (!privileges) {
+    log(LogLevel::error, "{}", privileges.error().message);
+    manager.status(privileges.error().message);
+    return {};
+  }
   // Coroutines that wait when the loop stops are destroyed with the io_context: what they use lives longer.
   net::Resolver resolver;
   crypto::SystemRandom random;
   asio::io_context io(1);
-  return Supervisor(io, plan, prompter, manager, hooks, resolver, random).run();
+  return Supervisor(io, plan, prompter, manager, hooks, *privileges, resolver, random).run();
 }
 
 }  // namespace culvert::daemon

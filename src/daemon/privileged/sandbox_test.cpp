@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "daemon/privileged/sandbox.hpp"
+
+#include <fcntl.h>
+#include <netdb.h>
+#include <sys/mman.h>
+#include <sys/ptrace.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <thread>
+
+#include <gtest/gtest.h>
+
+#include "daemon/privileged/process_account.hpp"
+
+namespace culvert::daemon {
+namespace {
+
+// In a process of its own, which tells what went wrong.
+template <class Checks>
+void in_sandbox(Checks checks) {
+  testing::FLAGS_gtest_death_test_style = "threadsafe";
+  EXPECT_EXIT(
+      {
+        if (!refuse_new_privileges() || !enter_sandbox()) ::_exit(77);
+        const char* wrong = checks();
+        if (wrong != nullptr) ::dprintf(2, "%s, errno %d\n", wrong, errno);
+        ::_exit(wrong == nullptr ? 0 : 1);
+      },
+      testing::ExitedWithCode(0), "");
+}
+
+bool refused(long result) { return result == -1 && errno == EPERM; }
+
+TEST(SandboxDeathTest, WhatAServerDoesStillWorks) {
+  in_sandbox([]() -> const char* {
+    int number = 0;
+    std::thread([&] { number = 1; }).join();
+    if (number != 1) return "threads";
+    addrinfo* found = nullptr;
+    if (::getaddrinfo("localhost", "22", nullptr, &found) != 0) return "names";
+    ::freeaddrinfo(found);
+    for (const int family : {AF_INET, AF_UNIX}) {
+      if (::socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0) < 0) return "sockets";
+    }
+    if (::open("/etc/passwd", O_RDONLY | O_CLOEXEC) < 0) return "files";
+    return nullptr;
+  });
+}
+
+TEST(SandboxDeathTest, TheRestIsRefused) {
+  in_sandbox([]() -> const char* {
+    char* const words[] = {nullptr};
+    if (!refused(::execve("/bin/true", words, words))) return "programs";
+    if (!refused(::socket(AF_PACKET, SOCK_RAW, 0))) return "packet sockets";
+    if (!refused(::rename("/nowhere/a", "/nowhere/b"))) return "renaming";
+    if (!refused(::kill(::getppid(), 0))) return "signals";
+    const auto* map =
+        ::mmap(nullptr, 4096, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+#if !defined(__has_feature)
+#define __has_feature(x) 0
+#endif
+#if !__has_feature(address_sanitizer) && !__has_feature(thread_sanitizer)
+    if (!refused(reinterpret_cast<long>(map))) return "code that can be written";
+    if (!refused(::fork())) return "processes";
+    if (!refused(::ptrace(PTRACE_TRACEME, 0, nullptr, nullptr))) return "tracing";
+    const rlimit limit = {1, 1};
+    if (!refused(::setrlimit(RLIMIT_CPU, &limit))) return "limits";
+#else
+    (void)map;
+#endif
+    return nullptr;
+  });
+}
+
+}  // namespace
+}  // namespace culvert::daemon

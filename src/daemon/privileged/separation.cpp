@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "daemon/privileged/separation.hpp"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <string>
+#include <utility>
+
+#include "base/log.hpp"
+#include "base/text.hpp"
+#include "daemon/privileged/helper_client.hpp"
+#include "daemon/privileged/helper_service.hpp"
+#include "daemon/privileged/process_account.hpp"
+#include "daemon/privileged/sandbox.hpp"
+#include "engine/server/account.hpp"
+#include "engine/server/own_privileges.hpp"
+#include "net/message_channel.hpp"
+#include "net/unique_fd.hpp"
+
+namespace culvert::daemon {
+namespace {
+
+using Privileges = std::unique_ptr<server::Privileges>;
+
+Result<std::unique_ptr<server::OwnPrivileges>> load(const ServerPlan& plan) {
+  return server::OwnPrivileges::load(plan.options.host_key_files, plan.options.made_host_key);
+}
+
+// Answers until the worker is gone.
+Result<void> help(const ServerPlan& plan, net::MessageChannel& channel) {
+  auto own = load(plan);
+  if (!own) return channel.send(encode_greeting(std::unexpected(own.error())));
+  set_log_threshold(LogLevel::none);  // what is wrong in the files the worker says, who reads them too
+  const auto accounts = server::Accounts::load(plan.options, **own);
+  if (!accounts) return channel.send(encode_greeting(std::unexpected(accounts.error())));
+  TRY(channel.send(encode_greeting((*own)->host_keys())));
+  HelperService service(plan, **own, **accounts);
+  for (;;) {
+    const auto message = TRY(channel.receive(helper::kLongestMessage));
+    const auto answer = service.answer(message.bytes);
+    TRY(channel.send(answer.reply, answer.descriptor.get()));
+  }
+}
+
+// The terminal's signals are for the worker: the helper ends when that has gone.
+[[noreturn]] void be_helper(const ServerPlan& plan, net::MessageChannel channel) {
+  for (const int number : {SIGINT, SIGTERM, SIGHUP, SIGQUIT}) ::signal(number, SIG_IGN);
+  ::prctl(PR_SET_NAME, "culvert-helper", 0, 0, 0);
+  int status = 1;
+  if (refuse_new_privileges()) {
+    const auto ended = help(plan, channel);
+    status = !ended && ended.error().code == Errc::closed ? 0 : 1;
+  }
+  ::_exit(status);
+}
+
+Result<Privileges> start_helper(const ServerPlan& plan) {
+  auto channel = net::MessageChannel::make_pair();
+  if (!channel) return fail(Errc::system, "cannot start the privileged helper: " + channel.error().message);
+  int ends[2] = {-1, -1};
+  if (::pipe2(ends, O_CLOEXEC) != 0) return fail_errno("cannot start the privileged helper", errno);
+  net::UniqueFd end(ends[0]);
+  net::UniqueFd life(ends[1]);  // closed when the helper ends, however that happens
+  const pid_t child = ::fork();
+  if (child < 0) return fail_errno("cannot start the privileged helper", errno);
+  if (child == 0) {
+    {
+      const auto others = std::move(channel->first);
+    }
+    end.reset();
+    be_helper(plan, std::move(channel->second));
+  }
+  {
+    const auto others = std::move(channel->second);
+  }
+  return TRY(HelperClient::meet(std::move(channel->first), std::move(end), child));
+}
+
+Result<std::vector<Privileges>> start_helpers(const Plan& plan) {
+  const ProcessAccount account = TRY(find_process_account(plan.account));
+  std::vector<Privileges> privileges;
+  for (const ServerPlan& server : plan.servers) privileges.push_back(TRY(start_helper(server)));
+  TRY(become(account));
+  if (account.user == 0) {
+    log(LogLevel::warning, "--user {}: all of the server runs with the rights of root",
+        printable(account.name));
+  } else {
+    log(LogLevel::notice, "runs as {}; a helper keeps the rights of root", printable(account.name));
+  }
+  return privileges;
+}
+
+Result<std::vector<Privileges>> take_privileges(const Plan& plan) {
+  if (::geteuid() == 0) return start_helpers(plan);
+  if (!plan.account.empty()) {
+    const ProcessAccount account = TRY(find_process_account(plan.account));
+    if (account.user != ::geteuid())
+      return fail(Errc::usage,
+                  "--user: only root can run as somebody else (start it as root, or leave that out)");
+  }
+  std::vector<Privileges> privileges;
+  for (const ServerPlan& server : plan.servers) privileges.push_back(TRY(load(server)));
+  return privileges;
+}
+
+}  // namespace
+
+Result<std::vector<Privileges>> separate_privileges(const Plan& plan) {
+  if (plan.servers.empty()) return {};
+  auto privileges = TRY(take_privileges(plan));
+  TRY(refuse_new_privileges());
+  if (!plan.sandbox) return privileges;
+  const auto entered = enter_sandbox();
+  if (!entered && entered.error().code != Errc::unsupported) return std::unexpected(entered.error());
+  if (!entered) log(LogLevel::warning, "{}; going on without", entered.error().message);
+  return privileges;
+}
+
+}  // namespace culvert::daemon

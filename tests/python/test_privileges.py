@@ -1,0 +1,139 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`culvert serve` gives up what it does not need, and what it still does then."""
+
+import contextlib
+import os
+import pathlib
+import pwd
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from harness.culvert import binary, environment
+from harness.culvert_server import CulvertServer
+from harness.keys import public_part
+from harness.processes import Process, children_of, kill
+from harness.sockets import echo_both_ways, free_port
+from test_serve import client, client_command
+
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="what root gives up, only root has")
+OTHER = 65534  # nobody
+
+
+@pytest.fixture(name="serve")
+def make_server(folder, account, host_keys, user_key):
+    with contextlib.ExitStack() as stack:
+        def make(*arguments, **more):
+            own = pathlib.Path(folder / "server")
+            own.mkdir(mode=0o700)
+            return stack.enter_context(CulvertServer(own, account, [host_keys["ed25519"]], [user_key], arguments=arguments, **more))
+        yield make
+
+
+def status_of(pid: int) -> dict[str, str]:
+    lines = pathlib.Path(f"/proc/{pid}/status").read_text(encoding="utf-8").splitlines()
+    return {name: value.strip() for name, _, value in (line.partition(":") for line in lines)}
+
+
+def ends_soon(pid: int) -> bool:
+    for _ in range(100):
+        try:
+            if status_of(pid)["State"].startswith("Z"):
+                return True
+        except OSError:
+            return True
+        time.sleep(0.05)
+    return False
+
+
+def test_the_process_that_talks_to_clients_has_no_rights(serve, folder, echo_server):
+    """Files that it may not read are opened for it, when they change too."""
+    server = serve("--allow-all")
+    worker = status_of(server.process.pid)
+    assert set(worker["Uid"].split()) == {str(OTHER)}
+    assert set(worker["Gid"].split()) == {str(pwd.getpwuid(OTHER).pw_gid)}
+    assert {worker[name] for name in ("CapInh", "CapPrm", "CapEff", "CapAmb")} == {"0" * 16}
+    assert (worker["NoNewPrivs"], worker["Seccomp"]) == ("1", "2")
+    [helper] = children_of(server.process.pid)
+    assert status_of(helper)["Uid"].split()[0] == "0"
+    port = free_port()
+    with client("ssh", server, folder, "-L", f"{port}:127.0.0.1:{echo_server.port}", ports=(port,)):
+        echo_both_ways(port, 1000)
+    server.write(server.keys_file, "")
+    done = subprocess.run(client_command("ssh", server, folder), capture_output=True, text=True, timeout=20, check=False)
+    assert "Permission denied" in done.stderr
+
+
+def test_the_helper_ends_with_the_worker(serve):
+    server = serve("--allow-all")
+    [helper] = children_of(server.process.pid)
+    kill(server.process.pid, signal.SIGKILL)
+    assert ends_soon(helper)
+
+
+def test_a_worker_ends_without_its_helper(serve):
+    server = serve("--allow-all")
+    [helper] = children_of(server.process.pid)
+    kill(helper, signal.SIGKILL)
+    assert server.process.wait() == 255
+    assert server.process.lines[-1] == "culvert: the privileged helper has ended; nobody could log in any more"
+
+
+def test_the_terminal_does_not_end_the_helper_first(serve):
+    """Ctrl-C goes to both."""
+    server = serve("--allow-all")
+    os.killpg(server.process.pid, signal.SIGINT)
+    assert server.process.wait() == 0
+    assert not any("helper has ended" in line for line in server.process.lines)
+
+
+# In a network namespace, where ports below 1024 are root's.
+IN_NAMESPACE = ["unshare", "-n", "sh", "-c", "ip link set lo up && echo 1024 >/proc/sys/net/ipv4/ip_unprivileged_port_start "
+                '&& exec "$0" "$@"']
+
+
+def test_ports_of_root(folder, user_key, host_keys):
+    """Where the options or a rule say so, and nowhere else."""
+    if subprocess.run([*IN_NAMESPACE, "true"], capture_output=True, check=False).returncode != 0:
+        pytest.skip("network namespaces cannot be made here")
+    keys, rules = folder / "keys", folder / "rules.toml"
+    CulvertServer.write(keys, public_part(user_key) + "\n")
+    CulvertServer.write(rules, '[[user]]\nname = "me"\nlisten = ["443", "8443"]\n')
+    with Process([*IN_NAMESPACE, binary(), "serve", "-k", str(keys), "-r", str(rules), "--host-key", str(host_keys["ed25519"]),
+                  "-l", "127.0.0.1:222"], env=environment(), start_new_session=True) as server:
+        server.wait_for("ready")
+        inside = ["nsenter", "-t", str(server.pid), "-n"]
+        with Process([*inside, "ssh", "-F", "none", "-N", "-p", "222", "-i", str(user_key), "-o", "StrictHostKeyChecking=no",
+                      "-o", "UserKnownHostsFile=/dev/null", *(word for port in (443, 444, 8443) for word in
+                                                              ("-R", f"{port}:127.0.0.1:9")), "me@127.0.0.1"],
+                     env=environment(HOME=str(folder)), start_new_session=True) as ssh:
+            ssh.wait_for("failed for listen port 444")
+            server.wait_for("listens on 127.0.0.1:8443")
+            server.wait_for("listens on 127.0.0.1:443")
+        assert "444: not permitted" in server.text
+        # The worker itself has no way to more than that.
+        probe = "import socket; s = socket.socket(); s.bind(('127.0.0.1', 80))"
+        done = subprocess.run([*inside, sys.executable, "-c", probe], user=OTHER, capture_output=True, text=True, check=False,
+                              timeout=20)
+        assert "Permission denied" in done.stderr or "Operation not permitted" in done.stderr
+
+
+def test_who_it_becomes(serve):
+    assert "--user root: all of the server runs with the rights of root" in serve("--allow-all", "--user", "root").process.text
+
+
+def test_users_that_make_no_sense(folder, user_key):
+    keys = folder / "keys"
+    CulvertServer.write(keys, public_part(user_key) + "\n")
+
+    def words(account, **more):
+        done = subprocess.run([binary(), "serve", "-k", str(keys), "--allow-all", "-l", "127.0.0.1:0", "--user", account], text=True,
+                              capture_output=True, env=environment(HOME=str(folder)), timeout=20, check=False, **more)
+        return done.returncode, done.stderr.splitlines()
+
+    assert words("no-such-user") == (255, ["culvert: --user: there is no account no-such-user"])
+    assert words("root", user=OTHER) == \
+        (255, ["culvert: --user: only root can run as somebody else (start it as root, or leave that out)"])
