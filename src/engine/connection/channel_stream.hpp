@@ -42,6 +42,7 @@ class ChannelStream final : public relay::Stream {
   [[nodiscard]] const OpenRefused* refusal() const { return refused_.get(); }
 
   [[nodiscard]] relay::Task<Result<std::span<const ByteView>>> read() override;
+  [[nodiscard]] bool may_read_at_once() const override { return !kept_.empty() || end_received_ || !id_; }
   void consume(std::size_t n) override;
   void keep() override;
   [[nodiscard]] Result<std::size_t> write(std::span<const ByteView> bytes) override;

@@ -98,6 +98,8 @@ Task<void> Pump::carry(Stream& from, Stream& to, std::uint64_t& moved) {
     if (bytes_in_turn >= kBytesPerTurn || ++reads_in_turn >= kReadsPerTurn) {
       bytes_in_turn = 0;
       reads_in_turn = 0;
+      // Who is not there when a session has something for him gets a copy of it.
+      if (!from.may_read_at_once()) continue;
       co_await asio::post(asio::use_awaitable);
       if (net::is_cancelled(co_await asio::this_coro::cancellation_state)) co_return stop();
     }

@@ -5,7 +5,9 @@
 #include <chrono>
 #include <memory>
 #include <string>
+#include <utility>
 
+#include <boost/asio/any_completion_handler.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/steady_timer.hpp>
 
@@ -305,6 +307,59 @@ TEST(Pump, LeavesOthersTheirTurn) {
   EXPECT_EQ(pumping.wait().error->code, Errc::cancelled);
   EXPECT_GT(pump.a_to_b(), 0U);
   EXPECT_GT(pump.b_to_a(), 0U);
+}
+
+/// Lends what it is given, on the stack of whoever gives it: as the channels of a session do.
+class Handed final : public Stream {
+ public:
+  [[nodiscard]] bool is_awaited() const { return static_cast<bool>(reader_); }
+  void hand(ByteView bytes) {
+    view_ = bytes;
+    std::exchange(reader_, nullptr)();
+  }
+
+  Task<Result<std::span<const ByteView>>> read() override {
+    co_await boost::asio::async_initiate<const boost::asio::use_awaitable_t<>, void()>(
+        [this](auto handler) { Reader(std::move(handler)).swap(reader_); }, boost::asio::use_awaitable);
+    if (closed_) co_return fail(Errc::cancelled, "cancelled");
+    co_return std::span<const ByteView>(&view_, 1);
+  }
+  [[nodiscard]] bool may_read_at_once() const override { return false; }
+  void consume(std::size_t) override {}
+  void keep() override {}
+  Result<std::size_t> write(std::span<const ByteView>) override { return fail(Errc::closed, "closed"); }
+  Task<Result<void>> writable() override { co_return fail(Errc::closed, "closed"); }
+  void end() override {}
+  void close() override { end_reading(); }
+  void abort() override { end_reading(); }
+
+ private:
+  using Reader = boost::asio::any_completion_handler<void()>;
+  void end_reading() {
+    closed_ = true;
+    if (reader_) std::exchange(reader_, nullptr)();
+  }
+
+  Reader reader_;
+  ByteView view_;
+  bool closed_ = false;
+};
+
+TEST(Pump, IsThereForWhatASessionHands) {
+  boost::asio::io_context context;
+  Handed from;
+  Endless to;
+  Pump pump(from, to);
+  auto pumping = start(context, pump.run());
+  context.poll_one();
+  const Bytes much(std::size_t{4} << 20);
+  for (int i = 0; i < 200; ++i) {
+    ASSERT_TRUE(from.is_awaited()) << "after " << i;
+    from.hand(much);
+  }
+  EXPECT_EQ(pump.a_to_b(), 200 * much.size());
+  pump.stop();
+  (void)pumping.wait();
 }
 
 }  // namespace

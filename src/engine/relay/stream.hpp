@@ -35,6 +35,9 @@ class Stream {
   /// Waits for bytes, the end, or a failure. An empty list: the peer sends no more (every further read says
   /// so too). Errc::reset if the peer reset, Errc::cancelled after close() or abort() here.
   [[nodiscard]] virtual Task<Result<std::span<const ByteView>>> read() = 0;
+  /// Whether read() may return without waiting: false lets whoever reads go on, for others get their turn
+  /// then.
+  [[nodiscard]] virtual bool may_read_at_once() const { return true; }
   /// The first `n` bytes of what read() lent have reached their destination: the sender may send that much
   /// more.
   virtual void consume(std::size_t n) = 0;

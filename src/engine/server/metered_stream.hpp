@@ -29,6 +29,7 @@ class MeteredStream final : public relay::Stream {
   MeteredStream& operator=(const MeteredStream&) = delete;
 
   [[nodiscard]] relay::Task<Result<std::span<const ByteView>>> read() override;
+  [[nodiscard]] bool may_read_at_once() const override { return inner_->may_read_at_once(); }
   void consume(std::size_t n) override;
   void keep() override { inner_->keep(); }
   [[nodiscard]] Result<std::size_t> write(std::span<const ByteView> bytes) override;
