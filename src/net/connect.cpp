@@ -38,8 +38,10 @@ struct Race {
   explicit Race(const asio::any_io_executor& executor) : wake(executor) {}
 
   struct Attempt {
-    explicit Attempt(StreamSocket made) : socket(std::move(made)), deadline(socket.get_executor()) {}
+    Attempt(StreamSocket made, const tcp::endpoint& where)
+        : socket(std::move(made)), to(where), deadline(socket.get_executor()) {}
     StreamSocket socket;
+    const tcp::endpoint to;
     asio::steady_timer deadline;
     bool running = true;
   };
@@ -73,13 +75,24 @@ struct Race {
   bool over = false;
 };
 
+bool is_connected(int socket) {
+  sockaddr_storage peer = {};
+  socklen_t length = sizeof peer;
+  return ::getpeername(socket, reinterpret_cast<sockaddr*>(&peer), &length) == 0;
+}
+
+// What a connected socket still needs; 0, or why it is none.
+int settle(int socket, const tcp::endpoint& to) {
+  const auto from = local_endpoint(socket);
+  // Two loopback ends of one port can find each other where nobody listens: a connection to itself is none.
+  if (from && from->port() == to.port() && from->address() == to.address()) return ECONNREFUSED;
+  if (!to.address().is_loopback()) unpace_if_local(socket);
+  return 0;
+}
+
 void finish(Race& race, Race::Attempt& attempt, int error) {
   if (race.over || !attempt.running) return;
-  // Two loopback ends of one port can find each other where nobody listens: a connection to itself is none.
-  if (error == 0 &&
-      peer_endpoint(attempt.socket.native_handle()) == local_endpoint(attempt.socket.native_handle())) {
-    error = ECONNREFUSED;
-  }
+  if (error == 0) error = settle(attempt.socket.native_handle(), attempt.to);
   attempt.running = false;
   attempt.deadline.cancel();
   --race.running;
@@ -99,8 +112,7 @@ const asio::ip::address* source_for(const tcp::endpoint& to, const ConnectOption
   return found == options.bind_addresses.end() ? nullptr : &*found;
 }
 
-Result<StreamSocket> prepare(const asio::any_io_executor& executor, const tcp::endpoint& to,
-                             const ConnectOptions& options) {
+Result<UniqueFd> prepare(const tcp::endpoint& to, const ConnectOptions& options) {
   UniqueFd fd(::socket(to.protocol().family(), SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, IPPROTO_TCP));
   if (!fd) return fail_errno("", errno);
   if (options.no_delay) (void)set_no_delay(fd.get(), true);
@@ -113,17 +125,41 @@ Result<StreamSocket> prepare(const asio::any_io_executor& executor, const tcp::e
     if (::bind(fd.get(), from.data(), static_cast<socklen_t>(from.size())) != 0) return fail_errno("", errno);
   }
   if (to.address().is_loopback()) unpace(fd.get());
-  return adopt(executor, fd.release());
+  return fd;
+}
+
+// Waits until the kernel knows how it went.
+void watch(const std::shared_ptr<Race>& race, const std::shared_ptr<Race::Attempt>& attempt) {
+  attempt->socket.async_wait(StreamSocket::wait_write, [race, attempt](boost::system::error_code error) {
+    if (race->over || !attempt->running) return;
+    if (error) return finish(*race, *attempt, error.value());
+    int why = 0;
+    socklen_t length = sizeof why;
+    if (::getsockopt(attempt->socket.native_handle(), SOL_SOCKET, SO_ERROR, &why, &length) != 0) why = errno;
+    if (why == 0 && !is_connected(attempt->socket.native_handle())) return watch(race, attempt);
+    finish(*race, *attempt, why);
+  });
 }
 
 void start(const std::shared_ptr<Race>& race, const asio::any_io_executor& executor, const tcp::endpoint& to,
            const ConnectOptions& options) {
-  auto socket = prepare(executor, to, options);
-  if (!socket) {
-    race->failed(static_cast<int>(socket.error().detail));
+  auto fd = prepare(to, options);
+  if (!fd) return race->failed(static_cast<int>(fd.error().detail));
+  // On this machine the kernel has connected, or been refused, when the call returns, though it does not say
+  // so.
+  const bool done = ::connect(fd->get(), to.data(), static_cast<socklen_t>(to.size())) == 0;
+  const int error = done ? 0 : errno;
+  if (!done && error != EINPROGRESS && error != EINTR) return race->failed(error);
+  if (done || (to.address().is_loopback() && is_connected(fd->get()))) {
+    if (const int wrong = settle(fd->get(), to); wrong != 0) return race->failed(wrong);
+    auto socket = adopt(executor, fd->release(), to.protocol().family());
+    if (!socket) return race->failed(static_cast<int>(socket.error().detail));
+    race->winner = std::move(*socket);
     return;
   }
-  auto attempt = std::make_shared<Race::Attempt>(std::move(*socket));
+  auto socket = adopt(executor, fd->release(), to.protocol().family());
+  if (!socket) return race->failed(static_cast<int>(socket.error().detail));
+  auto attempt = std::make_shared<Race::Attempt>(std::move(*socket), to);
   race->attempts.push_back(attempt);
   ++race->running;
   if (options.attempt_timeout > Duration::zero()) {
@@ -133,10 +169,7 @@ void start(const std::shared_ptr<Race>& race, const asio::any_io_executor& execu
           if (!error) finish(*race, *attempt, ETIMEDOUT);
         }));
   }
-  attempt->socket.async_connect(
-      to, asio::bind_executor(executor, [race, attempt](boost::system::error_code error) {
-        finish(*race, *attempt, error.value());
-      }));
+  watch(race, attempt);
 }
 
 std::unexpected<Error> connect_failed(int error) {
@@ -202,9 +235,7 @@ asio::awaitable<Result<StreamSocket>> connect_tcp(std::vector<tcp::endpoint> add
     if (is_cancelled(co_await asio::this_coro::cancellation_state))
       co_return fail(Errc::cancelled, "cancelled");
   }
-  StreamSocket winner = std::move(*race->winner);
-  unpace_if_local(winner.native_handle());
-  co_return winner;
+  co_return std::move(*race->winner);
 }
 
 asio::awaitable<Result<StreamSocket>> connect_unix(std::string path) {
@@ -231,7 +262,7 @@ asio::awaitable<Result<StreamSocket>> connect_unix(std::string path) {
     if (is_cancelled(co_await asio::this_coro::cancellation_state))
       co_return fail(Errc::cancelled, "cancelled");
   }
-  co_return adopt(executor, fd.release());
+  co_return adopt(executor, fd.release(), AF_UNIX);
 }
 
 }  // namespace culvert::net

@@ -134,6 +134,7 @@ struct Listener::State {
   std::string path;
   std::optional<FileIdentity> file;
   std::optional<Instant> complained;
+  int family = AF_UNIX;  ///< of its connections too
 
   [[nodiscard]] Result<void> watch(UniqueFd fd) {
     boost::system::error_code error;
@@ -184,6 +185,7 @@ Result<Listener> Listener::listen_tcp(const asio::any_io_executor& executor, con
   UniqueFd fd = TRY(bind(endpoint));
   (void)set_no_delay(fd.get(), true);  // inherited by every connection: no call for each
   auto state = std::make_shared<State>(executor);
+  state->family = endpoint.protocol().family();
   state->loopback_only = endpoint.address().is_loopback();
   if (state->loopback_only) unpace(fd.get());
   if (::listen(fd.get(), kBacklog) != 0) return cannot_listen_tcp(endpoint, errno);
@@ -244,7 +246,7 @@ asio::awaitable<Result<StreamSocket>> Listener::accept() {
     if (taken) {
       const bool tcp_over_any_address = !state->loopback_only && state->path.empty();
       if (tcp_over_any_address) unpace_if_local(taken.get());
-      auto socket = adopt(state->descriptor.get_executor(), taken.release());
+      auto socket = adopt(state->descriptor.get_executor(), taken.release(), state->family);
       if (socket) co_return socket;
       state->complain(socket.error().message);  // the client sees a close; without a pause all of them would
     } else if (const auto failure = classify(error); failure == AcceptFailure::passing) {

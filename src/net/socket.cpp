@@ -9,6 +9,7 @@
 #include <limits>
 #include <system_error>
 
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/socket.h>
@@ -167,14 +168,20 @@ Result<StreamSocket> adopt(const asio::any_io_executor& executor, int descriptor
   socklen_t length = sizeof family;
   if (::getsockopt(descriptor, SOL_SOCKET, SO_DOMAIN, &family, &length) != 0)
     return fail_errno("socket", errno);
+  const int flags = ::fcntl(descriptor, F_GETFL);
+  if (flags < 0 || ::fcntl(descriptor, F_SETFL, flags | O_NONBLOCK) != 0)
+    return fail_errno("cannot make a socket non-blocking", errno);
+  return adopt(executor, owner.release(), family);
+}
+
+Result<StreamSocket> adopt(const asio::any_io_executor& executor, int descriptor, int family) {
+  UniqueFd owner(descriptor);
   StreamSocket socket(executor);
   boost::system::error_code error;
   const int protocol = family == AF_UNIX ? 0 : IPPROTO_TCP;
   socket.assign(asio::generic::stream_protocol(family, protocol), descriptor, error);
   if (error) return fail_errno("cannot watch a socket", error.value());
   (void)owner.release();
-  socket.native_non_blocking(true, error);  // saves Asio an ioctl of its own at the first wait
-  if (error) return fail_errno("cannot make a socket non-blocking", error.value());
   return socket;
 }
 

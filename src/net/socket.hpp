@@ -55,6 +55,10 @@ inline constexpr std::size_t kMaxViews = 64;
 /// Gives an accepted or connected descriptor to Asio, made non-blocking. Takes `descriptor` over, also if it
 /// fails.
 [[nodiscard]] Result<StreamSocket> adopt(const boost::asio::any_io_executor& executor, int descriptor);
+/// The same for one that is known to be non-blocking, of `family` (AF_INET, AF_INET6, AF_UNIX): fewer system
+/// calls.
+[[nodiscard]] Result<StreamSocket> adopt(const boost::asio::any_io_executor& executor, int descriptor,
+                                         int family);
 
 Result<void> set_no_delay(int socket, bool on);
 Result<void> set_keepalive(int socket, bool on);
