@@ -13,7 +13,7 @@ namespace culvert::relay {
 namespace {
 
 Dialed dialed(Result<net::StreamSocket> socket) {
-  if (socket) return std::make_unique<SocketStream>(std::move(*socket));
+  if (socket) return std::make_unique<SocketStream>(std::move(*socket), SocketStream::Expects::nothing);
   return std::unexpected(DialError{refusal_for(socket.error()), "connect failed: " + socket.error().message});
 }
 

@@ -88,11 +88,14 @@ Task<Result<void>> SocketStream::writable() {
 
 void SocketStream::end() {
   if (closed_ || std::exchange(write_ended_, true)) return;
-  (void)::shutdown(socket_.native_handle(), SHUT_WR);
+  if (!read_ended_) return (void)::shutdown(socket_.native_handle(), SHUT_WR);
+  // Nothing is left to do for it: the end of both directions takes one call.
+  boost::system::error_code ignored;
+  socket_.close(ignored);
 }
 
 void SocketStream::close() {
-  if (std::exchange(closed_, true)) return;
+  if (std::exchange(closed_, true) || !socket_.is_open()) return;
   boost::system::error_code ignored;
   socket_.cancel(ignored);
   if (read_ended_) {
@@ -103,14 +106,14 @@ void SocketStream::close() {
 }
 
 void SocketStream::abort() {
-  if (std::exchange(closed_, true)) return;
+  if (std::exchange(closed_, true) || !socket_.is_open()) return;
   (void)net::set_reset_on_close(socket_.native_handle());
   boost::system::error_code ignored;
   socket_.close(ignored);
 }
 
 std::optional<int> SocketStream::native_socket() const {
-  if (closed_) return std::nullopt;
+  if (closed_ || !socket_.is_open()) return std::nullopt;
   return const_cast<net::StreamSocket&>(socket_).native_handle();
 }
 

@@ -16,8 +16,13 @@ namespace culvert::relay {
 /// idle.
 class SocketStream final : public Stream {
  public:
-  /// `socket` is connected and non-blocking (net::adopt).
-  explicit SocketStream(net::StreamSocket socket) : socket_(std::move(socket)) {}
+  /// Whether bytes may be there already: a read is tried before it waits.
+  enum class Expects : bool { nothing, bytes };
+
+  /// `socket` is connected and non-blocking (net::adopt). Whoever was dialed a moment ago has said nothing
+  /// yet.
+  explicit SocketStream(net::StreamSocket socket, Expects expects = Expects::bytes)
+      : socket_(std::move(socket)), more_likely_(expects == Expects::bytes) {}
   ~SocketStream() override;
 
   [[nodiscard]] Task<Result<std::span<const ByteView>>> read() override;
@@ -37,8 +42,8 @@ class SocketStream final : public Stream {
   net::StreamSocket socket_;
   Lent lent_;
   std::uint32_t read_size_ =
-      64 * 1024;             ///< grows while reads are full and taken whole, shrinks to what is taken
-  bool more_likely_ = true;  ///< a read is worth trying before waiting
+      64 * 1024;      ///< grows while reads are full and taken whole, shrinks to what is taken
+  bool more_likely_;  ///< a read is worth trying before waiting
   bool read_ended_ = false;
   bool write_ended_ = false;
   bool closed_ = false;

@@ -27,6 +27,7 @@ using relay::Refusal;
 
 namespace {
 
+constexpr auto kDialed = relay::SocketStream::Expects::nothing;
 constexpr std::uint32_t kMostListeners = 256;  // of a user, where no rule says how many
 
 bool fits(std::uint32_t used, const std::optional<std::uint32_t>& most) { return !most || used < *most; }
@@ -119,7 +120,7 @@ relay::Task<relay::Dialed> RuledDialer::dial_tcp(relay::HostPort place) {
     co_return std::unexpected(
         DialError{relay::refusal_for(socket.error()), "connect failed: " + socket.error().message});
   }
-  co_return metered(std::make_unique<relay::SocketStream>(std::move(*socket)),
+  co_return metered(std::make_unique<relay::SocketStream>(std::move(*socket), kDialed),
                     co_await asio::this_coro::executor, place);
 }
 
@@ -136,7 +137,7 @@ relay::Task<relay::Dialed> RuledDialer::dial_unix(std::string path) {
     co_return std::unexpected(
         DialError{relay::refusal_for(socket.error()), "connect failed: " + socket.error().message});
   }
-  co_return metered(std::make_unique<relay::SocketStream>(std::move(*socket)),
+  co_return metered(std::make_unique<relay::SocketStream>(std::move(*socket), kDialed),
                     co_await asio::this_coro::executor, relay::UnixPath{decision.path});
 }
 
