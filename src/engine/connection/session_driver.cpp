@@ -30,6 +30,8 @@ constexpr std::size_t kNotWorthWaking = 512 * 1024;
 constexpr auto kPause = std::chrono::microseconds(500);
 constexpr std::size_t kGatheredMost = 1024 * 1024;  // bytes
 constexpr std::size_t kMostChannels = 16;           // whose data is gathered at once
+constexpr std::size_t kCrowd = 4;                   // channels
+constexpr std::size_t kWorthACall = 32 * 1024;      // bytes to send, in a crowd
 constexpr std::size_t kSmallestLowWater = 64 * 1024;
 constexpr auto kLinger = std::chrono::seconds(2);
 constexpr auto kFarAway = std::chrono::seconds(2);
@@ -233,6 +235,9 @@ void SessionDriver::post_turn() {
 
 void SessionDriver::after_command() {
   if (in_turn_ || over_) return;
+  // Of many streams some have something to say in each round of the loop: it leaves in one call, which costs
+  // more than all else of a small message, and wakes the peer once.
+  if (session_->channel_count() >= kCrowd && session_->output().size() < kWorthACall) return post_turn();
   (void)write_output();
   // What the command brought up is handled from the loop, never on the stack of whoever gave it.
   if (!stashed_) stashed_ = session_->next_event();
