@@ -4,16 +4,19 @@
 from __future__ import annotations
 
 import dataclasses
+import enum
 import itertools
 import json
 import subprocess
 import time
 from collections.abc import Callable, Iterator
 
-from lab import ECHO, SINK, SOURCE, Contestant, Forward, Kind, Lab, MeasurementFailed, Scene, Tunnel, ports_of
+from lab import (CHACHA, CIPHER, ECHO, SERVE_PORT, SINK, SOURCE, SSH_PORT, Contestant, Forward, Kind, Lab, MeasurementFailed,
+                 Scene, Tunnel, ports_of, pss_kib)
 
 IDLE_STREAMS = 1000
 IDLE_FORWARDS = 20
+IDLE_SESSIONS = 1000
 IDLE_SECONDS = 30  # two questions of sshd (every 15 s), three or four of a client that asks every 8 s
 Values = dict[str, float]
 
@@ -37,6 +40,24 @@ class Settings:
     runs: int
     seconds: float
     session_bench: str
+    login_bench: str
+
+
+class Ends(enum.Enum):
+    """What is compared."""
+
+    CLIENT = "the client: sshd is at the far end of all"
+    BOTH = "both ends: sshd and ssh, culvert serve and culvert"
+    SERVER = "the server: ssh is the client of sshd and of culvert serve"
+
+    def contestants(self, of: list[Contestant]) -> list[Contestant]:
+        programs = {c.name: c for c in of}
+        if self is Ends.CLIENT or "culvert" not in programs:
+            return of
+        culvert = programs["culvert"].binary
+        client = culvert if self is Ends.BOTH else programs["ssh"].binary if "ssh" in programs else None
+        return [dataclasses.replace(c, binary=client, server=culvert) if c.name == "culvert" else c for c in of
+                if c.name != "culvert" or client]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,6 +67,8 @@ class Group:
     rows: list[Row]
     measure: Callable[[Lab, "Group", Settings], Iterator[tuple[str, Values | MeasurementFailed]]]
     kind: Kind = Kind.LOCAL
+    ends: Ends = Ends.CLIENT
+    cipher: str = CIPHER
 
 
 Turns = Iterator[tuple[str, Values | MeasurementFailed]]
@@ -61,9 +84,9 @@ def attempt(name: str, measure: Callable[[], Values]) -> tuple[str, Values | Mea
 def in_turns(scene: Scene, group: Group, settings: Settings, measure: Callable[[Tunnel], Values]) -> Turns:
     """ABAB: all programs are up the whole time, one at a time is used."""
     tunnels = []
-    for i, contestant in enumerate(settings.contestants):
+    for i, contestant in enumerate(group.ends.contestants(settings.contestants)):
         try:
-            tunnels.append(scene.tunnel(contestant, i, group.kind))
+            tunnels.append(scene.tunnel(contestant, i, group.kind, cipher=group.cipher))
         except MeasurementFailed as error:
             yield contestant.name, error
     for _ in range(settings.runs):
@@ -83,11 +106,14 @@ def bulk(stream_counts: tuple[int, ...]):
             values = {}
             for streams in stream_counts:
                 for direction, port in (("down", SOURCE), ("up", SINK)):
+                    before = tunnel.cpu_ns_of_both() if tunnel.pid else 0
                     result = lab.measure(scene.near, "throughput", *tunnel.route(port), "--direction", direction,
                                          "--streams", streams, "--seconds", settings.seconds, "--cpu-of", tunnel.pid)
                     values[f"{direction}-{streams}"] = result["mb_per_s"]
-                    if tunnel.pid:
+                    if tunnel.pid and group.ends is Ends.CLIENT:
                         values[f"{direction}-{streams}-cpu"] = result["cpu_s_per_gb"]
+                    elif tunnel.pid:
+                        values[f"{direction}-{streams}-cpu"] = (tunnel.cpu_ns_of_both() - before) / result["bytes"]
             return values
 
         yield from in_turns(scene, group, settings, one)
@@ -95,14 +121,15 @@ def bulk(stream_counts: tuple[int, ...]):
     return measure
 
 
-def bulk_rows(stream_counts: tuple[int, ...], mark: str = "") -> list[Row]:
+def bulk_rows(wanted: dict[int, float | None], mark: str = "", cpu_of: str = "client", cpu: float | None = 0.3) -> list[Row]:
+    """`wanted`: by the number of streams."""
     rows = []
-    for streams in stream_counts:
+    for streams, at_least in wanted.items():
         name = "1 stream" if streams == 1 else f"{streams} streams"
         for direction in ("down", "up"):
-            wanted = 0.95 if streams == 1 else None
-            rows.append(Row(f"{direction}-{streams}", f"{name} {direction}{mark}", "MB/s", at_least=wanted))
-            rows.append(Row(f"{direction}-{streams}-cpu", f"client CPU, {name} {direction}{mark}", "s/GB", at_most=0.3, digits=3))
+            rows.append(Row(f"{direction}-{streams}", f"{name} {direction}{mark}", "MB/s", at_least=at_least))
+            rows.append(Row(f"{direction}-{streams}-cpu", f"CPU of the {cpu_of}, {name} {direction}{mark}", "s/GB", at_most=cpu,
+                            digits=3))
     return rows
 
 
@@ -120,8 +147,8 @@ def round_trip(lab: Lab, group: Group, settings: Settings) -> Turns:
     yield from in_turns(scene, group, settings, one)
 
 
-def round_trip_rows(mark: str = "") -> list[Row]:
-    return [Row("p50", f"64-byte round trip, p50{mark}", "µs", at_most=0.9, digits=1),
+def round_trip_rows(mark: str = "", at_most: float = 0.9) -> list[Row]:
+    return [Row("p50", f"64-byte round trip, p50{mark}", "µs", at_most=at_most, digits=1),
             Row("p99", f"64-byte round trip, p99{mark}", "µs", digits=1)]
 
 
@@ -135,7 +162,7 @@ def connections(lab: Lab, group: Group, settings: Settings) -> Turns:
     yield from in_turns(scene, group, settings, one)
 
 
-def connections_rows(at_least: float, mark: str = "") -> list[Row]:
+def connections_rows(at_least: float | None, mark: str = "") -> list[Row]:
     return [Row("rate", f"connections, 16 at a time{mark}", "1/s", at_least=at_least)]
 
 
@@ -155,6 +182,50 @@ def start(lab: Lab, group: Group, settings: Settings) -> Turns:
                 return {"first-byte": result["p50_ms"]}
 
             yield attempt(contestant.name, one)
+
+
+def memory_of_both(lab: Lab, group: Group, settings: Settings) -> Turns:
+    """Of idle streams, at both ends."""
+    scene = Scene(lab, group.congestion_control)
+
+    def one(contestant: Contestant, place: int) -> Values:
+        with lab.scope():
+            tunnel = scene.tunnel(contestant, place)
+            before = tunnel.pss_kib_of_both()
+            holder = lab.start([lab.load, "idle", *tunnel.route(ECHO), "--streams", str(IDLE_STREAMS)], scene.near)
+            lab.first_line(holder)
+            time.sleep(1)
+            return {"per-stream": (tunnel.pss_kib_of_both() - before) / IDLE_STREAMS}
+
+    for _ in range(settings.runs):
+        for i, contestant in enumerate(c for c in group.ends.contestants(settings.contestants) if c.binary):
+            yield attempt(contestant.name, lambda c=contestant, i=i: one(c, i))
+
+
+def logins(lab: Lab, group: Group, settings: Settings) -> Turns:
+    """Ten at a time, by a client that is fast; then a thousand that stay and do nothing."""
+    scene = Scene(lab, group.congestion_control)
+
+    def one(contestant: Contestant, hold: int) -> Values:
+        server = scene.server_of(contestant.server)
+        port = SSH_PORT if contestant.server is None else SERVE_PORT
+        words = [settings.login_bench, "--to", f"127.0.0.1:{port}", "--key", str(lab.folder / "user_key")]
+        if not hold:
+            return {"rate": json.loads(lab.run(scene.near, [*words, "--seconds", str(settings.seconds)]))["per_s"]}
+        with lab.scope():
+            before = pss_kib([server.pid, *Lab.descendants(server.pid)])
+            done = lab.first_line(lab.start([*words, "--hold", str(hold)], scene.near), 300)
+            if done["failed"]:
+                raise MeasurementFailed(f"{done['failed']} logins of {hold} failed")
+            values = {"sessions": (pss_kib([server.pid, *Lab.descendants(server.pid)]) - before) / 1024}
+        time.sleep(3)  # they end
+        return values
+
+    for hold, runs in ((0, settings.runs), (IDLE_SESSIONS, min(settings.runs, 3))):
+        for _ in range(runs):
+            for contestant in group.ends.contestants(settings.contestants):
+                if contestant.binary:
+                    yield attempt(contestant.name, lambda c=contestant, h=hold: one(c, h))
 
 
 def memory(lab: Lab, group: Group, settings: Settings) -> Turns:
@@ -209,10 +280,16 @@ def idle(lab: Lab, group: Group, settings: Settings) -> Turns:
 def long_path(lab: Lab, group: Group, settings: Settings) -> Turns:
     scene = Scene(lab, group.congestion_control, ["--delay-ms", "25"], long_path=True)
 
+    wanted = [row.key for row in group.rows]
+
     def one(tunnel: Tunnel) -> Values:
-        result = lab.measure(scene.near, "throughput", *tunnel.route(SOURCE), "--direction", "down", "--warmup", 3,
-                             "--seconds", settings.seconds + 1)
-        return {"down": result["mb_per_s"]}
+        values = {}
+        for direction, port in (("down", SOURCE), ("up", SINK)):
+            if direction in wanted:
+                result = lab.measure(scene.near, "throughput", *tunnel.route(port), "--direction", direction, "--warmup", 3,
+                                     "--seconds", settings.seconds + 1)
+                values[direction] = result["mb_per_s"]
+        return values
 
     yield from in_turns(scene, group, settings, one)
 
@@ -273,16 +350,40 @@ def narrow_rows(direction: str) -> list[Row]:
 def groups_of_kind(kind: Kind, name: str, connections_at_least: float) -> list[Group]:
     mark = f" ({kind.value})"
     return [
-        Group(f"bulk-{name}", "reno", bulk_rows((1,), mark), bulk((1,)), kind),
+        Group(f"bulk-{name}", "reno", bulk_rows({1: 0.95}, mark), bulk((1,)), kind),
         Group(f"round-trip-{name}", "reno", round_trip_rows(mark), round_trip, kind),
         Group(f"connections-{name}", "reno", connections_rows(connections_at_least, mark), connections, kind),
+    ]
+
+
+def groups_of_both() -> list[Group]:
+    def of(name: str, rows: list[Row], measure, kind: Kind = Kind.LOCAL, control: str | None = "reno", **more) -> Group:
+        return Group(f"both-{name}", control, rows, measure, kind, Ends.BOTH, **more)
+
+    return [
+        of("bulk", bulk_rows({1: 3.0, 8: 3.5}, " (both)", "two ends"), bulk((1, 8))),
+        of("bulk-remote", bulk_rows({1: 3.0}, " (both, -R)", "two ends"), bulk((1,)), Kind.REMOTE),
+        of("bulk-chacha", bulk_rows({1: 2.0}, " (both, chacha20-poly1305)", "two ends", None), bulk((1,)), cipher=CHACHA),
+        of("bulk-system", bulk_rows({1: None}, " (both, system's)", "two ends", None), bulk((1,)), control=None),
+        of("round-trip", round_trip_rows(" (both)", 0.8), round_trip),
+        of("connections", connections_rows(2.0, " (both)"), connections),
+        of("connections-remote", connections_rows(20, " (both, -R)"), connections, Kind.REMOTE),
+        of("long-path", [Row("down", "download over a 50 ms path (both)", "MB/s", at_least=12),
+                         Row("up", "upload over a 50 ms path (both)", "MB/s", at_least=12)], long_path),
+        of("memory", [Row("per-stream", f"memory per idle stream ({IDLE_STREAMS}), both ends", "KiB", at_most=12, absolute=True,
+                          digits=1)], memory_of_both),
+        of("logins", [Row("rate", "logins by ed25519, 10 at a time", "1/s", at_least=5),
+                      Row("sessions", f"memory of a server with {IDLE_SESSIONS} idle sessions", "MiB", at_most=0.1, digits=1)], logins),
+        Group("server", "reno", bulk_rows({1: 1.0}, " (ssh to culvert serve)", "two ends", None), bulk((1,)), ends=Ends.SERVER),
+        Group("server-round-trip", "reno", round_trip_rows(" (ssh to culvert serve)", 1.0), round_trip, ends=Ends.SERVER),
+        Group("server-connections", "reno", connections_rows(1.0, " (ssh to culvert serve)"), connections, ends=Ends.SERVER),
     ]
 
 
 LONG_PATH_ROW = Row("down", "download over a 50 ms path", "MB/s", at_least=10)
 
 GROUPS = [
-    Group("bulk", "reno", bulk_rows((1, 8)), bulk((1, 8))),
+    Group("bulk", "reno", bulk_rows({1: 0.95, 8: None}), bulk((1, 8))),
     Group("round-trip", "reno", round_trip_rows(), round_trip),
     Group("connections", "reno", connections_rows(1.0), connections),
     *groups_of_kind(Kind.REMOTE, "remote", connections_at_least=10),
@@ -302,8 +403,9 @@ GROUPS = [
         Row("machines", "two machines joined in memory, one thread", "MB/s"),
         Row("raw", "seal and open alone, one thread", "MB/s"),
         Row("ratio", "machines / seal and open", "×", at_least=0.4, absolute=True, digits=2)], session),
-    Group("bulk-system", None, bulk_rows((1,), " (system's)"), bulk((1,))),
+    Group("bulk-system", None, bulk_rows({1: 0.95}, " (system's)"), bulk((1,))),
     Group("round-trip-system", None, round_trip_rows(" (system's)"), round_trip),
     Group("long-path-system", None,
           [dataclasses.replace(LONG_PATH_ROW, title=f"{LONG_PATH_ROW.title} (system's)")], long_path),
+    *groups_of_both(),
 ]

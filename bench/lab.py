@@ -20,10 +20,10 @@ import subprocess
 import tempfile
 import time
 
-SSH_PORT = 2222
+SSH_PORT, SERVE_PORT = 2222, 2223
 SINK, SOURCE, ECHO = 7001, 7002, 7003
 SERVERS = (SINK, SOURCE, ECHO)
-CIPHER = "aes128-gcm@openssh.com"
+CIPHER, CHACHA = "aes128-gcm@openssh.com", "chacha20-poly1305@openssh.com"
 NEAR, FAR = "10.99.0.1", "10.99.0.2"
 
 SSHD_CONFIG = """\
@@ -41,7 +41,7 @@ MaxStartups 1000
 LogLevel ERROR
 ClientAliveInterval 15
 ClientAliveCountMax 2
-Ciphers {cipher}
+Ciphers {ciphers}
 """
 
 
@@ -56,10 +56,12 @@ class MeasurementFailed(Exception):
 
 @dataclasses.dataclass(frozen=True)
 class Contestant:
-    """A program that forwards ports; no binary means the direct path, which checks the generator."""
+    """A program that forwards ports; no binary means the direct path, which checks the generator. `server`: the
+    culvert whose `serve` is at the far end, in place of sshd."""
 
     name: str
     binary: str | None = None
+    server: str | None = None
 
 
 class Kind(enum.Enum):
@@ -119,9 +121,11 @@ class Lab:
         for key in ("host_key", "user_key"):
             subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", self.folder / key], check=True)
         host_key = " ".join((self.folder / "host_key.pub").read_text().split()[:2])
-        lines = (f"[{host}]:{SSH_PORT} {host_key}\n" for host in ("127.0.0.1", FAR))
+        (self.folder / "user_key.pub").chmod(0o600)
+        self.folder.chmod(0o755)
+        lines = (f"[{host}]:{port} {host_key}\n" for host in ("127.0.0.1", FAR) for port in (SSH_PORT, SERVE_PORT))
         (self.folder / "known_hosts").write_text("".join(lines))
-        (self.folder / "sshd_config").write_text(SSHD_CONFIG.format(port=SSH_PORT, folder=self.folder, cipher=CIPHER))
+        (self.folder / "sshd_config").write_text(SSHD_CONFIG.format(port=SSH_PORT, folder=self.folder, ciphers=f"{CIPHER},{CHACHA}"))
 
     def __enter__(self) -> Lab:
         return self
@@ -158,18 +162,18 @@ class Lab:
         return process
 
     @staticmethod
-    def _descendants(pid: int) -> list[int]:
+    def descendants(pid: int) -> list[int]:
         try:
             with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as file:
                 children = [int(word) for word in file.read().split()]
         except OSError:
             return []
-        return [*children, *(below for child in children for below in Lab._descendants(child))]
+        return [*children, *(below for child in children for below in Lab.descendants(child))]
 
     @staticmethod
     def stop(process: subprocess.Popen) -> None:
         """With all that it started: a session of sshd would outlast a path that is gone before the goodbye arrives."""
-        below = Lab._descendants(process.pid) if process.poll() is None else []
+        below = Lab.descendants(process.pid) if process.poll() is None else []
         if process.stdin:
             with contextlib.suppress(BrokenPipeError):
                 process.stdin.close()
@@ -240,21 +244,36 @@ class Scene:
                              str(SOURCE), "--echo-port", str(ECHO)], self.far)
         lab.first_line(servers)
         pathlib.Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)  # sshd wants it for its privilege separation
-        self.sshd = lab.start([lab.sshd, "-D", "-e", "-f", str(lab.folder / "sshd_config")], self.far)
-        lab.until(self._sshd_listens, 10, "sshd")
+        self._servers: dict[str | None, subprocess.Popen] = {}
+        self.server_of(None)
 
-    def _sshd_listens(self) -> bool:
-        if self.sshd.poll() is not None:
-            raise MeasurementFailed(f"sshd ended: {self.lab.last_words(self.sshd)}")
+    def server_of(self, binary: str | None) -> subprocess.Popen:
+        """`culvert serve` of this binary, or sshd: started when it is first asked for."""
+        if binary not in self._servers:
+            folder = self.lab.folder
+            command = [self.lab.sshd, "-D", "-e", "-f", str(folder / "sshd_config")]
+            if binary is not None:
+                command = [binary, "serve", "-q", "-k", str(folder / "user_key.pub"), "--host-key", str(folder / "host_key"),
+                           "--allow-all", "-l", f"0.0.0.0:{SERVE_PORT}", "--exempt", "0.0.0.0/0"]
+            process = self._servers[binary] = self.lab.start(command, self.far)
+            port = SSH_PORT if binary is None else SERVE_PORT
+            self.lab.until(lambda: self._listens(process, port), 10, "server")
+        return self._servers[binary]
+
+    def _listens(self, server: subprocess.Popen, port: int) -> bool:
+        if server.poll() is not None:
+            raise MeasurementFailed(f"the server ended: {self.lab.last_words(server)}")
         with open(f"/proc/{self.far.holder.pid}/net/tcp", encoding="ascii") as file:
             sockets = [line.split() for line in file][1:]
         listening = "0A"
-        return any(fields[1].endswith(f":{SSH_PORT:04X}") and fields[3] == listening for fields in sockets)
+        return any(fields[1].endswith(f":{port:04X}") and fields[3] == listening for fields in sockets)
 
-    def command(self, contestant: Contestant, forwards: list[Forward], options: tuple[str, ...] = ()) -> list[str]:
+    def command(self, contestant: Contestant, forwards: list[Forward], options: tuple[str, ...] = (),
+                cipher: str = CIPHER) -> list[str]:
         """The same words for every program."""
         folder = self.lab.folder
-        words = [str(contestant.binary), "-N", "-F", "none", "-c", CIPHER, "-i", str(folder / "user_key"), "-p", str(SSH_PORT)]
+        port = SSH_PORT if contestant.server is None else SERVE_PORT
+        words = [str(contestant.binary), "-N", "-F", "none", "-c", cipher, "-i", str(folder / "user_key"), "-p", str(port)]
         for option in ("IdentitiesOnly=yes", "IdentityAgent=none", "BatchMode=yes", "StrictHostKeyChecking=yes",
                        f"UserKnownHostsFile={folder}/known_hosts", "GlobalKnownHostsFile=/dev/null",
                        "ExitOnForwardFailure=yes", *options):
@@ -264,8 +283,8 @@ class Scene:
         return [*words, f"root@{self.server}"]
 
     def tunnel(self, contestant: Contestant, place: int = 0, kind: Kind = Kind.LOCAL, forwards: int = 0,
-               options: tuple[str, ...] = ()) -> Tunnel:
-        return Tunnel(self, contestant, ports_of(place), kind, forwards, options)
+               options: tuple[str, ...] = (), cipher: str = CIPHER) -> Tunnel:
+        return Tunnel(self, contestant, ports_of(place), kind, forwards, options, cipher)
 
 
 class Tunnel:
@@ -276,7 +295,7 @@ class Tunnel:
     """
 
     def __init__(self, scene: Scene, contestant: Contestant, base: int, kind: Kind, forwards: int,
-                 options: tuple[str, ...]):
+                 options: tuple[str, ...], cipher: str):
         self.scene = scene
         self.name = contestant.name
         self.pid = 0
@@ -284,12 +303,13 @@ class Tunnel:
         self._direct = contestant.binary is None
         if self._direct:
             return
+        self.server = scene.server_of(contestant.server)
         used = [Forward(kind, base + i, port) for i, port in enumerate(SERVERS)]
         if kind is Kind.DYNAMIC:
             used = [Forward(kind, base)]
         idle = [Forward(list(Kind)[i % len(Kind)], base + i, ECHO) for i in range(len(used), forwards)]
         lab = scene.lab
-        self.process = lab.start(scene.command(contestant, [*used, *idle], options), scene.near)
+        self.process = lab.start(scene.command(contestant, [*used, *idle], options, cipher), scene.near)
         self.pid = self.process.pid
         try:
             lab.until(self._is_up, 20, f"byte through {self.name}")
@@ -314,12 +334,33 @@ class Tunnel:
         return ["--to", f"127.0.0.1:{self._base + SERVERS.index(port)}"]
 
     def cpu_ns(self) -> int:
-        """Of all its threads, to the nanosecond: /proc/PID/stat counts in steps of 10 ms."""
         if self.process.poll() is not None:
             raise MeasurementFailed(f"{self.name} ended ({self.process.returncode})")
-        files = pathlib.Path(f"/proc/{self.pid}/task").glob("*/schedstat")
-        return sum(int(file.read_text(encoding="ascii").split()[0]) for file in files)
+        return cpu_ns([self.pid])
+
+    def cpu_ns_of_both(self) -> int:
+        """With the server's processes."""
+        return self.cpu_ns() + cpu_ns(self.server_pids())
+
+    def server_pids(self) -> list[int]:
+        return [self.server.pid, *Lab.descendants(self.server.pid)]
 
     def pss_kib(self) -> float:
-        with open(f"/proc/{self.pid}/smaps_rollup", encoding="ascii") as file:
-            return next(float(line.split()[1]) for line in file if line.startswith("Pss:"))
+        return pss_kib([self.pid])
+
+    def pss_kib_of_both(self) -> float:
+        return pss_kib([self.pid, *self.server_pids()])
+
+
+def cpu_ns(pids: list[int]) -> int:
+    """Of all their threads, to the nanosecond: /proc/PID/stat counts in steps of 10 ms."""
+    files = (file for pid in pids for file in pathlib.Path(f"/proc/{pid}/task").glob("*/schedstat"))
+    return sum(int(file.read_text(encoding="ascii").split()[0]) for file in files)
+
+
+def pss_kib(pids: list[int]) -> float:
+    total = 0.0
+    for pid in pids:
+        with open(f"/proc/{pid}/smaps_rollup", encoding="ascii") as file:
+            total += next(float(line.split()[1]) for line in file if line.startswith("Pss:"))
+    return total

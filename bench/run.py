@@ -100,7 +100,7 @@ def arguments() -> argparse.Namespace:
 def report(options: argparse.Namespace, about: dict[str, str], table: list[list[str]], failures: list[str]) -> str:
     lines = [f"# culvert against ssh, {datetime.date.today().isoformat()}", ""]
     lines += [f"- {name}: {value}" for name, value in about.items()]
-    lines += [f"- medians of {options.runs} runs of {options.seconds:g} s each, in turns; {CIPHER}; the far end is sshd in all of them",
+    lines += [f"- medians of {options.runs} runs of {options.seconds:g} s each, in turns; {CIPHER} unless said; the far end is sshd but for (both) and (ssh to culvert serve)",
               "- MB is 10⁶ bytes, KiB 1,024; \"direct\" is the load generator without a tunnel", "", markdown(table)]
     if failures:
         lines += ["", "Not measured:", *(f"- {failure}" for failure in failures)]
@@ -125,7 +125,8 @@ def main() -> int:
             print(f"bench: {program} is not there (run 'make bench', which builds it)", file=sys.stderr)
             return 1
     names = [c.name for c in contestants]
-    settings = Settings(contestants, options.runs, options.seconds, str(options.tools / "culvert-session-bench"))
+    settings = Settings(contestants, options.runs, options.seconds, str(options.tools / "culvert-session-bench"),
+                        str(options.tools / "culvert-login-bench"))
     groups = [g for g in GROUPS if not options.only or g.name in options.only]
     about = {**machine(), "ssh": output_of(options.ssh, "-V"), "culvert": output_of("git", "describe", "--always", "--dirty", "--tags")}
 
