@@ -11,6 +11,27 @@ namespace {
 // A block is as long as what is held already, within these: few blocks for much, little waste for little.
 constexpr std::size_t kSmallestBlock = 2 * 1024;
 constexpr std::size_t kLargestBlock = 256 * 1024;
+// Of bulk, so many large ones are used again and again: fresh memory costs as much as the copy into it.
+constexpr std::size_t kMostSpare = 4;
+
+thread_local std::vector<Bytes> spare;
+
+Bytes take_block(std::size_t capacity) {
+  Bytes block;
+  if (capacity == kLargestBlock && !spare.empty()) {
+    block = std::move(spare.back());
+    spare.pop_back();
+  } else {
+    block.reserve(capacity);
+  }
+  return block;
+}
+
+void give_block(Bytes block) {
+  if (block.capacity() != kLargestBlock || spare.size() == kMostSpare) return;
+  block.clear();
+  spare.push_back(std::move(block));
+}
 
 }  // namespace
 
@@ -18,7 +39,7 @@ void KeptBytes::append(ByteView bytes) {
   while (!bytes.empty()) {
     if (blocks_.empty() || blocks_.back().size() == blocks_.back().capacity()) {
       const auto wanted = std::max(bytes.size(), size_);
-      blocks_.emplace_back().reserve(std::clamp(wanted, kSmallestBlock, kLargestBlock));
+      blocks_.push_back(take_block(std::clamp(wanted, kSmallestBlock, kLargestBlock)));
     }
     Bytes& block = blocks_.back();
     const auto piece = bytes.first(std::min(bytes.size(), block.capacity() - block.size()));
@@ -34,7 +55,7 @@ void KeptBytes::drop(std::size_t n) {
   if (size_ == 0) return clear();
   for (dropped_ += n; dropped_ >= blocks_[first_].size(); ++first_) {
     dropped_ -= blocks_[first_].size();
-    blocks_[first_] = Bytes();
+    give_block(std::move(blocks_[first_]));
   }
   if (first_ >= 16 && first_ * 2 >= blocks_.size()) {
     blocks_.erase(blocks_.begin(), blocks_.begin() + static_cast<std::ptrdiff_t>(first_));
@@ -42,7 +63,10 @@ void KeptBytes::drop(std::size_t n) {
   }
 }
 
-void KeptBytes::clear() { *this = KeptBytes(); }
+void KeptBytes::clear() {
+  for (std::size_t i = first_; i < blocks_.size(); ++i) give_block(std::move(blocks_[i]));
+  *this = KeptBytes();
+}
 
 void KeptBytes::view(std::vector<ByteView>& into, std::size_t most) const {
   for (std::size_t i = first_; i < blocks_.size() && i - first_ < most; ++i) {

@@ -10,8 +10,8 @@
 namespace culvert::connection {
 
 /// Bytes that were copied aside because their destination would not take them: a queue of blocks. Holds no
-/// memory while it is empty, and at most about twice what it holds otherwise. How much may come is the
-/// caller's limit.
+/// memory while it is empty (1 MiB of large blocks is kept for all of a thread), and at most about twice what
+/// it holds otherwise. How much may come is the caller's limit.
 class KeptBytes {
  public:
   void append(ByteView bytes);
