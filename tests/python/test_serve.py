@@ -388,6 +388,35 @@ def test_a_session_shows_and_runs_nothing(serve, folder):
     server.wait_for_log("refused subsystem: this server only forwards")
 
 
+
+def test_a_session_shows_where_and_how_much(serve, folder):
+    """Listeners with an address that can be typed, live streams, and all limits."""
+    rules = """
+[[user]]
+name = "me"
+listen = ["*:*"]
+max_streams = 7
+max_listeners = 3
+bytes_per_second_in = "1M"
+bytes_per_second_out = "2M"
+quota = "1G"
+until = 2099-01-02T03:04:05Z
+"""
+    server = serve(rules=rules)
+    port = free_port()
+    command = [word for word in client_command("ssh", server, folder, "-R", f"0.0.0.0:{port}:127.0.0.1:9") if word != "-N"]
+    with Process(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment(HOME=str(folder))) as process:
+        text = b""
+        while b"Ctrl-C" not in text:
+            part = process.popen.stdout.read1(4096)
+            assert part, process.text
+            text += part
+    for line in (f"listening on 0.0.0.0:{port}, to be reached at 127.0.0.1:{port}", "live streams: 0",
+                 "of this user: 0 of at most 7 streams", "of this user: 1 of at most 3 listeners",
+                 "of this user: at most 1048576 bytes a second from you", "of this user: at most 2097152 bytes a second to you",
+                 "of this user: 0 of 1073741824 bytes used", "of this user: until 2099-01-02 03:04:05 UTC"):
+        assert f"  {line}" in text.decode().splitlines()
+
 # ------------------------------------------------------------------------------------------------- whom it does not serve
 
 def test_a_dead_session_gives_way_to_one_of_the_same_key(serve, folder, echo_server):

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "engine/server/peer.hpp"
 
+#include <ctime>
 #include <utility>
 #include <variant>
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 
+#include <fmt/chrono.h>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
@@ -28,6 +30,24 @@ std::string text_of(const asio::ip::tcp::endpoint& endpoint) {
   return relay::to_string(relay::Endpoint(relay::HostPort{endpoint.address().to_string(), endpoint.port()}));
 }
 
+// Limits are for all sessions together.
+void add_limits(std::string& text, const files::Limits& limits, const Usage& usage, std::string_view whose) {
+  const auto add = [&](const std::string& line) { text += fmt::format("  {}: {}\n", whose, line); };
+  if (limits.max_streams) add(fmt::format("{} of at most {} streams", usage.streams, *limits.max_streams));
+  if (limits.max_listeners)
+    add(fmt::format("{} of at most {} listeners", usage.listeners, *limits.max_listeners));
+  if (limits.bytes_per_second_in)
+    add(fmt::format("at most {} bytes a second from you", *limits.bytes_per_second_in));
+  if (limits.bytes_per_second_out)
+    add(fmt::format("at most {} bytes a second to you", *limits.bytes_per_second_out));
+  if (limits.quota) add(fmt::format("{} of {} bytes used", usage.bytes, *limits.quota));
+  if (limits.until) {
+    const auto time = static_cast<std::time_t>(*limits.until);
+    std::tm parts{};
+    if (::gmtime_r(&time, &parts) != nullptr) add(fmt::format("until {:%Y-%m-%d %H:%M:%S} UTC", parts));
+  }
+}
+
 }  // namespace
 
 Peer::Peer(std::shared_ptr<Context> context, Guard::Ticket ticket, asio::ip::tcp::endpoint from)
@@ -45,6 +65,7 @@ relay::Task<void> Peer::run(net::StreamSocket socket) {
     context_->guard.ended(ticket_, *leaving_, monotonic_now());
     co_return;
   }
+  reached_at_ = net::local_endpoint(socket.native_handle()).value_or(reached_at_);
   ssh::SessionConfig config;
   config.role = ssh::Role::server;
   config.host_keys = context_->host_keys.keys();
@@ -219,12 +240,13 @@ void Peer::on(ssh::ChannelAsked& asked) {
 std::string Peer::status_text() const {
   std::string text = fmt::format("You are {} from {}, with {} {}.\n", permit_->user, text_of(from_),
                                  algorithm_, permit_->fingerprint);
-  const auto lines = listeners_->lines();
+  const auto lines =
+      listeners_->lines(net::asio_address_of(net::ip_address_of(reached_at_.address()).normalised()));
   for (const std::string& line : lines) text += fmt::format("  listening on {}\n", line);
   if (lines.empty()) text += "  no listeners\n";
-  const auto& limits = permit_->grants.user_limits;
-  if (limits.max_streams) text += fmt::format("  at most {} streams at once\n", *limits.max_streams);
-  if (limits.quota) text += fmt::format("  {} of {} bytes used\n", permit_->of_user->bytes, *limits.quota);
+  text += fmt::format("  live streams: {}\n", direct_->counters().live + listeners_->streams());
+  add_limits(text, permit_->grants.user_limits, *permit_->of_user, "of this user");
+  add_limits(text, permit_->grants.key_limits, *permit_->of_key, "of this key");
   return text + "This server only forwards. Ctrl-C ends the session.\n";
 }
 

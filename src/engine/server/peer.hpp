@@ -61,6 +61,7 @@ class Peer final : public ListenerOwner, public std::enable_shared_from_this<Pee
   const std::shared_ptr<Context> context_;
   const Guard::Ticket ticket_;
   const boost::asio::ip::tcp::endpoint from_;
+  boost::asio::ip::tcp::endpoint reached_at_;  // ours: where the client found us
   const Instant start_ = monotonic_now();
   std::string who_;       // "192.0.2.7:51234", later "alice@192.0.2.7:51234"
   std::string identity_;  // of its key, once logged in

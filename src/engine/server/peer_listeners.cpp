@@ -52,6 +52,15 @@ std::string asked_name(const ssh::ListenRequested& request) {
   return printable(request.host.empty() ? "*" : request.host, 200) + ':' + std::to_string(request.port);
 }
 
+// Every address is bound: nobody can type that one.
+std::string way_to(const std::string& name, const asio::ip::address& ours) {
+  const std::string_view every = ours.is_v4() ? "0.0.0.0:" : "[::]:";
+  if (!name.starts_with(every)) return {};
+  const std::string_view port = std::string_view(name).substr(every.size());
+  return fmt::format(fmt::runtime(ours.is_v4() ? ", to be reached at {}:{}" : ", to be reached at [{}]:{}"),
+                     ours.to_string(), port);
+}
+
 }  // namespace
 
 PeerListeners::PeerListeners(std::shared_ptr<Context> context,
@@ -242,10 +251,10 @@ relay::Task<void> PeerListeners::drain(Duration time) {
   }(shared_from_this(), time);
 }
 
-std::vector<std::string> PeerListeners::lines() const {
+std::vector<std::string> PeerListeners::lines(const asio::ip::address& ours) const {
   std::vector<std::string> lines;
   for (const auto& place : places_) {
-    for (const std::string& name : place->names) lines.push_back(name);
+    for (const std::string& name : place->names) lines.push_back(name + way_to(name, ours));
   }
   return lines;
 }

@@ -37,8 +37,9 @@ class PeerListeners : public std::enable_shared_from_this<PeerListeners> {
   /// The executor has stopped for good: lets no coroutine go on.
   void abandon() { arrived_.abandon(); }
 
-  /// One line for each: "203.0.113.5:8080 (you asked for 0:8080)".
-  [[nodiscard]] std::vector<std::string> lines() const;
+  /// One line for each: "127.0.0.1:8080", "0.0.0.0:8080, to be reached at 203.0.113.5:8080". `ours`: an
+  /// address of this machine that its clients can reach.
+  [[nodiscard]] std::vector<std::string> lines(const boost::asio::ip::address& ours) const;
   /// How many streams come through them now.
   [[nodiscard]] std::size_t streams() const;
 
