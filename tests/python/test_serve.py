@@ -595,3 +595,28 @@ def test_many_streams_over_many_sessions(serve, folder, echo_server):
             list(pool.map(lambda i: echo_both_ways(ports[i % sessions], 20_000), range(400)))
         for s in waiting:
             s.close()
+
+
+def test_a_lack_of_descriptors_passes(serve, folder, echo_server):
+    """Streams are refused and clients wait, until there are some again; who is there stays."""
+    server = serve("--allow-all", prefix=("sh", "-c", 'ulimit -n 48 && exec "$0" "$@"'))
+    port = free_port()
+    with client("culvert", server, folder, "-L", f"{port}:127.0.0.1:{echo_server.port}") as process:
+        process.wait_for("ready")
+        with contextlib.ExitStack() as stack:
+            streams = [stack.enter_context(connect(port)) for _ in range(80)]
+            process.wait_for("resource shortage")
+            server.wait_for_log("connect failed: Too many open files")
+            alive = 0
+            for s in streams:
+                with contextlib.suppress(OSError):
+                    s.sendall(b"x")
+                    alive += s.recv(1) == b"x"
+            assert 10 <= alive < 48, process.text
+        wait_until(lambda: echo_server.open_connections == 0)
+        with connect(port) as s:
+            echo_both_ways(port, 1000)
+            s.sendall(b"x")
+            assert receive_exactly(s, 1) == b"x"
+        with client("ssh", server, folder, "-L", f"{free_port()}:127.0.0.1:9"):
+            server.wait_for_log("logged in")

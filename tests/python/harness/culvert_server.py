@@ -12,18 +12,19 @@ from .sockets import free_port
 
 
 class CulvertServer(SshServer):
-    """`authorized`: lines of authorized_keys, else plain ones for `user_keys`. `rules`: text of the rules file."""
+    """`authorized`: lines of authorized_keys, else plain ones for `user_keys`. `rules`: text of the rules file. `prefix`: words that
+    run the command behind them."""
 
     def __init__(self, folder: pathlib.Path, account: Account, host_keys: list[pathlib.Path], user_keys: list[pathlib.Path],
                  *, authorized: str | None = None, rules: str | None = None, arguments: tuple[str, ...] = (),
-                 ready: bool = True):
+                 prefix: tuple[str, ...] = (), ready: bool = True):
         super().__init__(account, host_keys, user_keys)
         self.user = "me"
         self.keys_file = folder / "authorized_keys"
         self.rules_file = folder / "rules.toml"
         self.write(self.keys_file, authorized if authorized is not None
                    else "".join(public_part(key) + "\n" for key in user_keys))
-        command = [binary(), "serve", "-k", str(self.keys_file), *arguments]
+        command = [*prefix, binary(), "serve", "-k", str(self.keys_file), *arguments]
         if rules is not None:
             self.write(self.rules_file, rules)
             command += ["-r", str(self.rules_file)]
