@@ -155,6 +155,7 @@ class Builder {
     server.rekey = settings_.rekey.value_or(server.rekey);
     server.timing.keepalive_interval = settings_.alive_interval.value_or(kAliveInterval);
     server.timing.keepalive_count = alive_count(settings_);
+    if (!settings_.alive_interval) server.asks_beside_kernel = kAskBesideKernel;
   }
 
   Result<void> set_forwards(daemon::SessionPlan& session) const {

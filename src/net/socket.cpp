@@ -193,6 +193,17 @@ Result<void> set_keepalive(int socket, bool on) {
   return set_option(socket, SOL_SOCKET, SO_KEEPALIVE, static_cast<int>(on), "SO_KEEPALIVE");
 }
 
+Result<void> set_keepalive(int socket, Duration interval, std::uint32_t count) {
+  const auto seconds = static_cast<int>(
+      std::clamp<std::int64_t>(std::chrono::ceil<std::chrono::seconds>(interval).count(), 1, 32767));
+  const auto most = static_cast<int>(std::clamp<std::uint32_t>(count, 1, 127));
+  TRY(set_keepalive(socket, true));
+  TRY(set_option(socket, IPPROTO_TCP, TCP_KEEPIDLE, seconds, "TCP_KEEPIDLE"));
+  TRY(set_option(socket, IPPROTO_TCP, TCP_KEEPINTVL, seconds, "TCP_KEEPINTVL"));
+  TRY(set_option(socket, IPPROTO_TCP, TCP_KEEPCNT, most, "TCP_KEEPCNT"));
+  return set_user_timeout(socket, std::chrono::seconds(seconds) * (most + 1));
+}
+
 Result<void> set_quick_ack(int socket, bool on) {
   return set_option(socket, IPPROTO_TCP, TCP_QUICKACK, static_cast<int>(on), "TCP_QUICKACK");
 }

@@ -62,6 +62,10 @@ inline constexpr std::size_t kMaxViews = 64;
 
 Result<void> set_no_delay(int socket, bool on);
 Result<void> set_keepalive(int socket, bool on);
+/// The kernel asks the other end's after `interval` of silence, and as often again; the connection ends, with
+/// Errc::timed_out, when `count` of them had no answer, or when what was sent is unacknowledged for as long.
+/// Whole seconds. TCP alone.
+Result<void> set_keepalive(int socket, Duration interval, std::uint32_t count);
 /// Acknowledge at once. The kernel forgets it by itself: re-arm after each read where it matters.
 Result<void> set_quick_ack(int socket, bool on);
 /// A socket counts as readable only with so many bytes or at its end (SO_RCVLOWAT). Its buffer grows to twice

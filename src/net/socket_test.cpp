@@ -138,6 +138,11 @@ TEST(Socket, SetsOptionsOfAConnection) {
     EXPECT_STRNE(name.data(), "bbr");
     EXPECT_TRUE(set_keepalive(fd, true));
     EXPECT_NE(option(fd, SOL_SOCKET, SO_KEEPALIVE), 0);
+    EXPECT_TRUE(set_keepalive(fd, std::chrono::milliseconds(7100), 2));
+    EXPECT_EQ(option(fd, IPPROTO_TCP, TCP_KEEPIDLE), 8);
+    EXPECT_EQ(option(fd, IPPROTO_TCP, TCP_KEEPINTVL), 8);
+    EXPECT_EQ(option(fd, IPPROTO_TCP, TCP_KEEPCNT), 2);
+    EXPECT_EQ(option(fd, IPPROTO_TCP, TCP_USER_TIMEOUT), 24'000);
     EXPECT_TRUE(set_no_delay(fd, false));
     EXPECT_EQ(option(fd, IPPROTO_TCP, TCP_NODELAY), 0);
     EXPECT_TRUE(set_quick_ack(fd, true));

@@ -42,8 +42,12 @@ def two_machines():
             subprocess.run(["ip", "netns", "del", name], check=False, capture_output=True, timeout=20)
 
 
+ASKS_SOON = ("-o", "ServerAliveInterval=2", "-o", "ServerAliveCountMax=1")
+
+
 @pytest.fixture
-def tunnel(two_machines, account, folder):
+def tunnel(request, two_machines, account, folder):
+    """Its parameter: options."""
     here, there = two_machines
     host, user = make_key(folder / "host"), make_key(folder / "user")
     (folder / "authorized").write_text(public_part(user) + "\n")
@@ -57,7 +61,7 @@ def tunnel(two_machines, account, folder):
     with server:
         server.wait_for("Server listening on")
         command = [binary(), "-F", "none", "-N", "-p", str(PORT), "-i", str(user), "-o", f"UserKnownHostsFile={folder}/known",
-                   "-o", "ServerAliveInterval=2", "-o", "ServerAliveCountMax=1", f"{account.user}@{SERVER}"]
+                   *getattr(request, "param", ASKS_SOON), f"{account.user}@{SERVER}"]
         with Process(["ip", "netns", "exec", here, *command], env=environment(), start_new_session=True) as culvert:
             culvert.wait_for("culvert: ready")
             yield here, there, culvert
@@ -93,3 +97,16 @@ def test_traffic_that_vanishes(tunnel):
     ip("-n", there, "link", "set", "wire", "up")
     culvert.wait_for("again after")
     assert time.monotonic() - begin < 5
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("tunnel", [()], indirect=True, ids=["defaults"])
+def test_the_kernel_notices_within_half_a_minute(tunnel):
+    """The session itself would ask after a minute."""
+    _, there, culvert = tunnel
+    begin = time.monotonic()
+    ip("-n", there, "link", "set", "wire", "down")
+    culvert.wait_for("Connection timed out")
+    assert 15 < time.monotonic() - begin < 32
+    ip("-n", there, "link", "set", "wire", "up")
+    culvert.wait_for("again after")

@@ -56,7 +56,7 @@ class Client::Impl : public std::enable_shared_from_this<Impl> {
  private:
   relay::Task<Result<void>> establish();
   relay::Task<Result<Reached>> reach();
-  void start_session(std::unique_ptr<connection::Carrier> carrier, const HostIdentity& identity);
+  void start_session(Reached reached, const HostIdentity& identity);
   void on_event(ssh::Event event);
   Result<ssh::ChannelId> open(const relay::Endpoint& destination, const relay::Endpoint& origin);
   Error in_place(Error error) const;
@@ -144,7 +144,7 @@ relay::Task<Result<void>> Client::Impl::establish() {
   log(LogLevel::verbose, "connected to {} ({})", place_, address_);
   if (auto done = co_await identity.prepare(); !done)
     co_return std::unexpected(in_place(std::move(done).error()));
-  start_session(std::move(reached->carrier), identity);
+  start_session(*std::move(reached), identity);
 
   // While the server does its part of the key exchange, the keys are read.
   std::unique_ptr<Agent> agent;
@@ -177,7 +177,7 @@ relay::Task<Result<Reached>> Client::Impl::reach() {
   co_return Reached{std::make_unique<connection::StreamCarrier>(executor_, *std::move(dialed)), {}, {}};
 }
 
-void Client::Impl::start_session(std::unique_ptr<connection::Carrier> carrier, const HostIdentity& identity) {
+void Client::Impl::start_session(Reached reached, const HostIdentity& identity) {
   ssh::SessionConfig config;
   config.role = ssh::Role::client;
   config.user = options_.user;
@@ -187,9 +187,11 @@ void Client::Impl::start_session(std::unique_ptr<connection::Carrier> carrier, c
   config.rekey = options_.rekey;
   config.limits = options_.limits;
   config.timing = options_.timing;
+  if (reached.kernel_asks) config.timing.keepalive_interval = options_.asks_beside_kernel;
   config.timing.first_keys = options_.first_keys_patience > Duration::zero() ? options_.first_keys_patience
                                                                              : options_.connect_timeout;
-  driver_ = std::make_shared<connection::SessionDriver>(std::move(carrier), std::move(config), random_);
+  driver_ =
+      std::make_shared<connection::SessionDriver>(std::move(reached.carrier), std::move(config), random_);
   // When the driver drops its handler, nothing comes any more: whoever waits for it then was left by a dead
   // executor.
   listeners_ = std::make_shared<RemoteListeners>(driver_);

@@ -149,7 +149,12 @@ Reached reached_over(net::StreamSocket socket) {
 relay::Task<Result<Reached>> reach_directly(const ServerOptions& server, net::Resolver& resolver) {
   auto socket = co_await connect_to(server, server.host, server.port, resolver);
   if (!socket) co_return std::unexpected(std::move(socket).error());
-  co_return reached_over(*std::move(socket));
+  const bool kernel_asks = server.tcp_keepalive && server.asks_beside_kernel > Duration::zero() &&
+                           net::set_keepalive(socket->native_handle(), server.timing.keepalive_interval,
+                                              server.timing.keepalive_count);
+  auto reached = reached_over(*std::move(socket));
+  reached.kernel_asks = kernel_asks;
+  co_return reached;
 }
 
 // Cancels what waits on a socket. The timer's handler may come when all is over.

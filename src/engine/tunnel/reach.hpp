@@ -17,6 +17,7 @@ struct Reached {
   std::unique_ptr<connection::Carrier> carrier;
   std::string address;         ///< where it was reached, for people; empty where nobody here knows
   std::shared_ptr<void> life;  ///< what the carrier needs besides: a program
+  bool kernel_asks = false;    ///< whether the other end lives: asks_beside_kernel
 };
 
 /// Without a hop: directly, through a proxy (ProxyVia), or by a program (ProxyCommand, also with

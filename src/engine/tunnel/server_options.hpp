@@ -108,6 +108,10 @@ struct ServerOptions {
   ssh::RekeyPolicy rekey;
   ssh::Limits limits;
   ssh::Timing timing;
+  /// Not zero: where the server is reached directly the kernel asks whether it lives, as `timing` says, which
+  /// wakes nobody here, and the session only after so much silence. A kernel answers for programs that hang,
+  /// too.
+  Duration asks_beside_kernel{};
 };
 
 }  // namespace culvert::tunnel
