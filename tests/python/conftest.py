@@ -4,6 +4,7 @@
 CULVERT names the program (build/release/culvert), CULVERT_SMALL=1 makes transfers short, --full takes the long products.
 """
 
+import contextlib
 import os
 import pathlib
 import shutil
@@ -14,7 +15,7 @@ import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 
-from harness import accounts, culvert, keys, servers, sockets  # noqa: E402
+from harness import accounts, culvert, culvert_server, keys, servers, sockets  # noqa: E402
 
 
 def pytest_addoption(parser):
@@ -87,3 +88,15 @@ def folder():
 def echo_server():
     with sockets.Server(sockets.echo) as server:
         yield server
+
+
+@pytest.fixture(name="serve")
+def make_server(folder, account, host_keys, user_key):
+    """serve(arguments, authorized=, rules=, kinds=) -> a running server."""
+    with contextlib.ExitStack() as stack:
+        def make(*arguments, kinds=("ed25519",), user_keys=None, **more):
+            own = pathlib.Path(folder / f"server_{len(list(folder.iterdir()))}")
+            own.mkdir(mode=0o755)
+            return stack.enter_context(culvert_server.CulvertServer(own, account, [host_keys[kind] for kind in kinds],
+                                                                    user_keys or [user_key], arguments=arguments, **more))
+        yield make

@@ -2,69 +2,17 @@
 """A connection that is lost comes back: listeners stay, streams wait, remote forwards are asked for again."""
 
 import concurrent.futures
-import socket
 import threading
 import time
 
 import pytest
 
 from harness.culvert import binary, destination, environment, login_arguments, run
+from harness.gate import Gate
 from harness.processes import Process
 from harness.sockets import connect, echo_both_ways, free_port, receive_all, receive_exactly
 
 BACK = "again after"
-
-
-class Gate:
-    """A relay before a server, which can be shut (connects are refused), or go silent. What it carries dies with it."""
-
-    def __init__(self, target: int):
-        self.target, self.port = target, free_port()
-        self.silent = False
-        self._listener = None
-        self._open: list[socket.socket] = []
-        self.opened = 0
-
-    def open(self) -> None:
-        self.silent = False
-        self._listener = socket.create_server(("127.0.0.1", self.port))
-        threading.Thread(target=self._accept, args=(self._listener,), daemon=True).start()
-
-    def shut(self) -> None:
-        self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
-        self.cut()
-
-    def cut(self) -> None:
-        for s in self._open:
-            try:
-                s.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                pass
-            s.close()
-        self._open.clear()
-
-    def _accept(self, listener) -> None:
-        try:
-            while True:
-                s, _ = listener.accept()
-                self.opened += 1
-                other = socket.create_connection(("127.0.0.1", self.target))
-                self._open += [s, other]
-                for a, b in ((s, other), (other, s)):
-                    threading.Thread(target=self._carry, args=(a, b), daemon=True).start()
-        except OSError:
-            pass
-
-    def _carry(self, a, b) -> None:
-        try:
-            while data := a.recv(65536):
-                while self.silent:
-                    time.sleep(0.05)
-                b.sendall(data)
-            b.shutdown(socket.SHUT_WR)
-        except OSError:
-            pass
 
 
 @pytest.fixture

@@ -15,8 +15,8 @@ import time
 
 import pytest
 
+from harness.clients import client, client_command, is_open, wait_until
 from harness.culvert import SMALL, binary, environment, run
-from harness.culvert_server import CulvertServer
 from harness.keys import certify, fingerprint, make_key, public_part
 from harness.processes import Process, kill
 from harness.proxy import SOCKS5
@@ -25,64 +25,6 @@ from harness.sockets import (Server, assert_ends, connect, digest_sink, echo, ec
 
 SIZE = (1 if SMALL else 8) << 20
 CLIENTS = ["ssh", "dbclient", "culvert"]
-
-
-@pytest.fixture(name="serve")
-def make_server(folder, account, host_keys, user_key):
-    """serve(arguments, authorized=, rules=, kinds=) -> a running server."""
-    with contextlib.ExitStack() as stack:
-        def make(*arguments, kinds=("ed25519",), user_keys=None, **more):
-            own = pathlib.Path(folder / f"server_{len(list(folder.iterdir()))}")
-            own.mkdir(mode=0o755)
-            return stack.enter_context(CulvertServer(own, account, [host_keys[kind] for kind in kinds],
-                                                     user_keys or [user_key], arguments=arguments, **more))
-        yield make
-
-
-def client_command(kind: str, server, folder: pathlib.Path, *arguments: str, key: pathlib.Path | None = None,
-                   options: dict[str, str] | None = None, user: str = "me") -> list[str]:
-    key = key or server.user_keys[0]
-    if kind == "dbclient":
-        converted = folder / "dropbear_key"
-        if not converted.exists():
-            subprocess.run(["dropbearconvert", "openssh", "dropbear", str(key), str(converted)], check=True,
-                           capture_output=True)
-        return ["dbclient", "-y", "-N", "-p", str(server.port), "-i", str(converted), *arguments, f"{user}@127.0.0.1"]
-    known = folder / f"known_hosts_{server.port}"
-    if not known.exists():  # another client may be reading it
-        known.write_text(server.known_hosts())
-    settings = {"UserKnownHostsFile": str(known), "GlobalKnownHostsFile": "/dev/null", "IdentitiesOnly": "yes",
-                "ExitOnForwardFailure": "yes", "BatchMode": "yes", **(options or {})}
-    program = [binary()] if kind == "culvert" else ["ssh"]
-    return [*program, "-F", "none", "-N", "-p", str(server.port), "-i", str(key),
-            *(word for name, value in settings.items() for word in ("-o", f"{name}={value}")), *arguments,
-            f"{user}@127.0.0.1"]
-
-
-@contextlib.contextmanager
-def client(kind, server, folder, *arguments, ports=(), **more):
-    """Runs until all `ports` listen."""
-    with Process(client_command(kind, server, folder, *arguments, **more), env=environment(HOME=str(folder)),
-                 start_new_session=True) as process:
-        for port in ports:
-            wait_until(lambda p=port: is_open(p), process)
-        yield process
-
-
-def is_open(port: int | str) -> bool:
-    try:
-        connect(port).close()
-    except OSError:
-        return False
-    return True
-
-
-def wait_until(condition, process=None, timeout=20.0):
-    end = time.monotonic() + timeout
-    while not condition():
-        assert time.monotonic() < end, process.text if process else "never"
-        assert process is None or process.popen.poll() is None, process.text
-        time.sleep(0.03)
 
 
 # ------------------------------------------------------------------------------------------------------------- forwards

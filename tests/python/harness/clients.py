@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Clients of `culvert serve`: stock ssh, dbclient and culvert."""
+
+import contextlib
+import pathlib
+import subprocess
+import time
+
+from .culvert import binary, environment
+from .processes import Process
+from .sockets import connect
+
+
+def client_command(kind: str, server, folder: pathlib.Path, *arguments: str, key: pathlib.Path | None = None,
+                   options: dict[str, str] | None = None, user: str = "me", port: int | None = None) -> list[str]:
+    """`port`: of a path to the server, not its own."""
+    key = key or server.user_keys[0]
+    port = port or server.port
+    if kind == "dbclient":
+        converted = folder / "dropbear_key"
+        if not converted.exists():
+            subprocess.run(["dropbearconvert", "openssh", "dropbear", str(key), str(converted)], check=True,
+                           capture_output=True)
+        return ["dbclient", "-y", "-N", "-p", str(port), "-i", str(converted), *arguments, f"{user}@127.0.0.1"]
+    known = folder / f"known_hosts_{port}"
+    if not known.exists():  # another client may be reading it
+        known.write_text(server.known_hosts().replace(server.address, f"[127.0.0.1]:{port}"))
+    settings = {"UserKnownHostsFile": str(known), "GlobalKnownHostsFile": "/dev/null", "IdentitiesOnly": "yes",
+                "ExitOnForwardFailure": "yes", "BatchMode": "yes", **(options or {})}
+    program = [binary()] if kind == "culvert" else ["ssh"]
+    return [*program, "-F", "none", "-N", "-p", str(port), "-i", str(key),
+            *(word for name, value in settings.items() for word in ("-o", f"{name}={value}")), *arguments,
+            f"{user}@127.0.0.1"]
+
+
+@contextlib.contextmanager
+def client(kind, server, folder, *arguments, ports=(), **more):
+    """Runs until all `ports` listen."""
+    with Process(client_command(kind, server, folder, *arguments, **more), env=environment(HOME=str(folder)),
+                 start_new_session=True) as process:
+        for port in ports:
+            wait_until(lambda p=port: is_open(p), process)
+        yield process
+
+
+def is_open(port: int | str) -> bool:
+    try:
+        connect(port).close()
+    except OSError:
+        return False
+    return True
+
+
+def wait_until(condition, process=None, timeout=20.0):
+    end = time.monotonic() + timeout
+    while not condition():
+        assert time.monotonic() < end, process.text if process else "never"
+        assert process is None or process.popen.poll() is None, process.text
+        time.sleep(0.03)
