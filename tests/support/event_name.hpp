@@ -15,7 +15,7 @@ namespace culvert::test {
       "Authenticated",       "ChannelOpened",       "ChannelOpenFailed", "ChannelRequested",
       "ChannelData",         "ChannelWritable",     "ChannelEnded",      "ChannelClosed",
       "GlobalReply",         "GlobalRequested",     "ListenRequested",   "ChannelAsked",
-      "HostKeyProofWanted",  "Disconnected"};
+      "HostKeyProofWanted",  "InstanceTold",        "Disconnected"};
   static_assert(std::size(kNames) == std::variant_size_v<ssh::Event>);
   return kNames[index];
 }

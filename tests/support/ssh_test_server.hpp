@@ -65,6 +65,8 @@ class SshTestServer {
   /// How many channels were asked for by one of these destinations.
   [[nodiscard]] std::size_t requested() const { return state_->requested; }
   [[nodiscard]] std::size_t sessions() const { return state_->drivers.size(); }
+  /// Which runs of a client its clients said they are.
+  [[nodiscard]] const std::vector<ssh::InstanceId>& instances() const { return state_->instances; }
   void disconnect_all() {
     for (const auto& driver : state_->drivers) driver->stop("the test is over");
   }
@@ -84,6 +86,7 @@ class SshTestServer {
     net::Listener listener;
     std::vector<std::shared_ptr<connection::SessionDriver>> drivers;
     std::size_t requested = 0;
+    std::vector<ssh::InstanceId> instances;
   };
 
   static relay::Task<void> accept_all(std::shared_ptr<State> state) {
@@ -119,6 +122,7 @@ class SshTestServer {
       driver->session().refuse_user();
     }
   }
+  static void answer(State& state, const Driver&, ssh::InstanceTold& e) { state.instances.push_back(e.id); }
   static void answer(State&, const Driver& driver, ssh::GlobalRequested& e) {
     if (e.want_reply) driver->session().reply_global(false, {});
   }

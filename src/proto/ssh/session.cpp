@@ -285,7 +285,15 @@ class Session::Impl {
     authenticated_ = true;
     transport_.enter(Phase::connected);
     mux_.start(transport_.now(), transport_.exchange_time());
+    tell_instance();
     return {};
+  }
+
+  void tell_instance() {
+    if (config_.role != Role::client || !config_.instance || !transport_.server_takes_instance()) return;
+    Bytes data;
+    encode_fields(data, InstanceRequest{*config_.instance});
+    mux_.global_request(InstanceRequest::kName, data, false, 0, transport_.now());
   }
 
   // Asked anew before each signature: what the server says of it may come after the first attempt.

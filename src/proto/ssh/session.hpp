@@ -9,6 +9,7 @@
 // Commands may be given at any time between these calls, also while handling an event. Not thread-safe.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -32,6 +33,9 @@ enum class Role : std::uint8_t { client, server };
 
 /// Our name for a channel: small, reused only after the next_event() that follows its last event.
 using ChannelId = std::uint32_t;
+
+/// Names one run of a client, chosen at random.
+using InstanceId = std::array<std::uint8_t, 16>;
 
 /// RFC 4254 section 5.1.
 enum class OpenFailure : std::uint32_t {
@@ -94,6 +98,9 @@ struct SessionConfig {
   /// Client: logins by key name the host key where the server can check that (PROTOCOL of OpenSSH, section
   /// 3.1, publickey-hostbound-v00@openssh.com).
   bool host_bound = true;
+  /// Client: which run of the program this is. A server that says that it understands is told so
+  /// ("instance@culvert", ARCHITECTURE.md) behind the login, in front of all else.
+  std::optional<InstanceId> instance;
   AlgorithmLists algorithms;
   RekeyPolicy rekey;
   Limits limits;
@@ -288,6 +295,12 @@ struct HostKeyProofWanted {
   std::vector<Bytes> messages;          ///< what each signs
 };
 
+/// Server. The client says which run of its program this is ("instance@culvert", ARCHITECTURE.md): the same
+/// before and after a reconnect. It is a claim, and counts only for whoever logged in. At most once.
+struct InstanceTold {
+  InstanceId id;
+};
+
 /// The last event. Errc::cancelled after our own disconnect(); output() may still hold a disconnect message
 /// to send.
 struct Disconnected {
@@ -298,7 +311,7 @@ using Event =
     std::variant<HostKeyOffered, HostSignatureWanted, KeysAgreed, AuthNext, UserSignatureWanted, PromptsShown,
                  BannerShown, UserOffered, Authenticated, ChannelOpened, ChannelOpenFailed, ChannelRequested,
                  ChannelData, ChannelWritable, ChannelEnded, ChannelClosed, GlobalReply, GlobalRequested,
-                 ListenRequested, ChannelAsked, HostKeyProofWanted, Disconnected>;
+                 ListenRequested, ChannelAsked, HostKeyProofWanted, InstanceTold, Disconnected>;
 
 // ---------------------------------------------------------------------------------------------------------------------
 

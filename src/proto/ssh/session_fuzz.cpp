@@ -151,6 +151,7 @@ class Harness {
     ssh::SessionConfig config;
     config.role = role;
     config.user = "somebody";
+    config.instance = ssh::InstanceId{1, 2, 3};
     config.host_keys = {test::host_key().public_key()};
     if (choice & 64) config.banner = "text\n";
     if (choice & 128) {
@@ -284,6 +285,10 @@ class Harness {
         name = "hostkeys-prove-00@openssh.com";
         Writer(data).string((size % 4 == 3 ? test::stranger_key() : test::host_key()).public_key().blob());
         break;
+      case 6:
+        name = ssh::InstanceRequest::kName;
+        ssh::encode_fields(data, ssh::InstanceRequest{as_bytes(text)});
+        break;
       default:
         return log_in_badly(choice, size);
     }
@@ -326,11 +331,14 @@ class Harness {
         if (!std::exchange(kexinit_sent_, true)) peer_.send_kexinit();
         if (!is_server) peer_.send_value();
         break;
-      case 30:
+      case 30: {
+        const bool is_first = peer_.session_id().empty();
         peer_.send_reply(test::host_key());
         peer_.send(ssh::NewKeysMessage{});
         kexinit_sent_ = false;
+        if (is_first && peer_.offer().ext_info) tell_extensions();
         break;
+      }
       case 31:
         peer_.send(ssh::NewKeysMessage{});
         kexinit_sent_ = false;
@@ -338,6 +346,12 @@ class Harness {
       default:
         break;
     }
+  }
+
+  void tell_extensions() {
+    Bytes extensions;
+    Writer(extensions).text(ssh::InstanceRequest::kName).text("0");
+    send(ssh::ExtInfoMessage{1, ssh::Rest{extensions}});
   }
 
   // ---- the machine's user
@@ -564,6 +578,10 @@ class Harness {
     require(e.keys.size() == 1 && e.keys[0] == test::host_key().public_key(), "the key is ours");
     require(!std::exchange(proof_wanted_, true), "one proof at a time");
   }
+  void on(ssh::InstanceTold&) {
+    require(role_ == ssh::Role::server && session_.is_authenticated(), "a client that is logged in tells it");
+    require(!std::exchange(instance_told_, true), "and once");
+  }
   void on(ssh::Disconnected&) {
     require(channels_.empty(), "the end is the last event");
     ended_ = true;
@@ -581,6 +599,7 @@ class Harness {
   bool listens_ = true;
   bool ended_ = false;
   bool proof_wanted_ = false;
+  bool instance_told_ = false;
   unsigned attempts_ = 0;
 };
 

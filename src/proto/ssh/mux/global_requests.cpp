@@ -43,6 +43,7 @@ Result<std::optional<Event>> GlobalRequests::on_request(ByteView payload) {
   const auto* listen = std::ranges::find(kListenNames, message.name, &ListenName::name);
   if (listen != std::end(kListenNames))
     return on_listen(message.data.bytes, {listen->cancel, listen->is_path, {}, 0, want_reply});
+  if (message.name == InstanceRequest::kName) return on_instance(message.data.bytes, want_reply);
   const bool is_proof = message.name == kHostKeysProve;
   if (is_proof && (!want_reply || oldest(Kind::proof) != nullptr)) return answered(refusal());
   if (want_reply) TRY(owe({.kind = is_proof ? Kind::proof : Kind::other}));
@@ -66,6 +67,18 @@ Result<std::optional<Event>> GlobalRequests::on_listen(ByteView data, ListenRequ
   }
   if (impossible) return std::nullopt;
   event.host = host;
+  return event;
+}
+
+// A session stays that of one run. Other sizes may mean something to others: they are refused like names that
+// nobody knows.
+Result<std::optional<Event>> GlobalRequests::on_instance(ByteView data, bool want_reply) {
+  const ByteView id = TRY(decode_fields<InstanceRequest>(data)).id;
+  InstanceTold event{};
+  const bool counts = id.size() == event.id.size() && !std::exchange(instance_told_, true);
+  if (want_reply) TRY(owe({.kind = Kind::ours, .answer = counts ? success() : refusal()}));
+  if (!counts) return std::nullopt;
+  std::ranges::copy(id, event.id.begin());
   return event;
 }
 

@@ -46,6 +46,7 @@ class GlobalRequests {
   };
 
   Result<std::optional<Event>> on_listen(ByteView data, ListenRequested event);
+  Result<std::optional<Event>> on_instance(ByteView data, bool want_reply);
   Result<void> owe(Owed owed);
   Owed* oldest(Kind kind);
 
@@ -53,6 +54,7 @@ class GlobalRequests {
   std::uint32_t most_;
   std::deque<Owed> owed_;
   bool no_more_sessions_ = false;
+  bool instance_told_ = false;
 };
 
 }  // namespace culvert::ssh

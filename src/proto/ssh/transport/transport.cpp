@@ -21,6 +21,7 @@ namespace {
 constexpr std::uint64_t kMaxBytesPerKey = std::uint64_t{64}
                                           << 30;  // RFC 4344 section 3.2, for blocks of 128 bits
 constexpr std::size_t kMaxExtensions = 64;
+constexpr std::string_view kCulvert = "SSH-2.0-culvert_";  // how our own identification begins
 constexpr std::size_t kMaxPing = 32 * 1024;
 
 std::unexpected<Error> protocol_error(std::string what,
@@ -344,7 +345,12 @@ void Transport::send_ext_info() {
   Bytes extensions;
   Writer(extensions).text("server-sig-algs").text(algorithms);
   Writer(extensions).text("publickey-hostbound@openssh.com").text("0").text("ping@openssh.com").text("0");
-  writer_.write(encoded(ExtInfoMessage{3, Rest{extensions}}));
+  std::uint32_t count = 3;
+  if (their_identification_.starts_with(kCulvert)) {  // others have no use for it
+    Writer(extensions).text(InstanceRequest::kName).text("0");
+    ++count;
+  }
+  writer_.write(encoded(ExtInfoMessage{count, Rest{extensions}}));
 }
 
 Result<void> Transport::on_ext_info(ByteView payload) {
@@ -356,6 +362,7 @@ Result<void> Transport::on_ext_info(ByteView payload) {
     const auto value = TRY(reader.text());
     if (name == "server-sig-algs") server_signature_algorithms_ = value;
     if (name == "publickey-hostbound@openssh.com") server_takes_host_bound_ = value == "0";
+    if (name == InstanceRequest::kName) server_takes_instance_ = value == "0";
   }
   return reader.end();
 }

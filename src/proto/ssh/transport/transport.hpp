@@ -87,6 +87,8 @@ class Transport final : public PacketLink {
   }
   /// The server said that it takes logins that are bound to its key. Client.
   [[nodiscard]] bool server_takes_host_bound() const { return server_takes_host_bound_; }
+  /// The server said that it wants to know which run of a program the client is (InstanceRequest). Client.
+  [[nodiscard]] bool server_takes_instance() const { return server_takes_instance_; }
   /// The key's or certificate's blob that the server showed in the first exchange, which is over.
   [[nodiscard]] ByteView shown_host_key() const { return shown_host_key_; }
   /// Time between our first value and its answer: a first idea of the path's round trip. Zero before.
@@ -133,6 +135,7 @@ class Transport final : public PacketLink {
   Bytes shown_host_key_;  // of the first exchange; to a client a renewal must show the same
   std::string server_signature_algorithms_;
   bool server_takes_host_bound_ = false;
+  bool server_takes_instance_ = false;
 
   // The exchange in progress; empty or null without one.
   Bytes our_kexinit_, their_kexinit_;

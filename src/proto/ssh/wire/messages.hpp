@@ -467,6 +467,13 @@ struct StreamlocalForward {
   static constexpr auto fields() { return std::tuple{&StreamlocalForward::path}; }
 };
 
+/// An extension of ours (ARCHITECTURE.md): the data of "instance@culvert".
+struct InstanceRequest {
+  static constexpr std::string_view kName = "instance@culvert";
+  ByteView id;
+  static constexpr auto fields() { return std::tuple{&InstanceRequest::id}; }
+};
+
 /// RFC 4254 section 6.10: the data of "exit-status" on a channel.
 struct ExitStatus {
   std::uint32_t status;

@@ -151,6 +151,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   read_fields<ssh::TcpipOpen>(input);
   read_fields<ssh::DirectStreamlocalOpen>(input);
   read_fields<ssh::ForwardedStreamlocalOpen>(input);
+  read_fields<ssh::InstanceRequest>(input);
   read_fields<ssh::PublicKeyMethod>(input);
   negotiate_lines(as_text(input));
   negotiate(ours(ssh::Role::client), copy_of(input));
