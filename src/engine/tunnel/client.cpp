@@ -34,13 +34,14 @@ namespace asio = boost::asio;
 class Client::Impl : public std::enable_shared_from_this<Impl> {
  public:
   Impl(asio::any_io_executor executor, ServerOptions options, net::Resolver& resolver, crypto::Random& random,
-       Prompter& prompter, std::shared_ptr<Identities> identities)
+       Prompter& prompter, std::shared_ptr<Identities> identities, std::optional<ssh::InstanceId> instance)
       : executor_(std::move(executor)),
         options_(std::move(options)),
         resolver_(resolver),
         random_(random),
         prompter_(prompter),
         identities_(std::move(identities)),
+        instance_(instance),
         place_(fmt::format("{} port {}", printable(options_.host), options_.port)) {}
 
   relay::Task<Result<void>> connect();
@@ -67,6 +68,7 @@ class Client::Impl : public std::enable_shared_from_this<Impl> {
   crypto::Random& random_;
   Prompter& prompter_;
   const std::shared_ptr<Identities> identities_;
+  const std::optional<ssh::InstanceId> instance_;
   const std::string place_;  // "host port 22"
 
   asio::cancellation_signal stop_connecting_;
@@ -81,9 +83,10 @@ class Client::Impl : public std::enable_shared_from_this<Impl> {
 };
 
 Client::Client(asio::any_io_executor executor, ServerOptions options, net::Resolver& resolver,
-               crypto::Random& random, Prompter& prompter, std::shared_ptr<Identities> identities)
+               crypto::Random& random, Prompter& prompter, std::shared_ptr<Identities> identities,
+               std::optional<ssh::InstanceId> instance)
     : impl_(std::make_shared<Impl>(std::move(executor), std::move(options), resolver, random, prompter,
-                                   std::move(identities))) {}
+                                   std::move(identities), instance)) {}
 
 Client::~Client() { impl_->disconnect(); }
 
@@ -184,6 +187,7 @@ void Client::Impl::start_session(Reached reached, const HostIdentity& identity) 
   config.algorithms = options_.algorithms;
   config.algorithms.host_keys = identity.known_first(options_.algorithms.host_keys);
   config.host_bound = options_.host_bound;
+  config.instance = instance_;
   config.rekey = options_.rekey;
   config.limits = options_.limits;
   config.timing = options_.timing;

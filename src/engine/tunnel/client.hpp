@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 
 #include <boost/asio/any_io_executor.hpp>
@@ -13,6 +14,7 @@
 #include "engine/tunnel/prompter.hpp"
 #include "engine/tunnel/server_options.hpp"
 #include "net/resolver.hpp"
+#include "proto/ssh/session.hpp"
 
 namespace culvert::tunnel {
 
@@ -22,10 +24,12 @@ namespace culvert::tunnel {
 class Client final : public relay::Dialer, public relay::FarListener {
  public:
   /// `resolver`, `random` and `prompter` must outlive it. A Client that follows another one to the same
-  /// server is given the same `identities`: then no passphrase is asked for twice.
+  /// server is given the same `identities`, then no passphrase is asked for twice, and the same `instance`,
+  /// by which the server knows it again.
   Client(boost::asio::any_io_executor executor, ServerOptions options, net::Resolver& resolver,
          crypto::Random& random, Prompter& prompter,
-         std::shared_ptr<Identities> identities = std::make_shared<Identities>());
+         std::shared_ptr<Identities> identities = std::make_shared<Identities>(),
+         std::optional<ssh::InstanceId> instance = std::nullopt);
   ~Client() override;
 
   /// Resolves, connects, checks the host key, logs in. Once. The error's message is the line for the user,

@@ -11,6 +11,7 @@
 #include <boost/asio/steady_timer.hpp>
 
 #include "base/log.hpp"
+#include "engine/tunnel/tunnel.hpp"
 #include "tests/support/run_task.hpp"
 #include "tests/support/scripted_prompter.hpp"
 #include "tests/support/ssh_test_server.hpp"
@@ -355,6 +356,28 @@ TEST_F(ClientTest, OneLineForEachFailure) {
   auto nameless = options(server.port());
   nameless.host = "no-such-host.invalid";
   EXPECT_TRUE(failure(nameless).starts_with("cannot resolve no-such-host.invalid: ")) << failure(nameless);
+}
+
+TEST_F(ClientTest, ATunnelIsTheSameInstanceInAllOfItsConnections) {
+  testing::SshTestServer server(context_, UserKey::instance().public_key());
+  TunnelOptions with;
+  with.server = options(server.port());
+  Tunnel one(context_.get_executor(), with, resolver_, random_, prompter_);
+  Tunnel other(context_.get_executor(), with, resolver_, random_, prompter_);
+  const auto& told = server.instances();
+  ASSERT_TRUE(run(context_, one.start()));
+  testing::run_until(context_, [&] { return told.size() == 1; });
+  server.disconnect_all();
+  testing::run_until(context_, [&] { return told.size() == 2; });
+  ASSERT_TRUE(run(context_, other.start()));
+  testing::run_until(context_, [&] { return told.size() == 3; });
+  EXPECT_EQ(told[0], told[1]);
+  EXPECT_NE(told[0], told[2]);
+
+  Client alone(context_.get_executor(), options(server.port()), resolver_, random_, prompter_);
+  ASSERT_TRUE(connect(alone));
+  ASSERT_TRUE(dial(alone, "echo"));
+  EXPECT_EQ(told.size(), 3U);
 }
 
 // What is not SSH at all, and what goes away in the middle.

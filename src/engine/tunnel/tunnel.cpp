@@ -60,6 +60,12 @@ std::uint32_t random_number(crypto::Random& random) {
          bytes[3];
 }
 
+ssh::InstanceId random_instance(crypto::Random& random) {
+  ssh::InstanceId id{};
+  random.fill(id);
+  return id;
+}
+
 std::string seconds_text(Duration time) {
   const auto tenths = std::chrono::duration_cast<std::chrono::milliseconds>(time).count() / 100;
   return tenths < 100 ? fmt::format("{}.{} s", tenths / 10, tenths % 10) : fmt::format("{} s", tenths / 10);
@@ -121,13 +127,15 @@ Tunnel::State::State(asio::any_io_executor on, TunnelOptions with, net::Resolver
       random(numbers),
       prompter(asks),
       place(fmt::format("{} port {}", printable(options.server.host), options.server.port)),
+      instance(random_instance(random)),
       changed(executor),
       pause(executor) {}
 
 relay::Task<Result<void>> Tunnel::State::attempt(bool again) {
   ServerOptions server = options.server;
   if (again) hurry(server, pace.patience(monotonic_now()));
-  client = std::make_shared<Client>(executor, std::move(server), resolver, random, prompter, identities);
+  client =
+      std::make_shared<Client>(executor, std::move(server), resolver, random, prompter, identities, instance);
   const auto current = client;
   co_return co_await current->connect();
 }

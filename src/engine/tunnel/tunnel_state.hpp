@@ -13,6 +13,7 @@
 #include "engine/tunnel/reconnect_pace.hpp"
 #include "engine/tunnel/tunnel.hpp"
 #include "net/route_watch.hpp"
+#include "proto/ssh/session.hpp"
 
 namespace culvert::tunnel {
 
@@ -42,6 +43,7 @@ struct Tunnel::State {
   const std::string place;  // "host port 22"
 
   const std::shared_ptr<Identities> identities = std::make_shared<Identities>();  // unlocked once, for all
+  const ssh::InstanceId instance;  // this run, to the server: the same in every connection
   std::shared_ptr<Client> client;  // of this connection, or of the attempt at the next one
   ReconnectPace pace;
   relay::Signal changed;  // is_up, over or stopped
