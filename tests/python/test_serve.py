@@ -17,6 +17,7 @@ import pytest
 
 from harness.clients import client, client_command, is_open, wait_until
 from harness.culvert import SMALL, binary, environment, run
+from harness.gate import Gate
 from harness.keys import certify, fingerprint, make_key, public_part
 from harness.processes import Process, kill
 from harness.proxy import SOCKS5
@@ -385,6 +386,37 @@ def test_a_dead_session_gives_way_to_one_of_the_same_key(serve, folder, echo_ser
         done = run(*client_command("culvert", server, folder, *forward, key=other)[1:])
         os.kill(first.pid, signal.SIGCONT)
         assert done.status == 255
+
+
+def test_the_same_culvert_has_its_listeners_back_at_once(serve, folder, echo_server):
+    """Its path goes silent, and the server's end of it stands as before."""
+    server = serve(rules='[[user]]\nname = "me"\nlisten = ["*"]\nmax_listeners = 1\n')
+    gate = Gate(server.port)
+    gate.open()
+    port = free_port()
+    forward = ("-R", f"{port}:127.0.0.1:{echo_server.port}")
+    hasty = {"ServerAliveInterval": "1", "ServerAliveCountMax": "1"}
+    with client("culvert", server, folder, *forward, ports=(port,), port=gate.port, options=hasty) as process:
+        for count in (1, 2):
+            with connect(port) as live:
+                live.sendall(b"x")
+                assert receive_exactly(live, 1) == b"x"
+                gate.lose()
+                process.wait_for("again after", count=count)
+                back = time.monotonic()
+                process.wait_for(f"remote localhost:{port} up again", count=count)
+                assert time.monotonic() - back < 1  # others wait for two
+                echo_both_ways(port, 1000)
+                with contextlib.suppress(ConnectionResetError):
+                    assert live.recv(1) == b""  # what the lost path carried is over
+        server.wait_for_log("is the same culvert as", count=2)
+        assert "does not answer" not in server.log and "the server refuses it" not in process.text
+        done = run(*client_command("culvert", server, folder, *forward)[1:])
+        assert done.status == 255  # the same key, another culvert
+        server.wait_for_log("is held by another session of the same key, which is alive")
+        echo_both_ways(port, 1000)
+        assert process.text.count("connection lost") == 2
+    gate.shut()
 
 
 def test_clients_that_are_killed_leave_nothing(serve, folder, echo_server):

@@ -9,6 +9,7 @@
 #include "engine/server/account.hpp"
 #include "engine/server/guard.hpp"
 #include "engine/server/host_keys.hpp"
+#include "engine/server/instance_table.hpp"
 #include "engine/server/listener_table.hpp"
 #include "engine/server/options.hpp"
 #include "engine/server/privileges.hpp"
@@ -27,6 +28,7 @@ struct Context {
   Accounts& accounts;
   Guard guard;
   ListenerTable listeners = {};
+  InstanceTable instances = {};
   std::size_t logged_in = 0;
 };
 

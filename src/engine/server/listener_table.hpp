@@ -16,6 +16,8 @@ class ListenerOwner {
   virtual ~ListenerOwner() = default;
   /// "key SHA256:...": the same one may take over.
   [[nodiscard]] virtual const std::string& identity() const = 0;
+  /// "alice@192.0.2.7:51234", for the log.
+  [[nodiscard]] virtual const std::string& name() const = 0;
   /// Asks its client whether it lives; false after `patience` without a word.
   [[nodiscard]] virtual relay::Task<bool> answers(Duration patience) = 0;
   /// Its client is gone: ends it, and gives up all places at once.

@@ -91,6 +91,7 @@ relay::Task<void> Peer::run(net::StreamSocket socket) {
     co_return;
   }
   --context_->logged_in;
+  if (instance_) context_->instances.leave(*this, *instance_);
   log(LogLevel::notice, "{}: session ended after {:.1f} s: {}", who_,
       std::chrono::duration<double>(monotonic_now() - start_).count(), end.message);
 }
@@ -270,6 +271,15 @@ void Peer::on(ssh::HostKeyProofWanted& wanted) {
                                self->driver_->after_command();
                              });
   }
+}
+
+// The same run of a client, in a new session.
+void Peer::on(ssh::InstanceTold& told) {
+  instance_ = told.id;
+  const auto before = context_->instances.enter(shared_from_this(), told.id);
+  if (!before) return;
+  log(LogLevel::notice, "{}: is the same culvert as {}, whose session ends", who_, before->name());
+  before->give_way();
 }
 
 void Peer::on(ssh::GlobalRequested& requested) {

@@ -35,6 +35,7 @@ class Peer final : public ListenerOwner, public std::enable_shared_from_this<Pee
   void make_room();
 
   [[nodiscard]] const std::string& identity() const override { return identity_; }
+  [[nodiscard]] const std::string& name() const override { return who_; }
   [[nodiscard]] relay::Task<bool> answers(Duration patience) override;
   void give_way() override;
 
@@ -48,6 +49,7 @@ class Peer final : public ListenerOwner, public std::enable_shared_from_this<Pee
   void on(ssh::ChannelAsked& asked);
   void on(ssh::ListenRequested& requested);
   void on(ssh::HostKeyProofWanted& wanted);
+  void on(ssh::InstanceTold& told);
   void on(ssh::GlobalRequested& requested);
   void on(ssh::GlobalReply&);
   void on(ssh::Disconnected& over);
@@ -63,8 +65,9 @@ class Peer final : public ListenerOwner, public std::enable_shared_from_this<Pee
   const boost::asio::ip::tcp::endpoint from_;
   boost::asio::ip::tcp::endpoint reached_at_;  // ours: where the client found us
   const Instant start_ = monotonic_now();
-  std::string who_;       // "192.0.2.7:51234", later "alice@192.0.2.7:51234"
-  std::string identity_;  // of its key, once logged in
+  std::string who_;                          // "192.0.2.7:51234", later "alice@192.0.2.7:51234"
+  std::string identity_;                     // of its key, once logged in
+  std::optional<ssh::InstanceId> instance_;  // if its client told it
   std::string algorithm_;
   std::shared_ptr<connection::SessionDriver> driver_;
   std::shared_ptr<Permit> permit_;

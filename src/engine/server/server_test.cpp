@@ -32,11 +32,13 @@ using testing::run;
 /// Logs in with a key, and keeps what the server says.
 class TestClient {
  public:
-  TestClient(asio::io_context& context, std::uint16_t port, const crypto::PrivateKey& key)
+  TestClient(asio::io_context& context, std::uint16_t port, const crypto::PrivateKey& key,
+             std::optional<ssh::InstanceId> instance = std::nullopt)
       : context_(context), key_(key) {
     auto socket = run(context, net::connect_tcp({tcp::endpoint(asio::ip::address_v4::loopback(), port)}));
     ssh::SessionConfig config;
     config.user = "me";
+    config.instance = instance;
     driver_ = std::make_shared<connection::SessionDriver>(
         std::make_unique<connection::SocketCarrier>(std::move(*socket)), std::move(config), random_);
     driver_->start([this](ssh::Event event) { std::visit([this](auto& one) { on(one); }, event); });
@@ -48,6 +50,9 @@ class TestClient {
 
   void login() {
     testing::run_until(context_, [this] { return logged_in || over; });
+  }
+  void wait_for_end() {
+    testing::run_until(context_, [this] { return over; });
   }
   std::unique_ptr<connection::ChannelStream> open(std::uint16_t port) {
     auto stream = std::make_unique<connection::ChannelStream>(
@@ -102,7 +107,7 @@ class ServerTest : public ::testing::Test {
  protected:
   ServerTest() {
     (void)set_up_log(LogLevel::error, "");
-    write("keys", "ssh-ed25519 " + crypto::base64_encode(key_.public_key().blob()) + " test\n");
+    let_in({&key_});
     options_.made_host_key = dir_.path() / "host_key";
     options_.host_key_files = {options_.made_host_key};
     options_.keys = {{"", dir_.path() / "keys"}};
@@ -117,6 +122,15 @@ class ServerTest : public ::testing::Test {
     const std::filesystem::path path = dir_.path() / name;
     std::ofstream(path) << text;
     std::filesystem::permissions(path, std::filesystem::perms(0600));
+  }
+  void let_in(const std::vector<const crypto::PrivateKey*>& keys) {
+    std::string lines;
+    for (const auto* key : keys)
+      lines += "ssh-ed25519 " + crypto::base64_encode(key->public_key().blob()) + " test\n";
+    write("keys", lines);
+  }
+  std::uint16_t free_port() {
+    return net::Listener::listen_tcp(context_.get_executor(), {asio::ip::address_v4::loopback(), 0})->port();
   }
   void serve(const std::string& rules) {
     write("rules", rules);
@@ -155,13 +169,58 @@ TEST_F(ServerTest, LetsInAndForwardsByTheRules) {
   ASSERT_TRUE(client.logged_in);
   EXPECT_NE(client.open(target.port()), nullptr);
   EXPECT_EQ(client.open(static_cast<std::uint16_t>(target.port() ^ 1)), nullptr);
-  const std::uint16_t free_port =
-      net::Listener::listen_tcp(context_.get_executor(), {asio::ip::address_v4::loopback(), 0})->port();
-  EXPECT_TRUE(client.listen(free_port));
-  EXPECT_FALSE(client.listen(free_port)) << "it is taken";
+  const std::uint16_t port = free_port();
+  EXPECT_TRUE(client.listen(port));
+  EXPECT_FALSE(client.listen(port)) << "it is taken";
   TestClient second(context_, port_, key_);
   second.login();
-  EXPECT_FALSE(second.listen(free_port)) << "its holder lives";
+  EXPECT_FALSE(second.listen(port)) << "its holder lives";
+}
+
+constexpr std::string_view kMayListen = "[[user]]\nname = \"me\"\nlisten = [\"*\"]\n";
+
+// Its old session answers, as one may that still has packets under way.
+TEST_F(ServerTest, TheSameRunOfAClientTakesOverAtOnce) {
+  serve(std::string(kMayListen) + "max_listeners = 1\n");
+  const std::uint16_t port = free_port();
+  TestClient first(context_, port_, key_, ssh::InstanceId{1});
+  first.login();
+  ASSERT_TRUE(first.listen(port));
+  for (int i = 0; i < 3; ++i) {
+    TestClient again(context_, port_, key_, ssh::InstanceId{1});
+    again.login();
+    EXPECT_TRUE(again.listen(port)) << i;
+    first.wait_for_end();
+  }
+}
+
+TEST_F(ServerTest, AnotherRunDoesNotTakeOverFromALiveOne) {
+  serve(std::string(kMayListen));
+  const std::uint16_t port = free_port();
+  TestClient first(context_, port_, key_, ssh::InstanceId{1});
+  first.login();
+  ASSERT_TRUE(first.listen(port));
+  for (const auto& other : {std::optional(ssh::InstanceId{2}), std::optional<ssh::InstanceId>()}) {
+    TestClient second(context_, port_, key_, other);
+    second.login();
+    EXPECT_FALSE(second.listen(port));
+  }
+  EXPECT_FALSE(first.over);
+}
+
+TEST_F(ServerTest, AnInstanceIsWorthNothingWithAnotherKey) {
+  const auto other = crypto::PrivateKey::generate_ed25519();
+  let_in({&key_, &other});
+  serve(std::string(kMayListen));
+  const std::uint16_t port = free_port();
+  TestClient first(context_, port_, key_, ssh::InstanceId{1});
+  first.login();
+  ASSERT_TRUE(first.listen(port));
+  TestClient thief(context_, port_, other, ssh::InstanceId{1});
+  thief.login();
+  ASSERT_TRUE(thief.logged_in);
+  EXPECT_FALSE(thief.listen(port));
+  EXPECT_FALSE(first.over);
 }
 
 TEST_F(ServerTest, RefusesWhoIsNotKnown) {
