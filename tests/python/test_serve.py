@@ -419,6 +419,20 @@ def test_the_same_culvert_has_its_listeners_back_at_once(serve, folder, echo_ser
     gate.shut()
 
 
+def test_what_a_dead_session_holds_does_not_count_against_the_next(serve, folder, echo_server):
+    server = serve(rules='[[user]]\nname = "me"\nlisten = ["*"]\nmax_listeners = 1\n')
+    port = free_port()
+    forward = ("-R", f"{port}:127.0.0.1:{echo_server.port}")
+    with client("ssh", server, folder, *forward, ports=(port,)) as first:
+        os.kill(first.pid, signal.SIGSTOP)
+        try:
+            with client("culvert", server, folder, *forward) as second:
+                second.wait_for("culvert: ready")
+                echo_both_ways(port, 1000)
+        finally:
+            os.kill(first.pid, signal.SIGCONT)
+
+
 def test_clients_that_are_killed_leave_nothing(serve, folder, echo_server):
     server = serve("--allow-all")
     descriptors = pathlib.Path(f"/proc/{server.process.pid}/fd")

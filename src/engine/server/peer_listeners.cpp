@@ -107,14 +107,15 @@ void PeerListeners::answer(const ssh::ListenRequested& request, bool granted, st
 relay::Task<void> PeerListeners::listen(ssh::ListenRequested request) {
   Opened opened;
   context_->accounts.refresh(*permit_);
-  if (const auto room = check_room_for_listener(*permit_); !room) {
-    opened.denied = "not permitted: " + room.error().message;
-  } else if (request.is_path) {
+  if (request.is_path) {
     opened = co_await open_unix(request.host);
   } else {
     opened = co_await open_tcp(request);
   }
   if (stopped_) co_return;
+  // Afterwards: a session that had to give way for it counts no longer, and others have not stood still.
+  if (const auto room = check_room_for_listener(*permit_); !room && !opened.listeners.empty())
+    opened = {{}, "not permitted: " + room.error().message};
   if (opened.listeners.empty()) {
     log(LogLevel::notice, "{}: refused to listen on {}: {}", who_, asked_name(request), opened.denied);
     answer(request, false, 0);
