@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "engine/server/server.hpp"
 
+#include <malloc.h>
+
+#include <algorithm>
 #include <exception>
 #include <utility>
 
@@ -14,6 +17,13 @@
 namespace culvert::server {
 
 namespace asio = boost::asio;
+
+namespace {
+
+constexpr Duration kTidyAfter = std::chrono::seconds(5);
+constexpr Duration kLong = std::chrono::hours(24);
+
+}  // namespace
 
 Server::Server(asio::any_io_executor executor, const ServerOptions& options, Privileges& privileges,
                HostKeys& host_keys, Accounts& accounts, net::Resolver& resolver, crypto::Random& random)
@@ -32,7 +42,18 @@ relay::Task<Result<void>> Server::run(std::vector<net::Listener> listeners) {
       changed_.wake();
     });
   }
-  while (accepting_ > 0 || !peers_.empty()) co_await changed_.wait();
+  // What many streams needed at once stays in the heap, below whatever small thing lies on top of it: a
+  // while after clients have gone, it is asked to give that back.
+  Instant tidy_at = kNever;
+  while (accepting_ > 0 || !peers_.empty()) {
+    const Instant now = monotonic_now();
+    if (now >= tidy_at) {
+      ::malloc_trim(0);
+      tidy_at = kNever;
+    }
+    if (std::exchange(somebody_left_, false)) tidy_at = std::min(tidy_at, now + kTidyAfter);
+    co_await changed_.wait(std::min(kLong, tidy_at - now));
+  }
   if (failed_ && !stopped_) co_return std::unexpected(*failed_);
   co_return Result<void>();
 }
@@ -74,6 +95,7 @@ void Server::arrived(net::StreamSocket socket) {
                  [this, ticket = admission.ticket](const std::exception_ptr& exception) {
                    if (exception) log(LogLevel::error, "a session failed for lack of memory");
                    peers_.erase(ticket);
+                   somebody_left_ = true;
                    changed_.wake();
                  });
 }

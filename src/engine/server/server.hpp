@@ -42,6 +42,7 @@ class Server {
   relay::Signal changed_;
   std::optional<Error> failed_;
   std::size_t accepting_ = 0;
+  bool somebody_left_ = false;
   bool stopped_ = false;
 };
 
