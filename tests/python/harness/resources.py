@@ -1,0 +1,36 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a process holds, as the kernel tells it."""
+
+import contextlib
+import os
+import pathlib
+import re
+
+
+def descriptors(pid: int) -> int:
+    return len(os.listdir(f"/proc/{pid}/fd"))
+
+
+def listening(pid: int) -> set[str]:
+    """The sockets that it listens at: "tcp 0100007F:1F90", "unix /run/x"."""
+    inodes = set()
+    for name in os.listdir(f"/proc/{pid}/fd"):
+        with contextlib.suppress(FileNotFoundError):
+            inodes.update(re.findall(r"socket:\[(\d+)\]", os.readlink(f"/proc/{pid}/fd/{name}")))
+    found = set()
+    for table in ("tcp", "tcp6"):
+        for line in pathlib.Path(f"/proc/{pid}/net/{table}").read_text().splitlines()[1:]:
+            fields = line.split()
+            if fields[3] == "0A" and fields[9] in inodes:
+                found.add(f"{table} {fields[1]}")
+    for line in pathlib.Path(f"/proc/{pid}/net/unix").read_text().splitlines()[1:]:
+        fields = line.split()
+        if int(fields[3], 16) & 0x10000 and fields[6] in inodes:
+            found.add(f"unix {fields[7] if len(fields) > 7 else ''}")
+    return found
+
+
+def resident(pid: int, peak: bool = False) -> int:
+    """Bytes of memory; `peak`: the most that it had so far."""
+    status = pathlib.Path(f"/proc/{pid}/status").read_text()
+    return int(re.search(rf"{'VmHWM' if peak else 'VmRSS'}:\s+(\d+) kB", status)[1]) * 1024
