@@ -20,6 +20,12 @@ target_include_directories(culvert_asio SYSTEM INTERFACE ${Boost_INCLUDE_DIRS})
 target_compile_definitions(culvert_asio INTERFACE BOOST_ASIO_NO_DEPRECATED BOOST_ASIO_HAS_CO_AWAIT)
 target_link_libraries(culvert_asio INTERFACE Threads::Threads)
 
+# Boost.JSON of its headers alone, compiled here once.
+set(source ${PROJECT_BINARY_DIR}/culvert_json.cpp)
+file(CONFIGURE OUTPUT ${source} CONTENT "#include <boost/json/src.hpp>\n")
+add_library(culvert_json STATIC ${source})
+target_include_directories(culvert_json SYSTEM PUBLIC ${Boost_INCLUDE_DIRS})
+
 # AES-GCM with VAES/AVX-512. amd64 only, so optional: OpenSSL's EVP otherwise.
 find_path(IPSEC_MB_INCLUDE intel-ipsec-mb.h)
 find_library(IPSEC_MB_LIBRARY NAMES IPSec_MB)

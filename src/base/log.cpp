@@ -2,25 +2,35 @@
 #include "base/log.hpp"
 
 #include <atomic>
+#include <chrono>
 #include <memory>
 
 #include <spdlog/sinks/basic_file_sink.h>
 #include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
 
+#include "base/log_json.hpp"
+
 namespace culvert {
 namespace {
 
 std::atomic<LogLevel> threshold = LogLevel::notice;
+std::atomic<LogFormat> form = LogFormat::text;
+
+std::shared_ptr<spdlog::logger> make_logger(spdlog::sink_ptr sink, const char* pattern) {
+  auto made = std::make_shared<spdlog::logger>("culvert", std::move(sink));
+  made->set_pattern(form == LogFormat::json ? "%v" : pattern);
+  made->set_level(spdlog::level::trace);
+  made->flush_on(spdlog::level::trace);
+  return made;
+}
+
+std::shared_ptr<spdlog::logger> logger_to_standard_error() {
+  return make_logger(std::make_shared<spdlog::sinks::stderr_sink_mt>(), "culvert: %v");
+}
 
 std::shared_ptr<spdlog::logger>& logger() {
-  static std::shared_ptr<spdlog::logger> instance = [] {
-    auto made =
-        std::make_shared<spdlog::logger>("culvert", std::make_shared<spdlog::sinks::stderr_sink_mt>());
-    made->set_pattern("culvert: %v");
-    made->set_level(spdlog::level::trace);
-    return made;
-  }();
+  static std::shared_ptr<spdlog::logger> instance = logger_to_standard_error();
   return instance;
 }
 
@@ -44,16 +54,13 @@ std::string_view prefix(LogLevel level) {
 
 }  // namespace
 
-Result<void> set_up_log(LogLevel wanted, const std::string& file) {
+Result<void> set_up_log(LogLevel wanted, const std::string& file, LogFormat format) {
   threshold = wanted;
-  if (file.empty()) return {};
+  form = format;
   try {
-    auto made = std::make_shared<spdlog::logger>("culvert",
-                                                 std::make_shared<spdlog::sinks::basic_file_sink_mt>(file));
-    made->set_pattern("%Y-%m-%dT%H:%M:%S.%e%z culvert[%P]: %v");
-    made->set_level(spdlog::level::trace);
-    made->flush_on(spdlog::level::trace);
-    logger() = std::move(made);
+    logger() = file.empty() ? logger_to_standard_error()
+                            : make_logger(std::make_shared<spdlog::sinks::basic_file_sink_mt>(file),
+                                          "%Y-%m-%dT%H:%M:%S.%e%z culvert[%P]: %v");
   } catch (const spdlog::spdlog_ex& error) {
     return fail(Errc::usage, fmt::format("cannot write the log file {}: {}", file, error.what()));
   }
@@ -64,6 +71,12 @@ void set_log_threshold(LogLevel wanted) { threshold = wanted; }
 
 bool log_enabled(LogLevel level) { return level <= threshold.load(std::memory_order_relaxed); }
 
-void log_line(LogLevel level, std::string_view line) { logger()->info("{}{}", prefix(level), line); }
+bool log_has_fields() { return form.load(std::memory_order_relaxed) == LogFormat::json; }
+
+void log_line(LogLevel level, std::string_view event, std::string_view line, const LogFields& fields) {
+  if (!log_has_fields()) return logger()->info("{}{}", prefix(level), line);
+  const auto now = std::chrono::floor<std::chrono::milliseconds>(std::chrono::system_clock::now());
+  logger()->info("{}", json_line({now, level, event, line}, fields));
+}
 
 }  // namespace culvert

@@ -34,6 +34,15 @@ std::size_t printable_sequence(std::string_view text) {
 
 }  // namespace
 
+bool is_printable(std::string_view text) {
+  while (!text.empty()) {
+    const std::size_t length = printable_sequence(text);
+    if (length == 0) return false;
+    text.remove_prefix(length);
+  }
+  return true;
+}
+
 std::string printable(std::string_view text, std::size_t limit) {
   const bool cut = text.size() > limit;
   if (cut) text = text.substr(0, limit);

@@ -7,6 +7,10 @@
 
 namespace culvert {
 
+/// Whether there is nothing in it that printable() would escape, but for backslashes: valid UTF-8 without
+/// control characters.
+[[nodiscard]] bool is_printable(std::string_view text);
+
 /// Text from a peer or a file, made fit for a terminal or a log line: control characters and bytes that are
 /// not valid UTF-8 become \xNN, a backslash becomes \\; what is longer than `limit` bytes is cut and ends in
 /// "...".

@@ -37,5 +37,12 @@ TEST(Printable, CutsWhatIsTooLong) {
   EXPECT_EQ(printable(std::string(10, 'x'), 10), std::string(10, 'x'));
 }
 
+TEST(IsPrintable, SaysWhetherThereIsSomethingToEscape) {
+  EXPECT_TRUE(is_printable(""));
+  EXPECT_TRUE(is_printable("größer ✓ 🚇 C:\\"));
+  for (const std::string_view text : {"\x1b", "a\n", "\x7f", "a\xFF", "\xE2\x82", "\xC0\xAF", "\xE2\x80\xAE"})
+    EXPECT_FALSE(is_printable(text)) << printable(text);
+}
+
 }  // namespace
 }  // namespace culvert

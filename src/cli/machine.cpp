@@ -69,6 +69,6 @@ std::optional<std::string> ThisMachine::canonical_address(const std::string& tex
   return name;
 }
 
-void ThisMachine::report(std::string_view error) { log_line(LogLevel::error, error); }
+void ThisMachine::report(std::string_view error) { log(LogLevel::error, "{}", error); }
 
 }  // namespace culvert::cli

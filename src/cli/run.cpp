@@ -29,7 +29,7 @@ namespace culvert::cli {
 namespace {
 
 int complain(const Error& error) {
-  log_line(LogLevel::error, error.message);
+  log_line(LogLevel::error, "failed", error.message);
   return kFailed;
 }
 
@@ -90,18 +90,22 @@ class Configuration {
 };
 
 int serve(std::span<const std::string_view> arguments) {
-  auto line = read_serve_line(arguments, read_environment());
-  if (!line) return complain(line.error());
-  if (line->wants_help) return print(line->help);
-  if (const auto done = check_log_file(line->log_file); !done) return complain(done.error());
-  if (const auto done = set_up_log(line->log_level, line->log_file); !done) return complain(done.error());
+  ServeLine line;
+  const auto read = read_serve_line(arguments, read_environment(), line);
+  // What is wrong with the options is said on standard error, and in the form that they ask for.
+  (void)set_up_log(line.log_level, "", line.log_format);
+  if (!read) return complain(read.error());
+  if (line.wants_help) return print(line.help);
+  if (const auto done = check_log_file(line.log_file); !done) return complain(done.error());
+  if (const auto done = set_up_log(line.log_level, line.log_file, line.log_format); !done)
+    return complain(done.error());
   auto manager = daemon::ServiceManager::from_environment();
   if (!manager) {
-    log_line(LogLevel::warning, manager.error().message);
+    log(LogLevel::warning, "{}", manager.error().message);
     manager.emplace();
   }
   TerminalPrompter nobody(false);
-  return status_of(daemon::run(line->plan, nobody, *manager, {}));
+  return status_of(daemon::run(line.plan, nobody, *manager, {}));
 }
 
 int forward(const Settings& settings, Configuration& configuration) {
@@ -119,7 +123,7 @@ int forward(const Settings& settings, Configuration& configuration) {
 
   auto manager = daemon::ServiceManager::from_environment();
   if (!manager) {
-    log_line(LogLevel::warning, manager.error().message);
+    log(LogLevel::warning, "{}", manager.error().message);
     manager.emplace();
   }
   std::optional<Background> background;

@@ -71,13 +71,12 @@ std::unexpected<Error> in_option(std::string_view option, const Error& error) {
 
 }  // namespace
 
-Result<ServeLine> read_serve_line(std::span<const std::string_view> arguments,
-                                  const Environment& environment) {
-  ServeLine line;
+Result<void> read_serve_line(std::span<const std::string_view> arguments, const Environment& environment,
+                             ServeLine& line) {
   daemon::ServerPlan& plan = line.plan.servers.emplace_back();
   server::ServerOptions& options = plan.options;
   std::vector<std::string> listen, keys, host_keys, exempt;
-  std::string banner, login_time;
+  std::string banner, login_time, log_format;
   int verbose = 0;
   bool quiet = false;
 
@@ -106,6 +105,9 @@ Result<ServeLine> read_serve_line(std::span<const std::string_view> arguments,
   app.add_flag("!--no-sandbox", line.plan.sandbox,
                "do not refuse the system calls that a server does not need");
   app.add_option("-E,--log-file", line.log_file, "append the log to it");
+  app.add_option("--log-format", log_format, "text, or json: an object a line (text)")
+      ->check(CLI::IsMember({"text", "json"}))
+      ->type_name("text|json");
   app.add_flag("-v", verbose, "print more; up to -vvv");
   app.add_flag("-q", quiet, "print errors alone");
 
@@ -115,11 +117,12 @@ Result<ServeLine> read_serve_line(std::span<const std::string_view> arguments,
   } catch (const CLI::CallForHelp&) {
     line.wants_help = true;
     line.help = app.help();
-    return line;
+    return {};
   } catch (const CLI::ParseError& error) {
     return fail(Errc::usage, fmt::format("serve: {} (see culvert serve --help)", error.what()));
   }
 
+  if (log_format == "json") line.log_format = LogFormat::json;
   if (listen.empty()) listen.emplace_back(fmt::format("*:{}", kDefaultPort));
   for (const std::string& text : listen) {
     auto place = parse_dynamic_forward(text);
@@ -157,7 +160,7 @@ Result<ServeLine> read_serve_line(std::span<const std::string_view> arguments,
   if (verbose > 0)
     line.log_level = static_cast<LogLevel>(
         std::min(static_cast<int>(LogLevel::notice) + verbose, static_cast<int>(LogLevel::trace)));
-  return line;
+  return {};
 }
 
 }  // namespace culvert::cli

@@ -18,11 +18,13 @@ struct ServeLine {
   std::string help;   ///< if wanted
   daemon::Plan plan;  ///< with one server
   LogLevel log_level = LogLevel::notice;
+  LogFormat log_format = LogFormat::text;
   std::string log_file;
 };
 
-/// `arguments` without "serve". The error is the line for the user.
-[[nodiscard]] Result<ServeLine> read_serve_line(std::span<const std::string_view> arguments,
-                                                const Environment& environment);
+/// `arguments` without "serve". The error is the line for the user; how the log is to be is in `line` even
+/// then, unless it is the options themselves that nobody could make out.
+[[nodiscard]] Result<void> read_serve_line(std::span<const std::string_view> arguments,
+                                           const Environment& environment, ServeLine& line);
 
 }  // namespace culvert::cli

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "crypto/wycheproof_test.hpp"
 
-#include <boost/json/src.hpp>  // the library itself, header-only: in this file alone
 #include <charconv>
 #include <fstream>
 #include <iterator>
+
+#include <boost/json/parse.hpp>
 
 namespace culvert::crypto {
 

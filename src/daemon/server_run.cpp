@@ -27,14 +27,16 @@ relay::Task<Result<void>> ServerRun::start() {
     for (net::Listener& listener : *opened) listeners_.push_back(std::move(listener));
   }
   for (const crypto::PublicKey& key : host_keys_->keys())
-    log(LogLevel::notice, "host key {} {}", key.type(), key.fingerprint());
+    log_event(LogLevel::notice, "host_key", "host key {} {}", field("key_type", key.type()),
+              field("fingerprint", key.fingerprint()));
   for (const std::string& warning : accounts_->warnings()) log(LogLevel::warning, "{}", warning);
   if (options.allow_all) {
     log(LogLevel::warning,
         "--allow-all: whoever logs in may connect anywhere from here, to this machine too, and listen at any "
         "port");
   }
-  for (const net::Listener& listener : listeners_) log(LogLevel::notice, "server {} up", listener.name());
+  for (const net::Listener& listener : listeners_)
+    log_event(LogLevel::notice, "server_up", "server {} up", field("listener", listener.name()));
   server_ = std::make_unique<server::Server>(executor_, options, privileges_, *host_keys_, *accounts_,
                                              resolver_, random_);
   co_return Result<void>();

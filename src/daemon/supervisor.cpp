@@ -88,7 +88,7 @@ class Supervisor {
   relay::Task<void> watch_signals() {
     const int number = co_await signals_.next();
     if (number == 0) co_return;
-    log(LogLevel::verbose, "stopped by signal {}", number);
+    log_event(LogLevel::verbose, "stopped", "stopped by signal {}", field("signal", number));
     outcome_.end = Outcome::End::stopped;
     outcome_.signal = number;
     stopping_ = true;
@@ -125,7 +125,7 @@ class Supervisor {
     const bool speaks =
         std::ranges::any_of(plan_.sessions, [](const SessionPlan& plan) { return !plan.stdio; }) ||
         !plan_.servers.empty();
-    if (speaks) log(LogLevel::notice, "ready");
+    if (speaks) log_event(LogLevel::notice, "ready", "ready");
     outcome_.was_ready = true;
     const std::size_t forwards = forwards_of(plan_);
     manager_.ready(plan_.sessions.empty() ? std::string("serving")
@@ -136,7 +136,7 @@ class Supervisor {
 
   void failed(const Error& error) {
     if (!stopping_) {
-      log(LogLevel::error, "{}", error.message);
+      log_event(LogLevel::error, "failed", "{}", error.message);
       manager_.status(error.message);
       outcome_.end = Outcome::End::failed;
     }
@@ -175,7 +175,7 @@ class Supervisor {
 Outcome run(const Plan& plan, tunnel::Prompter& prompter, ServiceManager& manager, const Hooks& hooks) {
   auto privileges = separate_privileges(plan);
   if (!privileges) {
-    log(LogLevel::error, "{}", privileges.error().message);
+    log_event(LogLevel::error, "failed", "{}", privileges.error().message);
     manager.status(privileges.error().message);
     return {};
   }

@@ -53,3 +53,13 @@ def test_the_options_of_serve_are_those_of_its_help():
     shown = run("serve", "--help").stdout.decode()
     of_help = set(re.findall(r"(?<=[ ,])-(?:-[a-z-]+|[a-zA-Z]\b)", shown.split("examples:")[0].split("Options:")[1]))
     assert of_page == of_help
+
+
+def test_the_events_of_the_log_are_those_of_the_page():
+    page = (ROOT / "docs/culvert-serve.1").read_text().split(".Ss The log as JSON")[1].split(".Sh ")[0]
+    of_page = {name for line in re.findall(r"^\.It Li (.*)$", page, re.MULTILINE) for name in line.split(" , ")}
+    of_code = set()
+    for file in (ROOT / "src").rglob("*.[ch]pp"):
+        if not re.search(r"_(test|fuzz)\.cpp$", file.name):
+            of_code |= set(re.findall(r'\blog_(?:event|line)\([^;"]*?"(\w+)"', file.read_text()))
+    assert of_page == of_code

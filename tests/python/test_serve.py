@@ -15,7 +15,7 @@ import time
 
 import pytest
 
-from harness.clients import client, client_command, is_open, wait_until
+from harness.clients import client, client_command, is_open, reply_of, wait_until
 from harness.culvert import SMALL, binary, environment, run
 from harness.gate import Gate
 from harness.keys import certify, fingerprint, make_key, public_part
@@ -121,21 +121,6 @@ listen_default = "127.0.0.5"
 
 
 # ---------------------------------------------------------------------------------------------------------- who may what
-
-def reply_of(server, folder, host, port, **more) -> str:
-    """What a client learns who wants to go there, and what the log says."""
-    seen = len(server.process.lines)
-    done = run(*client_command("culvert", server, folder, "-W", f"[{host}]:{port}", **more)[1:], timeout=20)
-    lines = "\n".join(server.process.lines[seen:])
-    if done.status == 0:
-        return "connected"
-    refusal = re.search(r"not permitted: ([^\n]*)", lines)
-    if refusal:
-        assert "administratively prohibited" in done.stderr, "the peer learns little"
-        assert refusal[1] not in done.stderr
-        return refusal[1]
-    return done.lines[-1] if done.lines else "?"
-
 
 def test_rules_decide_by_address(serve, folder):
     """The tricks with addresses, each against a rule by name and one by address."""

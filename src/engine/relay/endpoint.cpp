@@ -17,4 +17,13 @@ std::string to_string(const Endpoint& endpoint) {
   return fmt::format("{}:{}", host, place.port);
 }
 
+void add_fields(LogFields& fields, std::string_view name, const Endpoint& endpoint) {
+  if (const auto* place = std::get_if<HostPort>(&endpoint)) {
+    fields.add(fmt::format("{}_host", name), printable(place->host));
+    fields.add(fmt::format("{}_port", name), place->port);
+  } else if (const auto& path = std::get<UnixPath>(endpoint).path; !path.empty()) {
+    fields.add(fmt::format("{}_path", name), printable(path));
+  }
+}
+
 }  // namespace culvert::relay

@@ -3,7 +3,12 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <variant>
+
+#include <fmt/format.h>
+
+#include "base/log_fields.hpp"
 
 namespace culvert::relay {
 
@@ -25,4 +30,14 @@ using Endpoint = std::variant<HostPort, UnixPath>;
 /// "127.0.0.1:5432", "[::1]:5432", "/run/x.sock": for people, fit for a terminal.
 [[nodiscard]] std::string to_string(const Endpoint& endpoint);
 
+/// NAME_host and NAME_port, or NAME_path; nothing for a Unix socket without a path.
+void add_fields(LogFields& fields, std::string_view name, const Endpoint& endpoint);
+
 }  // namespace culvert::relay
+
+template <>
+struct fmt::formatter<culvert::relay::Endpoint> : fmt::formatter<std::string_view> {
+  auto format(const culvert::relay::Endpoint& endpoint, fmt::format_context& context) const {
+    return fmt::formatter<std::string_view>::format(culvert::relay::to_string(endpoint), context);
+  }
+};

@@ -65,8 +65,7 @@ struct Forward::State : std::enable_shared_from_this<State> {
   static Task<Dialed> reach(Presence& present, Pending& pending, const Endpoint& destination);
   static void start(const std::shared_ptr<State>& state, const asio::any_io_executor& executor,
                     std::unique_ptr<Pending> pending);
-  void refuse(Pending& pending, Refusal reason, const std::optional<Endpoint>& destination,
-              std::string_view cause);
+  void refuse(Pending& pending, const std::optional<Endpoint>& destination, const DialError& why);
   void finished(std::list<Live>::iterator entry, const std::exception_ptr& exception);
   void abort();
 
@@ -175,13 +174,11 @@ Task<void> Forward::State::serve(Presence present, std::unique_ptr<Pending> pend
   State* const state = present.state.get();
   const auto& destination = pending->destination() ? pending->destination() : state->options.destination;
   if (!destination) {
-    co_return state->refuse(*pending, Refusal::unsupported, destination, "no destination");
+    co_return state->refuse(*pending, destination, {Refusal::unsupported, "no destination"});
   }
   auto dialed = co_await reach(present, *pending, *destination);
   if (state->aborting) co_return;  // both ends are aborted by being destroyed
-  if (!dialed) {
-    co_return state->refuse(*pending, dialed.error().reason, destination, dialed.error().message);
-  }
+  if (!dialed) co_return state->refuse(*pending, destination, dialed.error());
   const auto stream = pending->accept();
   pending.reset();
   ++state->totals.accepted;
@@ -213,12 +210,14 @@ Task<Dialed> Forward::State::reach(Presence& present, Pending& pending, const En
   co_return dialed;
 }
 
-void Forward::State::refuse(Pending& pending, Refusal reason, const std::optional<Endpoint>& destination,
-                            std::string_view cause) {
+void Forward::State::refuse(Pending& pending, const std::optional<Endpoint>& destination,
+                            const DialError& why) {
   ++totals.failed;
-  log(LogLevel::notice, "{}{}{}: {}", source->name(), destination ? " -> " : "",
-      destination ? to_string(*destination) : "", cause);
-  pending.refuse(reason);
+  const std::string place = destination ? " -> " + to_string(*destination) : std::string();
+  log_event(LogLevel::notice, "stream_refused", "{}{}: {}{}", source->name(), place,
+            field("reason", why.message), why.hint, options.context,
+            field("destination", destination.value_or(UnixPath{})), field("origin", pending.origin()));
+  pending.refuse(why.reason);
 }
 
 void Forward::State::finished(std::list<Live>::iterator entry, const std::exception_ptr& exception) {

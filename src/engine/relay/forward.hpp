@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 
+#include "base/log_fields.hpp"
 #include "base/result.hpp"
 #include "base/time.hpp"
 #include "engine/relay/dialer.hpp"
@@ -25,11 +26,13 @@ struct ForwardCounters {
 
 struct ForwardOptions {
   /// Where streams go that name no destination of their own.
-  std::optional<Endpoint> destination;
+  std::optional<Endpoint> destination = {};
   /// At most so many streams at once, those that still dial included. More are refused: Refusal::overloaded.
   std::size_t limit = 65536;
   /// How long a listener waits for the one who is to come (SOCKS BIND; two minutes in the text of SOCKS 4).
   Duration arrival_time = std::chrono::minutes(2);
+  /// Whose forward this is, for lines of the log about its streams.
+  LogContext context = {};
 };
 
 /// Joins the streams of a source to what a dialer makes of their destination. Each stream runs on its own, so
@@ -38,8 +41,8 @@ struct ForwardOptions {
 ///
 /// A stream is accepted only once its destination is reached; until then early data waits in the kernel or in
 /// its window. A client that asks for a listener (Negotiation) gets one from the dialer's far_listener().
-/// What fails is logged at `notice`: "127.0.0.1:15432 -> 10.0.0.5:5432: open failed: connect failed:
-/// Connection refused".
+/// What fails is logged at `notice`, as the event "stream_refused": "127.0.0.1:15432 -> 10.0.0.5:5432: open
+/// failed: connect failed: Connection refused".
 class Forward {
  public:
   /// `dialer` must outlive it and its streams.

@@ -63,7 +63,8 @@ class TestPending final : public Pending {
   std::shared_ptr<std::optional<Refusal>> refused_;
 };
 
-/// By port: 1 is silent, 2 refuses, 3 throws, others answer with a stream whose far end the test gets.
+/// By port: 1 is silent, 2 refuses, 3 throws, 4 is not permitted, others answer with a stream whose far end
+/// the test gets.
 class TestDialer final : public Dialer {
  public:
   explicit TestDialer(asio::any_io_executor executor) : executor_(std::move(executor)) {}
@@ -84,6 +85,9 @@ class TestDialer final : public Dialer {
           DialError{Refusal::connection_refused, "open failed: connect failed: Connection refused"});
     }
     if (port == 3) throw std::runtime_error("a bug");
+    if (port == 4)
+      co_return std::unexpected(
+          DialError{Refusal::prohibited, "not permitted: no rule", {"connect = [\"10.0.0.5:4\"]"}});
     auto [here, there] = MemoryStream::make(executor_);
     far_ends.push_back(std::move(there));
     co_return std::move(here);
@@ -182,6 +186,30 @@ TEST_F(ForwardTest, TellsBothSidesWhyADialFailed) {
   EXPECT_EQ(forward->counters().accepted, 0U);
   EXPECT_NE(logged().find("127.0.0.1:15432 -> 10.0.0.5:2: open failed: connect failed: Connection refused\n"),
             std::string::npos)
+      << logged();
+}
+
+TEST_F(ForwardTest, TellsTheRuleThatWouldHaveAllowedAStream) {
+  make();
+  auto running = start(context, forward->run());
+  auto refused = connect(4);
+  settle();
+  EXPECT_TRUE(
+      logged().ends_with("127.0.0.1:15432 -> 10.0.0.5:4: not permitted: no rule; this rule would: "
+                         "connect = [\"10.0.0.5:4\"]\n"))
+      << logged();
+}
+
+TEST_F(ForwardTest, TellsProgramsWhatARefusedStreamWas) {
+  ASSERT_TRUE(set_up_log(LogLevel::notice, log_file, LogFormat::json));
+  make({.context = {[](LogFields& fields) { fields.add("user", "me"); }}});
+  auto running = start(context, forward->run());
+  auto refused = connect(4);
+  settle();
+  EXPECT_TRUE(logged().ends_with(
+      R"("reason":"not permitted: no rule","rule":"connect = [\"10.0.0.5:4\"]","user":"me",)"
+      R"("destination_host":"10.0.0.5","destination_port":4,"origin_host":"127.0.0.1","origin_port":40000})"
+      "\n"))
       << logged();
 }
 

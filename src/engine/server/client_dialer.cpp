@@ -31,7 +31,7 @@ Result<ssh::ChannelId> open(ssh::Session& session, const relay::Endpoint& asked,
 }  // namespace
 
 ClientDialer::ClientDialer(std::shared_ptr<connection::SessionDriver> driver, relay::Endpoint asked,
-                           std::shared_ptr<const Permit> permit, std::string who)
+                           std::shared_ptr<const Permit> permit, ClientName who)
     : driver_(std::move(driver)),
       asked_(std::move(asked)),
       permit_(std::move(permit)),
@@ -54,9 +54,8 @@ relay::Task<relay::Dialed> ClientDialer::dial(const relay::Endpoint&, const rela
       co_return std::unexpected(connection::dial_error(*stream->refusal()));
     co_return gone();
   }
-  co_return std::make_unique<MeteredStream>(driver_->executor(), std::move(stream),
-                                            MeteredStream::End::client, permit_,
-                                            fmt::format("{} <- {}", who_, relay::to_string(origin)));
+  co_return std::make_unique<MeteredStream>(driver_->executor(), std::move(stream), permit_,
+                                            StreamName{who_, Direction::forwarded, asked_, origin});
 }
 
 }  // namespace culvert::server

@@ -2,10 +2,10 @@
 #pragma once
 
 #include <memory>
-#include <string>
 
 #include "engine/relay/dialer.hpp"
 #include "engine/server/account.hpp"
+#include "engine/server/names.hpp"
 
 namespace culvert::connection {
 class SessionDriver;
@@ -19,7 +19,7 @@ class ClientDialer final : public relay::Dialer {
  public:
   /// `asked`: the listener in the words of the request, with the port that it got.
   ClientDialer(std::shared_ptr<connection::SessionDriver> driver, relay::Endpoint asked,
-               std::shared_ptr<const Permit> permit, std::string who);
+               std::shared_ptr<const Permit> permit, ClientName who);
 
   [[nodiscard]] relay::Task<relay::Dialed> dial(const relay::Endpoint& destination,
                                                 const relay::Endpoint& origin) override;
@@ -28,7 +28,7 @@ class ClientDialer final : public relay::Dialer {
   const std::shared_ptr<connection::SessionDriver> driver_;
   const relay::Endpoint asked_;
   const std::shared_ptr<const Permit> permit_;
-  const std::string who_;
+  const ClientName who_;
 };
 
 }  // namespace culvert::server

@@ -40,18 +40,18 @@ void first_of(std::span<const ByteView> views, std::size_t size, std::vector<Byt
 
 }  // namespace
 
-MeteredStream::MeteredStream(asio::any_io_executor executor, std::unique_ptr<relay::Stream> inner, End end,
-                             std::shared_ptr<const Permit> permit, std::string what)
+MeteredStream::MeteredStream(asio::any_io_executor executor, std::unique_ptr<relay::Stream> inner,
+                             std::shared_ptr<const Permit> permit, StreamName name)
     : executor_(std::move(executor)),
       inner_(std::move(inner)),
       permit_(std::move(permit)),
-      what_(std::move(what)),
-      end_(end),
+      name_(std::move(name)),
       is_limited_(has_rate(permit_->grants.user_limits) || has_rate(permit_->grants.key_limits)) {
   const Way in{&Usage::in, &files::Limits::bytes_per_second_in};
   const Way out{&Usage::out, &files::Limits::bytes_per_second_out};
-  read_ = end == End::client ? in : out;
-  written_ = end == End::client ? out : in;
+  const bool reads_client = name_.direction == Direction::forwarded;
+  read_ = reads_client ? in : out;
+  written_ = reads_client ? out : in;
   ++permit_->of_user->streams;
   ++permit_->of_key->streams;
 }
@@ -59,10 +59,11 @@ MeteredStream::MeteredStream(asio::any_io_executor executor, std::unique_ptr<rel
 MeteredStream::~MeteredStream() {
   --permit_->of_user->streams;
   --permit_->of_key->streams;
-  const bool reads_client = end_ == End::client;
-  log(LogLevel::notice, "{}: ended, {} bytes from the client, {} bytes to it, {:.1f} s", what_,
-      (reads_client ? read_ : written_).passed, (reads_client ? written_ : read_).passed,
-      std::chrono::duration<double>(monotonic_now() - start_).count());
+  const bool reads_client = name_.direction == Direction::forwarded;
+  log_event(LogLevel::notice, "stream_ended", "{}: ended, {} bytes from the client, {} bytes to it, {:.1f} s",
+            name_, field("bytes_from_client", (reads_client ? read_ : written_).passed),
+            field("bytes_to_client", (reads_client ? written_ : read_).passed),
+            field("duration", std::chrono::duration<double>(monotonic_now() - start_).count()));
 }
 
 std::size_t MeteredStream::take(const Way& way, std::size_t wanted) {

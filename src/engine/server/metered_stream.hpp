@@ -3,27 +3,24 @@
 
 #include <functional>
 #include <memory>
-#include <string>
 #include <vector>
 
 #include <boost/asio/any_io_executor.hpp>
 
 #include "engine/relay/stream.hpp"
 #include "engine/server/account.hpp"
+#include "engine/server/names.hpp"
 
 namespace culvert::server {
 
 /// One end of a stream that a client has carried: counts what passes, keeps to the rates of its user and key,
-/// and fails when a quota or a time is used up. Says in one line how it ended.
+/// and fails when a quota or a time is used up. Says in one line how it ended: the event
+/// "stream_ended".
 class MeteredStream final : public relay::Stream {
  public:
-  enum class End : std::uint8_t {
-    target,  ///< what is written comes from the client
-    client,  ///< what is read comes from the client
-  };
-  /// `what`: "alice@192.0.2.7: 10.0.0.5:5432", for the line.
-  MeteredStream(boost::asio::any_io_executor executor, std::unique_ptr<relay::Stream> inner, End end,
-                std::shared_ptr<const Permit> permit, std::string what);
+  /// `inner`: the end that is not the client's; of a forwarded stream, the client's.
+  MeteredStream(boost::asio::any_io_executor executor, std::unique_ptr<relay::Stream> inner,
+                std::shared_ptr<const Permit> permit, StreamName name);
   ~MeteredStream() override;
   MeteredStream(const MeteredStream&) = delete;
   MeteredStream& operator=(const MeteredStream&) = delete;
@@ -54,9 +51,8 @@ class MeteredStream final : public relay::Stream {
   const boost::asio::any_io_executor executor_;
   const std::unique_ptr<relay::Stream> inner_;
   const std::shared_ptr<const Permit> permit_;
-  const std::string what_;
+  const StreamName name_;
   const Instant start_ = monotonic_now();
-  const End end_;
   const bool is_limited_;
   Way read_, written_;
   std::vector<ByteView> lent_part_, written_part_;  // as much as may pass

@@ -26,10 +26,6 @@ namespace {
 constexpr std::size_t kMostSessionChannels = 8;
 constexpr std::string_view kKeepalive = "keepalive@openssh.com";
 
-std::string text_of(const asio::ip::tcp::endpoint& endpoint) {
-  return relay::to_string(relay::Endpoint(relay::HostPort{endpoint.address().to_string(), endpoint.port()}));
-}
-
 // Limits are for all sessions together.
 void add_limits(std::string& text, const files::Limits& limits, const Usage& usage, std::string_view whose) {
   const auto add = [&](const std::string& line) { text += fmt::format("  {}: {}\n", whose, line); };
@@ -54,7 +50,7 @@ Peer::Peer(std::shared_ptr<Context> context, Guard::Ticket ticket, asio::ip::tcp
     : context_(std::move(context)),
       ticket_(ticket),
       from_(std::move(from)),
-      who_(text_of(from_)),
+      who_(from_.address().to_string(), from_.port()),
       heard_(context_->executor) {}
 
 Peer::~Peer() = default;
@@ -83,17 +79,18 @@ relay::Task<void> Peer::run(net::StreamSocket socket) {
   });
   const Error end = co_await driver_->over();
   co_await finish();
+  const double duration = std::chrono::duration<double>(monotonic_now() - start_).count();
   if (!logged_in_) {
     const auto how = leaving_.value_or(Leaving::without_login);
     context_->guard.ended(ticket_, how, monotonic_now());
-    log(how == Leaving::without_login ? LogLevel::verbose : LogLevel::notice, "{}: no login: {}", who_,
-        end.message);
+    log_event(how == Leaving::without_login ? LogLevel::verbose : LogLevel::notice, "no_login",
+              "{}: no login: {}", who_, field("reason", end.message), field("duration", duration));
     co_return;
   }
   --context_->logged_in;
   if (instance_) context_->instances.leave(*this, *instance_);
-  log(LogLevel::notice, "{}: session ended after {:.1f} s: {}", who_,
-      std::chrono::duration<double>(monotonic_now() - start_).count(), end.message);
+  log_event(LogLevel::notice, "session_ended", "{}: session ended after {:.1f} s: {}", who_,
+            field("duration", duration), field("reason", end.message));
 }
 
 relay::Task<void> Peer::finish() {
@@ -162,8 +159,10 @@ void Peer::on(ssh::HostSignatureWanted& wanted) {
 }
 
 void Peer::on(ssh::KeysAgreed& agreed) {
-  log(LogLevel::debug, "{}: {}, {}, {}{}", who_, agreed.key_exchange, agreed.host_key, agreed.cipher_in,
-      agreed.first ? "" : ", renewed");
+  log_event(LogLevel::debug, "keys_agreed", "{}: {}, {}, {}{}", who_,
+            field("key_exchange", agreed.key_exchange), field("host_key", agreed.host_key),
+            field("cipher", agreed.cipher_in), agreed.first ? "" : ", renewed",
+            field("renewed", !agreed.first));
 }
 
 void Peer::on(ssh::UserOffered& offered) {
@@ -172,9 +171,10 @@ void Peer::on(ssh::UserOffered& offered) {
   if (permit && context_->logged_in >= context_->options.sessions)
     permit = fail(Errc::limit, "there are too many sessions");
   if (!permit) {
-    log(offered.signed_ ? LogLevel::notice : LogLevel::verbose, "{}: login as {} with {} {} refused: {}",
-        who_, printable(offered.user, 100), offered.key.type(), offered.key.fingerprint(),
-        permit.error().message);
+    log_event(offered.signed_ ? LogLevel::notice : LogLevel::verbose, "login_refused",
+              "{}: login as {} with {} {} refused: {}", who_, field("user", printable(offered.user, 100)),
+              field("key_type", offered.key.type()), field("fingerprint", offered.key.fingerprint()),
+              field("reason", permit.error().message), field("signed", offered.signed_));
     return driver_->session().refuse_user();
   }
   if (offered.signed_) {
@@ -189,17 +189,19 @@ void Peer::on(ssh::Authenticated&) {
   context_->guard.logged_in(ticket_);
   ++context_->logged_in;
   identity_ = "key " + permit_->fingerprint;
-  who_ = fmt::format("{}@{}", permit_->user, who_);
-  log(LogLevel::notice, "{}: logged in with {} {}{}", who_, algorithm_, permit_->fingerprint,
-      permit_->key_name.empty() ? "" : fmt::format(" ({})", permit_->key_name));
+  who_.logged_in(permit_->user, permit_->fingerprint);
+  log_event(LogLevel::notice, "login", "{}: logged in with {} {}{}", who_, field("key_type", algorithm_),
+            permit_->fingerprint, permit_->key_name.empty() ? "" : fmt::format(" ({})", permit_->key_name),
+            optional_field("key_name", permit_->key_name));
   if (context_->host_keys.keys().size() > 1) driver_->session().announce_host_keys();
 
   listeners_ = std::make_shared<PeerListeners>(context_, driver_, permit_, who_, weak_from_this());
   dialer_ = std::make_unique<RuledDialer>(context_->resolver, context_->accounts, permit_, who_,
                                           context_->options.connect_time);
-  auto channels = std::make_unique<PeerChannels>(driver_, who_);
+  auto channels = std::make_unique<PeerChannels>(driver_, who_.text());
   channels_ = channels.get();
-  direct_ = std::make_unique<relay::Forward>(std::move(channels), *dialer_, relay::ForwardOptions{});
+  direct_ = std::make_unique<relay::Forward>(
+      std::move(channels), *dialer_, relay::ForwardOptions{.context = context_of(who_, Direction::direct)});
   // Both hold what they need until they are stopped.
   asio::co_spawn(
       context_->executor,
@@ -213,8 +215,9 @@ void Peer::on(ssh::Authenticated&) {
 void Peer::on(ssh::ChannelRequested& requested) {
   if (requested.type == "session") return open_session(requested.id);
   if (channels_ != nullptr && channels_->take(requested)) return;
-  log(LogLevel::notice, "{}: refused a channel of type {}: this server only forwards", who_,
-      printable(requested.type, 100));
+  log_event(LogLevel::notice, "channel_refused", "{}: refused a channel of type {}: {}", who_,
+            field("channel_type", printable(requested.type, 100)),
+            field("reason", "this server only forwards"));
   driver_->session().refuse_channel(requested.id, ssh::OpenFailure::unknown_channel_type, "not supported");
 }
 
@@ -239,8 +242,8 @@ void Peer::on(ssh::ChannelAsked& asked) {
 }
 
 std::string Peer::status_text() const {
-  std::string text = fmt::format("You are {} from {}, with {} {}.\n", permit_->user, text_of(from_),
-                                 algorithm_, permit_->fingerprint);
+  std::string text = fmt::format("You are {} from {}, with {} {}.\n", permit_->user, who_.place(), algorithm_,
+                                 permit_->fingerprint);
   const auto lines =
       listeners_->lines(net::asio_address_of(net::ip_address_of(reached_at_.address()).normalised()));
   for (const std::string& line : lines) text += fmt::format("  listening on {}\n", line);
@@ -278,7 +281,8 @@ void Peer::on(ssh::InstanceTold& told) {
   instance_ = told.id;
   const auto before = context_->instances.enter(shared_from_this(), told.id);
   if (!before) return;
-  log(LogLevel::notice, "{}: is the same culvert as {}, whose session ends", who_, before->name());
+  log_event(LogLevel::notice, "session_replaced", "{}: is the same culvert as {}, whose session ends", who_,
+            field("replaced", before->name()));
   before->give_way();
 }
 

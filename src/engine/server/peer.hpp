@@ -12,6 +12,7 @@
 #include "engine/relay/forward.hpp"
 #include "engine/relay/signal.hpp"
 #include "engine/server/context.hpp"
+#include "engine/server/names.hpp"
 #include "engine/server/peer_channels.hpp"
 #include "engine/server/peer_listeners.hpp"
 #include "engine/server/ruled_dialer.hpp"
@@ -35,7 +36,7 @@ class Peer final : public ListenerOwner, public std::enable_shared_from_this<Pee
   void make_room();
 
   [[nodiscard]] const std::string& identity() const override { return identity_; }
-  [[nodiscard]] const std::string& name() const override { return who_; }
+  [[nodiscard]] const std::string& name() const override { return who_.text(); }
   [[nodiscard]] relay::Task<bool> answers(Duration patience) override;
   void give_way() override;
 
@@ -65,7 +66,7 @@ class Peer final : public ListenerOwner, public std::enable_shared_from_this<Pee
   const boost::asio::ip::tcp::endpoint from_;
   boost::asio::ip::tcp::endpoint reached_at_;  // ours: where the client found us
   const Instant start_ = monotonic_now();
-  std::string who_;                          // "192.0.2.7:51234", later "alice@192.0.2.7:51234"
+  ClientName who_;
   std::string identity_;                     // of its key, once logged in
   std::optional<ssh::InstanceId> instance_;  // if its client told it
   std::string algorithm_;

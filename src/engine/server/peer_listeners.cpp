@@ -65,7 +65,7 @@ std::string way_to(const std::string& name, const asio::ip::address& ours) {
 
 PeerListeners::PeerListeners(std::shared_ptr<Context> context,
                              std::shared_ptr<connection::SessionDriver> driver,
-                             std::shared_ptr<Permit> permit, std::string who,
+                             std::shared_ptr<Permit> permit, ClientName who,
                              std::weak_ptr<ListenerOwner> owner)
     : context_(std::move(context)),
       driver_(std::move(driver)),
@@ -117,7 +117,8 @@ relay::Task<void> PeerListeners::listen(ssh::ListenRequested request) {
   if (const auto room = check_room_for_listener(*permit_); !room && !opened.listeners.empty())
     opened = {{}, "not permitted: " + room.error().message};
   if (opened.listeners.empty()) {
-    log(LogLevel::notice, "{}: refused to listen on {}: {}", who_, asked_name(request), opened.denied);
+    log_event(LogLevel::notice, "listener_refused", "{}: refused to listen on {}: {}{}", who_,
+              field("asked", asked_name(request)), field("reason", opened.denied), opened.hint);
     answer(request, false, 0);
     co_return;
   }
@@ -126,10 +127,15 @@ relay::Task<void> PeerListeners::listen(ssh::ListenRequested request) {
   answer(request, true, port);
 }
 
+PeerListeners::Opened PeerListeners::refused(const files::Decision& decision) {
+  relay::DialError why = not_permitted(decision);
+  return {{}, std::move(why.message), std::move(why.hint)};
+}
+
 relay::Task<PeerListeners::Opened> PeerListeners::open_tcp(ssh::ListenRequested request) {
   const auto port = static_cast<std::uint16_t>(request.port);
   const auto decision = files::may_listen(permit_->grants, request.host, port);
-  if (!decision) co_return Opened{{}, refusal_line(decision)};
+  if (!decision) co_return refused(decision);
   const bool chooses = port == 0 && !decision.ports.is_all();
   const int span = decision.ports.last - decision.ports.first + 1;
   std::string why;
@@ -143,7 +149,7 @@ relay::Task<PeerListeners::Opened> PeerListeners::open_tcp(ssh::ListenRequested 
       listeners = net::listen_on_all(driver_->executor(), endpoints, bind);
     if (listeners && port == 0) {  // what the system chose is judged, too
       const auto again = files::may_listen(permit_->grants, request.host, listeners->front().port());
-      if (!again) listeners = fail(Errc::denied, refusal_line(again));
+      if (!again) co_return refused(again);
     }
     if (listeners) co_return Opened{std::move(*listeners), {}};
     why = listeners.error().message;
@@ -154,7 +160,7 @@ relay::Task<PeerListeners::Opened> PeerListeners::open_tcp(ssh::ListenRequested 
 
 relay::Task<PeerListeners::Opened> PeerListeners::open_unix(std::string path) {
   const auto decision = files::may_listen_path(permit_->grants, path);
-  if (!decision) co_return Opened{{}, refusal_line(decision)};
+  if (!decision) co_return refused(decision);
   if (!has_plain_folder(decision.path))
     co_return Opened{{}, "there is no such folder, or a symbolic link on the way to it"};
   auto listener = net::Listener::listen_unix(driver_->executor(), decision.path);
@@ -172,11 +178,15 @@ relay::Task<bool> PeerListeners::taken_over(std::string name) {
   const auto us = owner_.lock();
   if (!holder || !us || holder == us || holder->identity() != us->identity()) co_return false;
   if (co_await holder->answers(context_->options.takeover_patience)) {
-    log(LogLevel::notice, "{}: {} is held by another session of the same key, which is alive", who_, name);
+    log_event(LogLevel::notice, "listener_held",
+              "{}: {} is held by another session of the same key, which is alive", who_,
+              field("listener", name));
     co_return false;
   }
   if (stopped_) co_return false;
-  log(LogLevel::notice, "{}: takes {} over from a session of the same key that does not answer", who_, name);
+  log_event(LogLevel::notice, "listener_taken_over",
+            "{}: takes {} over from a session of the same key that does not answer", who_,
+            field("listener", name));
   holder->give_way();
   co_return true;
 }
@@ -192,14 +202,15 @@ void PeerListeners::add(const ssh::ListenRequested& request, std::vector<net::Li
   for (const net::Listener& listener : listeners) {
     place->names.push_back(listener.name());
     context_->listeners.add(listener.name(), owner_);
-    log(LogLevel::notice, "{}: listens on {}, asked for {}", who_, listener.name(), asked_name(request));
+    log_event(LogLevel::notice, "listener_opened", "{}: listens on {}, asked for {}", who_,
+              field("listener", listener.name()), field("asked", asked_name(request)));
   }
   ++permit_->of_user->listeners;
   ++permit_->of_key->listeners;
   place->dialer = std::make_unique<ClientDialer>(driver_, place->asked, permit_, who_);
-  place->forward =
-      std::make_unique<relay::Forward>(std::make_unique<relay::ListenerSource>(std::move(listeners)),
-                                       *place->dialer, relay::ForwardOptions{.destination = place->asked});
+  place->forward = std::make_unique<relay::Forward>(
+      std::make_unique<relay::ListenerSource>(std::move(listeners)), *place->dialer,
+      relay::ForwardOptions{.destination = place->asked, .context = context_of(who_, Direction::forwarded)});
   asio::co_spawn(
       driver_->executor(),
       [](relay::Forward& forward) -> relay::Task<void> { (void)co_await forward.run(); }(*place->forward),
@@ -229,7 +240,8 @@ void PeerListeners::close(Place& place) {
   place.forward->stop();
   for (const std::string& name : place.names) {
     context_->listeners.remove(name);
-    log(LogLevel::verbose, "{}: listens on {} no longer", who_, name);
+    log_event(LogLevel::verbose, "listener_closed", "{}: listens on {} no longer", who_,
+              field("listener", name));
   }
   --permit_->of_user->listeners;
   --permit_->of_key->listeners;

@@ -11,6 +11,7 @@
 #include "engine/relay/forward.hpp"
 #include "engine/server/client_dialer.hpp"
 #include "engine/server/context.hpp"
+#include "engine/server/names.hpp"
 #include "net/listener.hpp"
 
 namespace culvert::server {
@@ -21,7 +22,7 @@ class PeerListeners : public std::enable_shared_from_this<PeerListeners> {
  public:
   /// `owner`: of the places, for whoever wants to take them over.
   PeerListeners(std::shared_ptr<Context> context, std::shared_ptr<connection::SessionDriver> driver,
-                std::shared_ptr<Permit> permit, std::string who, std::weak_ptr<ListenerOwner> owner);
+                std::shared_ptr<Permit> permit, ClientName who, std::weak_ptr<ListenerOwner> owner);
   ~PeerListeners();
   PeerListeners(const PeerListeners&) = delete;
   PeerListeners& operator=(const PeerListeners&) = delete;
@@ -53,10 +54,12 @@ class PeerListeners : public std::enable_shared_from_this<PeerListeners> {
   };
   struct Opened {
     std::vector<net::Listener> listeners;
-    std::string denied;  // why not, for the log
+    std::string denied = {};    // why not, for the log
+    relay::RuleHint hint = {};  // what would allow it
   };
 
   [[nodiscard]] relay::Task<void> listen(ssh::ListenRequested request);
+  [[nodiscard]] static Opened refused(const files::Decision& decision);
   [[nodiscard]] relay::Task<Opened> open_tcp(ssh::ListenRequested request);
   [[nodiscard]] relay::Task<Opened> open_unix(std::string path);
   [[nodiscard]] relay::Task<bool> taken_over(std::string name);
@@ -68,7 +71,7 @@ class PeerListeners : public std::enable_shared_from_this<PeerListeners> {
   const std::shared_ptr<Context> context_;
   const std::shared_ptr<connection::SessionDriver> driver_;
   const std::shared_ptr<Permit> permit_;
-  const std::string who_;
+  const ClientName who_;
   const std::weak_ptr<ListenerOwner> owner_;
   std::deque<ssh::ListenRequested> requests_;
   connection::Waiter arrived_;

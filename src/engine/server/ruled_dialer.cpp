@@ -32,10 +32,6 @@ constexpr std::uint32_t kMostListeners = 256;  // of a user, where no rule says 
 
 bool fits(std::uint32_t used, const std::optional<std::uint32_t>& most) { return !most || used < *most; }
 
-std::unexpected<DialError> not_permitted(const files::Decision& decision) {
-  return std::unexpected(DialError{Refusal::prohibited, refusal_line(decision)});
-}
-
 // Nothing on the way to it may be a symbolic link: the path that was judged is the one that is opened.
 bool is_plain_path(const std::string& path) {
   const std::unique_ptr<char, decltype(&::free)> real(::realpath(path.c_str(), nullptr), ::free);
@@ -60,10 +56,8 @@ Result<void> check_room_for_listener(const Permit& permit) {
   return fail(Errc::limit, "max_listeners is reached");
 }
 
-std::string refusal_line(const files::Decision& decision) {
-  std::string line = "not permitted: " + decision.reason;
-  if (!decision.rule.empty()) line += fmt::format("; this rule would: {}", decision.rule);
-  return line;
+DialError not_permitted(const files::Decision& decision) {
+  return {Refusal::prohibited, "not permitted: " + decision.reason, {decision.rule}};
 }
 
 // Asked at every open, and the kernel's answer takes longer than all else of an open.
@@ -83,18 +77,24 @@ std::span<const IpAddress> own_addresses() {
   return own;
 }
 
-relay::Task<relay::Dialed> RuledDialer::dial(const relay::Endpoint& destination, const relay::Endpoint&) {
+relay::Task<relay::Dialed> RuledDialer::dial(const relay::Endpoint& destination,
+                                             const relay::Endpoint& origin) {
   accounts_.refresh(*permit_);
   if (const auto room = check_room_for_stream(*permit_); !room)
     co_return std::unexpected(DialError{Refusal::overloaded, "not permitted: " + room.error().message});
-  if (const auto* path = std::get_if<relay::UnixPath>(&destination)) co_return co_await dial_unix(path->path);
-  co_return co_await dial_tcp(std::get<relay::HostPort>(destination));
+  const auto* path = std::get_if<relay::UnixPath>(&destination);
+  auto socket = path != nullptr ? co_await connect_unix(path->path)
+                                : co_await connect_tcp(std::get<relay::HostPort>(destination));
+  if (!socket) co_return std::unexpected(std::move(socket).error());
+  co_return std::make_unique<MeteredStream>(
+      co_await asio::this_coro::executor, std::make_unique<relay::SocketStream>(std::move(*socket), kDialed),
+      permit_, StreamName{who_, Direction::direct, destination, origin});
 }
 
-relay::Task<relay::Dialed> RuledDialer::dial_tcp(relay::HostPort place) {
+relay::Task<RuledDialer::Connected> RuledDialer::connect_tcp(relay::HostPort place) {
   const auto before =
       files::may_connect(permit_->grants, place.host, place.port, std::nullopt, own_addresses());
-  if (!before) co_return not_permitted(before);
+  if (!before) co_return std::unexpected(not_permitted(before));
   const auto found = co_await resolver_.resolve(place.host, place.port, net::Family::any);
   if (!found) {
     co_return std::unexpected(
@@ -112,7 +112,7 @@ relay::Task<relay::Dialed> RuledDialer::dial_tcp(relay::HostPort place) {
       denied = std::move(decision);
     }
   }
-  if (allowed.empty()) co_return not_permitted(denied);
+  if (allowed.empty()) co_return std::unexpected(not_permitted(denied));
   net::ConnectOptions options;
   options.attempt_timeout = connect_time_;
   auto socket = co_await net::connect_tcp(std::move(allowed), std::move(options));
@@ -120,13 +120,12 @@ relay::Task<relay::Dialed> RuledDialer::dial_tcp(relay::HostPort place) {
     co_return std::unexpected(
         DialError{relay::refusal_for(socket.error()), "connect failed: " + socket.error().message});
   }
-  co_return metered(std::make_unique<relay::SocketStream>(std::move(*socket), kDialed),
-                    co_await asio::this_coro::executor, place);
+  co_return std::move(*socket);
 }
 
-relay::Task<relay::Dialed> RuledDialer::dial_unix(std::string path) {
+relay::Task<RuledDialer::Connected> RuledDialer::connect_unix(std::string path) {
   const auto decision = files::may_connect_path(permit_->grants, path);
-  if (!decision) co_return not_permitted(decision);
+  if (!decision) co_return std::unexpected(not_permitted(decision));
   if (!is_plain_path(decision.path)) {
     co_return std::unexpected(
         DialError{Refusal::unreachable,
@@ -137,15 +136,7 @@ relay::Task<relay::Dialed> RuledDialer::dial_unix(std::string path) {
     co_return std::unexpected(
         DialError{relay::refusal_for(socket.error()), "connect failed: " + socket.error().message});
   }
-  co_return metered(std::make_unique<relay::SocketStream>(std::move(*socket), kDialed),
-                    co_await asio::this_coro::executor, relay::UnixPath{decision.path});
-}
-
-relay::Dialed RuledDialer::metered(std::unique_ptr<relay::Stream> stream,
-                                   const asio::any_io_executor& executor,
-                                   const relay::Endpoint& destination) const {
-  return std::make_unique<MeteredStream>(executor, std::move(stream), MeteredStream::End::target, permit_,
-                                         fmt::format("{} -> {}", who_, relay::to_string(destination)));
+  co_return std::move(*socket);
 }
 
 }  // namespace culvert::server

@@ -7,7 +7,9 @@
 
 #include "engine/relay/dialer.hpp"
 #include "engine/server/account.hpp"
+#include "engine/server/names.hpp"
 #include "net/resolver.hpp"
+#include "net/socket.hpp"
 
 namespace culvert::server {
 
@@ -15,8 +17,8 @@ namespace culvert::server {
 /// pass are connected to. Each refusal is a line in the log, with the rule that would allow it.
 class RuledDialer final : public relay::Dialer {
  public:
-  /// `resolver` and `accounts` must outlive it. `who`: "alice@192.0.2.7", for the log.
-  RuledDialer(net::Resolver& resolver, Accounts& accounts, std::shared_ptr<Permit> permit, std::string who,
+  /// `resolver` and `accounts` must outlive it. `who`: for the log.
+  RuledDialer(net::Resolver& resolver, Accounts& accounts, std::shared_ptr<Permit> permit, ClientName who,
               Duration connect_time)
       : resolver_(resolver),
         accounts_(accounts),
@@ -28,16 +30,15 @@ class RuledDialer final : public relay::Dialer {
                                                 const relay::Endpoint& origin) override;
 
  private:
-  [[nodiscard]] relay::Task<relay::Dialed> dial_tcp(relay::HostPort place);
-  [[nodiscard]] relay::Task<relay::Dialed> dial_unix(std::string path);
-  [[nodiscard]] relay::Dialed metered(std::unique_ptr<relay::Stream> stream,
-                                      const boost::asio::any_io_executor& executor,
-                                      const relay::Endpoint& destination) const;
+  using Connected = std::expected<net::StreamSocket, relay::DialError>;
+
+  [[nodiscard]] relay::Task<Connected> connect_tcp(relay::HostPort place);
+  [[nodiscard]] relay::Task<Connected> connect_unix(std::string path);
 
   net::Resolver& resolver_;
   Accounts& accounts_;
   const std::shared_ptr<Permit> permit_;
-  const std::string who_;
+  const ClientName who_;
   const Duration connect_time_;
 };
 
@@ -46,8 +47,8 @@ class RuledDialer final : public relay::Dialer {
 /// The same for a listener.
 [[nodiscard]] Result<void> check_room_for_listener(const Permit& permit);
 
-/// "not permitted: REASON; this rule would: connect = [...]".
-[[nodiscard]] std::string refusal_line(const files::Decision& decision);
+/// What was not permitted, and the rule that would allow it.
+[[nodiscard]] relay::DialError not_permitted(const files::Decision& decision);
 
 /// Every address of this machine, as it was a second ago at most.
 [[nodiscard]] std::span<const IpAddress> own_addresses();

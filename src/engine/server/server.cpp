@@ -75,11 +75,13 @@ void Server::arrived(net::StreamSocket socket) {
   if (!from) return;  // it has gone already
   const auto admission = context_->guard.arrived(net::ip_address_of(from->address()), monotonic_now());
   if (admission.refused != Guard::Refused::no) {
-    log(LogLevel::verbose, "{}: not heard: {}", from->address().to_string(),
+    const std::string reason =
         admission.refused == Guard::Refused::penalized
             ? fmt::format("penalized for another {} s",
                           std::chrono::duration_cast<std::chrono::seconds>(admission.penalty).count())
-            : std::string("it has too many connections without a login"));
+            : std::string("it has too many connections without a login");
+    log_event(LogLevel::verbose, "not_heard", "{}: not heard: {}",
+              field("source_address", from->address().to_string()), field("reason", reason));
     (void)net::set_reset_on_close(socket.native_handle());
     return;
   }

@@ -37,7 +37,7 @@ ssh::ChannelId accepted(connection::SessionDriver& driver, ssh::ChannelId id) {
 }  // namespace
 
 SessionChannel::SessionChannel(std::shared_ptr<connection::SessionDriver> driver, ssh::ChannelId id,
-                               std::string who, std::function<std::string()> text)
+                               ClientName who, std::function<std::string()> text)
     : driver_(std::move(driver)),
       id_(accepted(*driver_, id)),
       who_(std::move(who)),
@@ -55,7 +55,8 @@ void SessionChannel::asked(const ssh::ChannelAsked& request) {
   } else if (request.name == "env" || request.name == "window-change" || request.name == "signal") {
     granted = request.name != "env";
   } else {
-    log(LogLevel::notice, "{}: refused {}: this server only forwards", who_, printable(request.name, 100));
+    log_event(LogLevel::notice, "request_refused", "{}: refused {}: {}", who_,
+              field("request", printable(request.name, 100)), field("reason", "this server only forwards"));
   }
   if (request.want_reply) driver_->session().reply_channel(id_, granted);
   driver_->after_command();

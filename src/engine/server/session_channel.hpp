@@ -7,6 +7,7 @@
 
 #include "engine/connection/channel_stream.hpp"
 #include "engine/relay/signal.hpp"
+#include "engine/server/names.hpp"
 
 namespace culvert::server {
 
@@ -16,7 +17,7 @@ class SessionChannel : public std::enable_shared_from_this<SessionChannel> {
  public:
   /// Accepts the channel. `text`: what is to be shown now; asked again whenever changed() is called. `who`:
   /// for the log.
-  SessionChannel(std::shared_ptr<connection::SessionDriver> driver, ssh::ChannelId id, std::string who,
+  SessionChannel(std::shared_ptr<connection::SessionDriver> driver, ssh::ChannelId id, ClientName who,
                  std::function<std::string()> text);
 
   /// The client asks for something: a terminal and a shell are granted, and the shell is the text.
@@ -33,7 +34,7 @@ class SessionChannel : public std::enable_shared_from_this<SessionChannel> {
 
   const std::shared_ptr<connection::SessionDriver> driver_;
   const ssh::ChannelId id_;
-  const std::string who_;
+  const ClientName who_;
   const std::function<std::string()> text_;
   connection::ChannelStream stream_;
   relay::Signal changed_;

@@ -3,10 +3,11 @@
 
 import contextlib
 import pathlib
+import re
 import subprocess
 import time
 
-from .culvert import binary, environment
+from .culvert import binary, environment, run
 from .processes import Process
 from .sockets import connect
 
@@ -57,3 +58,18 @@ def wait_until(condition, process=None, timeout=20.0):
         assert time.monotonic() < end, process.text if process else "never"
         assert process is None or process.popen.poll() is None, process.text
         time.sleep(0.03)
+
+
+def reply_of(server, folder, host, port, **more) -> str:
+    """What a client learns who wants to go there, and what the log says."""
+    seen = len(server.process.lines)
+    done = run(*client_command("culvert", server, folder, "-W", f"[{host}]:{port}", **more)[1:], timeout=20)
+    lines = "\n".join(server.process.lines[seen:])
+    if done.status == 0:
+        return "connected"
+    refusal = re.search(r"not permitted: ([^\n]*)", lines)
+    if refusal:
+        assert "administratively prohibited" in done.stderr, "the peer learns little"
+        assert refusal[1] not in done.stderr
+        return refusal[1]
+    return done.lines[-1] if done.lines else "?"

@@ -36,7 +36,7 @@ class CulvertServer(SshServer):
             if not ready:
                 return
             try:
-                self.process.wait_for("culvert: ready")
+                self.process.wait_for('"event":"ready"' if "json" in arguments else "culvert: ready")
                 return
             except BaseException:
                 self.process.stop()
