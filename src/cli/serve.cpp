@@ -75,7 +75,7 @@ Result<void> read_serve_line(std::span<const std::string_view> arguments, const 
                              ServeLine& line) {
   daemon::ServerPlan& plan = line.plan.servers.emplace_back();
   server::ServerOptions& options = plan.options;
-  std::vector<std::string> listen, keys, host_keys, exempt;
+  std::vector<std::string> listen, keys, host_keys, revoked, exempt;
   std::string banner, login_time, log_format;
   int verbose = 0;
   bool quiet = false;
@@ -89,6 +89,9 @@ Result<void> read_serve_line(std::span<const std::string_view> arguments, const 
                  "[user=]file of keys that may log in, in sshd's format; may be repeated")
       ->allow_extra_args(false);
   app.add_option("-r,--rules", options.rules_file, "file that says who may connect and listen where");
+  app.add_option("--revoked-keys", revoked,
+                 "file of keys that may not log in, or key revocation list; may be repeated")
+      ->allow_extra_args(false);
   app.add_flag("--allow-all", options.allow_all, "whoever logs in may forward anything");
   app.add_option("--host-key", host_keys, "private key of the server; may be repeated (one is made)")
       ->allow_extra_args(false);
@@ -145,6 +148,8 @@ Result<void> read_serve_line(std::span<const std::string_view> arguments, const 
     options.made_host_key = own_host_key(environment);
     options.host_key_files = {options.made_host_key};
   }
+  for (const std::string& text : revoked)
+    options.revoked_keys.push_back(TRY(expand_tilde(text, environment.home)));
   for (const std::string& text : exempt) {
     auto network = IpNetwork::parse(text);
     if (!network) return in_option("--exempt", network.error());

@@ -9,7 +9,6 @@
 #include <fmt/format.h>
 
 #include "base/text.hpp"
-#include "files/ssh_config.hpp"
 #include "files/text_file.hpp"
 
 namespace culvert::files {
@@ -46,8 +45,9 @@ bool is_safe(const struct stat& status) {
 
 }  // namespace
 
-Result<std::string> read_config_file(const std::string& path, OwnerCheck check, const FileOpener& open) {
-  TextFile file = TRY(read_text_file(path, kMaxConfigSize, open));
+Result<std::string> read_config_file(const std::string& path, OwnerCheck check, const FileOpener& open,
+                                     std::size_t max_size) {
+  TextFile file = TRY(read_text_file(path, max_size, open));
   if (check == OwnerCheck::required && !is_safe(file.status)) {
     return fail(Errc::verification,
                 fmt::format("Bad owner or permissions on {} (chmod go-w keeps others from changing it)",

@@ -12,14 +12,13 @@
 #include "base/wire.hpp"
 #include "crypto/base64.hpp"
 #include "crypto/key_algorithms.hpp"
-#include "files/text_file.hpp"
 
 namespace culvert::files {
 namespace {
 
 constexpr std::string_view kBlank = " \t\r";
 
-/// Types that ssh may list and no host can show us: RSA keys that are too short, and what is not for hosts.
+/// Types that ssh may list and nobody can show us: RSA keys that are too short, and what we do not support.
 constexpr std::array<std::string_view, 5> kNeverOurs = {"ssh-rsa", "ssh-dss", "ssh-dss-cert-v01@openssh.com",
                                                         "ssh-xmss@openssh.com",
                                                         "ssh-xmss-cert-v01@openssh.com"};
@@ -78,9 +77,8 @@ bool RevokedKeys::revokes(const crypto::Certificate& certificate) const {
   return revokes(certificate.key()) || revokes(certificate.authority());
 }
 
-Result<RevokedKeys> read_revoked_keys(const std::string& path) {
-  auto file = TRY(read_text_file(path, kMaxRevokedKeysSize));
-  auto keys = RevokedKeys::parse(std::move(file.text));
+Result<RevokedKeys> read_revoked_keys(const std::string& path, OwnerCheck check, const FileOpener& open) {
+  auto keys = RevokedKeys::parse(TRY(read_config_file(path, check, open, kMaxRevokedKeysSize)));
   if (!keys) return fail(keys.error().code, fmt::format("{}: {}", printable(path), keys.error().message));
   return keys;
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The file of RevokedHostKeys (ssh_config(5)): keys that are refused whatever else is known of them.
+// The file of RevokedHostKeys (ssh_config(5)) and of RevokedKeys (sshd_config(5)): keys that are refused
+// whatever else is known of them.
 #pragma once
 
 #include <cstddef>
@@ -11,6 +12,7 @@
 #include "base/result.hpp"
 #include "crypto/certificate.hpp"
 #include "crypto/public_key.hpp"
+#include "files/config_file.hpp"
 #include "files/key_revocation_list.hpp"
 
 namespace culvert::files {
@@ -37,8 +39,10 @@ class RevokedKeys {
   std::variant<KeyRevocationList, Blobs> list_;
 };
 
-/// Messages name the path. Errc::not_found if there is no such file, Errc::limit, Errc::system, and those of
-/// parse(). Blocks; the file is small.
-[[nodiscard]] Result<RevokedKeys> read_revoked_keys(const std::string& path);
+/// Messages name the path. The errors are those of read_config_file() and of parse(). Blocks; the file is
+/// small.
+[[nodiscard]] Result<RevokedKeys> read_revoked_keys(const std::string& path,
+                                                    OwnerCheck check = OwnerCheck::skip,
+                                                    const FileOpener& open = open_for_reading);
 
 }  // namespace culvert::files

@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "files/revoked_keys.hpp"
 
+#include <sys/stat.h>
+
+#include <fstream>
+
 #include <gtest/gtest.h>
 
 #include "crypto/base64.hpp"
@@ -231,6 +235,10 @@ TEST(RevokedKeys, ErrorsOfFilesNameThem) {
   ASSERT_FALSE(missing);
   EXPECT_EQ(missing.error().message, path + " does not exist");
   EXPECT_EQ(read_revoked_keys("/dev/zero").error().code, Errc::limit);
+  std::ofstream(path) << "";
+  ASSERT_EQ(::chmod(path.c_str(), 0666), 0);
+  EXPECT_TRUE(read_revoked_keys(path));
+  EXPECT_EQ(read_revoked_keys(path, OwnerCheck::required).error().code, Errc::verification);
   EXPECT_NE(read_revoked_keys("/proc/self/cmdline").error().message.find("/proc/self/cmdline: line 1: "),
             std::string::npos);
 }

@@ -5,10 +5,10 @@ import json
 import re
 import subprocess
 
+from harness.clients import client, client_command, reply_of, wait_until
 from harness.culvert import binary, environment, run
 from harness.keys import certify, fingerprint, make_key, public_part
 from harness.processes import Process
-from harness.clients import client, client_command, reply_of, wait_until
 from harness.sockets import Server, connect, echo_both_ways, free_port, receive_exactly
 
 LEVELS = {"error", "warning", "notice", "verbose", "debug", "trace"}

@@ -23,6 +23,8 @@ class HelperServiceTest : public ::testing::Test {
         std::string(43, 'A') + "\"]\nlisten = [\"443\"]\n";
     plan_.options.keys = {{"", "keys"}};
     plan_.options.rules_file = "rules";
+    plan_.options.revoked_keys = {"revoked"};
+    own_.files["revoked"] = "";
     plan_.options.host_certificate_files = {"certificate"};
     plan_.listen = {{relay::HostPort{"*", 22}}, {relay::HostPort{"192.0.2.1", 23}}};
     start();
@@ -68,7 +70,8 @@ class HelperServiceTest : public ::testing::Test {
 };
 
 TEST_F(HelperServiceTest, OpensWhatOptionsAndRulesName) {
-  for (const char* path : {"keys", "rules", "/ann", "certificate"}) EXPECT_TRUE(opens(path)) << path;
+  for (const char* path : {"keys", "rules", "/ann", "certificate", "revoked"})
+    EXPECT_TRUE(opens(path)) << path;
   for (const char* path : {"/etc/shadow", "./keys", "keys/", "host_key", "Keys"})
     EXPECT_FALSE(opens(path)) << path;
 }

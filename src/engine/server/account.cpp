@@ -1,11 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "engine/server/account.hpp"
 
-#include <sys/stat.h>
-
 #include <algorithm>
 #include <array>
-#include <cerrno>
 #include <ctime>
 #include <utility>
 
@@ -23,11 +20,6 @@ namespace {
 
 constexpr std::size_t kMostRemembered = 65536;
 
-std::string stamp_from(const struct stat& status) {
-  return fmt::format("{} {} {} {}.{}", status.st_dev, status.st_ino, status.st_size, status.st_mtim.tv_sec,
-                     status.st_mtim.tv_nsec);
-}
-
 UnixSeconds local_to_utc(UnixSeconds local) {
   const auto as_utc = static_cast<std::time_t>(local);
   std::tm parts{};
@@ -41,6 +33,7 @@ std::unexpected<Error> denied(std::string why) { return fail(Errc::denied, std::
 }  // namespace
 
 Result<void> check_limits(const Permit& permit) {
+  if (permit.is_revoked) return fail(Errc::limit, "the key was revoked");
   const files::Grants& grants = permit.grants;
   const auto used_up = [](const files::Limits& limits, const Usage& usage) {
     return limits.quota && usage.bytes >= *limits.quota;
@@ -55,6 +48,7 @@ Result<void> check_limits(const Permit& permit) {
 
 Result<std::unique_ptr<Accounts>> Accounts::load(const ServerOptions& options, Privileges& privileges) {
   std::unique_ptr<Accounts> accounts(new Accounts(options, privileges));
+  TRY(accounts->revocations_.load(options.revoked_keys));
   TRY(accounts->refresh_rules());
   for (const KeysOfUser& of : options.keys) {
     KeyFile& file = accounts->files_[of.file];
@@ -67,19 +61,10 @@ Result<std::unique_ptr<Accounts>> Accounts::load(const ServerOptions& options, P
   return accounts;
 }
 
-// What a file is like: another one has another stamp. For every open, so it is seldom opened for that.
-std::string Accounts::stamp_of(const std::string& path) {
-  struct stat status{};
-  if (::stat(path.c_str(), &status) == 0) return stamp_from(status);
-  if (errno != EACCES) return "none";
-  const auto file = privileges_.open(path);
-  return file && ::fstat(file->get(), &status) == 0 ? stamp_from(status) : "none";
-}
-
 // Wrong rules at the start are an error; later those that were right stay in force.
 Result<void> Accounts::refresh_rules() {
   if (options_.rules_file.empty()) return {};
-  std::string stamp = stamp_of(options_.rules_file);
+  std::string stamp = file_stamp(options_.rules_file, privileges_);
   if (stamp == rules_stamp_) return {};
   const auto text =
       files::read_config_file(options_.rules_file, files::OwnerCheck::required, opener(privileges_));
@@ -95,15 +80,22 @@ void Accounts::keep_rules_fresh() {
   if (!read) log(LogLevel::error, "{}; the rules from before stay", read.error().message);
 }
 
-void Accounts::refresh(Permit& permit) {
+std::uint64_t Accounts::refresh() {
   keep_rules_fresh();
-  if (permit.version == rules_version_) return;
+  revocations_.refresh();
+  return version();
+}
+
+void Accounts::refresh(Permit& permit) {
+  if (permit.version == refresh()) return;
+  permit.version = version();
   permit.grants = grants_of(permit.account, permit.key, permit.options);
-  permit.version = rules_version_;
+  // Who is in stays in while nobody can tell.
+  permit.is_revoked = permit.is_revoked || revocations_.named_by(permit.key, permit.certificate) != nullptr;
 }
 
 void Accounts::refresh(KeyFile& file) {
-  std::string stamp = stamp_of(file.path);
+  std::string stamp = file_stamp(file.path, privileges_);
   if (stamp == file.stamp) return;
   file.stamp = std::move(stamp);
   file.keys = {};
@@ -136,7 +128,8 @@ Accounts::KeyFile* Accounts::file_of(const std::string& user) {
 }
 
 Result<Permit> Accounts::judge(const ssh::UserOffered& offered, const IpAddress& source, UnixSeconds now) {
-  keep_rules_fresh();
+  refresh();
+  TRY(revocations_.check(offered.key, offered.certificate));
   KeyFile* const file = file_of(offered.user);
   if (file == nullptr) return denied("there is no such user");
   const auto& certificate = offered.certificate;
@@ -173,7 +166,8 @@ Result<Permit> Accounts::judge(const ssh::UserOffered& offered, const IpAddress&
                   .account = offered.user,
                   .key = offered.key,
                   .options = std::move(*options),
-                  .version = rules_version_};
+                  .certificate = certificate,
+                  .version = version()};
     if (const auto limits = check_limits(permit); !limits) return denied(limits.error().message);
     return permit;
   }
@@ -189,6 +183,7 @@ files::Grants Accounts::grants_of(const std::string& user, const crypto::PublicK
 bool Accounts::name_file(const std::string& path) {
   keep_rules_fresh();
   return path == options_.rules_file ||
+         std::ranges::find(options_.revoked_keys, path) != options_.revoked_keys.end() ||
          std::ranges::any_of(options_.keys, [&](const KeysOfUser& of) { return of.file == path; }) ||
          std::ranges::any_of(rules_.users,
                              [&](const files::UserRules& user) { return user.authorized_keys == path; });

@@ -3,6 +3,7 @@
 
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -10,6 +11,7 @@
 #include "base/result.hpp"
 #include "engine/server/options.hpp"
 #include "engine/server/privileges.hpp"
+#include "engine/server/revocations.hpp"
 #include "engine/server/usage.hpp"
 #include "files/access_rules.hpp"
 #include "files/authorized_keys.hpp"
@@ -27,15 +29,17 @@ struct Permit {
   std::shared_ptr<Usage> of_user, of_key;  ///< what all sessions of theirs use together
   std::string account;                     ///< the user's name as it came
   crypto::PublicKey key;
-  files::KeyOptions options;  ///< of the key, with the limits of the certificate
-  std::uint64_t version = 0;  ///< of the rules
+  files::KeyOptions options;                            ///< of the key, with the limits of the certificate
+  std::optional<crypto::Certificate> certificate = {};  ///< in which the key came
+  std::uint64_t version = 0;                            ///< of the rules and the revocations
+  bool is_revoked = false;                              ///< since the login
 };
 
-/// Whether its time and its quotas are not over: Errc::limit with the reason.
+/// Whether its key still counts, and its time and its quotas are not over: Errc::limit with the reason.
 [[nodiscard]] Result<void> check_limits(const Permit& permit);
 
-/// Who may log in: users with their files of keys, and the rules. Files are read again when they change. On
-/// one thread; small files are read on the loop.
+/// Who may log in: users with their files of keys, the keys that are revoked, and the rules. Files are read
+/// again when they change. On one thread; small files are read on the loop.
 class Accounts {
  public:
   /// Reads all files. What is passed over in them is a line in the log; rules that are wrong are an error.
@@ -44,14 +48,16 @@ class Accounts {
                                                               Privileges& privileges);
 
   /// Whether `offered` may log in from `source` now (seconds since 1970). Errc::denied, with the reason for
-  /// the operator.
+  /// the operator; Errc::verification if its key is revoked, or may be: who tries that is worth a line.
   [[nodiscard]] Result<Permit> judge(const ssh::UserOffered& offered, const IpAddress& source,
                                      UnixSeconds now);
 
-  /// Brings what it may do up to date, if the rules have changed. For every open.
+  /// Reads what has changed of the rules and the revocations; another number than before if something did.
+  std::uint64_t refresh();
+  /// The same, and brings what it may do up to date. For every open.
   void refresh(Permit& permit);
 
-  /// Whether the options or the rules name this file: of keys, of rules.
+  /// Whether the options or the rules name this file: of keys, of revoked ones, of rules.
   [[nodiscard]] bool name_file(const std::string& path);
   /// Whether there is anybody who may listen there.
   [[nodiscard]] bool let_listen(const IpAddress& address, std::uint16_t port);
@@ -67,12 +73,12 @@ class Accounts {
   };
 
   Accounts(const ServerOptions& options, Privileges& privileges)
-      : options_(options), privileges_(privileges) {}
-  [[nodiscard]] std::string stamp_of(const std::string& path);
+      : options_(options), privileges_(privileges), revocations_(privileges) {}
   [[nodiscard]] KeyFile* file_of(const std::string& user);
   void refresh(KeyFile& file);
   [[nodiscard]] Result<void> refresh_rules();
   void keep_rules_fresh();
+  [[nodiscard]] std::uint64_t version() const { return rules_version_ + revocations_.version(); }
   [[nodiscard]] files::Grants grants_of(const std::string& user, const crypto::PublicKey& key,
                                         const files::KeyOptions& options) const;
   std::shared_ptr<Usage> usage_of(const std::string& name);
@@ -83,6 +89,7 @@ class Accounts {
   files::RulesFile rules_;
   std::string rules_stamp_;
   std::uint64_t rules_version_ = 0;
+  Revocations revocations_;
   std::map<std::string, std::shared_ptr<Usage>> usage_;  // by "user NAME", "key FINGERPRINT"
 };
 

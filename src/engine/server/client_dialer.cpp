@@ -31,15 +31,17 @@ Result<ssh::ChannelId> open(ssh::Session& session, const relay::Endpoint& asked,
 }  // namespace
 
 ClientDialer::ClientDialer(std::shared_ptr<connection::SessionDriver> driver, relay::Endpoint asked,
-                           std::shared_ptr<const Permit> permit, ClientName who)
+                           Accounts& accounts, std::shared_ptr<Permit> permit, ClientName who)
     : driver_(std::move(driver)),
       asked_(std::move(asked)),
+      accounts_(accounts),
       permit_(std::move(permit)),
       who_(std::move(who)) {}
 
 relay::Task<relay::Dialed> ClientDialer::dial(const relay::Endpoint&, const relay::Endpoint& origin) {
   const auto gone = [] { return std::unexpected(DialError{Refusal::closed, "the client is gone"}); };
   if (driver_->is_over()) co_return gone();
+  accounts_.refresh(*permit_);
   if (const auto room = check_room_for_stream(*permit_); !room)
     co_return std::unexpected(DialError{Refusal::overloaded, "not permitted: " + room.error().message});
   const auto id = open(driver_->session(), asked_, origin);

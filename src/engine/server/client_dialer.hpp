@@ -17,9 +17,10 @@ namespace culvert::server {
 /// forwarded-streamlocal@openssh.com (RFC 4254 section 7.2, PROTOCOL of OpenSSH section 2.4).
 class ClientDialer final : public relay::Dialer {
  public:
-  /// `asked`: the listener in the words of the request, with the port that it got.
-  ClientDialer(std::shared_ptr<connection::SessionDriver> driver, relay::Endpoint asked,
-               std::shared_ptr<const Permit> permit, ClientName who);
+  /// `asked`: the listener in the words of the request, with the port that it got. `accounts` must outlive
+  /// it.
+  ClientDialer(std::shared_ptr<connection::SessionDriver> driver, relay::Endpoint asked, Accounts& accounts,
+               std::shared_ptr<Permit> permit, ClientName who);
 
   [[nodiscard]] relay::Task<relay::Dialed> dial(const relay::Endpoint& destination,
                                                 const relay::Endpoint& origin) override;
@@ -27,7 +28,8 @@ class ClientDialer final : public relay::Dialer {
  private:
   const std::shared_ptr<connection::SessionDriver> driver_;
   const relay::Endpoint asked_;
-  const std::shared_ptr<const Permit> permit_;
+  Accounts& accounts_;
+  const std::shared_ptr<Permit> permit_;
   const ClientName who_;
 };
 

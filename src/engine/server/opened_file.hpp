@@ -19,4 +19,9 @@ namespace culvert::server {
   };
 }
 
+/// What is there: another file, other content, another owner or mode has another stamp. Take it before you
+/// read: what changes meanwhile shows then. For every open, so a file is opened for that only if it cannot be
+/// looked at otherwise.
+[[nodiscard]] std::string file_stamp(const std::string& path, Privileges& privileges);
+
 }  // namespace culvert::server

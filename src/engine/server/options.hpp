@@ -23,7 +23,8 @@ struct ServerOptions {
   /// This host key is made if it is not there; it is among host_key_files. Empty: none is made.
   std::string made_host_key;
   std::vector<KeysOfUser> keys;
-  std::string rules_file;  ///< empty: none
+  std::vector<std::string> revoked_keys;  ///< files
+  std::string rules_file;                 ///< empty: none
   bool allow_all = false;
   std::string banner;
   GuardOptions guard;

@@ -123,6 +123,12 @@ void Peer::make_room() {
   if (driver_) driver_->stop("no room");
 }
 
+void Peer::accounts_changed() {
+  if (!permit_) return;
+  context_->accounts.refresh(*permit_);
+  if (permit_->is_revoked) driver_->stop("the key was revoked");
+}
+
 relay::Task<bool> Peer::answers(Duration patience) {
   return [](std::shared_ptr<Peer> self, Duration left) -> relay::Task<bool> {
     if (self->driver_->is_over()) co_return false;
@@ -171,7 +177,9 @@ void Peer::on(ssh::UserOffered& offered) {
   if (permit && context_->logged_in >= context_->options.sessions)
     permit = fail(Errc::limit, "there are too many sessions");
   if (!permit) {
-    log_event(offered.signed_ ? LogLevel::notice : LogLevel::verbose, "login_refused",
+    // Clients ask about each of their keys.
+    const bool is_notable = offered.signed_ || permit.error().code == Errc::verification;
+    log_event(is_notable ? LogLevel::notice : LogLevel::verbose, "login_refused",
               "{}: login as {} with {} {} refused: {}", who_, field("user", printable(offered.user, 100)),
               field("key_type", offered.key.type()), field("fingerprint", offered.key.fingerprint()),
               field("reason", permit.error().message), field("signed", offered.signed_));

@@ -34,6 +34,8 @@ class Peer final : public ListenerOwner, public std::enable_shared_from_this<Pee
   void stop(Duration time);
   /// Ends it without a bad mark: there is no room.
   void make_room();
+  /// The accounts have changed: ends it if its key does not count any more.
+  void accounts_changed();
 
   [[nodiscard]] const std::string& identity() const override { return identity_; }
   [[nodiscard]] const std::string& name() const override { return who_.text(); }

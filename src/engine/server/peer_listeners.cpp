@@ -207,7 +207,7 @@ void PeerListeners::add(const ssh::ListenRequested& request, std::vector<net::Li
   }
   ++permit_->of_user->listeners;
   ++permit_->of_key->listeners;
-  place->dialer = std::make_unique<ClientDialer>(driver_, place->asked, permit_, who_);
+  place->dialer = std::make_unique<ClientDialer>(driver_, place->asked, context_->accounts, permit_, who_);
   place->forward = std::make_unique<relay::Forward>(
       std::make_unique<relay::ListenerSource>(std::move(listeners)), *place->dialer,
       relay::ForwardOptions{.destination = place->asked, .context = context_of(who_, Direction::forwarded)});

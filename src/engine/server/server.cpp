@@ -21,7 +21,8 @@ namespace asio = boost::asio;
 namespace {
 
 constexpr Duration kTidyAfter = std::chrono::seconds(5);
-constexpr Duration kLong = std::chrono::hours(24);
+// So soon a session ends whose key was revoked, if it opens nothing.
+constexpr Duration kLookAfter = std::chrono::seconds(5);
 
 }  // namespace
 
@@ -45,17 +46,29 @@ relay::Task<Result<void>> Server::run(std::vector<net::Listener> listeners) {
   // What many streams needed at once stays in the heap, below whatever small thing lies on top of it: a
   // while after clients have gone, it is asked to give that back.
   Instant tidy_at = kNever;
+  Instant look_at = monotonic_now();
   while (accepting_ > 0 || !peers_.empty()) {
     const Instant now = monotonic_now();
+    if (now >= look_at) {
+      look_for_changes();
+      look_at = now + kLookAfter;
+    }
     if (now >= tidy_at) {
       ::malloc_trim(0);
       tidy_at = kNever;
     }
     if (std::exchange(somebody_left_, false)) tidy_at = std::min(tidy_at, now + kTidyAfter);
-    co_await changed_.wait(std::min(kLong, tidy_at - now));
+    co_await changed_.wait(std::min(look_at, tidy_at) - now);
   }
   if (failed_ && !stopped_) co_return std::unexpected(*failed_);
   co_return Result<void>();
+}
+
+// At the files of the accounts. Whoever opens something looks, too.
+void Server::look_for_changes() {
+  const std::uint64_t version = context_->accounts.refresh();
+  if (std::exchange(seen_version_, version) == version) return;
+  for (const auto& [ticket, peer] : peers_) peer->accounts_changed();
 }
 
 relay::Task<void> Server::accept_all(net::Listener& listener) {

@@ -33,6 +33,7 @@ class Server {
   void stop(Duration time);
 
  private:
+  void look_for_changes();
   [[nodiscard]] relay::Task<void> accept_all(net::Listener& listener);
   void arrived(net::StreamSocket socket);
 
@@ -42,6 +43,7 @@ class Server {
   relay::Signal changed_;
   std::optional<Error> failed_;
   std::size_t accepting_ = 0;
+  std::uint64_t seen_version_ = 0;  // of the accounts
   bool somebody_left_ = false;
   bool stopped_ = false;
 };

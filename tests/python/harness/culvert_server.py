@@ -46,5 +46,8 @@ class CulvertServer(SshServer):
 
     @staticmethod
     def write(path: pathlib.Path, text: str) -> None:
-        path.write_text(text)
-        path.chmod(0o600)
+        """Whole at any time: the server may look at it in this moment."""
+        made = path.with_name(path.name + ".new")
+        made.write_text(text)
+        made.chmod(0o600)
+        made.rename(path)
