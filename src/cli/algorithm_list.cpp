@@ -65,7 +65,7 @@ Result<std::vector<std::string>> chosen_from(std::string_view patterns,
             });
     if (!found) {
       return fail(Errc::usage,
-                  fmt::format("unknown {0} {1} (culvert -Q {0} lists them)", what, quoted(pattern)));
+                  fmt::format("unknown {0} {1} (culvert -Q {0} lists them)", what, in_quotes(pattern)));
     }
   }
   return chosen;
@@ -95,7 +95,7 @@ Result<std::vector<std::string>> read_algorithm_list(std::string_view text,
   if (result.empty()) {
     return fail(
         Errc::unsupported,
-        fmt::format("{1} leaves no {0} that culvert has (culvert -Q {0} lists them)", what, quoted(text)));
+        fmt::format("{1} leaves no {0} that culvert has (culvert -Q {0} lists them)", what, in_quotes(text)));
   }
   return result;
 }

@@ -66,7 +66,7 @@ Result<std::string> canonical_host(std::string host, const Settings& settings, M
   return fail(Errc::not_found,
               fmt::format("no domain of CanonicalDomains has a host {} (CanonicalizeFallbackLocal=yes leaves "
                           "the name to the resolver)",
-                          quoted(host)));
+                          in_quotes(host)));
 }
 
 }  // namespace culvert::cli

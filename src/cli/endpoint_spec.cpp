@@ -20,7 +20,7 @@ struct Field {
 };
 
 std::unexpected<Error> wrong(std::string_view text, std::string_view why) {
-  return fail(Errc::usage, fmt::format("{}: {}", quoted(text), why));
+  return fail(Errc::usage, fmt::format("{}: {}", in_quotes(text), why));
 }
 
 // The fields of a forward. Malformed brackets are an error, everything else is judged by those who use the
@@ -75,13 +75,14 @@ bool is_control(char letter) { return static_cast<unsigned char>(letter) < 0x20 
 Result<void> check_name(std::string_view what, std::string_view name, std::string_view forbidden) {
   if (name.empty()) return fail(Errc::usage, fmt::format("the {} is empty", what));
   if (name.size() > kMaxName) return fail(Errc::usage, fmt::format("the {} is too long", what));
-  if (name[0] == '-') return fail(Errc::usage, fmt::format("the {} {} begins with '-'", what, quoted(name)));
+  if (name[0] == '-')
+    return fail(Errc::usage, fmt::format("the {} {} begins with '-'", what, in_quotes(name)));
   const auto bad = std::ranges::find_if(name, [&](char letter) {
     return is_control(letter) || forbidden.find(letter) != std::string_view::npos;
   });
   if (bad == name.end()) return {};
-  return fail(Errc::usage,
-              fmt::format("the {} {} contains {}", what, quoted(name), quoted(std::string_view(bad, 1))));
+  return fail(Errc::usage, fmt::format("the {} {} contains {}", what, in_quotes(name),
+                                       in_quotes(std::string_view(bad, 1))));
 }
 
 }  // namespace
@@ -251,9 +252,9 @@ Result<void> check_host_name(std::string_view host) {
 Result<void> check_user_name(std::string_view user) {
   TRY(check_name("user name", user, "\"'`$;&<>|(){}*?"));
   if (user.ends_with('\\'))
-    return fail(Errc::usage, fmt::format("the user name {} ends in '\\'", quoted(user)));
+    return fail(Errc::usage, fmt::format("the user name {} ends in '\\'", in_quotes(user)));
   if (user.find(" -") != std::string_view::npos) {
-    return fail(Errc::usage, fmt::format("the user name {} contains \" -\"", quoted(user)));
+    return fail(Errc::usage, fmt::format("the user name {} contains \" -\"", in_quotes(user)));
   }
   return {};
 }

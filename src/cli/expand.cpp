@@ -19,7 +19,7 @@ Result<std::string> expand_tokens(std::string_view text, std::span<const Token> 
       out += text[i];
       continue;
     }
-    if (++i == text.size()) return fail(Errc::usage, fmt::format("{} ends in a single '%'", quoted(text)));
+    if (++i == text.size()) return fail(Errc::usage, fmt::format("{} ends in a single '%'", in_quotes(text)));
     if (text[i] == '%') {
       out += '%';
       continue;
@@ -27,7 +27,7 @@ Result<std::string> expand_tokens(std::string_view text, std::span<const Token> 
     const auto token = std::ranges::find(tokens, text[i], &Token::first);
     if (token == tokens.end()) {
       return fail(Errc::usage,
-                  fmt::format("{}: unknown token {}", quoted(text), quoted(text.substr(i - 1, 2))));
+                  fmt::format("{}: unknown token {}", in_quotes(text), in_quotes(text.substr(i - 1, 2))));
     }
     out += token->second;
   }
@@ -42,12 +42,12 @@ Result<std::string> expand_variables(std::string_view text) {
     if (start == std::string_view::npos) return out;
     const auto end = text.find('}', start);
     if (end == std::string_view::npos)
-      return fail(Errc::usage, fmt::format("{}: '${{' without '}}'", quoted(text)));
+      return fail(Errc::usage, fmt::format("{}: '${{' without '}}'", in_quotes(text)));
     const std::string name(text.substr(start + 2, end - start - 2));
     const char* value = std::getenv(name.c_str());
     if (value == nullptr) {
       return fail(Errc::usage,
-                  fmt::format("{}: there is no environment variable {}", quoted(text), quoted(name)));
+                  fmt::format("{}: there is no environment variable {}", in_quotes(text), in_quotes(name)));
     }
     out += value;
     text.remove_prefix(end + 1);
@@ -61,7 +61,7 @@ Result<std::string> expand_tilde(std::string_view path, std::string_view home) {
   if (name.empty()) return std::string(home) + std::string(rest);
   const passwd* entry = ::getpwnam(std::string(name).c_str());
   if (entry == nullptr)
-    return fail(Errc::usage, fmt::format("{}: there is no user {}", quoted(path), quoted(name)));
+    return fail(Errc::usage, fmt::format("{}: there is no user {}", in_quotes(path), in_quotes(name)));
   return std::string(entry->pw_dir) + std::string(rest);
 }
 

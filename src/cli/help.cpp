@@ -138,7 +138,7 @@ Result<std::string> query_text(std::string_view what) {
     return "cipher\ncipher-auth\ncompression\nkex\nkex-gss\nkey\nkey-cert\nkey-plain\nkey-sig\nmac\nprotocol-"
            "version\nsig\n";
   } else {
-    return fail(Errc::usage, fmt::format("-Q: there is no list {} (culvert -Q help)", quoted(what)));
+    return fail(Errc::usage, fmt::format("-Q: there is no list {} (culvert -Q help)", in_quotes(what)));
   }
   return out;
 }

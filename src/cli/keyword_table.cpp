@@ -59,7 +59,7 @@ constexpr std::string_view kNoCommands = "culvert runs no commands on the server
 Result<bool> as_session_type(const std::string& word) {
   if (equal_ignoring_case(word, "none")) return true;
   if (equal_ignoring_case(word, "default")) return false;
-  return fail(Errc::unsupported, fmt::format("{}: {}; only none", quoted(word), kNoCommands));
+  return fail(Errc::unsupported, fmt::format("{}: {}; only none", in_quotes(word), kNoCommands));
 }
 
 std::string text_of_session_type(bool without_command) { return without_command ? "none" : "default"; }
@@ -94,13 +94,13 @@ Result<void> set_add_keys(Settings& settings, Words words) {
   Duration lifetime{};
   if (is_choice && words.size() > 1) {
     if (choice != AddKeys::confirm)
-      return fail(Errc::usage, fmt::format("one word too many: {}", quoted(words[1])));
+      return fail(Errc::usage, fmt::format("one word too many: {}", in_quotes(words[1])));
     lifetime = TRY(parse_time(words[1]));
   } else if (!is_choice) {
     const auto time = parse_time(words[0]);
     if (!time || words.size() > 1) {
       return fail(Errc::usage,
-                  fmt::format("{} is none of yes, no, ask, confirm, and no time", quoted(words[0])));
+                  fmt::format("{} is none of yes, no, ask, confirm, and no time", in_quotes(words[0])));
     }
     lifetime = *time;
   }
@@ -223,7 +223,7 @@ Result<void> set_rekey_limit(Settings& settings, Words words) {
   ssh::RekeyPolicy policy;
   if (!equal_ignoring_case(words[0], "default") && !equal_ignoring_case(words[0], "none")) {
     policy.bytes = TRY(parse_size(words[0]));
-    if (policy.bytes < 16) return fail(Errc::usage, fmt::format("{} is too small", quoted(words[0])));
+    if (policy.bytes < 16) return fail(Errc::usage, fmt::format("{} is too small", in_quotes(words[0])));
   }
   if (words.size() > 1) policy.time = TRY(as_time(words[1]));
   set_once(settings.rekey, policy);
@@ -255,7 +255,7 @@ Result<void> set_permitted_cnames(Settings& settings, Words words) {
   for (const std::string& rule : rules) {
     const auto colon = rule.find(':');
     if (colon == 0 || colon == std::string::npos || colon + 1 == rule.size())
-      return fail(Errc::usage, fmt::format("{} is not source-domains:target-domains", quoted(rule)));
+      return fail(Errc::usage, fmt::format("{} is not source-domains:target-domains", in_quotes(rule)));
   }
   set_once(settings.permitted_cnames, std::move(rules));
   return {};

@@ -26,7 +26,7 @@ struct Choices {
       if (equal_ignoring_case(name, word)) return value;
       known += (known.empty() ? "" : ", ") + std::string(name);
     }
-    return fail(Errc::usage, fmt::format("{} is none of {}", quoted(word), known));
+    return fail(Errc::usage, fmt::format("{} is none of {}", in_quotes(word), known));
   }
 
   [[nodiscard]] std::string write(T wanted) const {
@@ -112,11 +112,12 @@ Result<unsigned> as_mask(const std::string& word) {
   unsigned mask = 0;
   for (const char digit : word) {
     if (digit < '0' || digit > '7' || mask > 0777) {
-      return fail(Errc::usage, fmt::format("{} is not an octal mask (0 to 0777)", quoted(word)));
+      return fail(Errc::usage, fmt::format("{} is not an octal mask (0 to 0777)", in_quotes(word)));
     }
     mask = mask * 8 + static_cast<unsigned>(digit - '0');
   }
-  if (mask > 0777) return fail(Errc::usage, fmt::format("{} is not an octal mask (0 to 0777)", quoted(word)));
+  if (mask > 0777)
+    return fail(Errc::usage, fmt::format("{} is not an octal mask (0 to 0777)", in_quotes(word)));
   return mask;
 }
 
@@ -164,7 +165,7 @@ Result<Names> as_methods(const std::string& word) {
   }
   if (methods.empty()) {
     return fail(Errc::unsupported,
-                fmt::format("{} names none of publickey, keyboard-interactive, password", quoted(word)));
+                fmt::format("{} names none of publickey, keyboard-interactive, password", in_quotes(word)));
   }
   return methods;
 }

@@ -63,7 +63,7 @@ Result<void> apply_row(const Keyword& row, Settings& settings, Words words, Orig
   if (words.empty() || words[0].empty()) return fail(Errc::usage, "no value given");
   if (row.effect == Effect::works) {
     if (words.size() > row.max_words) {
-      return fail(Errc::usage, fmt::format("one word too many: {}", quoted(words[row.max_words])));
+      return fail(Errc::usage, fmt::format("one word too many: {}", in_quotes(words[row.max_words])));
     }
     return row.apply(settings, words);
   }
@@ -101,7 +101,7 @@ Result<void> apply_keyword(Settings& settings, std::string_view name, Words word
 Result<void> apply_keyword_line(Settings& settings, std::string_view line) {
   const auto words = files::split_keyword(line);
   if (!words || words->keyword.empty())
-    return fail(Errc::usage, fmt::format("{} is not Keyword=value", quoted(line)));
+    return fail(Errc::usage, fmt::format("{} is not Keyword=value", in_quotes(line)));
   auto done =
       apply_line(settings, words->keyword, words->rest, settings.ignored_keywords, Origin::command_line);
   if (!done) return fail(Errc::usage, std::move(done.error().message));

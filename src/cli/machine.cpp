@@ -40,10 +40,10 @@ Result<bool> ThisMachine::succeeds(const std::string& command) {
   if (shell == nullptr || *shell == '\0') shell = "/bin/sh";
   const auto pid = net::spawn(
       {.program = shell, .words = {shell, "-c", command}, .input = null.get(), .output = null.get()});
-  if (!pid) return fail(Errc::system, "cannot run " + quoted(shell) + ": " + pid.error().message);
+  if (!pid) return fail(Errc::system, "cannot run " + in_quotes(shell) + ": " + pid.error().message);
   int status = 0;
   while (::waitpid(*pid, &status, 0) < 0) {
-    if (errno != EINTR) return fail_errno("cannot wait for " + quoted(command), errno);
+    if (errno != EINTR) return fail_errno("cannot wait for " + in_quotes(command), errno);
   }
   return WIFEXITED(status) && WEXITSTATUS(status) == 0;
 }

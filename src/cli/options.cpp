@@ -70,7 +70,7 @@ class Walker {
         Errc::usage,
         fmt::format(
             "{}: culvert runs no commands on the server, it only forwards: leave it out, or run it with ssh",
-            quoted(word)));
+            in_quotes(word)));
   }
 
   Result<void> take_long_option(std::string_view argument) {
@@ -79,7 +79,7 @@ class Walker {
     const auto rows = long_options();
     const auto row = std::ranges::find(rows, name, &LongOption::name);
     if (row == rows.end())
-      return fail(Errc::usage, fmt::format("unknown option {} (see culvert --help)", quoted(argument)));
+      return fail(Errc::usage, fmt::format("unknown option {} (see culvert --help)", in_quotes(argument)));
     const bool attached = equals != std::string_view::npos;
     if (row->value.empty() && attached) return fail(Errc::usage, fmt::format("--{} takes no value", name));
     std::string value;

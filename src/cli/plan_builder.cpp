@@ -264,7 +264,7 @@ class Builder {
     if (!words) return fail(Errc::usage, fmt::format("{}: {}", what, words.error().message));
     if (words->empty() || !words->front().starts_with('/')) {
       return fail(Errc::usage,
-                  fmt::format("{}: {} does not begin with an absolute path", what, quoted(text)));
+                  fmt::format("{}: {} does not begin with an absolute path", what, in_quotes(text)));
     }
     std::vector<tunnel::CommandWord> out = {{{words->front()}}};
     for (const std::string_view word : std::span(*words).subspan(1)) {

@@ -67,16 +67,16 @@ std::vector<std::string_view> split(std::string_view text, char separator) {
   }
 }
 
-std::string quoted(std::string_view text) { return '"' + printable(text, 200) + '"'; }
+std::string in_quotes(std::string_view text) { return '"' + printable(text, 200) + '"'; }
 
 Result<std::uint64_t> parse_number(std::string_view text, std::uint64_t min, std::uint64_t max) {
   std::string_view rest = text;
   const auto value = take_digits(rest);
   if (value && rest.empty() && *value >= min && *value <= max) return value;
   if (max == std::numeric_limits<std::uint64_t>::max()) {
-    return fail(Errc::usage, fmt::format("{} is not a number from {} up", quoted(text), min));
+    return fail(Errc::usage, fmt::format("{} is not a number from {} up", in_quotes(text), min));
   }
-  return fail(Errc::usage, fmt::format("{} is not a number from {} to {}", quoted(text), min, max));
+  return fail(Errc::usage, fmt::format("{} is not a number from {} to {}", in_quotes(text), min, max));
 }
 
 Result<std::uint16_t> parse_port(std::string_view text, bool zero_allowed) {
@@ -98,7 +98,7 @@ Result<std::uint16_t> parse_port(std::string_view text, bool zero_allowed) {
       return ntohs(static_cast<std::uint16_t>(service->s_port));
     }
   }
-  return fail(Errc::usage, fmt::format("{} is not a port ({} to 65535, or a service's name)", quoted(text),
+  return fail(Errc::usage, fmt::format("{} is not a port ({} to 65535, or a service's name)", in_quotes(text),
                                        zero_allowed ? 0 : 1));
 }
 
@@ -106,13 +106,14 @@ Result<bool> parse_flag(std::string_view text) {
   const std::string word = lower(text);
   if (word == "yes" || word == "true") return true;
   if (word == "no" || word == "false") return false;
-  return fail(Errc::usage, fmt::format("{} is neither yes nor no", quoted(text)));
+  return fail(Errc::usage, fmt::format("{} is neither yes nor no", in_quotes(text)));
 }
 
 Result<Duration> parse_time(std::string_view text) {
   constexpr std::uint64_t kMost = std::numeric_limits<std::int32_t>::max();
   const auto wrong = [&] {
-    return fail(Errc::usage, fmt::format("{} is not a time (seconds, or like 90s, 1h30m, 2d)", quoted(text)));
+    return fail(Errc::usage,
+                fmt::format("{} is not a time (seconds, or like 90s, 1h30m, 2d)", in_quotes(text)));
   };
   std::string_view rest = text;
   std::uint64_t seconds = 0;
@@ -134,7 +135,7 @@ Result<Duration> parse_time(std::string_view text) {
 
 Result<std::uint64_t> parse_size(std::string_view text) {
   const auto wrong = [&] {
-    return fail(Errc::usage, fmt::format("{} is not a size (bytes, or like 512K, 64M, 1G)", quoted(text)));
+    return fail(Errc::usage, fmt::format("{} is not a size (bytes, or like 512K, 64M, 1G)", in_quotes(text)));
   };
   std::string_view rest = text;
   const auto digits = take_digits(rest);

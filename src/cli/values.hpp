@@ -18,7 +18,7 @@ namespace culvert::cli {
 [[nodiscard]] std::vector<std::string_view> split(std::string_view text, char separator);
 
 /// Text that the user gave, for an error line: printable, in double quotes.
-[[nodiscard]] std::string quoted(std::string_view text);
+[[nodiscard]] std::string in_quotes(std::string_view text);
 
 /// Decimal digits alone; Errc::usage if there are others or the value is not in [min, max].
 [[nodiscard]] Result<std::uint64_t> parse_number(std::string_view text, std::uint64_t min, std::uint64_t max);
