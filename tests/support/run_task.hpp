@@ -14,6 +14,7 @@
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/cancellation_signal.hpp>
 #include <boost/asio/co_spawn.hpp>
+#include <boost/asio/dispatch.hpp>
 #include <boost/asio/io_context.hpp>
 
 namespace culvert::testing {
@@ -47,8 +48,13 @@ class Running {
   }
 
   [[nodiscard]] bool done() const { return state_->done; }
-  /// Asio cancellation (terminal), as an owner would do it.
-  void cancel() { state_->signal.emit(boost::asio::cancellation_type::terminal); }
+  /// Asio cancellation (terminal), as an owner would do it: on the executor, so not before the task has
+  /// begun, which co_spawn of Boost 1.83 does not survive.
+  void cancel() {
+    boost::asio::dispatch(context_, [state = state_] {
+      if (!state->done) state->signal.emit(boost::asio::cancellation_type::terminal);
+    });
+  }
 
   T wait(std::chrono::nanoseconds deadline = kDeadline) {
     run_until(context_, [&] { return state_->done; }, deadline);
