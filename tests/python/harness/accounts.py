@@ -12,7 +12,6 @@ import pathlib
 import pwd
 import shlex
 import subprocess
-import warnings
 
 
 @dataclasses.dataclass
@@ -80,7 +79,5 @@ def jailed(folder: pathlib.Path, uid: int, gid: int) -> Account:
 
 
 def hashed(password: str) -> str:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)
-        import crypt  # pylint: disable=import-outside-toplevel
-    return crypt.crypt(password, crypt.mksalt(crypt.METHOD_SHA512))
+    return subprocess.run(["openssl", "passwd", "-6", "-stdin"], input=password, check=True, capture_output=True,
+                          text=True).stdout.strip()

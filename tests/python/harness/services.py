@@ -77,7 +77,7 @@ class Mail(Service):
     def command(self) -> list[str]:
         imap, pop3 = self.ports
         self.config = self.folder / "dovecot.conf"
-        self.config.write_text(f"""
+        self.config.write_text(f"""{self.mailbox()}
 base_dir = {self.folder}/run
 state_dir = {self.folder}/state
 log_path = /dev/stderr
@@ -89,18 +89,8 @@ first_valid_gid = 1
 protocols = imap pop3
 listen = 127.0.0.1
 ssl = no
-disable_plaintext_auth = no
-mail_location = maildir:{self.folder}/mail
 postmaster_address = postmaster@localhost
 hostname = localhost
-passdb {{
-  driver = static
-  args = user={self.login} password={self.password}
-}}
-userdb {{
-  driver = static
-  args = uid={self.uid} gid={self.gid} home={self.folder}
-}}
 service imap-login {{
   chroot =
   inet_listener imap {{
@@ -127,6 +117,42 @@ service stats {{
 }}
 """)
         return ["dovecot", "-F", "-c", str(self.config)]
+
+    def mailbox(self) -> str:
+        """In the words of dovecot 2.4, whose first has to be a version, or of 2.3."""
+        version = subprocess.run(["dovecot", "--version"], capture_output=True, text=True, check=True).stdout
+        if [int(part) for part in version.split()[0].split(".")[:2]] < [2, 4]:
+            return f"""
+disable_plaintext_auth = no
+mail_location = maildir:{self.folder}/mail
+passdb {{
+  driver = static
+  args = user={self.login} password={self.password}
+}}
+userdb {{
+  driver = static
+  args = uid={self.uid} gid={self.gid} home={self.folder}
+}}
+"""
+        return f"""dovecot_config_version = 2.4.0
+dovecot_storage_version = 2.4.0
+auth_allow_cleartext = yes
+mail_driver = maildir
+mail_path = {self.folder}/mail
+passdb static {{
+  password = {self.password}
+  fields {{
+    user = {self.login}
+  }}
+}}
+userdb static {{
+  fields {{
+    uid = {self.uid}
+    gid = {self.gid}
+    home = {self.folder}
+  }}
+}}
+"""
 
     def deliver(self, message: bytes) -> None:
         self.run(["/usr/lib/dovecot/dovecot-lda", "-c", str(self.config), "-d", self.login], input=message,
