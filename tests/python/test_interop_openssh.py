@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Every algorithm of ours that Debian's sshd offers: in pairs, with a renewal of keys in the middle of a transfer.
+"""Every algorithm of ours that OpenSSH's sshd offers: in pairs, with a renewal of keys in the middle of a transfer.
 
 The pairs cover each (key exchange, host key), (key exchange, cipher and MAC), (host key, cipher and MAC), and each of
 them with a renewal asked for by either side. `make test-full` takes the whole product with longer transfers.
@@ -9,42 +9,14 @@ import itertools
 
 import pytest
 
+from harness.algorithms import AEADS, CIPHERS, HOST_KEYS, KEY_EXCHANGES, MACS, PLAIN, all_pairs, each_once
 from harness.culvert import SMALL, local_forward
 from harness.sockets import echo_both_ways
 
-KEY_EXCHANGES = ["curve25519-sha256", "curve25519-sha256@libssh.org", "ecdh-sha2-nistp256", "ecdh-sha2-nistp384",
-                 "ecdh-sha2-nistp521", "diffie-hellman-group14-sha256", "diffie-hellman-group16-sha512"]
-HOST_KEYS = ["ssh-ed25519", "ecdsa-sha2-nistp256", "ecdsa-sha2-nistp384", "ecdsa-sha2-nistp521", "rsa-sha2-256",
-             "rsa-sha2-512"]
-AEADS = ["aes128-gcm@openssh.com", "aes256-gcm@openssh.com", "chacha20-poly1305@openssh.com"]
-PLAIN = ["aes128-ctr", "aes192-ctr", "aes256-ctr"]
-MACS = ["hmac-sha2-256", "hmac-sha2-512", "hmac-sha2-256-etm@openssh.com", "hmac-sha2-512-etm@openssh.com"]
-CIPHERS = [(cipher, "<implicit>") for cipher in AEADS] + list(itertools.product(PLAIN, MACS))
 RENEWED_BY = ["server", "client"]
 
 SIZE = (1 if SMALL else 8) << 20
 RENEW_AFTER = SIZE // 4
-
-
-def all_pairs(*lists):
-    """Rows so that each two values of different lists meet in at least one of them; greedy, the same every time."""
-    wanted = {(i, a, j, b) for (i, x), (j, y) in itertools.combinations(enumerate(lists), 2) for a in x for b in y}
-    rows = []
-    while wanted:
-        i, a, j, b = min(wanted, key=lambda pair: (pair[0], lists[pair[0]].index(pair[1]), pair[2], lists[pair[2]].index(pair[3])))
-        row = {i: a, j: b}
-        for k, values in enumerate(lists):
-            if k not in row:
-                row[k] = max(values, key=lambda v: sum((min(k, m), *((v, m, row[m]) if k < m else (row[m], k, v))) in wanted
-                                                        for m in row))
-        rows.append(tuple(row[k] for k in range(len(lists))))
-        for (p, x), (q, y) in itertools.combinations(enumerate(rows[-1]), 2):
-            wanted.discard((p, x, q, y))
-    return rows
-
-
-def each_once(*lists):
-    return [tuple(values[i % len(values)] for values in lists) for i in range(max(map(len, lists)))]
 
 
 PAIRS = (each_once if SMALL else all_pairs)(KEY_EXCHANGES, HOST_KEYS, CIPHERS, RENEWED_BY)
@@ -114,7 +86,7 @@ def test_our_choice_without_options(servers, folder, echo_server):
     with forward:
         echo_both_ways(port, 10_000)
     log = "\n".join(server.process.lines[before:])
-    assert "kex: algorithm: curve25519-sha256" in log
+    assert f"kex: algorithm: {KEY_EXCHANGES[0]}" in log
     assert "kex: host key algorithm: ssh-ed25519" in log
     assert any(f"cipher: {cipher} " in log for cipher in AEADS)
 

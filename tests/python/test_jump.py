@@ -93,8 +93,8 @@ def test_errors_name_the_hop(sshd, hops, make_sshd, folder):
     nobody = free_port()
     done = run("-J", f"127.0.0.1:{nobody}", *words, env=env)
     assert done.status == 255 and done.lines == [f"culvert: cannot connect to 127.0.0.1 port {nobody}: Connection refused"]
-    done = run("-J", f"nobody@127.0.0.1:{first.port}", *words, env=env)
-    assert done.status == 255 and "nobody@127.0.0.1: Permission denied" in done.lines[-1]
+    done = run("-J", f"stranger@127.0.0.1:{first.port}", *words, env=env)
+    assert done.status == 255 and "stranger@127.0.0.1: Permission denied" in done.lines[-1]
     with make_sshd({"AllowTcpForwarding": "no"}) as strict:
         known = folder / "home" / ".ssh" / "known_hosts"
         known.write_text(known.read_text() + strict.known_hosts())

@@ -10,6 +10,7 @@ import pytest
 
 from harness.culvert import binary, environment
 from harness.keys import make_key, public_part
+from harness.openssh import sshd_program
 from harness.processes import Process
 
 SERVER, PORT = "10.83.71.1", 2222
@@ -56,7 +57,7 @@ def tunnel(request, two_machines, account, folder):
                                    f"UsePAM no\nUseDNS no\nAuthorizedKeysFile {folder}/authorized\n"
                                    "PermitRootLogin prohibit-password\n")
     account.own(folder, host)
-    server = Process(["ip", "netns", "exec", there, *account.prefix, "/usr/sbin/sshd", "-D", "-e", "-f",
+    server = Process(["ip", "netns", "exec", there, *account.prefix, sshd_program(), "-D", "-e", "-f",
                       str(folder / "config")], **account.popen)
     with server:
         server.wait_for("Server listening on")

@@ -70,15 +70,6 @@ listen = ["*", "unix:{folder}/*.sock"]
             echo_both_ways(place, 100_000)
 
 
-@pytest.mark.parametrize("cipher", ["aes128-gcm@openssh.com", "chacha20-poly1305@openssh.com", "aes128-ctr", "aes256-gcm@openssh.com"])
-def test_ciphers_with_renewal_of_keys_by_the_client(serve, folder, echo_server, cipher):
-    server = serve("--allow-all", kinds=("ed25519", "ecdsa256", "rsa"))
-    port = free_port()
-    with client("ssh", server, folder, "-c", cipher, "-L", f"{port}:127.0.0.1:{echo_server.port}", ports=(port,),
-                options={"RekeyLimit": str(SIZE // 4), "MACs": "hmac-sha2-256-etm@openssh.com"}):
-        echo_both_ways(port, SIZE)
-
-
 def test_port_zero_and_cancel(serve, folder, echo_server):
     """ssh cancels through its control socket, so that the session lives on."""
     server = serve("--allow-all")
