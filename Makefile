@@ -29,7 +29,7 @@ uninstall: ## remove what install put there
 	  $(DESTDIR)$(UNITDIR)/culvert@.service $(DESTDIR)$(UNITDIR)/culvert-serve.service
 	rm -rf $(DESTDIR)$(DOCDIR)
 
-setup: ## install the packages that building and testing need (Debian 12)
+setup: ## install the packages that building and testing need (Debian 12, 13)
 	@scripts/setup build demo test
 
 demo: ## set up, build, and run a real query through a real tunnel, step by step

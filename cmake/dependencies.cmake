@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-# Everything from Debian 12; nothing is vendored. See the table in README.md.
+# Everything from Debian 12 or 13; nothing is vendored. See the table in README.md.
 
 find_package(Threads REQUIRED)
-find_package(Boost 1.81 REQUIRED)
+find_package(Boost 1.81 REQUIRED CONFIG)
 find_package(OpenSSL 3 REQUIRED COMPONENTS Crypto)
 find_package(fmt REQUIRED)
 find_package(spdlog REQUIRED)
@@ -16,9 +16,8 @@ pkg_check_modules(TOMLPLUSPLUS REQUIRED IMPORTED_TARGET tomlplusplus)
 pkg_check_modules(SECCOMP REQUIRED IMPORTED_TARGET libseccomp)
 
 add_library(culvert_asio INTERFACE)
-target_include_directories(culvert_asio SYSTEM INTERFACE ${Boost_INCLUDE_DIRS})
 target_compile_definitions(culvert_asio INTERFACE BOOST_ASIO_NO_DEPRECATED BOOST_ASIO_HAS_CO_AWAIT)
-target_link_libraries(culvert_asio INTERFACE Threads::Threads)
+target_link_libraries(culvert_asio INTERFACE Boost::headers Threads::Threads)
 
 # Boost.JSON of its headers alone, compiled here once.
 set(source ${PROJECT_BINARY_DIR}/culvert_json.cpp)
