@@ -9,7 +9,7 @@ UNITDIR := $(PREFIX)/lib/systemd/system
 INSTALL ?= install
 RELEASE := build/release
 
-.PHONY: all install uninstall setup demo test test-full bench format check clean help
+.PHONY: all install uninstall setup demo test test-full test-next bench format check clean help
 
 all: ## build build/release/culvert
 	@scripts/build release culvert
@@ -44,6 +44,11 @@ test: ## set up, build, and run all tests (about 15 minutes on two cores)
 test-full: ## the same, then the long products: every combination, 64 MiB each
 	@scripts/setup build demo test
 	@scripts/test_all --full
+
+test-next: ## with the Debian after 12: its OpenSSH, and a build there (root or sudo, 2 GB)
+	@scripts/setup build demo test next
+	@scripts/build release culvert
+	@scripts/test_next
 
 bench: ## compare with ssh on this machine
 	@scripts/setup build demo test
