@@ -13,7 +13,7 @@ import pytest
 
 from harness.culvert import Culvert, destination, login_arguments, run
 from harness.keys import make_key
-from harness.sockets import Server, assert_ends, connect, free_port, receive_all, reset
+from harness.sockets import Server, assert_ends, connect, echo_both_ways, free_port, receive_all, reset
 
 FAILED = 255
 
@@ -281,8 +281,10 @@ def test_server_that_stops_answering_is_noticed(make_sshd, folder, echo_server):
     from harness.processes import children_of, kill
     with make_sshd() as server:
         options = {"ServerAliveInterval": "1", "ServerAliveCountMax": "2"}
-        with Culvert(server, folder, [f"{free_port()}:127.0.0.1:{echo_server.port}"], options=options,
+        port = free_port()
+        with Culvert(server, folder, [f"{port}:127.0.0.1:{echo_server.port}"], options=options,
                      arguments=["--no-reconnect"]) as forward:
+            echo_both_ways(port, 1)  # sshd makes the process that answers after the login
             stopped = children_of(server.process.pid)
             for pid in stopped:
                 kill(pid, signal.SIGSTOP)

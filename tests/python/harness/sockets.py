@@ -3,6 +3,7 @@
 
 import contextlib
 import hashlib
+import itertools
 import os
 import random
 import socket
@@ -14,11 +15,39 @@ DEADLINE = 60.0  # seconds; generous, since two busy cores may run several thing
 CHUNK = 256 * 1024
 
 
+class _Ports:
+    """A block of ports, outside the range that outgoing connections take, that no other run of these tests uses: what
+    one has chosen and not bound yet another one must not take. Each port is given again only after all others."""
+
+    FIRST, SIZE, BLOCKS = 10240, 1360, 16
+
+    def __init__(self):
+        blocks = random.sample(range(self.BLOCKS), self.BLOCKS)
+        self._claim = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)  # released with the process, however it ends
+        block = next((b for b in blocks if self._claims(b)), blocks[0])
+        ports = range(self.FIRST + block * self.SIZE, self.FIRST + (block + 1) * self.SIZE)
+        self._next = itertools.cycle(random.sample(ports, len(ports)))
+        self._lock = threading.Lock()
+
+    def _claims(self, block: int) -> bool:
+        try:
+            self._claim.bind(f"\0culvert-tests-ports-{block}")
+        except OSError:
+            return False
+        return True
+
+    def take(self) -> int:
+        with self._lock:
+            return next(self._next)
+
+
+_ports = _Ports()
+
+
 def free_port() -> int:
-    """A port that nobody listens on, on 127.0.0.1 and ::1, outside the range that outgoing connections take."""
-    chooser = random.SystemRandom()
-    for _ in range(1000):
-        port = chooser.randrange(10240, 32000)
+    """A port that nobody listens on, on 127.0.0.1 and ::1."""
+    for _ in range(_Ports.SIZE):
+        port = _ports.take()
         try:
             for family, address in ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")):
                 if family == socket.AF_INET6 and not has_ipv6():

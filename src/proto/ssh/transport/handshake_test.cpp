@@ -343,6 +343,8 @@ TEST(Handshake, WhatIsNoSshServerIsNamed) {
   ends_before_identification(
       Role::client, "HTTP/1.1 400 Bad Request\r\n\r\n",
       "closed the connection before it identified itself; it sent \"HTTP/1.1 400 Bad Request\"");
+  ends_before_identification(Role::client, "Not allowed at this time\r\n", "shuts out this address for now");
+  ends_before_identification(Role::client, "Exceeded MaxStartups\r\n", "too many others are logging in");
   ends_before_identification(Role::client, "220 mail\x1b[2J", "it sent \"220 mail\\x1b[2J\"");
   ends_before_identification(Role::client, "SSH-1.5-old\r\n", "another version of the protocol", true);
   ends_before_identification(Role::client, std::string(9000, 'x'), "line of more than 8192 bytes", true);

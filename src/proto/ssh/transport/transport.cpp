@@ -31,6 +31,16 @@ std::unexpected<Error> protocol_error(std::string what,
 
 Instant after(Instant now, Duration span) { return span == Duration::zero() ? kNever : now + span; }
 
+// What OpenSSH's servers say to whom they do not hear.
+std::string_view meaning_of(std::string_view sent) {
+  if (sent.starts_with("Not allowed at this time"))
+    return "it shuts out this address for now, as after failed logins (PerSourcePenalties of sshd); try "
+           "again later";
+  if (sent.starts_with("Exceeded MaxStartups"))
+    return "too many others are logging in (MaxStartups of sshd); try again";
+  return "is this an SSH server?";
+}
+
 }  // namespace
 
 Transport::Transport(const SessionConfig& config, crypto::Random& random, Instant now)
@@ -74,7 +84,7 @@ Error Transport::end_of_input() const {
     std::string what = fmt::format("the {} closed the connection before it identified itself", peer);
     std::string sent = first_line_before_;
     if (sent.empty()) sent = printable(as_text(reader_.pending()), 80);
-    if (!sent.empty()) what += fmt::format("; it sent \"{}\": is this an SSH server?", sent);
+    if (!sent.empty()) what += fmt::format("; it sent \"{}\": {}", sent, meaning_of(sent));
     return Error{Errc::closed, std::move(what)};
   }
   if (session_id_.empty())
