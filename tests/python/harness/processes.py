@@ -90,10 +90,13 @@ class Process:
         """Asks it to end, then makes it; its descendants too."""
         offspring = children_of(self.pid) if self.popen.poll() is None else []
         if self.popen.poll() is None:
-            self.popen.terminate()
-            try:
-                self.popen.wait(timeout)
-            except subprocess.TimeoutExpired:
+            # ssh 9.2 misses a signal that comes just before it waits: it gets another one, when ours have long ended.
+            for patience in (min(3.0, timeout), timeout):
+                self.popen.terminate()
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    self.popen.wait(patience)
+                    break
+            else:
                 self.popen.kill()
         for pid in offspring:
             kill(pid, signal.SIGTERM)
