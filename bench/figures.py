@@ -189,6 +189,7 @@ def memory_of_both(lab: Lab, group: Group, settings: Settings) -> Turns:
     scene = Scene(lab, group.congestion_control)
 
     def one(contestant: Contestant, place: int) -> Values:
+        scene.server_of(contestant.server)  # which outlives this
         with lab.scope():
             tunnel = scene.tunnel(contestant, place)
             before = tunnel.pss_kib_of_both()
