@@ -83,9 +83,10 @@ bool is_connected(int socket) {
 
 // What a connected socket still needs; 0, or why it is none.
 int settle(int socket, const tcp::endpoint& to) {
-  const auto from = local_endpoint(socket);
   // Two loopback ends of one port can find each other where nobody listens: a connection to itself is none.
-  if (from && from->port() == to.port() && from->address() == to.address()) return ECONNREFUSED;
+  // Only a loopback address is sure to be the peer's: 0.0.0.0 leads to one, too.
+  const std::optional<tcp::endpoint> peer = to.address().is_loopback() ? to : peer_endpoint(socket);
+  if (peer == local_endpoint(socket)) return ECONNREFUSED;
   if (!to.address().is_loopback()) unpace_if_local(socket);
   return 0;
 }
