@@ -28,6 +28,8 @@ class IpAddress {
   [[nodiscard]] bool is_v4() const { return is_v4_; }
   /// 4 or 16 bytes in network order; as long as this address lives.
   [[nodiscard]] ByteView bytes() const { return ByteView(bytes_).first(is_v4_ ? 4 : 16); }
+  /// 0.0.0.0 or ::, which is every address where it is bound.
+  [[nodiscard]] bool is_unspecified() const { return bytes_ == decltype(bytes_){}; }
   /// In its shortest form (RFC 5952), without brackets.
   [[nodiscard]] std::string text() const;
 

@@ -14,10 +14,6 @@ namespace {
 
 using Kind = ForwardRule::Kind;
 
-bool is_every_address(const IpAddress& address) {
-  return std::ranges::all_of(address.bytes(), [](std::uint8_t byte) { return byte == 0; });
-}
-
 bool is_loopback(const IpAddress& address) {
   const auto range = known_range(address);
   return range && range->kind == AddressKind::loopback;
@@ -26,7 +22,7 @@ bool is_loopback(const IpAddress& address) {
 /// 0.0.0.0 is every IPv4 address here, and no member of 0.0.0.0/8.
 bool covers(const IpNetwork& network, const IpAddress& address) {
   if (!network.contains(address)) return false;
-  return !is_every_address(address) || network.bits() == 0 || network == IpNetwork(address);
+  return !address.is_unspecified() || network.bits() == 0 || network == IpNetwork(address);
 }
 
 struct Request {
@@ -75,9 +71,9 @@ bool forbids(const ForwardRule& rule, const IpAddress& address, std::uint16_t po
       return true;
     case Kind::network:  // who binds every address binds that one
       return rule.network.contains(address) ||
-             (is_every_address(address) && rule.network.first().is_v4() == address.is_v4());
+             (address.is_unspecified() && rule.network.first().is_v4() == address.is_v4());
     case Kind::localhost:
-      return is_localhost(address) || is_every_address(address);
+      return is_localhost(address) || address.is_unspecified();
     default:
       return false;
   }

@@ -38,7 +38,7 @@ tcp::endpoint endpoint_of(const helper::BindRequest& request) {
 
 // Names are resolved by the worker: which address they have is not checked again.
 bool may_stand_for(const IpAddress& address, const std::string& host) {
-  if (host == "*") return std::ranges::all_of(address.bytes(), [](std::uint8_t byte) { return byte == 0; });
+  if (host == "*") return address.is_unspecified();
   const auto wanted = IpAddress::parse(std::string_view(host).substr(0, host.find('%')));
   return !wanted || *wanted == address;
 }
