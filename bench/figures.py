@@ -11,8 +11,8 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator
 
-from lab import (CHACHA, CIPHER, ECHO, SERVE_PORT, SINK, SOURCE, SSH_PORT, Contestant, Forward, Kind, Lab, MeasurementFailed,
-                 Scene, Tunnel, ports_of, pss_kib)
+from lab import (CHACHA, CIPHER, ECHO, SINK, SOURCE, Contestant, Forward, Kind, Lab, MeasurementFailed, Scene, Tunnel, ports_of,
+                 pss_kib, with_descendants)
 
 IDLE_STREAMS = 1000
 IDLE_FORWARDS = 20
@@ -184,6 +184,15 @@ def start(lab: Lab, group: Group, settings: Settings) -> Turns:
             yield attempt(contestant.name, one)
 
 
+def idle_stream_kib(lab: Lab, tunnel: Tunnel, pss_kib_of: Callable[[], float]) -> float:
+    """Of each of IDLE_STREAMS streams that do nothing. In a scope of the lab."""
+    before = pss_kib_of()
+    holder = lab.start([lab.load, "idle", *tunnel.route(ECHO), "--streams", str(IDLE_STREAMS)], tunnel.scene.near)
+    lab.first_line(holder)
+    time.sleep(1)
+    return (pss_kib_of() - before) / IDLE_STREAMS
+
+
 def memory_of_both(lab: Lab, group: Group, settings: Settings) -> Turns:
     """Of idle streams, at both ends."""
     scene = Scene(lab, group.congestion_control)
@@ -192,11 +201,7 @@ def memory_of_both(lab: Lab, group: Group, settings: Settings) -> Turns:
         scene.server_of(contestant.server)  # which outlives this
         with lab.scope():
             tunnel = scene.tunnel(contestant, place)
-            before = tunnel.pss_kib_of_both()
-            holder = lab.start([lab.load, "idle", *tunnel.route(ECHO), "--streams", str(IDLE_STREAMS)], scene.near)
-            lab.first_line(holder)
-            time.sleep(1)
-            return {"per-stream": (tunnel.pss_kib_of_both() - before) / IDLE_STREAMS}
+            return {"per-stream": idle_stream_kib(lab, tunnel, tunnel.pss_kib_of_both)}
 
     for _ in range(settings.runs):
         for i, contestant in enumerate(c for c in group.ends.contestants(settings.contestants) if c.binary):
@@ -209,16 +214,15 @@ def logins(lab: Lab, group: Group, settings: Settings) -> Turns:
 
     def one(contestant: Contestant, hold: int) -> Values:
         server = scene.server_of(contestant.server)
-        port = SSH_PORT if contestant.server is None else SERVE_PORT
-        words = [settings.login_bench, "--to", f"127.0.0.1:{port}", "--key", str(lab.folder / "user_key")]
+        words = [settings.login_bench, "--to", f"127.0.0.1:{contestant.port}", "--key", str(lab.folder / "user_key")]
         if not hold:
             return {"rate": json.loads(lab.run(scene.near, [*words, "--seconds", str(settings.seconds)]))["per_s"]}
         with lab.scope():
-            before = pss_kib([server.pid, *Lab.descendants(server.pid)])
+            before = pss_kib(with_descendants(server))
             done = lab.first_line(lab.start([*words, "--hold", str(hold)], scene.near), 300)
             if done["failed"]:
                 raise MeasurementFailed(f"{done['failed']} logins of {hold} failed")
-            values = {"sessions": (pss_kib([server.pid, *Lab.descendants(server.pid)]) - before) / 1024}
+            values = {"sessions": (pss_kib(with_descendants(server)) - before) / 1024}
         time.sleep(3)  # they end
         return values
 
@@ -236,11 +240,7 @@ def memory(lab: Lab, group: Group, settings: Settings) -> Turns:
     def one(contestant: Contestant, place: int) -> Values:
         with lab.scope():
             tunnel = scene.tunnel(contestant, place)
-            before = tunnel.pss_kib()
-            holder = lab.start([lab.load, "idle", *tunnel.route(ECHO), "--streams", str(IDLE_STREAMS)], scene.near)
-            lab.first_line(holder)
-            time.sleep(1)
-            values = {"per-stream": (tunnel.pss_kib() - before) / IDLE_STREAMS, "alone": before}
+            values = {"alone": tunnel.pss_kib(), "per-stream": idle_stream_kib(lab, tunnel, tunnel.pss_kib)}
         with lab.scope():
             tunnel = scene.tunnel(contestant, place, forwards=IDLE_FORWARDS)
             return {**values, "forwards": tunnel.pss_kib()}

@@ -63,6 +63,11 @@ class Contestant:
     binary: str | None = None
     server: str | None = None
 
+    @property
+    def port(self) -> int:
+        """Of its server."""
+        return SSH_PORT if self.server is None else SERVE_PORT
+
 
 class Kind(enum.Enum):
     """Of a forward; the value is its option."""
@@ -272,8 +277,8 @@ class Scene:
                 cipher: str = CIPHER) -> list[str]:
         """The same words for every program."""
         folder = self.lab.folder
-        port = SSH_PORT if contestant.server is None else SERVE_PORT
-        words = [str(contestant.binary), "-N", "-F", "none", "-c", cipher, "-i", str(folder / "user_key"), "-p", str(port)]
+        words = [str(contestant.binary), "-N", "-F", "none", "-c", cipher, "-i", str(folder / "user_key"), "-p",
+                 str(contestant.port)]
         for option in ("IdentitiesOnly=yes", "IdentityAgent=none", "BatchMode=yes", "StrictHostKeyChecking=yes",
                        f"UserKnownHostsFile={folder}/known_hosts", "GlobalKnownHostsFile=/dev/null",
                        "ExitOnForwardFailure=yes", *options):
@@ -343,13 +348,17 @@ class Tunnel:
         return self.cpu_ns() + cpu_ns(self.server_pids())
 
     def server_pids(self) -> list[int]:
-        return [self.server.pid, *Lab.descendants(self.server.pid)]
+        return with_descendants(self.server)
 
     def pss_kib(self) -> float:
         return pss_kib([self.pid])
 
     def pss_kib_of_both(self) -> float:
         return pss_kib([self.pid, *self.server_pids()])
+
+
+def with_descendants(process: subprocess.Popen) -> list[int]:
+    return [process.pid, *Lab.descendants(process.pid)]
 
 
 def cpu_ns(pids: list[int]) -> int:
