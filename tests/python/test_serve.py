@@ -280,15 +280,21 @@ quota = "3M"
 
 # -------------------------------------------------------------------------------------------------------- a session shows
 
+def shown(process: Process) -> bytes:
+    """All that a session shows at its start."""
+    text = b""
+    while b"Ctrl-C" not in text:
+        part = process.popen.stdout.read1(4096)
+        assert part, process.text
+        text += part
+    return text
+
+
 def test_a_session_shows_and_runs_nothing(serve, folder):
     server = serve("--allow-all")
     command = [word for word in client_command("ssh", server, folder, "-tt", "-R", "0:127.0.0.1:9") if word != "-N"]
     with Process(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment(HOME=str(folder))) as process:
-        text = b""
-        while b"Ctrl-C" not in text:
-            part = process.popen.stdout.read1(4096)
-            assert part, process.text
-            text += part
+        text = shown(process)
         assert b"You are me from 127.0.0.1:" in text
         port = int(re.search(rb"listening on 127\.0\.0\.1:(\d+)", text)[1])
         assert is_open(port)
@@ -324,11 +330,7 @@ until = 2099-01-02T03:04:05Z
     port = free_port()
     command = [word for word in client_command("ssh", server, folder, "-R", f"0.0.0.0:{port}:127.0.0.1:9") if word != "-N"]
     with Process(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment(HOME=str(folder))) as process:
-        text = b""
-        while b"Ctrl-C" not in text:
-            part = process.popen.stdout.read1(4096)
-            assert part, process.text
-            text += part
+        text = shown(process)
     for line in (f"listening on 0.0.0.0:{port}, to be reached at 127.0.0.1:{port}", "live streams: 0",
                  "of this user: 0 of at most 7 streams", "of this user: 1 of at most 3 listeners",
                  "of this user: at most 1048576 bytes a second from you", "of this user: at most 2097152 bytes a second to you",

@@ -185,6 +185,21 @@ class Conversation {
         },
         where);
   }
+  /// A client whose value does not wait for the server's KEXINIT, up to the server's NEWKEYS.
+  void exchange_up_to_new_keys(const std::string& identification = "SSH-2.0-script",
+                               Where where = Where::current()) {
+    as_peer([&](ScriptedPeer& p) { p.identify(identification); }, where);
+    expect_message<ssh::KexInitMessage>({}, where);
+    as_peer(
+        [](ScriptedPeer& p) {
+          p.send_kexinit();
+          p.send_value();
+        },
+        where);
+    answer_host_signature(where);
+    expect_message<ssh::KexStringReplyMessage>({}, where);
+    expect_message<ssh::NewKeysMessage>({}, where);
+  }
   /// The peer's part of a key exchange and what it expects, from both KEXINITs to both NEWKEYS. The machine's
   /// KEXINIT may have come already: `asked_by_machine`.
   void exchange_keys(bool asked_by_machine = false, Where where = Where::current()) {

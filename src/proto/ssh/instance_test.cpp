@@ -37,15 +37,7 @@ TEST(Instance, AServerNamesItToCulvertAlone) {
   const auto names_it = [](const std::string& identification) {
     bool found = false;
     test::run(Role::server, [&](Conversation& c) {
-      c.as_peer([&](ScriptedPeer& p) { p.identify(identification); });
-      c.expect_message<KexInitMessage>();
-      c.as_peer([](ScriptedPeer& p) {
-        p.send_kexinit();
-        p.send_value();
-      });
-      c.answer_host_signature();
-      c.expect_message<KexStringReplyMessage>();
-      c.expect_message<NewKeysMessage>();
+      c.exchange_up_to_new_keys(identification);
       c.expect_message<ExtInfoMessage>([&](const ExtInfoMessage& m) {
         const std::string_view extensions = as_text(m.extensions.bytes);
         found = extensions.find("instance@culvert") != extensions.npos;

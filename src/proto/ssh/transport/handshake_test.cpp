@@ -268,15 +268,7 @@ TEST(Handshake, RightGuessOfTheClient) {
   run_everywhere(
       Role::server,
       [](Conversation& c) {
-        c.as_peer([](ScriptedPeer& p) { p.identify(); });
-        c.expect_message<KexInitMessage>();
-        c.as_peer([](ScriptedPeer& p) {
-          p.send_kexinit();
-          p.send_value();
-        });
-        c.answer_host_signature();
-        c.expect_message<KexStringReplyMessage>();
-        c.expect_message<NewKeysMessage>();
+        c.exchange_up_to_new_keys();
         c.send(NewKeysMessage{});
         c.expect_event<KeysAgreed>();
         c.expect_message<ExtInfoMessage>();
@@ -413,15 +405,7 @@ TEST(Handshake, ExtensionsMayComeAgainJustBeforeLogin) {
 
 TEST(Handshake, AServerTellsItsExtensions) {
   test::run(Role::server, [](Conversation& c) {
-    c.as_peer([](ScriptedPeer& p) { p.identify(); });
-    c.expect_message<KexInitMessage>();
-    c.as_peer([](ScriptedPeer& p) {
-      p.send_kexinit();
-      p.send_value();
-    });
-    c.answer_host_signature();
-    c.expect_message<KexStringReplyMessage>();
-    c.expect_message<NewKeysMessage>();
+    c.exchange_up_to_new_keys();
     c.expect_payload([](ByteView payload) {
       const auto expected =
           ext_info(3, {"server-sig-algs",
