@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <cstring>
 #include <memory>
 #include <optional>
 #include <system_error>
@@ -11,7 +10,6 @@
 
 #include <netinet/in.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/bind_executor.hpp>
 #include <boost/asio/error.hpp>
@@ -22,6 +20,7 @@
 
 #include "net/cancelled.hpp"
 #include "net/unique_fd.hpp"
+#include "net/unix_address.hpp"
 
 namespace culvert::net {
 
@@ -241,12 +240,8 @@ asio::awaitable<Result<StreamSocket>> connect_tcp(std::vector<tcp::endpoint> add
 
 asio::awaitable<Result<StreamSocket>> connect_unix(std::string path) {
   const auto executor = co_await asio::this_coro::executor;
-  if (path.empty() || path.size() >= sizeof(sockaddr_un::sun_path) || path.find('\0') != std::string::npos) {
-    co_return fail(Errc::usage, "path does not fit into a socket address (1 to 107 bytes)");
-  }
-  sockaddr_un address = {};
-  address.sun_family = AF_UNIX;
-  std::memcpy(address.sun_path, path.data(), path.size());
+  const auto address = UnixAddress::make(path);
+  if (!address) co_return std::unexpected(address.error());
 
   UniqueFd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   if (!fd) co_return connect_failed(errno);
@@ -255,7 +250,7 @@ asio::awaitable<Result<StreamSocket>> connect_unix(std::string path) {
   asio::steady_timer timer(executor);
   for (auto pause = std::chrono::milliseconds(1);;
        pause = std::min(pause * 2, std::chrono::milliseconds(50))) {
-    if (::connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0) break;
+    if (::connect(fd.get(), address->get(), address->size) == 0) break;
     if (errno == EINTR) continue;
     if (errno != EAGAIN) co_return connect_failed(errno);
     timer.expires_after(pause);

@@ -32,8 +32,9 @@ struct ConnectOptions {
 [[nodiscard]] boost::asio::awaitable<Result<StreamSocket>> connect_tcp(
     std::vector<boost::asio::ip::tcp::endpoint> addresses, ConnectOptions options = {});
 
-/// Connects to a Unix stream socket. Errors as above: "No such file or directory", "Connection refused";
-/// Errc::usage for a path that does not fit into a socket address (107 bytes).
+/// Connects to a Unix stream socket, which may be an "@name" (UnixAddress). Errors as above: "No such file or
+/// directory", "Connection refused"; Errc::usage for a path that does not fit into a socket address (107
+/// bytes).
 [[nodiscard]] boost::asio::awaitable<Result<StreamSocket>> connect_unix(std::string path);
 
 /// The order in which connect_tcp tries: the families alternate, beginning with the first address's (RFC 8305

@@ -5,8 +5,6 @@
 #include <sys/time.h>
 
 #include <cerrno>
-#include <cstddef>
-#include <cstring>
 
 #include <fmt/format.h>
 
@@ -19,19 +17,9 @@ Result<DatagramSender> DatagramSender::make(std::string_view name, Duration pati
     return fail(Errc::usage, fmt::format("{} is neither a path nor @ and a name", printable(name)));
   }
   DatagramSender sender;
-  sockaddr_un& address = sender.address_;
-  if (name.size() >= sizeof address.sun_path) {
-    return fail(Errc::usage, fmt::format("a socket's name has at most {} bytes, and {} has {}",
-                                         sizeof address.sun_path - 1, printable(name), name.size()));
-  }
-  address.sun_family = AF_UNIX;
-  std::memcpy(address.sun_path, name.data(), name.size());
-  sender.address_size_ = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + name.size());
-  if (name[0] == '@') {
-    address.sun_path[0] = '\0';
-  } else {
-    ++sender.address_size_;  // its final zero
-  }
+  auto address = UnixAddress::make(name);
+  if (!address) return fail(Errc::usage, fmt::format("{}: {}", printable(name), address.error().message));
+  sender.address_ = *address;
 
   sender.socket_ = UniqueFd(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
   if (!sender.socket_) return fail_errno("cannot make a socket", errno);
@@ -47,8 +35,8 @@ Result<DatagramSender> DatagramSender::make(std::string_view name, Duration pati
 
 Result<void> DatagramSender::send(std::string_view datagram, Mode mode) {
   const int flags = MSG_NOSIGNAL | (mode == Mode::at_once ? MSG_DONTWAIT : 0);
-  const ssize_t sent = ::sendto(socket_.get(), datagram.data(), datagram.size(), flags,
-                                reinterpret_cast<const sockaddr*>(&address_), address_size_);
+  const ssize_t sent =
+      ::sendto(socket_.get(), datagram.data(), datagram.size(), flags, address_.get(), address_.size);
   if (sent < 0) return fail_errno("cannot send a datagram", errno);
   return {};
 }

@@ -1,14 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <sys/un.h>
-
 #include <string>
 #include <string_view>
 
 #include "base/result.hpp"
 #include "base/time.hpp"
 #include "net/unique_fd.hpp"
+#include "net/unix_address.hpp"
 
 namespace culvert::net {
 
@@ -29,8 +28,7 @@ class DatagramSender {
   DatagramSender() = default;
 
   UniqueFd socket_;
-  sockaddr_un address_{};
-  socklen_t address_size_ = 0;
+  UnixAddress address_;
 };
 
 }  // namespace culvert::net

@@ -3,7 +3,6 @@
 
 #include <cerrno>
 #include <chrono>
-#include <cstring>
 #include <optional>
 #include <system_error>
 #include <utility>
@@ -11,7 +10,6 @@
 #include <netinet/in.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/asio/steady_timer.hpp>
@@ -25,6 +23,7 @@
 #include "base/time.hpp"
 #include "net/cancelled.hpp"
 #include "net/unique_fd.hpp"
+#include "net/unix_address.hpp"
 
 namespace culvert::net {
 
@@ -83,6 +82,8 @@ std::unexpected<Error> cannot_listen_tcp(const tcp::endpoint& endpoint, int erro
 
 std::unexpected<Error> cannot_listen_unix(const std::string& path, int error) {
   const std::string name = printable(path);
+  if (error == EADDRINUSE && is_abstract(path))
+    return cannot_listen(name, "another program listens there ('ss -lxp' shows which)", error);
   if (error == EADDRINUSE) {
     return cannot_listen(name, "the file exists already (remove it, or set StreamLocalBindUnlink=yes)",
                          error);
@@ -128,7 +129,7 @@ struct Listener::State {
   asio::posix::stream_descriptor descriptor;  ///< for waiting only: accept4 is called on it directly
   asio::steady_timer pause;
   std::string name;
-  std::uint16_t port = 0;
+  std::optional<tcp::endpoint> endpoint;
   bool closed = false;
   bool loopback_only = false;  ///< its connections inherit what unpace() did to it
   std::string path;
@@ -191,7 +192,7 @@ Result<Listener> Listener::listen_tcp(const asio::any_io_executor& executor, con
   if (::listen(fd.get(), kBacklog) != 0) return cannot_listen_tcp(endpoint, errno);
   const auto bound = local_endpoint(fd.get()).value_or(endpoint);
   state->name = to_text(bound);
-  state->port = bound.port();
+  state->endpoint = bound;
   if (auto watched = state->watch(std::move(fd)); !watched)
     return std::unexpected(std::move(watched).error());
   return Listener(std::move(state));
@@ -199,16 +200,14 @@ Result<Listener> Listener::listen_tcp(const asio::any_io_executor& executor, con
 
 Result<Listener> Listener::listen_unix(const asio::any_io_executor& executor, const std::string& path,
                                        UnixListenOptions options) {
-  sockaddr_un address = {};
-  if (path.empty() || path.size() >= sizeof address.sun_path || path.find('\0') != std::string::npos) {
-    return fail(Errc::usage, fmt::format("cannot listen on {}: a socket's path has 1 to {} bytes",
-                                         printable(path), sizeof address.sun_path - 1));
-  }
-  address.sun_family = AF_UNIX;
-  std::memcpy(address.sun_path, path.data(), path.size());
+  const auto address = UnixAddress::make(path);
+  if (!address)
+    return fail(Errc::usage,
+                fmt::format("cannot listen on {}: {}", printable(path), address.error().message));
+  const bool is_file = !is_abstract(path);
 
   struct stat status = {};
-  if (options.unlink_existing && ::lstat(path.c_str(), &status) == 0) {
+  if (is_file && options.unlink_existing && ::lstat(path.c_str(), &status) == 0) {
     if (!S_ISSOCK(status.st_mode))
       return cannot_listen(printable(path), "the file there is not a socket", EADDRINUSE);
     if (::unlink(path.c_str()) != 0) return cannot_listen_unix(path, errno);
@@ -219,15 +218,13 @@ Result<Listener> Listener::listen_unix(const asio::any_io_executor& executor, co
   // rights, and the umask, which all threads share, stays as it is.
   const mode_t mode = 0777 & ~options.mask;
   if (::fchmod(fd.get(), mode) != 0) return cannot_listen_unix(path, errno);
-  if (::bind(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) {
-    return cannot_listen_unix(path, errno);
-  }
+  if (::bind(fd.get(), address->get(), address->size) != 0) return cannot_listen_unix(path, errno);
   auto state = std::make_shared<State>(executor);
   state->name = printable(path);
   state->path = path;
-  state->file = identity_of(path);
+  if (is_file) state->file = identity_of(path);
   Listener listener(state);  // from here on the file goes when this function fails
-  if (::lstat(path.c_str(), &status) == 0 && (status.st_mode & 0777) != mode) {
+  if (is_file && ::lstat(path.c_str(), &status) == 0 && (status.st_mode & 0777) != mode) {
     (void)::chmod(path.c_str(), mode);  // the umask took what the option gives
   }
   if (::listen(fd.get(), kBacklog) != 0) return cannot_listen_unix(path, errno);
@@ -278,6 +275,8 @@ void Listener::close() {
 
 const std::string& Listener::name() const { return state_->name; }
 
-std::uint16_t Listener::port() const { return state_->port; }
+std::uint16_t Listener::port() const { return state_->endpoint ? state_->endpoint->port() : 0; }
+
+std::optional<tcp::endpoint> Listener::endpoint() const { return state_->endpoint; }
 
 }  // namespace culvert::net

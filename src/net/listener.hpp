@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include <boost/asio/any_io_executor.hpp>
@@ -39,7 +40,8 @@ class Listener {
   [[nodiscard]] static Result<Listener> listen_tcp(const boost::asio::any_io_executor& executor,
                                                    const boost::asio::ip::tcp::endpoint& endpoint,
                                                    const Binder& bind = bind_tcp);
-  /// The file is made with its permissions from the start, and removed by close() if it is still ours.
+  /// `path` may be "@name": UnixAddress. Else the file is made with its permissions from the start, and
+  /// removed by close() if it is still ours.
   [[nodiscard]] static Result<Listener> listen_unix(const boost::asio::any_io_executor& executor,
                                                     const std::string& path, UnixListenOptions options = {});
 
@@ -60,6 +62,8 @@ class Listener {
   [[nodiscard]] const std::string& name() const;
   /// The port that the kernel gave; 0 for a Unix socket.
   [[nodiscard]] std::uint16_t port() const;
+  /// The same with its address; none for a Unix socket.
+  [[nodiscard]] std::optional<boost::asio::ip::tcp::endpoint> endpoint() const;
 
  private:
   struct State;
