@@ -13,6 +13,7 @@
 #include <sys/socket.h>
 
 #include "base/assert.hpp"
+#include "base/time.hpp"
 
 namespace culvert::net {
 
@@ -67,6 +68,23 @@ ip::address asio_address_of(const IpAddress& address) {
   ip::address_v6::bytes_type bytes;
   std::ranges::copy(address.bytes(), bytes.begin());
   return ip::address_v6(bytes);
+}
+
+// Asked at every open, and the kernel's answer takes longer than all else of an open.
+std::span<const IpAddress> own_addresses() {
+  constexpr Duration kGood = std::chrono::seconds(1);
+  thread_local std::vector<IpAddress> own;
+  thread_local Instant until{};
+  if (const Instant now = monotonic_now(); now >= until) {
+    until = now + kGood;
+    own.clear();
+    if (const auto all = interface_addresses()) {
+      for (const InterfaceAddress& one : *all) {
+        if (one.address) own.push_back(ip_address_of(*one.address));
+      }
+    }
+  }
+  return own;
 }
 
 }  // namespace culvert::net

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -22,6 +23,9 @@ struct InterfaceAddress {
 
 /// All of them; each interface is among them. Errc::system, with the cause alone.
 [[nodiscard]] Result<std::vector<InterfaceAddress>> interface_addresses();
+
+/// Every address of this machine, as it was a second ago at most. Until the thread asks again.
+[[nodiscard]] std::span<const IpAddress> own_addresses();
 
 /// The address as rules see it: without a zone.
 [[nodiscard]] IpAddress ip_address_of(const boost::asio::ip::address& address);

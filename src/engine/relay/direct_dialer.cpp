@@ -2,19 +2,22 @@
 #include "engine/relay/direct_dialer.hpp"
 
 #include <cerrno>
+#include <type_traits>
 
-#include <fmt/format.h>
-
-#include "base/text.hpp"
 #include "engine/relay/socket_stream.hpp"
 
 namespace culvert::relay {
 
 namespace {
 
-Dialed dialed(Result<net::StreamSocket> socket) {
+template <class Socket, class Failure>
+Dialed dialed(std::expected<Socket, Failure> socket) {
   if (socket) return std::make_unique<SocketStream>(std::move(*socket), SocketStream::Expects::nothing);
-  return std::unexpected(DialError{refusal_for(socket.error()), "connect failed: " + socket.error().message});
+  if constexpr (std::is_same_v<Failure, Error>) {
+    return std::unexpected(connect_failed(socket.error()));
+  } else {
+    return std::unexpected(std::move(socket).error());
+  }
 }
 
 }  // namespace
@@ -54,17 +57,10 @@ Refusal refusal_for(const Error& error) {
 }
 
 Task<Dialed> DirectDialer::dial(const Endpoint& destination, const Endpoint&) {
-  if (const auto* unix_path = std::get_if<UnixPath>(&destination)) {
+  if (const auto* unix_path = std::get_if<UnixPath>(&destination))
     co_return dialed(co_await net::connect_unix(unix_path->path));
-  }
-  const auto& place = std::get<HostPort>(destination);
-  auto addresses = co_await resolver_.resolve(place.host, place.port, family_);
-  if (!addresses) {
-    co_return std::unexpected(
-        DialError{refusal_for(addresses.error()),
-                  fmt::format("cannot resolve {}: {}", printable(place.host), addresses.error().message)});
-  }
-  co_return dialed(co_await net::connect_tcp(std::move(*addresses), options_));
+  co_return dialed(
+      co_await connect_judged(resolver_, std::get<HostPort>(destination), family_, options_, judge_));
 }
 
 }  // namespace culvert::relay

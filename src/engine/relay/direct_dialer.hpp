@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <utility>
+
 #include "engine/relay/dialer.hpp"
+#include "engine/relay/judged_connect.hpp"
 #include "net/connect.hpp"
 #include "net/resolver.hpp"
 
@@ -10,10 +13,11 @@ namespace culvert::relay {
 /// Connects from here: resolves, and tries the addresses by Happy Eyeballs.
 class DirectDialer final : public Dialer {
  public:
-  /// `resolver` must outlive it.
+  /// `resolver` must outlive it. `judge` says where it may connect; empty: anywhere. Unix sockets are not
+  /// judged.
   explicit DirectDialer(net::Resolver& resolver, net::ConnectOptions options = {},
-                        net::Family family = net::Family::any)
-      : resolver_(resolver), options_(options), family_(family) {}
+                        net::Family family = net::Family::any, ConnectJudge judge = {})
+      : resolver_(resolver), options_(std::move(options)), family_(family), judge_(std::move(judge)) {}
 
   /// Messages: "connect failed: Connection refused", "cannot resolve db: Name or service not known".
   [[nodiscard]] Task<std::expected<std::unique_ptr<Stream>, DialError>> dial(const Endpoint& destination,
@@ -23,6 +27,7 @@ class DirectDialer final : public Dialer {
   net::Resolver& resolver_;
   net::ConnectOptions options_;
   net::Family family_;
+  ConnectJudge judge_;
 };
 
 /// What a failed connect or look-up means for whoever asked.

@@ -128,7 +128,7 @@ relay::Task<void> PeerListeners::listen(ssh::ListenRequested request) {
 }
 
 PeerListeners::Opened PeerListeners::refused(const files::Decision& decision) {
-  relay::DialError why = not_permitted(decision);
+  relay::DialError why = relay::not_permitted(decision);
   return {{}, std::move(why.message), std::move(why.hint)};
 }
 

@@ -9,11 +9,6 @@
 
 #include <boost/asio/this_coro.hpp>
 
-#include <fmt/format.h>
-
-#include "base/log.hpp"
-#include "base/text.hpp"
-#include "engine/relay/direct_dialer.hpp"
 #include "engine/relay/socket_stream.hpp"
 #include "engine/server/metered_stream.hpp"
 #include "net/addresses.hpp"
@@ -56,27 +51,6 @@ Result<void> check_room_for_listener(const Permit& permit) {
   return fail(Errc::limit, "max_listeners is reached");
 }
 
-DialError not_permitted(const files::Decision& decision) {
-  return {Refusal::prohibited, "not permitted: " + decision.reason, {decision.rule}};
-}
-
-// Asked at every open, and the kernel's answer takes longer than all else of an open.
-std::span<const IpAddress> own_addresses() {
-  constexpr Duration kGood = std::chrono::seconds(1);
-  thread_local std::vector<IpAddress> own;
-  thread_local Instant until{};
-  if (const Instant now = monotonic_now(); now >= until) {
-    until = now + kGood;
-    own.clear();
-    if (const auto all = net::interface_addresses()) {
-      for (const net::InterfaceAddress& one : *all) {
-        if (one.address) own.push_back(net::ip_address_of(*one.address));
-      }
-    }
-  }
-  return own;
-}
-
 relay::Task<relay::Dialed> RuledDialer::dial(const relay::Endpoint& destination,
                                              const relay::Endpoint& origin) {
   accounts_.refresh(*permit_);
@@ -91,51 +65,27 @@ relay::Task<relay::Dialed> RuledDialer::dial(const relay::Endpoint& destination,
       permit_, StreamName{who_, Direction::direct, destination, origin});
 }
 
-relay::Task<RuledDialer::Connected> RuledDialer::connect_tcp(relay::HostPort place) {
-  const auto before =
-      files::may_connect(permit_->grants, place.host, place.port, std::nullopt, own_addresses());
-  if (!before) co_return std::unexpected(not_permitted(before));
-  const auto found = co_await resolver_.resolve(place.host, place.port, net::Family::any);
-  if (!found) {
-    co_return std::unexpected(
-        DialError{relay::refusal_for(found.error()),
-                  fmt::format("cannot resolve {}: {}", printable(place.host), found.error().message)});
-  }
-  std::vector<asio::ip::tcp::endpoint> allowed;
-  files::Decision denied;
-  for (const auto& endpoint : *found) {
-    auto decision = files::may_connect(permit_->grants, place.host, place.port,
-                                       net::ip_address_of(endpoint.address()), own_addresses());
-    if (decision) {
-      allowed.push_back(endpoint);
-    } else {
-      denied = std::move(decision);
-    }
-  }
-  if (allowed.empty()) co_return std::unexpected(not_permitted(denied));
+relay::Task<relay::Connected> RuledDialer::connect_tcp(relay::HostPort place) {
   net::ConnectOptions options;
   options.attempt_timeout = connect_time_;
-  auto socket = co_await net::connect_tcp(std::move(allowed), std::move(options));
-  if (!socket) {
-    co_return std::unexpected(
-        DialError{relay::refusal_for(socket.error()), "connect failed: " + socket.error().message});
-  }
-  co_return std::move(*socket);
+  auto judge = [permit = permit_](std::string_view host, std::uint16_t port,
+                                  const std::optional<IpAddress>& resolved) {
+    return files::may_connect(permit->grants, host, port, resolved, net::own_addresses());
+  };
+  co_return co_await relay::connect_judged(resolver_, std::move(place), net::Family::any, std::move(options),
+                                           std::move(judge));
 }
 
-relay::Task<RuledDialer::Connected> RuledDialer::connect_unix(std::string path) {
+relay::Task<relay::Connected> RuledDialer::connect_unix(std::string path) {
   const auto decision = files::may_connect_path(permit_->grants, path);
-  if (!decision) co_return std::unexpected(not_permitted(decision));
+  if (!decision) co_return std::unexpected(relay::not_permitted(decision));
   if (!is_plain_path(decision.path)) {
     co_return std::unexpected(
         DialError{Refusal::unreachable,
                   "connect failed: there is no such socket, or a symbolic link on the way to it"});
   }
   auto socket = co_await net::connect_unix(decision.path);
-  if (!socket) {
-    co_return std::unexpected(
-        DialError{relay::refusal_for(socket.error()), "connect failed: " + socket.error().message});
-  }
+  if (!socket) co_return std::unexpected(relay::connect_failed(socket.error()));
   co_return std::move(*socket);
 }
 

@@ -2,14 +2,12 @@
 #pragma once
 
 #include <memory>
-#include <span>
 #include <string>
 
-#include "engine/relay/dialer.hpp"
+#include "engine/relay/judged_connect.hpp"
 #include "engine/server/account.hpp"
 #include "engine/server/names.hpp"
 #include "net/resolver.hpp"
-#include "net/socket.hpp"
 
 namespace culvert::server {
 
@@ -30,10 +28,8 @@ class RuledDialer final : public relay::Dialer {
                                                 const relay::Endpoint& origin) override;
 
  private:
-  using Connected = std::expected<net::StreamSocket, relay::DialError>;
-
-  [[nodiscard]] relay::Task<Connected> connect_tcp(relay::HostPort place);
-  [[nodiscard]] relay::Task<Connected> connect_unix(std::string path);
+  [[nodiscard]] relay::Task<relay::Connected> connect_tcp(relay::HostPort place);
+  [[nodiscard]] relay::Task<relay::Connected> connect_unix(std::string path);
 
   net::Resolver& resolver_;
   Accounts& accounts_;
@@ -46,11 +42,5 @@ class RuledDialer final : public relay::Dialer {
 [[nodiscard]] Result<void> check_room_for_stream(const Permit& permit);
 /// The same for a listener.
 [[nodiscard]] Result<void> check_room_for_listener(const Permit& permit);
-
-/// What was not permitted, and the rule that would allow it.
-[[nodiscard]] relay::DialError not_permitted(const files::Decision& decision);
-
-/// Every address of this machine, as it was a second ago at most.
-[[nodiscard]] std::span<const IpAddress> own_addresses();
 
 }  // namespace culvert::server

@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "engine/relay/judged_connect.hpp"
+
+#include <utility>
+#include <vector>
+
+#include <fmt/format.h>
+
+#include "base/text.hpp"
+#include "engine/relay/direct_dialer.hpp"
+#include "net/addresses.hpp"
+
+namespace culvert::relay {
+
+DialError not_permitted(const files::Decision& decision) {
+  return {Refusal::prohibited, "not permitted: " + decision.reason, {decision.rule}};
+}
+
+DialError connect_failed(const Error& error) {
+  return {refusal_for(error), "connect failed: " + error.message};
+}
+
+Task<Connected> connect_judged(net::Resolver& resolver, HostPort place, net::Family family,
+                               net::ConnectOptions options, ConnectJudge judge) {
+  if (judge) {
+    if (const auto before = judge(place.host, place.port, std::nullopt); !before)
+      co_return std::unexpected(not_permitted(before));
+  }
+  auto found = co_await resolver.resolve(place.host, place.port, family);
+  if (!found) {
+    co_return std::unexpected(
+        DialError{refusal_for(found.error()),
+                  fmt::format("cannot resolve {}: {}", printable(place.host), found.error().message)});
+  }
+  if (judge) {
+    files::Decision denied;
+    std::erase_if(*found, [&](const auto& endpoint) {
+      auto decision = judge(place.host, place.port, net::ip_address_of(endpoint.address()));
+      if (decision) return false;
+      denied = std::move(decision);
+      return true;
+    });
+    if (found->empty()) co_return std::unexpected(not_permitted(denied));
+  }
+  auto socket = co_await net::connect_tcp(std::move(*found), std::move(options));
+  if (!socket) co_return std::unexpected(connect_failed(socket.error()));
+  co_return std::move(*socket);
+}
+
+}  // namespace culvert::relay
