@@ -6,6 +6,7 @@
 
 #include <fmt/format.h>
 
+#include "cli/spec_fields.hpp"
 #include "cli/values.hpp"
 
 namespace culvert::cli {
@@ -14,17 +15,40 @@ namespace {
 constexpr std::size_t kMaxName = 1024;  // NI_MAXHOST without its zero byte
 constexpr std::size_t kMaxPath = 107;   // sockaddr_un
 
-struct Field {
-  std::string text;
-  bool is_path = false;
-};
+Result<relay::HostPort> host_port_of(const Field& host, const Field& port) {
+  TRY(check_host_name(host.text));
+  return relay::HostPort{host.text, TRY(parse_port(port.text))};
+}
+
+Result<relay::HostPort> listener_of(const Field* bind, const Field& port) {
+  relay::HostPort listener{"", TRY(parse_port(port.text, true))};
+  if (bind == nullptr) return listener;
+  listener.host = bind->text.empty() ? "*" : bind->text;
+  if (listener.host != "*") TRY(check_host_name(listener.host));
+  return listener;
+}
+
+bool is_control(char letter) { return static_cast<unsigned char>(letter) < 0x20 || letter == 0x7F; }
+
+Result<void> check_name(std::string_view what, std::string_view name, std::string_view forbidden) {
+  if (name.empty()) return fail(Errc::usage, fmt::format("the {} is empty", what));
+  if (name.size() > kMaxName) return fail(Errc::usage, fmt::format("the {} is too long", what));
+  if (name[0] == '-')
+    return fail(Errc::usage, fmt::format("the {} {} begins with '-'", what, in_quotes(name)));
+  const auto bad = std::ranges::find_if(name, [&](char letter) {
+    return is_control(letter) || forbidden.find(letter) != std::string_view::npos;
+  });
+  if (bad == name.end()) return {};
+  return fail(Errc::usage, fmt::format("the {} {} contains {}", what, in_quotes(name),
+                                       in_quotes(std::string_view(bad, 1))));
+}
+
+}  // namespace
 
 std::unexpected<Error> wrong(std::string_view text, std::string_view why) {
   return fail(Errc::usage, fmt::format("{}: {}", in_quotes(text), why));
 }
 
-// The fields of a forward. Malformed brackets are an error, everything else is judged by those who use the
-// fields.
 Result<std::vector<Field>> fields_of(std::string_view text) {
   std::vector<Field> fields;
   std::string_view rest = text;
@@ -56,36 +80,6 @@ Result<relay::UnixPath> path_of(const Field& field) {
   }
   return relay::UnixPath{field.text};
 }
-
-Result<relay::HostPort> host_port_of(const Field& host, const Field& port) {
-  TRY(check_host_name(host.text));
-  return relay::HostPort{host.text, TRY(parse_port(port.text))};
-}
-
-Result<relay::HostPort> listener_of(const Field* bind, const Field& port) {
-  relay::HostPort listener{"", TRY(parse_port(port.text, true))};
-  if (bind == nullptr) return listener;
-  listener.host = bind->text.empty() ? "*" : bind->text;
-  if (listener.host != "*") TRY(check_host_name(listener.host));
-  return listener;
-}
-
-bool is_control(char letter) { return static_cast<unsigned char>(letter) < 0x20 || letter == 0x7F; }
-
-Result<void> check_name(std::string_view what, std::string_view name, std::string_view forbidden) {
-  if (name.empty()) return fail(Errc::usage, fmt::format("the {} is empty", what));
-  if (name.size() > kMaxName) return fail(Errc::usage, fmt::format("the {} is too long", what));
-  if (name[0] == '-')
-    return fail(Errc::usage, fmt::format("the {} {} begins with '-'", what, in_quotes(name)));
-  const auto bad = std::ranges::find_if(name, [&](char letter) {
-    return is_control(letter) || forbidden.find(letter) != std::string_view::npos;
-  });
-  if (bad == name.end()) return {};
-  return fail(Errc::usage, fmt::format("the {} {} contains {}", what, in_quotes(name),
-                                       in_quotes(std::string_view(bad, 1))));
-}
-
-}  // namespace
 
 Result<daemon::LocalForward> parse_local_forward(std::string_view text) {
   const std::vector<Field> fields = TRY(fields_of(text));

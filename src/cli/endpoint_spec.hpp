@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -24,6 +25,14 @@ namespace culvert::cli {
 
 /// -R and RemoteForward: like -L, or like -D for a proxy at the server.
 [[nodiscard]] Result<daemon::RemoteForward> parse_remote_forward(std::string_view text);
+
+/// The two words of `culvert map`: LISTEN is [tcp/|udp/|tcp+udp/][bind:]port[-port], TARGET host:port[-port],
+/// or several with commas between them. Each may be a /path, or @name for a socket that stands in no file
+/// system (unix(7): abstract). tcp+udp gives two forwards. Without a bind address: "localhost".
+[[nodiscard]] Result<std::vector<daemon::DirectForward>> parse_mapping(std::string_view listen,
+                                                                       std::string_view targets);
+/// Refuses two that listen at the same place.
+[[nodiscard]] Result<void> check_overlaps(std::span<const daemon::DirectForward> forwards);
 
 /// -W host:port.
 [[nodiscard]] Result<relay::HostPort> parse_stdio_destination(std::string_view text);

@@ -14,6 +14,7 @@
 #include "cli/background.hpp"
 #include "cli/exit_status.hpp"
 #include "cli/help.hpp"
+#include "cli/map.hpp"
 #include "cli/options.hpp"
 #include "cli/plan_builder.hpp"
 #include "cli/process.hpp"
@@ -89,9 +90,18 @@ class Configuration {
   ThisMachine machine_;
 };
 
-int serve(std::span<const std::string_view> arguments) {
-  ServeLine line;
-  const auto read = read_serve_line(arguments, read_environment(), line);
+/// The commands besides the SSH client.
+struct Subcommand {
+  std::string_view name;
+  Result<void> (*read)(std::span<const std::string_view> arguments, const Environment& environment,
+                       SubcommandLine& line);
+};
+constexpr Subcommand kSubcommands[] = {
+    {"serve", read_serve_line}, {"map", read_map_line}, {"proxy", read_proxy_line}};
+
+int run_subcommand(const Subcommand& command, std::span<const std::string_view> arguments) {
+  SubcommandLine line;
+  const auto read = command.read(arguments, read_environment(), line);
   // What is wrong with the options is said on standard error, and in the form that they ask for.
   (void)set_up_log(line.log_level, "", line.log_format);
   if (!read) return complain(read.error());
@@ -150,7 +160,9 @@ int run(std::span<const std::string_view> arguments) {
     std::fwrite(help.data(), 1, help.size(), stderr);
     return kFailed;
   }
-  if (arguments[0] == "serve") return serve(arguments.subspan(1));
+  for (const Subcommand& command : kSubcommands) {
+    if (arguments[0] == command.name) return run_subcommand(command, arguments.subspan(1));
+  }
   const auto line = read_command_line(arguments);
   if (!line) return complain(line.error());
   switch (line->action) {

@@ -3,12 +3,10 @@
 
 #include <unistd.h>
 
-#include <algorithm>
 #include <cstdlib>
 #include <vector>
 
 #include <fmt/format.h>
-#include <CLI/CLI.hpp>
 
 #include "base/ip_address.hpp"
 #include "base/text.hpp"
@@ -65,67 +63,35 @@ Result<std::string> banner_of(const std::string& path) {
   return std::move(file->text);
 }
 
-std::unexpected<Error> in_option(std::string_view option, const Error& error) {
-  return fail(Errc::usage, fmt::format("{}: {}", option, error.message));
-}
-
 }  // namespace
 
 Result<void> read_serve_line(std::span<const std::string_view> arguments, const Environment& environment,
-                             ServeLine& line) {
+                             SubcommandLine& line) {
   daemon::ServerPlan& plan = line.plan.servers.emplace_back();
   server::ServerOptions& options = plan.options;
   std::vector<std::string> listen, keys, host_keys, revoked, exempt;
-  std::string banner, login_time, log_format;
-  int verbose = 0;
-  bool quiet = false;
+  std::string banner, login_time;
 
   CLI::App app(kAbout, "culvert serve");
   app.footer(kExamples);
-  app.set_help_flag("-h,--help", "Print this");
-  app.add_option("-l,--listen", listen, "[bind:]port to serve at; may be repeated (*:2222)")
-      ->allow_extra_args(false);
-  app.add_option("-k,--authorized-keys", keys,
-                 "[user=]file of keys that may log in, in sshd's format; may be repeated")
-      ->allow_extra_args(false);
+  add_repeated(app, "-l,--listen", listen, "[bind:]port to serve at (*:2222)");
+  add_repeated(app, "-k,--authorized-keys", keys, "[user=]file of keys that may log in, in sshd's format");
   app.add_option("-r,--rules", options.rules_file, "file that says who may connect and listen where");
-  app.add_option("--revoked-keys", revoked,
-                 "file of keys that may not log in, or key revocation list; may be repeated")
-      ->allow_extra_args(false);
+  add_repeated(app, "--revoked-keys", revoked, "file of keys that may not log in, or key revocation list");
   app.add_flag("--allow-all", options.allow_all, "whoever logs in may forward anything");
-  app.add_option("--host-key", host_keys, "private key of the server; may be repeated (one is made)")
-      ->allow_extra_args(false);
-  app.add_option("--host-certificate", options.host_certificate_files,
-                 "certificate of a host key; may be repeated")
-      ->allow_extra_args(false);
+  add_repeated(app, "--host-key", host_keys, "private key of the server (one is made)");
+  add_repeated(app, "--host-certificate", options.host_certificate_files, "certificate of a host key");
   app.add_option("--banner", banner, "file with a text that clients show before the login");
-  app.add_option("--exempt", exempt, "network whose mistakes are not punished; may be repeated")
-      ->allow_extra_args(false);
+  add_repeated(app, "--exempt", exempt, "network whose mistakes are not punished");
   app.add_option("--login-time", login_time, "how long a login may take (60)");
   app.add_option("--max-sessions", options.sessions, "clients that are logged in at once (4096)");
   app.add_option("--user", line.plan.account,
                  "started as root: the account to run as (culvert, or else nobody)");
   app.add_flag("!--no-sandbox", line.plan.sandbox,
                "do not refuse the system calls that a server does not need");
-  app.add_option("-E,--log-file", line.log_file, "append the log to it");
-  app.add_option("--log-format", log_format, "text, or json: an object a line (text)")
-      ->check(CLI::IsMember({"text", "json"}))
-      ->type_name("text|json");
-  app.add_flag("-v", verbose, "print more; up to -vvv");
-  app.add_flag("-q", quiet, "print errors alone");
+  SubcommandReader reader(app, line);
+  if (!TRY(reader.read(arguments))) return {};
 
-  std::vector<std::string> words(arguments.rbegin(), arguments.rend());  // as CLI11 wants them
-  try {
-    app.parse(words);
-  } catch (const CLI::CallForHelp&) {
-    line.wants_help = true;
-    line.help = app.help();
-    return {};
-  } catch (const CLI::ParseError& error) {
-    return fail(Errc::usage, fmt::format("serve: {} (see culvert serve --help)", error.what()));
-  }
-
-  if (log_format == "json") line.log_format = LogFormat::json;
   if (listen.empty()) listen.emplace_back(fmt::format("*:{}", kDefaultPort));
   for (const std::string& text : listen) {
     auto place = parse_dynamic_forward(text);
@@ -161,10 +127,6 @@ Result<void> read_serve_line(std::span<const std::string_view> arguments, const 
     options.login_time = *time;
   }
   if (!banner.empty()) options.banner = TRY(banner_of(banner));
-  if (quiet) line.log_level = LogLevel::error;
-  if (verbose > 0)
-    line.log_level = static_cast<LogLevel>(
-        std::min(static_cast<int>(LogLevel::notice) + verbose, static_cast<int>(LogLevel::trace)));
   return {};
 }
 

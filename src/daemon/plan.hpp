@@ -3,13 +3,16 @@
 // value; the supervisor makes the running state match it. There is no second way to start anything.
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "base/time.hpp"
 #include "engine/relay/endpoint.hpp"
 #include "engine/server/options.hpp"
 #include "engine/tunnel/server_options.hpp"
+#include "files/forward_rule.hpp"
 
 namespace culvert::daemon {
 
@@ -77,8 +80,36 @@ struct ServerPlan {
   server::ServerOptions options;
 };
 
+enum class Transport : std::uint8_t { tcp, udp };
+
+/// A listener here whose streams, or datagrams, go on from here without a tunnel: `culvert map`, and `culvert
+/// proxy`.
+struct DirectForward {
+  ListenSpec listen;
+  Transport transport = Transport::tcp;  ///< tcp: Unix stream sockets, too
+  /// Where they go; none: where a proxy front on the listener is told to.
+  std::vector<relay::Endpoint> targets;
+  /// So many ports in a row, from the one in `listen`, each to the same one behind that of each target. 1
+  /// where either is a Unix socket.
+  std::uint16_t ports = 1;
+
+  [[nodiscard]] bool is_proxy() const { return targets.empty(); }
+  bool operator==(const DirectForward&) const = default;
+};
+
+/// Forwards that need no tunnel, and what holds for all of them together.
+struct DirectPlan {
+  std::vector<DirectForward> forwards;
+  /// Where the clients of proxies may go: rules as in the rules file of a server.
+  std::vector<files::ForwardRule> connect;
+  /// Who may use the proxies: a file of user:password lines; empty: everybody.
+  std::string proxy_accounts_file;
+  Duration connect_time = std::chrono::seconds(30);  ///< of each address of a target; zero: the system's
+};
+
 struct Plan {
   std::vector<SessionPlan> sessions;
+  std::vector<DirectPlan> direct;
   std::vector<ServerPlan> servers;
   /// Started as root with servers, the process becomes this account; empty: find_process_account() chooses.
   std::string account;

@@ -14,6 +14,7 @@
 
 #include "base/log.hpp"
 #include "crypto/random.hpp"
+#include "daemon/direct_run.hpp"
 #include "daemon/privileged/separation.hpp"
 #include "daemon/run.hpp"
 #include "daemon/server_run.hpp"
@@ -74,6 +75,8 @@ class Supervisor {
       runs_.push_back(
           std::make_unique<SessionRun>(io_.get_executor(), session, resolver_, random_, prompter_, manager_));
     }
+    for (const DirectPlan& direct : plan_.direct)
+      runs_.push_back(std::make_unique<DirectRun>(io_.get_executor(), direct, resolver_));
     for (std::size_t i = 0; i < plan_.servers.size(); ++i) {
       runs_.push_back(std::make_unique<ServerRun>(io_.get_executor(), plan_.servers[i], *privileges_[i],
                                                   resolver_, random_));
@@ -124,7 +127,7 @@ class Supervisor {
   void ready() {
     const bool speaks =
         std::ranges::any_of(plan_.sessions, [](const SessionPlan& plan) { return !plan.stdio; }) ||
-        !plan_.servers.empty();
+        !plan_.servers.empty() || !plan_.direct.empty();
     if (speaks) log_event(LogLevel::notice, "ready", "ready");
     outcome_.was_ready = true;
     const std::size_t forwards = forwards_of(plan_);
