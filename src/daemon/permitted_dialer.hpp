@@ -20,11 +20,11 @@ class PermittedDialer final : public relay::Dialer {
       : inner_(inner), permitted_(std::move(permitted)) {}
 
   [[nodiscard]] relay::Task<relay::Dialed> dial(const relay::Endpoint& destination,
-                                                const relay::Endpoint& origin) override {
+                                                const relay::Visit& visit) override {
     if (!permits(destination))
       co_return std::unexpected(
           relay::DialError{relay::Refusal::prohibited, "not permitted by PermitRemoteOpen"});
-    co_return co_await inner_.dial(destination, origin);
+    co_return co_await inner_.dial(destination, visit);
   }
 
  private:

@@ -21,7 +21,7 @@ using Dialed = std::expected<std::unique_ptr<relay::Stream>, relay::DialError>;
 
 class Refusing final : public relay::Dialer {
  public:
-  relay::Task<Dialed> dial(const relay::Endpoint&, const relay::Endpoint&) override {
+  relay::Task<Dialed> dial(const relay::Endpoint&, const relay::Visit&) override {
     co_return std::unexpected(relay::DialError{relay::Refusal::connection_refused,
                                                "open failed: connect failed: Connection refused"});
   }
@@ -29,7 +29,7 @@ class Refusing final : public relay::Dialer {
 
 class Silent final : public relay::Dialer {
  public:
-  relay::Task<Dialed> dial(const relay::Endpoint&, const relay::Endpoint&) override {
+  relay::Task<Dialed> dial(const relay::Endpoint&, const relay::Visit&) override {
     asio::steady_timer never(co_await asio::this_coro::executor, asio::steady_timer::time_point::max());
     (void)co_await never.async_wait(asio::as_tuple(asio::use_awaitable));
     co_return std::unexpected(relay::DialError{relay::Refusal::timed_out, "given up"});

@@ -83,15 +83,20 @@ std::optional<asio::ip::tcp::endpoint> tcp_endpoint(const SocketName& name) {
   return endpoint;
 }
 
+std::string path_of(const SocketName& name) {
+  constexpr std::size_t kHeader = offsetof(sockaddr_un, sun_path);
+  if (!name.valid || name.address()->sa_family != AF_UNIX || name.length <= kHeader) return "";
+  const auto* path = reinterpret_cast<const sockaddr_un*>(&name.storage)->sun_path;
+  const std::size_t length = name.length - kHeader;
+  if (path[0] == '\0') return "@" + std::string(path + 1, length - 1);
+  return {path, ::strnlen(path, length)};
+}
+
 std::string text_of(const SocketName& name) {
   if (const auto endpoint = tcp_endpoint(name)) return to_text(*endpoint);
   if (!name.valid || name.address()->sa_family != AF_UNIX) return "unknown address";
-  constexpr std::size_t kHeader = offsetof(sockaddr_un, sun_path);
-  if (name.length <= kHeader) return "unix socket";
-  const auto* path = reinterpret_cast<const sockaddr_un*>(&name.storage)->sun_path;
-  const std::size_t length = name.length - kHeader;
-  if (path[0] == '\0') return "@" + printable({path + 1, length - 1});
-  return printable({path, ::strnlen(path, length)});
+  const std::string path = path_of(name);
+  return path.empty() ? "unix socket" : printable(path);
 }
 
 bool is_local(const asio::ip::tcp::endpoint& peer, const std::optional<asio::ip::tcp::endpoint>& here) {
@@ -254,6 +259,8 @@ std::optional<asio::ip::tcp::endpoint> peer_endpoint(int socket) {
 std::optional<asio::ip::tcp::endpoint> local_endpoint(int socket) {
   return tcp_endpoint(name_of(socket, ::getsockname));
 }
+
+std::string local_path(int socket) { return path_of(name_of(socket, ::getsockname)); }
 
 std::string to_text(const asio::ip::tcp::endpoint& endpoint) {
   const std::string address = endpoint.address().to_string();

@@ -90,6 +90,10 @@ void unpace(int socket);
 [[nodiscard]] std::optional<boost::asio::ip::tcp::endpoint> peer_endpoint(int socket);
 [[nodiscard]] std::optional<boost::asio::ip::tcp::endpoint> local_endpoint(int socket);
 
+/// Where a Unix socket of this end is bound: a path in the file system, or "@" and a name in the abstract
+/// namespace, either as it is; empty if it has no name.
+[[nodiscard]] std::string local_path(int socket);
+
 /// "127.0.0.1:80", "[fe80::1%eth0]:80".
 [[nodiscard]] std::string to_text(const boost::asio::ip::tcp::endpoint& endpoint);
 /// Of a socket's peer (this end): an address as above, a printable path, or "unix socket" for one without a

@@ -168,6 +168,7 @@ TEST(Socket, NamesAddressesForPeople) {
   EXPECT_EQ(to_text({asio::ip::make_address("::1"), 8080}), "[::1]:8080");
   Pair pair;
   EXPECT_EQ(peer_text(pair.a.get()), "unix socket");
+  EXPECT_EQ(local_path(pair.a.get()), "");
   EXPECT_FALSE(peer_endpoint(pair.a.get()));
   EXPECT_FALSE(set_no_delay(pair.a.get(), true));
   EXPECT_EQ(peer_text(-1), "unknown address");

@@ -34,10 +34,20 @@ std::pair<ssh::OpenFailure, std::string_view> words_for(relay::Refusal refusal) 
   return {connect_failed, "connect failed"};
 }
 
+relay::HostPort place(const std::string& host, std::uint32_t port) {
+  return {host, static_cast<std::uint16_t>(std::min<std::uint32_t>(port, 65535))};
+}
+
 relay::Endpoint origin_of(const ssh::ChannelRequested& channel) {
   if (!channel.type.ends_with("-tcpip")) return relay::UnixPath{};
-  return relay::HostPort{channel.origin_host,
-                         static_cast<std::uint16_t>(std::min<std::uint32_t>(channel.origin_port, 65535))};
+  return place(channel.origin_host, channel.origin_port);
+}
+
+// A direct channel says where it wants to go, and not where its visitor came.
+std::optional<relay::Endpoint> connected_by(const ssh::ChannelRequested& channel) {
+  if (channel.type == "forwarded-tcpip") return place(channel.host, channel.port);
+  if (channel.type == "forwarded-streamlocal@openssh.com") return relay::UnixPath{channel.host};
+  return std::nullopt;
 }
 
 }  // namespace
@@ -47,7 +57,8 @@ PendingChannel::PendingChannel(std::shared_ptr<SessionDriver> driver, const ssh:
     : driver_(std::move(driver)),
       id_(channel.id),
       destination_(std::move(destination)),
-      origin_(origin_of(channel)) {}
+      origin_(origin_of(channel)),
+      connected_to_(connected_by(channel)) {}
 
 PendingChannel::~PendingChannel() {
   if (!done_) refuse(relay::Refusal::closed);

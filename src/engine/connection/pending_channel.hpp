@@ -24,6 +24,8 @@ class PendingChannel final : public relay::Pending {
   [[nodiscard]] const std::optional<relay::Endpoint>& destination() const override { return destination_; }
   /// A Unix path for channels that come from a socket in a file system.
   [[nodiscard]] const relay::Endpoint& origin() const override { return origin_; }
+  /// Of a forwarded channel: as its opening says.
+  [[nodiscard]] std::optional<relay::Endpoint> connected_to() const override { return connected_to_; }
   [[nodiscard]] std::unique_ptr<relay::Stream> accept() override;
   void refuse(relay::Refusal reason) override;
 
@@ -32,6 +34,7 @@ class PendingChannel final : public relay::Pending {
   const ssh::ChannelId id_;
   const std::optional<relay::Endpoint> destination_;
   const relay::Endpoint origin_;
+  const std::optional<relay::Endpoint> connected_to_;
   bool done_ = false;
 };
 

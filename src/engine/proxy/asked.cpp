@@ -61,11 +61,11 @@ bool is_any(const socks::Ipv6& address) { return address == socks::Ipv6{} || add
 }  // namespace
 
 Asked::Asked(asio::any_io_executor executor, std::unique_ptr<Conversation> conversation,
-             relay::Endpoint origin, Duration patience)
+             relay::KnownVisit visit, Duration patience)
     : executor_(std::move(executor)),
       conversation_(std::move(conversation)),
       destination_(destination_of(*conversation_)),
-      origin_(std::move(origin)),
+      visit_(std::move(visit)),
       patience_(patience) {}
 
 Asked::~Asked() {

@@ -17,11 +17,12 @@ class Asked final : public relay::Pending, private relay::Negotiation {
  public:
   /// `conversation` has heard the request. `patience`: how long the client may take for an answer.
   Asked(boost::asio::any_io_executor executor, std::unique_ptr<Conversation> conversation,
-        relay::Endpoint origin, Duration patience);
+        relay::KnownVisit visit, Duration patience);
   ~Asked() override;
 
   [[nodiscard]] const std::optional<relay::Endpoint>& destination() const override { return destination_; }
-  [[nodiscard]] const relay::Endpoint& origin() const override { return origin_; }
+  [[nodiscard]] const relay::Endpoint& origin() const override { return visit_.origin(); }
+  [[nodiscard]] std::optional<relay::Endpoint> connected_to() const override { return visit_.connected_to(); }
   [[nodiscard]] relay::Negotiation* negotiation() override { return this; }
   [[nodiscard]] std::unique_ptr<relay::Stream> accept() override;
   void refuse(relay::Refusal reason) override;
@@ -37,7 +38,7 @@ class Asked final : public relay::Pending, private relay::Negotiation {
   const boost::asio::any_io_executor executor_;
   std::unique_ptr<Conversation> conversation_;
   const std::optional<relay::Endpoint> destination_;
-  const relay::Endpoint origin_;
+  const relay::KnownVisit visit_;
   const Duration patience_;
 };
 

@@ -68,7 +68,7 @@ class Bound final : public relay::BoundSource {
 class FarDialer final : public relay::Dialer, private relay::FarListener {
  public:
   explicit FarDialer(asio::io_context& context) : context_(context) {}
-  relay::Task<relay::Dialed> dial(const relay::Endpoint&, const relay::Endpoint&) override {
+  relay::Task<relay::Dialed> dial(const relay::Endpoint&, const relay::Visit&) override {
     co_return std::unexpected(relay::DialError{relay::Refusal::unreachable, "nothing is there"});
   }
   FarListener* far_listener() override { return can_listen ? this : nullptr; }

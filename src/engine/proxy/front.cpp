@@ -62,7 +62,7 @@ struct Front::State : std::enable_shared_from_this<State> {
 
   static relay::Task<void> take_all(std::shared_ptr<State> state);
   static relay::Task<void> hear(Presence present, std::unique_ptr<Conversation> conversation,
-                                relay::Endpoint origin);
+                                relay::KnownVisit visit);
   void start(const asio::any_io_executor& executor, std::unique_ptr<relay::Pending> pending);
   void set_clock();
   void cut_off_late();
@@ -141,31 +141,31 @@ relay::Task<void> Front::State::take_all(std::shared_ptr<State> state) {
 }
 
 void Front::State::start(const asio::any_io_executor& executor, std::unique_ptr<relay::Pending> pending) {
-  relay::Endpoint origin = pending->origin();
+  auto visit = relay::KnownVisit::of(*pending);
   auto conversation = std::make_unique<Conversation>(pending->accept(), options.accounts);
   const auto entry =
       hearing.insert(hearing.end(), Speaker{&conversation->stream(), Clock::now() + options.patience});
   set_clock();
   asio::co_spawn(executor,
-                 hear(Presence(shared_from_this(), entry), std::move(conversation), std::move(origin)),
+                 hear(Presence(shared_from_this(), entry), std::move(conversation), std::move(visit)),
                  asio::detached);
 }
 
 relay::Task<void> Front::State::hear(Presence present, std::unique_ptr<Conversation> conversation,
-                                     relay::Endpoint origin) {
+                                     relay::KnownVisit visit) {
   State& state = *present.state;
   const auto heard = co_await conversation->hear();
   const bool was_cut_off = present.entry->stream == nullptr;
   present.entry->stream = nullptr;
   if (was_cut_off || state.error) co_return;
   if (!heard) {
-    log(LogLevel::verbose, "{}: client {}: {}", state.inner->name(), to_string(origin),
+    log(LogLevel::verbose, "{}: client {}: {}", state.inner->name(), to_string(visit.origin()),
         heard.error().message);
     co_return;
   }
   state.full = false;
   state.ready.push_back(std::make_unique<Asked>(co_await asio::this_coro::executor, std::move(conversation),
-                                                std::move(origin), state.options.patience));
+                                                std::move(visit), state.options.patience));
   state.arrived->cancel();
 }
 

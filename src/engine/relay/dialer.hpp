@@ -11,6 +11,7 @@
 #include "engine/relay/endpoint.hpp"
 #include "engine/relay/source.hpp"
 #include "engine/relay/stream.hpp"
+#include "engine/relay/visit.hpp"
 
 namespace culvert::relay {
 
@@ -56,10 +57,10 @@ class FarListener {
 class Dialer {
  public:
   virtual ~Dialer() = default;
-  /// Connects to `destination` on behalf of `origin`. Each call stands alone: a silent destination delays no
-  /// other. Obeys Asio cancellation (terminal), with Refusal::closed: a forward that ends gives up the dials
-  /// that still wait.
-  [[nodiscard]] virtual Task<Dialed> dial(const Endpoint& destination, const Endpoint& origin) = 0;
+  /// Connects to `destination` on behalf of who came by `visit`; both must last until it returns. Each call
+  /// stands alone: a silent destination delays no other. Obeys Asio cancellation (terminal), with
+  /// Refusal::closed: a forward that ends gives up the dials that still wait.
+  [[nodiscard]] virtual Task<Dialed> dial(const Endpoint& destination, const Visit& visit) = 0;
 
   /// How its far end is listened at; null if it cannot be. As long as the dialer.
   [[nodiscard]] virtual FarListener* far_listener() { return nullptr; }

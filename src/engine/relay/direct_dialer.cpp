@@ -56,7 +56,7 @@ Refusal refusal_for(const Error& error) {
   }
 }
 
-Task<Dialed> DirectDialer::dial(const Endpoint& destination, const Endpoint&) {
+Task<Dialed> DirectDialer::dial(const Endpoint& destination, const Visit&) {
   if (const auto* unix_path = std::get_if<UnixPath>(&destination))
     co_return dialed(co_await net::connect_unix(unix_path->path));
   co_return dialed(

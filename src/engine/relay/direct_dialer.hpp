@@ -20,8 +20,7 @@ class DirectDialer final : public Dialer {
       : resolver_(resolver), options_(std::move(options)), family_(family), judge_(std::move(judge)) {}
 
   /// Messages: "connect failed: Connection refused", "cannot resolve db: Name or service not known".
-  [[nodiscard]] Task<std::expected<std::unique_ptr<Stream>, DialError>> dial(const Endpoint& destination,
-                                                                             const Endpoint& origin) override;
+  [[nodiscard]] Task<Dialed> dial(const Endpoint& destination, const Visit& visit) override;
 
  private:
   net::Resolver& resolver_;

@@ -203,7 +203,7 @@ Task<Dialed> Forward::State::reach(Presence& present, Pending& pending, const En
     present.entry->arrival = nullptr;
     co_return arrived;
   }
-  auto dialed = co_await present.state->dialer.dial(destination, pending.origin());
+  auto dialed = co_await present.state->dialer.dial(destination, pending);
   if (!dialed || negotiation == nullptr || present.state->aborting) co_return dialed;
   if (const auto told = co_await negotiation->tell_connected(); !told)
     co_return std::unexpected(DialError{Refusal::closed, "the client is gone: " + told.error().message});

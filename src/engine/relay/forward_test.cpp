@@ -69,8 +69,7 @@ class TestDialer final : public Dialer {
  public:
   explicit TestDialer(asio::any_io_executor executor) : executor_(std::move(executor)) {}
 
-  Task<std::expected<std::unique_ptr<Stream>, DialError>> dial(const Endpoint& destination,
-                                                               const Endpoint&) override {
+  Task<Dialed> dial(const Endpoint& destination, const Visit&) override {
     const auto port = std::get<HostPort>(destination).port;
     if (port == 1) {
       ++silent;

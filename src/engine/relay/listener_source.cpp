@@ -26,22 +26,27 @@ constexpr auto kTuple = asio::as_tuple(asio::use_awaitable);
 /// Accepted and not yet asked for. More wait in the kernel.
 constexpr std::size_t kWaiting = 64;
 
-Endpoint origin_of(int socket) {
-  if (const auto peer = net::peer_endpoint(socket))
-    return HostPort{peer->address().to_string(), peer->port()};
+Endpoint endpoint_of(const std::optional<asio::ip::tcp::endpoint>& address) {
+  if (address) return HostPort{address->address().to_string(), address->port()};
   return UnixPath{};
 }
 
 class PendingSocket final : public Pending {
  public:
   explicit PendingSocket(net::StreamSocket socket)
-      : origin_(origin_of(socket.native_handle())), socket_(std::move(socket)) {}
+      : origin_(endpoint_of(net::peer_endpoint(socket.native_handle()))), socket_(std::move(socket)) {}
   ~PendingSocket() override {
     if (socket_) refuse(Refusal::closed);
   }
 
   [[nodiscard]] const std::optional<Endpoint>& destination() const override { return destination_; }
   [[nodiscard]] const Endpoint& origin() const override { return origin_; }
+  [[nodiscard]] std::optional<Endpoint> connected_to() const override {
+    CULVERT_ASSERT(socket_.has_value());
+    const int socket = const_cast<net::StreamSocket&>(*socket_).native_handle();
+    if (std::holds_alternative<UnixPath>(origin_)) return UnixPath{net::local_path(socket)};
+    return endpoint_of(net::local_endpoint(socket));
+  }
   [[nodiscard]] std::unique_ptr<Stream> accept() override {
     CULVERT_ASSERT(socket_.has_value());
     auto stream = std::make_unique<SocketStream>(std::move(*socket_));

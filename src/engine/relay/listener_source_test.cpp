@@ -180,6 +180,18 @@ TEST_F(ForwardSockets, GoesBetweenUnixSockets) {
   std::filesystem::remove_all(folder);
 }
 
+TEST_F(ForwardSockets, AVisitToAUnixSocketHasItsPath) {
+  const std::string path = std::filesystem::temp_directory_path() / ("visited-" + std::to_string(::getpid()));
+  auto source = listening(std::move(*net::Listener::listen_unix(context.get_executor(), path)));
+  auto taking = start(context, source->next());
+  const auto client = run(context, net::connect_unix(path));
+  ASSERT_TRUE(client);
+  const auto pending = taking.wait();
+  ASSERT_TRUE(pending);
+  EXPECT_EQ((*pending)->origin(), Endpoint(UnixPath{}));
+  EXPECT_EQ((*pending)->connected_to(), Endpoint(UnixPath{path}));
+}
+
 TEST_F(ForwardSockets, WhatWaitsWhenASourceStopsIsReset) {
   auto source = listening(listen(context));
   auto first = start(context, source->next());
@@ -189,6 +201,7 @@ TEST_F(ForwardSockets, WhatWaitsWhenASourceStopsIsReset) {
   ASSERT_TRUE(pending);
   EXPECT_FALSE((*pending)->destination());
   EXPECT_EQ(to_string((*pending)->origin()), net::local_text(client->native_handle()));
+  EXPECT_EQ((*pending)->connected_to(), Endpoint(HostPort{"127.0.0.1", source->port()}));
   auto waits = run(context, net::connect_tcp({loopback(source->port())}));
   ASSERT_TRUE(waits);
   context.restart();

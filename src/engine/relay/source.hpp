@@ -8,6 +8,7 @@
 
 #include "engine/relay/endpoint.hpp"
 #include "engine/relay/stream.hpp"
+#include "engine/relay/visit.hpp"
 
 namespace culvert::relay {
 
@@ -45,14 +46,12 @@ class Negotiation {
   [[nodiscard]] virtual Task<void> gone() = 0;
 };
 
-/// A stream that somebody wants to have carried.
-class Pending {
+/// A stream that somebody wants to have carried. Who that is can be asked until accept() or refuse().
+class Pending : public Visit {
  public:
-  virtual ~Pending() = default;  ///< refuses with `closed` if neither was called
+  ~Pending() override = default;  ///< refuses with `closed` if neither was called
   /// Where it wants to go; none if the forward decides (a plain listener).
   [[nodiscard]] virtual const std::optional<Endpoint>& destination() const = 0;
-  /// Who asked.
-  [[nodiscard]] virtual const Endpoint& origin() const = 0;
   /// How its client is told what becomes of it; null if nobody waits for an answer. As long as this.
   [[nodiscard]] virtual Negotiation* negotiation() { return nullptr; }
   /// Once. The stream may already hold early data.

@@ -38,13 +38,13 @@ ClientDialer::ClientDialer(std::shared_ptr<connection::SessionDriver> driver, re
       permit_(std::move(permit)),
       who_(std::move(who)) {}
 
-relay::Task<relay::Dialed> ClientDialer::dial(const relay::Endpoint&, const relay::Endpoint& origin) {
+relay::Task<relay::Dialed> ClientDialer::dial(const relay::Endpoint&, const relay::Visit& visit) {
   const auto gone = [] { return std::unexpected(DialError{Refusal::closed, "the client is gone"}); };
   if (driver_->is_over()) co_return gone();
   accounts_.refresh(*permit_);
   if (const auto room = check_room_for_stream(*permit_); !room)
     co_return std::unexpected(DialError{Refusal::overloaded, "not permitted: " + room.error().message});
-  const auto id = open(driver_->session(), asked_, origin);
+  const auto id = open(driver_->session(), asked_, visit.origin());
   if (!id) {
     const auto reason = id.error().code == Errc::limit ? Refusal::overloaded : Refusal::closed;
     co_return std::unexpected(DialError{reason, "open failed: " + id.error().message});
@@ -57,7 +57,7 @@ relay::Task<relay::Dialed> ClientDialer::dial(const relay::Endpoint&, const rela
     co_return gone();
   }
   co_return std::make_unique<MeteredStream>(driver_->executor(), std::move(stream), permit_,
-                                            StreamName{who_, Direction::forwarded, asked_, origin});
+                                            StreamName{who_, Direction::forwarded, asked_, visit.origin()});
 }
 
 }  // namespace culvert::server

@@ -23,7 +23,7 @@ class ClientDialer final : public relay::Dialer {
                std::shared_ptr<Permit> permit, ClientName who);
 
   [[nodiscard]] relay::Task<relay::Dialed> dial(const relay::Endpoint& destination,
-                                                const relay::Endpoint& origin) override;
+                                                const relay::Visit& visit) override;
 
  private:
   const std::shared_ptr<connection::SessionDriver> driver_;

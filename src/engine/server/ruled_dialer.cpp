@@ -51,8 +51,7 @@ Result<void> check_room_for_listener(const Permit& permit) {
   return fail(Errc::limit, "max_listeners is reached");
 }
 
-relay::Task<relay::Dialed> RuledDialer::dial(const relay::Endpoint& destination,
-                                             const relay::Endpoint& origin) {
+relay::Task<relay::Dialed> RuledDialer::dial(const relay::Endpoint& destination, const relay::Visit& visit) {
   accounts_.refresh(*permit_);
   if (const auto room = check_room_for_stream(*permit_); !room)
     co_return std::unexpected(DialError{Refusal::overloaded, "not permitted: " + room.error().message});
@@ -62,7 +61,7 @@ relay::Task<relay::Dialed> RuledDialer::dial(const relay::Endpoint& destination,
   if (!socket) co_return std::unexpected(std::move(socket).error());
   co_return std::make_unique<MeteredStream>(
       co_await asio::this_coro::executor, std::make_unique<relay::SocketStream>(std::move(*socket), kDialed),
-      permit_, StreamName{who_, Direction::direct, destination, origin});
+      permit_, StreamName{who_, Direction::direct, destination, visit.origin()});
 }
 
 relay::Task<relay::Connected> RuledDialer::connect_tcp(relay::HostPort place) {

@@ -25,7 +25,7 @@ class RuledDialer final : public relay::Dialer {
         connect_time_(connect_time) {}
 
   [[nodiscard]] relay::Task<relay::Dialed> dial(const relay::Endpoint& destination,
-                                                const relay::Endpoint& origin) override;
+                                                const relay::Visit& visit) override;
 
  private:
   [[nodiscard]] relay::Task<relay::Connected> connect_tcp(relay::HostPort place);

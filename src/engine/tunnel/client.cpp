@@ -45,8 +45,7 @@ class Client::Impl : public std::enable_shared_from_this<Impl> {
         place_(fmt::format("{} port {}", printable(options_.host), options_.port)) {}
 
   relay::Task<Result<void>> connect();
-  relay::Task<std::expected<std::unique_ptr<relay::Stream>, relay::DialError>> dial(
-      const relay::Endpoint& destination, const relay::Endpoint& origin);
+  relay::Task<relay::Dialed> dial(const relay::Endpoint& destination, const relay::Endpoint& origin);
   relay::Task<relay::Bound> listen(relay::Endpoint where);
   relay::Task<Error> closed();
   [[nodiscard]] const std::shared_ptr<Client>& hop() const { return hop_; }
@@ -97,12 +96,11 @@ relay::Task<Result<void>> Client::connect() {
   }(impl_);
 }
 
-relay::Task<std::expected<std::unique_ptr<relay::Stream>, relay::DialError>> Client::dial(
-    const relay::Endpoint& destination, const relay::Endpoint& origin) {
-  return [](std::shared_ptr<Impl> impl, const relay::Endpoint& to, const relay::Endpoint& from)
-             -> relay::Task<std::expected<std::unique_ptr<relay::Stream>, relay::DialError>> {
-    co_return co_await impl->dial(to, from);
-  }(impl_, destination, origin);
+relay::Task<relay::Dialed> Client::dial(const relay::Endpoint& destination, const relay::Visit& visit) {
+  return [](std::shared_ptr<Impl> impl, const relay::Endpoint& to,
+            const relay::Visit& by) -> relay::Task<relay::Dialed> {
+    co_return co_await impl->dial(to, by.origin());
+  }(impl_, destination, visit);
 }
 
 relay::Task<relay::Bound> Client::listen(const relay::Endpoint& where) {
@@ -171,7 +169,7 @@ relay::Task<Result<Reached>> Client::Impl::reach() {
   if (const auto connected = co_await hop->connect(); !connected)
     co_return std::unexpected(connected.error());
   const relay::Endpoint there = relay::HostPort{options_.host, options_.port};
-  const relay::Endpoint here = relay::HostPort{"127.0.0.1", 65535};
+  const relay::KnownVisit here(relay::HostPort{"127.0.0.1", 65535});
   auto dialed = co_await hop->dial(there, here);
   if (!dialed) {
     co_return fail(Errc::closed, fmt::format("cannot connect to {} through {}: {}", place_,
@@ -233,8 +231,8 @@ void Client::Impl::on_event(ssh::Event event) {
   }
 }
 
-relay::Task<std::expected<std::unique_ptr<relay::Stream>, relay::DialError>> Client::Impl::dial(
-    const relay::Endpoint& destination, const relay::Endpoint& origin) {
+relay::Task<relay::Dialed> Client::Impl::dial(const relay::Endpoint& destination,
+                                              const relay::Endpoint& origin) {
   const auto not_connected = [this] {
     return std::unexpected(
         relay::DialError{relay::Refusal::closed, fmt::format("not connected to {}", place_)});

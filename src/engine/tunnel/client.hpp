@@ -37,8 +37,8 @@ class Client final : public relay::Dialer, public relay::FarListener {
   /// (publickey,password)".
   [[nodiscard]] relay::Task<Result<void>> connect();
 
-  [[nodiscard]] relay::Task<std::expected<std::unique_ptr<relay::Stream>, relay::DialError>> dial(
-      const relay::Endpoint& destination, const relay::Endpoint& origin) override;
+  [[nodiscard]] relay::Task<relay::Dialed> dial(const relay::Endpoint& destination,
+                                                const relay::Visit& visit) override;
 
   [[nodiscard]] relay::FarListener* far_listener() override { return this; }
   [[nodiscard]] relay::Task<relay::Bound> listen(const relay::Endpoint& where) override;

@@ -76,13 +76,13 @@ class ClientTest : public ::testing::Test {
 
   // The client is asked now, and may go before the task runs.
   static relay::Task<Dialed> dial_named(Client& client, std::string host, std::uint16_t port) {
-    auto places = std::make_unique<std::array<relay::Endpoint, 2>>();
-    *places = {relay::HostPort{std::move(host), port}, relay::HostPort{"127.0.0.1", 4321}};
-    auto dialing = client.dial((*places)[0], (*places)[1]);
-    return keep(std::move(places), std::move(dialing));
+    using Asked = std::pair<relay::Endpoint, relay::KnownVisit>;
+    auto asked = std::make_shared<Asked>(relay::HostPort{std::move(host), port},
+                                         relay::KnownVisit(relay::HostPort{"127.0.0.1", 4321}));
+    auto dialing = client.dial(asked->first, asked->second);
+    return keep(std::move(asked), std::move(dialing));
   }
-  static relay::Task<Dialed> keep(std::unique_ptr<std::array<relay::Endpoint, 2>>,
-                                  relay::Task<Dialed> dialing) {
+  static relay::Task<Dialed> keep(std::shared_ptr<void>, relay::Task<Dialed> dialing) {
     co_return co_await std::move(dialing);
   }
 

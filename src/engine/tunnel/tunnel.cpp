@@ -220,9 +220,9 @@ relay::Task<bool> Tunnel::State::wait_until_up(Instant deadline) {
   co_return is_up && !stopped;
 }
 
-relay::Task<relay::Dialed> Tunnel::dial(const relay::Endpoint& destination, const relay::Endpoint& origin) {
+relay::Task<relay::Dialed> Tunnel::dial(const relay::Endpoint& destination, const relay::Visit& visit) {
   return [](std::shared_ptr<State> state, const relay::Endpoint& to,
-            const relay::Endpoint& from) -> relay::Task<relay::Dialed> {
+            const relay::Visit& by) -> relay::Task<relay::Dialed> {
     const Instant deadline = monotonic_now() + state->options.stream_patience;
     for (;;) {
       const bool was_up = state->is_up;
@@ -232,7 +232,7 @@ relay::Task<relay::Dialed> Tunnel::dial(const relay::Endpoint& destination, cons
         co_return std::unexpected(relay::DialError{reason, fmt::format("not connected to {}", state->place)});
       }
       const auto client = state->client;
-      auto dialed = co_await client->dial(to, from);
+      auto dialed = co_await client->dial(to, by);
       // A connection that went away under the question has not answered it.
       const bool unanswered = !dialed && dialed.error().reason == relay::Refusal::closed &&
                               client->is_over() && state->options.reconnects;
@@ -241,7 +241,7 @@ relay::Task<relay::Dialed> Tunnel::dial(const relay::Endpoint& destination, cons
         co_await state->changed.wait(std::chrono::milliseconds(50));  // it has not been noticed yet
       if (monotonic_now() >= deadline) co_return dialed;
     }
-  }(state_, destination, origin);
+  }(state_, destination, visit);
 }
 
 relay::Task<relay::Bound> Tunnel::listen(const relay::Endpoint& where) {

@@ -45,7 +45,7 @@ class Tunnel final : public relay::Dialer, public relay::FarListener {
   [[nodiscard]] bool is_up() const;
 
   [[nodiscard]] relay::Task<relay::Dialed> dial(const relay::Endpoint& destination,
-                                                const relay::Endpoint& origin) override;
+                                                const relay::Visit& visit) override;
   [[nodiscard]] relay::FarListener* far_listener() override { return this; }
   /// The source outlives a connection: the next one asks for it again, as often as it takes.
   [[nodiscard]] relay::Task<relay::Bound> listen(const relay::Endpoint& where) override;
