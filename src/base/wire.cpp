@@ -21,6 +21,11 @@ Result<std::uint8_t> Reader::byte() { return TRY(bytes(1))[0]; }
 
 Result<bool> Reader::boolean() { return TRY(byte()) != 0; }
 
+Result<std::uint16_t> Reader::u16() {
+  const ByteView taken = TRY(bytes(2));
+  return static_cast<std::uint16_t>(taken[0] << 8 | taken[1]);
+}
+
 Result<std::uint32_t> Reader::u32() { return load_u32(TRY(bytes(4)).data()); }
 
 Result<std::uint64_t> Reader::u64() {
@@ -69,6 +74,10 @@ Result<void> Reader::end() const {
 Writer& Writer::byte(std::uint8_t value) {
   out_.push_back(value);
   return *this;
+}
+
+Writer& Writer::u16(std::uint16_t value) {
+  return byte(static_cast<std::uint8_t>(value >> 8)).byte(static_cast<std::uint8_t>(value));
 }
 
 Writer& Writer::u32(std::uint32_t value) {

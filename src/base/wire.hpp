@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The data types of RFC 4251 section 5. Reader and Writer are the only code that indexes raw bytes of
-// messages and key blobs. They live in base, not in proto/ssh/wire, because keys (crypto) and their files are
-// made of the same types.
+// The data types of RFC 4251 section 5, and the integers of other protocols. Reader and Writer are the only
+// code that indexes raw bytes of messages and key blobs. They live in base, not in proto/ssh/wire, because
+// keys (crypto) and their files are made of the same types.
 #pragma once
 
 #include <cstdint>
@@ -22,6 +22,7 @@ class Reader {
   [[nodiscard]] Result<std::uint8_t> byte();
   /// RFC 4251: all non-zero values are true.
   [[nodiscard]] Result<bool> boolean();
+  [[nodiscard]] Result<std::uint16_t> u16();
   [[nodiscard]] Result<std::uint32_t> u32();
   [[nodiscard]] Result<std::uint64_t> u64();
   /// `count` bytes as they are.
@@ -51,6 +52,7 @@ class Writer {
 
   Writer& byte(std::uint8_t value);
   Writer& boolean(bool value) { return byte(value ? 1 : 0); }
+  Writer& u16(std::uint16_t value);
   Writer& u32(std::uint32_t value);
   Writer& u64(std::uint64_t value);
   Writer& bytes(ByteView value);

@@ -8,10 +8,18 @@ namespace {
 
 TEST(Reader, TakesWhatTheWriterWrote) {
   Bytes bytes;
-  Writer(bytes).byte(7).boolean(true).u32(0x01020304).u64(0x0102030405060708).text("name").bytes(Bytes{9, 9});
+  Writer(bytes)
+      .byte(7)
+      .boolean(true)
+      .u16(0x0908)
+      .u32(0x01020304)
+      .u64(0x0102030405060708)
+      .text("name")
+      .bytes(Bytes{9, 9});
   Reader reader(bytes);
   EXPECT_EQ(*reader.byte(), 7);
   EXPECT_TRUE(*reader.boolean());
+  EXPECT_EQ(*reader.u16(), 0x0908);
   EXPECT_EQ(*reader.u32(), 0x01020304u);
   EXPECT_EQ(*reader.u64(), 0x0102030405060708u);
   EXPECT_EQ(*reader.text(), "name");
