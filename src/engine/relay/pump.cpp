@@ -6,7 +6,7 @@
 //                                  from.keep(), to.writable(), and the rest is lent again
 //
 // A byte waits in `from` (at most what one read() lends) or in what `to` took; nothing here holds any. What
-// stops it is `to`: while it takes nothing, `from` is not read.
+// stops it is `to`: while it takes nothing, `from` is not read. Between two sockets, bulk goes by splice().
 #include "engine/relay/pump.hpp"
 
 #include <cstddef>
@@ -19,6 +19,7 @@
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
+#include "engine/relay/splice.hpp"
 #include "net/cancelled.hpp"
 
 namespace culvert::relay {
@@ -33,6 +34,10 @@ constexpr auto kTuple = asio::as_tuple(asio::use_awaitable);
 /// after this.
 constexpr std::size_t kBytesPerTurn = std::size_t{1} << 20;
 constexpr int kReadsPerTurn = 64;
+
+/// A direction is bulk when so many reads in a row lent as much.
+constexpr std::size_t kBulkRead = std::size_t{64} * 1024;
+constexpr int kBulkReads = 4;
 
 }  // namespace
 
@@ -78,6 +83,7 @@ void Pump::stop() { failed({Errc::cancelled, "cancelled"}); }
 Task<void> Pump::carry(Stream& from, Stream& to, std::uint64_t& moved) {
   std::size_t bytes_in_turn = 0;
   int reads_in_turn = 0;
+  int bulk_reads = 0;
   for (;;) {
     auto lent = co_await from.read();
     if (!lent) co_return failed(std::move(lent).error());
@@ -93,6 +99,13 @@ Task<void> Pump::carry(Stream& from, Stream& to, std::uint64_t& moved) {
       from.keep();
       auto ready = co_await to.writable();
       if (!ready) co_return write_failed(std::move(ready).error());
+    }
+    bulk_reads = size >= kBulkRead ? bulk_reads + 1 : 0;
+    if (bulk_reads >= kBulkReads && may_splice(from, to)) {
+      bulk_reads = 0;
+      auto failure = co_await splice(from, to, moved);
+      if (failure && failure->is_of_source) co_return failed(std::move(failure->error));
+      if (failure) co_return write_failed(std::move(failure->error));
     }
     bytes_in_turn += *taken;
     if (bytes_in_turn >= kBytesPerTurn || ++reads_in_turn >= kReadsPerTurn) {

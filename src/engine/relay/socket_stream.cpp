@@ -113,8 +113,16 @@ void SocketStream::abort() {
 }
 
 std::optional<int> SocketStream::native_socket() const {
-  if (closed_ || !socket_.is_open()) return std::nullopt;
+  if (closed_ || !socket_.is_open() || lent_.has_rest()) return std::nullopt;
   return const_cast<net::StreamSocket&>(socket_).native_handle();
+}
+
+Task<Result<void>> SocketStream::readable() {
+  if (closed_) co_return cancelled();
+  auto ready = co_await net::wait_readable(socket_);
+  if (closed_) co_return cancelled();
+  more_likely_ = true;
+  co_return ready;
 }
 
 }  // namespace culvert::relay

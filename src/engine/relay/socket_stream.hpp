@@ -37,6 +37,7 @@ class SocketStream final : public Stream {
   /// On a Unix socket, which has no reset, the peer sees an end.
   void abort() override;
   [[nodiscard]] std::optional<int> native_socket() const override;
+  [[nodiscard]] Task<Result<void>> readable() override;
 
  private:
   net::StreamSocket socket_;

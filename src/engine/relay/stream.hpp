@@ -58,8 +58,14 @@ class Stream {
   /// return Errc::cancelled.
   virtual void abort() = 0;
 
-  /// The kernel socket beneath, where bytes may pass without us (splice); none for channels.
+  /// The kernel socket beneath, where bytes may pass without us (splice); none for channels, for streams that
+  /// count or hold bytes on their way, and after close() or abort().
   [[nodiscard]] virtual std::optional<int> native_socket() const { return std::nullopt; }
+  /// Waits until there is something to be read from native_socket(), be it the end or an error, without
+  /// reading it. Errc::cancelled after close() or abort().
+  [[nodiscard]] virtual Task<Result<void>> readable() {
+    co_return fail(Errc::unsupported, "there is no socket beneath");
+  }
 };
 
 }  // namespace culvert::relay

@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "engine/relay/splice.hpp"
+
+#include <utility>
+
+#include <boost/asio/post.hpp>
+#include <boost/asio/this_coro.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include "net/cancelled.hpp"
+#include "net/pipe_pool.hpp"
+
+namespace culvert::relay {
+
+namespace asio = boost::asio;
+
+namespace {
+
+/// Less than this at a time is no bulk: a copy is one call each way, too, and needs no pipe.
+constexpr std::size_t kLittle = std::size_t{32} * 1024;
+/// So often in a row.
+constexpr int kLittleTimes = 4;
+constexpr std::size_t kBytesPerTurn = std::size_t{4} << 20;
+
+SpliceFailure of_source(Error error) { return {true, std::move(error)}; }
+SpliceFailure of_destination(Error error) { return {false, std::move(error)}; }
+
+}  // namespace
+
+bool may_splice(const Stream& from, const Stream& to) {
+  return from.native_socket().has_value() && to.native_socket().has_value();
+}
+
+Task<std::optional<SpliceFailure>> splice(Stream& from, Stream& to, std::uint64_t& moved) {
+  auto pipe = net::Pipe::take();
+  if (!pipe) co_return std::nullopt;
+  std::size_t in_turn = 0;
+  for (int little = 0; little < kLittleTimes;) {
+    const auto source = from.native_socket();
+    if (!source) co_return of_source({Errc::cancelled, "cancelled"});
+    const auto got = pipe->fill_from(*source);
+    if (got.failed()) co_return of_source(net::io_error("", got.error));
+    if (got.would_block()) {
+      if (const auto ready = co_await from.readable(); !ready) co_return of_source(ready.error());
+      continue;
+    }
+    if (got.bytes == 0) co_return std::nullopt;
+    little = got.bytes < kLittle ? little + 1 : 0;
+
+    while (pipe->size() > 0) {
+      const auto destination = to.native_socket();
+      if (!destination) co_return of_destination({Errc::cancelled, "cancelled"});
+      const auto put = pipe->drain_to(*destination);
+      moved += put.bytes;
+      if (put.failed()) co_return of_destination(net::io_error("", put.error));
+      if (!put.would_block()) continue;
+      if (const auto ready = co_await to.writable(); !ready) co_return of_destination(ready.error());
+    }
+    in_turn += got.bytes;
+    if (in_turn < kBytesPerTurn) continue;
+    in_turn = 0;
+    co_await asio::post(asio::use_awaitable);
+    if (net::is_cancelled(co_await asio::this_coro::cancellation_state))
+      co_return of_source({Errc::cancelled, "cancelled"});
+  }
+  co_return std::nullopt;
+}
+
+}  // namespace culvert::relay

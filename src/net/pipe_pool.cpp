@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "net/pipe_pool.hpp"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cerrno>
+#include <utility>
+#include <vector>
+
+namespace culvert::net {
+namespace {
+
+constexpr std::size_t kSpares = 4;  // of a thread
+
+std::atomic<std::size_t> made = 0;
+
+Transferred moved(ssize_t count) {
+  if (count >= 0) return {static_cast<std::size_t>(count), 0};
+  return {0, errno};
+}
+
+Transferred splice_some(int from, int to, std::size_t most) {
+  for (;;) {
+    const Transferred done =
+        moved(::splice(from, nullptr, to, nullptr, most, SPLICE_F_NONBLOCK | SPLICE_F_MOVE));
+    if (done.error != EINTR) return done;
+  }
+}
+
+}  // namespace
+
+struct Pipe::Spares {
+  std::vector<Ends> ends;
+  ~Spares() { made -= ends.size(); }
+};
+
+Pipe::Spares& Pipe::spares() {
+  thread_local Spares spares;
+  return spares;
+}
+
+std::optional<Pipe> Pipe::take() {
+  auto& kept = spares().ends;
+  if (!kept.empty()) {
+    Pipe pipe(std::move(kept.back()));
+    kept.pop_back();
+    return pipe;
+  }
+  if (made.fetch_add(1) >= kMostPipes) {
+    --made;
+    return std::nullopt;
+  }
+  int ends[2] = {-1, -1};
+  if (::pipe2(ends, O_CLOEXEC | O_NONBLOCK) != 0) {
+    --made;
+    return std::nullopt;
+  }
+  Ends owned{UniqueFd(ends[0]), UniqueFd(ends[1])};
+  // A small one would be slower than copying.
+  if (::fcntl(ends[1], F_SETPIPE_SZ, static_cast<int>(kPipeSize)) < 0) {
+    --made;
+    return std::nullopt;
+  }
+  return Pipe(std::move(owned));
+}
+
+Pipe::~Pipe() {
+  if (!ends_.in) return;  // moved from
+  auto& kept = spares().ends;
+  if (size_ == 0 && kept.size() < kSpares) {
+    kept.push_back(std::move(ends_));
+  } else {
+    --made;
+  }
+}
+
+Transferred Pipe::fill_from(int socket) {
+  const auto done = splice_some(socket, ends_.in.get(), kPipeSize);
+  size_ += done.bytes;
+  return done;
+}
+
+Transferred Pipe::drain_to(int socket) {
+  const auto done = splice_some(ends_.out.get(), socket, size_);
+  size_ -= done.bytes;
+  return done;
+}
+
+}  // namespace culvert::net
