@@ -23,7 +23,7 @@ class Decoder {
   enum class State : std::uint8_t { reading, done, malformed };
 
   /// Takes what belongs to the header, and says how much that was: less than all only when it is over.
-  /// Nothing is taken after that. Keeps at most kMostV2 bytes.
+  /// Nothing is taken after that. Keeps at most kMostV2 bytes, until it is over.
   [[nodiscard]] std::size_t feed(ByteView bytes);
 
   [[nodiscard]] State state() const { return state_; }

@@ -36,6 +36,7 @@ Outcome decode(ByteView input, std::size_t piece) {
   }
   require(taken <= Decoder::kMostV2, "headers are bounded");
   require((decoder.state() == Decoder::State::malformed) == !decoder.why().empty(), "what failed says why");
+  if (decoder.state() == Decoder::State::malformed) taken = 0;  // what there is of it is lost anyway
   return {decoder.state(), taken, decoder.header(), std::string(decoder.why())};
 }
 
