@@ -7,32 +7,15 @@
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
-#include <boost/asio/steady_timer.hpp>
 #include <boost/asio/this_coro.hpp>
+
+#include "engine/relay/stream_deadline.hpp"
 
 namespace culvert::proxy {
 
 namespace asio = boost::asio;
 
 namespace {
-
-/// Aborts a stream unless it is destroyed before.
-class Deadline {
- public:
-  Deadline(const asio::any_io_executor& executor, relay::Stream& stream, Duration time)
-      : stream_(std::make_shared<relay::Stream*>(&stream)), timer_(executor, time) {
-    timer_.async_wait([stream = stream_](const boost::system::error_code& error) {
-      if (!error && *stream != nullptr) (*stream)->abort();
-    });
-  }
-  Deadline(const Deadline&) = delete;
-  Deadline& operator=(const Deadline&) = delete;
-  ~Deadline() { *stream_ = nullptr; }  // the timer may have fired already, and its handler not have run
-
- private:
-  std::shared_ptr<relay::Stream*> stream_;
-  asio::steady_timer timer_;
-};
 
 relay::Task<void> send_rest(std::unique_ptr<Conversation> conversation, Duration time) {
   if (co_await conversation->speak(time)) conversation->stream().close();
@@ -69,7 +52,7 @@ relay::Task<Result<void>> Conversation::hear() {
 }
 
 relay::Task<Result<void>> Conversation::speak(Duration time) {
-  std::optional<Deadline> deadline;
+  std::optional<relay::StreamDeadline> deadline;
   for (;;) {
     CO_TRY(write_some());
     if (server_.output().empty()) co_return Result<void>();

@@ -3,10 +3,9 @@
 
 #include <cstddef>
 #include <memory>
-#include <string>
 
 #include "base/time.hpp"
-#include "engine/relay/source.hpp"
+#include "engine/relay/hearing_source.hpp"
 #include "proto/socks/accounts.hpp"
 
 namespace culvert::proxy {
@@ -25,19 +24,9 @@ struct FrontOptions {
 /// destination that its client named, and a Negotiation; accept() gives the inner stream itself, early data
 /// in front; refuse() sends the answer that fits, and ends in order so that the client can read it.
 /// Refusal::closed, which is the end of all, sends none.
-class Front final : public relay::Source {
+class Front final : public relay::HearingSource {
  public:
   Front(std::unique_ptr<relay::Source> inner, FrontOptions options);
-  ~Front() override;  ///< stops
-
-  [[nodiscard]] relay::Task<Result<std::unique_ptr<relay::Pending>>> next() override;
-  /// Those who have not said what they want are cut off.
-  void stop() override;
-  [[nodiscard]] std::string name() const override;
-
- private:
-  struct State;
-  std::shared_ptr<State> state_;
 };
 
 }  // namespace culvert::proxy

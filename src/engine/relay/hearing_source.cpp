@@ -4,7 +4,7 @@
 //
 // A client waits in `hearing` while it speaks, and in `ready` until somebody asks for it; both together are
 // bounded by the limit.
-#include "engine/proxy/front.hpp"
+#include "engine/relay/hearing_source.hpp"
 
 #include <deque>
 #include <list>
@@ -19,12 +19,9 @@
 #include <boost/asio/use_awaitable.hpp>
 
 #include "base/assert.hpp"
-#include "base/log.hpp"
-#include "engine/proxy/asked.hpp"
-#include "engine/proxy/conversation.hpp"
 #include "net/cancelled.hpp"
 
-namespace culvert::proxy {
+namespace culvert::relay {
 
 namespace asio = boost::asio;
 
@@ -35,15 +32,15 @@ using Clock = asio::steady_timer::clock_type;
 
 /// A client that has not said what it wants.
 struct Speaker {
-  relay::Stream* stream = nullptr;  ///< null once it was cut off
+  Stream* stream = nullptr;  ///< null once it was cut off
   Clock::time_point deadline;
 };
 
 }  // namespace
 
-struct Front::State : std::enable_shared_from_this<State> {
-  State(std::unique_ptr<relay::Source> from, FrontOptions with)
-      : inner(std::move(from)), options(std::move(with)) {}
+struct HearingSource::State : std::enable_shared_from_this<State> {
+  State(std::unique_ptr<Source> from, Begin first, HearingOptions with)
+      : inner(std::move(from)), begin(std::move(first)), options(with) {}
 
   /// Held by the coroutine of a client: when that is gone, so is its entry.
   struct Presence {
@@ -60,19 +57,20 @@ struct Front::State : std::enable_shared_from_this<State> {
     std::list<Speaker>::iterator entry;
   };
 
-  static relay::Task<void> take_all(std::shared_ptr<State> state);
-  static relay::Task<void> hear(Presence present, std::unique_ptr<Conversation> conversation,
-                                relay::KnownVisit visit);
-  void start(const asio::any_io_executor& executor, std::unique_ptr<relay::Pending> pending);
+  static Task<void> take_all(std::shared_ptr<State> state);
+  static Task<void> hear(Presence present, std::unique_ptr<Hearing> hearing);
+  void start(const asio::any_io_executor& executor, std::unique_ptr<Pending> pending);
+  void report(const Endpoint& origin, const Error& why) const;
   void set_clock();
   void cut_off_late();
   bool cut_off_oldest();
   void finish(Error why);
 
-  const std::unique_ptr<relay::Source> inner;
-  const FrontOptions options;
+  const std::unique_ptr<Source> inner;
+  const Begin begin;
+  const HearingOptions options;
   std::list<Speaker> hearing;  ///< oldest first
-  std::deque<std::unique_ptr<relay::Pending>> ready;
+  std::deque<std::unique_ptr<Pending>> ready;
   std::optional<Error> error;
   std::optional<asio::steady_timer> arrived;  ///< next() sleeps on it
   std::optional<asio::steady_timer> room;     ///< take_all() sleeps on it
@@ -81,14 +79,14 @@ struct Front::State : std::enable_shared_from_this<State> {
   bool full = false;
 };
 
-Front::Front(std::unique_ptr<relay::Source> inner, FrontOptions options)
-    : state_(std::make_shared<State>(std::move(inner), std::move(options))) {
+HearingSource::HearingSource(std::unique_ptr<Source> inner, Begin begin, HearingOptions options)
+    : state_(std::make_shared<State>(std::move(inner), std::move(begin), options)) {
   CULVERT_ASSERT(state_->options.limit > 0);
 }
 
-Front::~Front() { stop(); }
+HearingSource::~HearingSource() { stop(); }
 
-relay::Task<Result<std::unique_ptr<relay::Pending>>> Front::next() {
+Task<Result<std::unique_ptr<Pending>>> HearingSource::next() {
   const auto state = state_;
   if (!state->arrived) {
     const auto executor = co_await asio::this_coro::executor;
@@ -111,7 +109,7 @@ relay::Task<Result<std::unique_ptr<relay::Pending>>> Front::next() {
   co_return pending;
 }
 
-void Front::stop() {
+void HearingSource::stop() {
   state_->inner->stop();
   state_->finish({Errc::cancelled, "cancelled"});
   state_->ready.clear();
@@ -120,9 +118,9 @@ void Front::stop() {
   }
 }
 
-std::string Front::name() const { return state_->inner->name(); }
+std::string HearingSource::name() const { return state_->inner->name(); }
 
-relay::Task<void> Front::State::take_all(std::shared_ptr<State> state) {
+Task<void> HearingSource::State::take_all(std::shared_ptr<State> state) {
   const auto executor = co_await asio::this_coro::executor;
   for (;;) {
     auto pending = co_await state->inner->next();
@@ -140,37 +138,38 @@ relay::Task<void> Front::State::take_all(std::shared_ptr<State> state) {
   }
 }
 
-void Front::State::start(const asio::any_io_executor& executor, std::unique_ptr<relay::Pending> pending) {
-  auto visit = relay::KnownVisit::of(*pending);
-  auto conversation = std::make_unique<Conversation>(pending->accept(), options.accounts);
+void HearingSource::State::start(const asio::any_io_executor& executor, std::unique_ptr<Pending> pending) {
+  auto begun = begin(*pending);
+  if (!begun) {
+    report(pending->origin(), begun.error());
+    return pending->refuse(Refusal::prohibited);
+  }
   const auto entry =
-      hearing.insert(hearing.end(), Speaker{&conversation->stream(), Clock::now() + options.patience});
+      hearing.insert(hearing.end(), Speaker{&(*begun)->stream(), Clock::now() + options.patience});
   set_clock();
-  asio::co_spawn(executor,
-                 hear(Presence(shared_from_this(), entry), std::move(conversation), std::move(visit)),
-                 asio::detached);
+  asio::co_spawn(executor, hear(Presence(shared_from_this(), entry), *std::move(begun)), asio::detached);
 }
 
-relay::Task<void> Front::State::hear(Presence present, std::unique_ptr<Conversation> conversation,
-                                     relay::KnownVisit visit) {
+Task<void> HearingSource::State::hear(Presence present, std::unique_ptr<Hearing> hearing) {
   State& state = *present.state;
-  const auto heard = co_await conversation->hear();
+  auto heard = co_await hearing->hear();
   const bool was_cut_off = present.entry->stream == nullptr;
   present.entry->stream = nullptr;
   if (was_cut_off || state.error) co_return;
-  if (!heard) {
-    log(LogLevel::verbose, "{}: client {}: {}", state.inner->name(), to_string(visit.origin()),
-        heard.error().message);
-    co_return;
-  }
+  if (!heard) co_return state.report(hearing->origin(), heard.error());
   state.full = false;
-  state.ready.push_back(std::make_unique<Asked>(co_await asio::this_coro::executor, std::move(conversation),
-                                                std::move(visit), state.options.patience));
+  state.ready.push_back(*std::move(heard));
   state.arrived->cancel();
 }
 
+void HearingSource::State::report(const Endpoint& origin, const Error& why) const {
+  const bool left = why.code == Errc::closed || why.code == Errc::reset;
+  log_event(left ? LogLevel::verbose : options.level, "stream_refused", "{}: client {}: {}", inner->name(),
+            origin, field("reason", why.message), field("origin", origin));
+}
+
 // One clock for all: they are in the order of their deadlines.
-void Front::State::set_clock() {
+void HearingSource::State::set_clock() {
   if (clock_is_set || hearing.empty() || error) return;
   clock_is_set = true;
   clock->expires_at(hearing.front().deadline);
@@ -184,7 +183,7 @@ void Front::State::set_clock() {
   });
 }
 
-void Front::State::cut_off_late() {
+void HearingSource::State::cut_off_late() {
   const auto now = Clock::now();
   for (Speaker& speaker : hearing) {
     if (speaker.deadline > now) break;
@@ -194,7 +193,7 @@ void Front::State::cut_off_late() {
   }
 }
 
-bool Front::State::cut_off_oldest() {
+bool HearingSource::State::cut_off_oldest() {
   for (Speaker& speaker : hearing) {
     if (speaker.stream == nullptr) continue;
     std::exchange(speaker.stream, nullptr)->abort();
@@ -203,7 +202,7 @@ bool Front::State::cut_off_oldest() {
   return false;
 }
 
-void Front::State::finish(Error why) {
+void HearingSource::State::finish(Error why) {
   if (!error || why.code == Errc::cancelled) error = std::move(why);
   if (!arrived) return;
   arrived->cancel();
@@ -211,4 +210,4 @@ void Front::State::finish(Error why) {
   clock->cancel();
 }
 
-}  // namespace culvert::proxy
+}  // namespace culvert::relay
