@@ -7,23 +7,13 @@
 #include <utility>
 #include <vector>
 
-#include <boost/asio/as_tuple.hpp>
-#include <boost/asio/io_context.hpp>
-#include <boost/asio/steady_timer.hpp>
-#include <boost/asio/use_awaitable.hpp>
-
 #include <gtest/gtest.h>
 
-#include "base/log.hpp"
-#include "tests/support/memory_stream.hpp"
-#include "tests/support/pushed_source.hpp"
-#include "tests/support/run_task.hpp"
-#include "tests/support/stream_io.hpp"
+#include "tests/support/hearing_harness.hpp"
 
 namespace culvert::proxy {
 namespace {
 
-namespace asio = boost::asio;
 using namespace std::string_literals;
 using relay::HostPort;
 using relay::Refusal;
@@ -40,54 +30,9 @@ const std::string kBind = "\x05\x01\x00\x05\x02\x00\x01\xC0\x00\x02\x01\x00\x50"
 const std::string kChosen = "\x05\x00"s;
 const std::string kServed = "\x05\x00\x00\x01\0\0\0\0\0\0"s;
 
-class PlainPending final : public relay::Pending {
- public:
-  explicit PlainPending(std::unique_ptr<relay::Stream> stream) : stream_(std::move(stream)) {}
-  const std::optional<relay::Endpoint>& destination() const override { return none_; }
-  const relay::Endpoint& origin() const override { return origin_; }
-  std::unique_ptr<relay::Stream> accept() override { return std::move(stream_); }
-  void refuse(Refusal) override { stream_.reset(); }
-
- private:
-  std::unique_ptr<relay::Stream> stream_;
-  const std::optional<relay::Endpoint> none_;
-  const relay::Endpoint origin_ = HostPort{"127.0.0.1", 40000};
-};
-
-class FrontTest : public ::testing::Test {
+class FrontTest : public testing::HearingHarness {
  protected:
-  FrontTest() { EXPECT_TRUE(set_up_log(LogLevel::error, "")); }
-  ~FrontTest() override { (void)set_up_log(LogLevel::notice, ""); }
-
-  void make(FrontOptions options = {}) {
-    auto owned = std::make_unique<testing::PushedSource>(context.get_executor(), "127.0.0.1:1080");
-    inner = owned.get();
-    front = std::make_unique<Front>(std::move(owned), std::move(options));
-  }
-  std::unique_ptr<MemoryStream> connect(testing::MemoryStreamOptions ours = {}) {
-    auto [here, there] = MemoryStream::make(context.get_executor(), std::move(ours));
-    inner->push(std::make_unique<PlainPending>(std::move(here)));
-    return std::move(there);
-  }
-  std::unique_ptr<relay::Pending> next() {
-    auto pending = run(context, front->next());
-    EXPECT_TRUE(pending);
-    return pending ? std::move(*pending) : nullptr;
-  }
-  void send(MemoryStream& client, std::string_view bytes, bool then_end = false) {
-    EXPECT_TRUE(run(context, send_all(client, bytes, then_end)));
-  }
-  std::string receive(MemoryStream& client, std::size_t size) {
-    return run(context, receive_all(client, size)).bytes;
-  }
-  void settle() {
-    context.restart();
-    context.poll();
-  }
-
-  asio::io_context context;
-  testing::PushedSource* inner = nullptr;
-  std::unique_ptr<Front> front;
+  void make(FrontOptions options = {}) { source = std::make_unique<Front>(make_inner(), std::move(options)); }
 };
 
 TEST_F(FrontTest, ServesAClientAndKeepsEarlyData) {
@@ -179,7 +124,7 @@ TEST_F(FrontTest, ASilentClientHoldsUpNoOtherAndIsCutOff) {
   make({.accounts = nullptr, .patience = std::chrono::milliseconds(50), .limit = 10});
   auto silent = connect();
   auto slow = connect();
-  auto first = start(context, front->next());
+  auto first = start(context, source->next());
   settle();
   send(*slow, kAsk.substr(0, 5));
   auto client = connect();
@@ -193,7 +138,7 @@ TEST_F(FrontTest, ASilentClientHoldsUpNoOtherAndIsCutOff) {
 
 TEST_F(FrontTest, ManyWhoSayNothingDoNotKeepOthersOut) {
   make({.accounts = nullptr, .patience = std::chrono::hours(1), .limit = 5});
-  auto taking = start(context, front->next());
+  auto taking = start(context, source->next());
   std::vector<std::unique_ptr<MemoryStream>> silent;
   for (int i = 0; i < 20; ++i) silent.push_back(connect());
   settle();
@@ -224,7 +169,7 @@ TEST_F(FrontTest, RequestsThatNobodyTakesAreBounded) {
 
 TEST_F(FrontTest, GarbageEndsInOrder) {
   make();
-  auto taking = start(context, front->next());
+  auto taking = start(context, source->next());
   for (const auto& [text, answer] :
        {std::pair{"\x16\x03\x01"s, ""s}, {"\x05\x01\x02"s, "\x05\xFF"s}, {""s, ""s}}) {
     auto client = connect();
@@ -238,7 +183,7 @@ TEST_F(FrontTest, GarbageEndsInOrder) {
 
 TEST_F(FrontTest, AccountsAreAskedFor) {
   make({.accounts = std::make_shared<const socks::Accounts>(socks::Accounts::parse("ann:secret").value())});
-  auto taking = start(context, front->next());
+  auto taking = start(context, source->next());
   auto without = connect();
   send(*without, kAsk);
   EXPECT_EQ(run(context, receive_all(*without)).bytes, "\x05\xFF"s);
@@ -293,20 +238,20 @@ TEST_F(FrontTest, AClientThatLeavesIsSeen) {
 
 TEST_F(FrontTest, StopCutsOffAndNextReturns) {
   make();
-  auto taking = start(context, front->next());
+  auto taking = start(context, source->next());
   auto silent = connect();
   settle();
-  front->stop();
+  source->stop();
   EXPECT_EQ(taking.wait().error().code, Errc::cancelled);
   EXPECT_TRUE(run(context, receive_all(*silent)).error);
-  front->stop();
+  source->stop();
 }
 
 TEST_F(FrontTest, EndsWithItsSource) {
   make();
-  EXPECT_EQ(front->name(), "127.0.0.1:1080");
+  EXPECT_EQ(source->name(), "127.0.0.1:1080");
   inner->fail_with({Errc::closed, "the session is over"});
-  EXPECT_EQ(run(context, front->next()).error().message, "the session is over");
+  EXPECT_EQ(run(context, source->next()).error().message, "the session is over");
 }
 
 }  // namespace

@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: Apache-2.0
+// Visits and the headers that tell of them: the PROXY protocol in the words of this folder.
+#pragma once
+
+#include <optional>
+#include <string_view>
+
+#include "base/ip_address.hpp"
+#include "engine/relay/visit.hpp"
+#include "proto/proxyproto/header.hpp"
+
+namespace culvert::relay {
+
+/// The visit that a header tells of; none if it has no addresses of a stream.
+[[nodiscard]] std::optional<KnownVisit> visit_in(const proxyproto::Header& header);
+
+/// What to say about a visit. Without an address of its visitor that is nothing (UNKNOWN). Where the visitor
+/// is known, and the address that they connected to is not or is a name (the "localhost" of `ssh -R`), that
+/// is the unspecified address, with the port if there is one: the protocol has no other way to say one of the
+/// two.
+[[nodiscard]] proxyproto::Header header_of(const Visit& visit);
+
+/// The address that a host is written as, its zone ("%eth0") left out; none if it is a name.
+[[nodiscard]] std::optional<IpAddress> ip_address_of(std::string_view host);
+
+}  // namespace culvert::relay
