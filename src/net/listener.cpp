@@ -22,6 +22,7 @@
 #include "base/text.hpp"
 #include "base/time.hpp"
 #include "net/cancelled.hpp"
+#include "net/listen_error.hpp"
 #include "net/unique_fd.hpp"
 #include "net/unix_address.hpp"
 
@@ -48,36 +49,6 @@ std::optional<FileIdentity> identity_of(const std::string& path) {
   struct stat status = {};
   if (::lstat(path.c_str(), &status) != 0) return std::nullopt;
   return FileIdentity{status.st_dev, status.st_ino};
-}
-
-std::unexpected<Error> cannot_listen(const std::string& name, std::string_view cause, int error) {
-  return fail(Errc::system, fmt::format("cannot listen on {}: {}", name, cause), error);
-}
-
-std::unexpected<Error> cannot_listen_tcp(const tcp::endpoint& endpoint, int error) {
-  const std::string name = to_text(endpoint);
-  switch (error) {
-    case EACCES:
-      if (endpoint.port() == 0 || endpoint.port() >= 1024) break;
-      return cannot_listen(
-          name,
-          fmt::format("permission denied (ports below 1024 need CAP_NET_BIND_SERVICE; try {})",
-                      endpoint.port() + 8000),
-          error);
-    case EADDRINUSE:
-      return cannot_listen(
-          name, "address already in use (another program listens there; 'ss -ltnp' shows which)", error);
-    case EADDRNOTAVAIL:
-      return cannot_listen(name, "no interface has this address ('ip address' shows those that there are)",
-                           error);
-    case EAFNOSUPPORT:
-      return cannot_listen(
-          name, endpoint.address().is_v6() ? "IPv6 is switched off here" : "IPv4 is switched off here",
-          error);
-    default:
-      break;
-  }
-  return cannot_listen(name, std::generic_category().message(error), error);
 }
 
 std::unexpected<Error> cannot_listen_unix(const std::string& path, int error) {
@@ -169,14 +140,14 @@ Listener::~Listener() {
 Result<UniqueFd> bind_tcp(const tcp::endpoint& endpoint) {
   UniqueFd fd(
       ::socket(endpoint.protocol().family(), SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, IPPROTO_TCP));
-  if (!fd) return cannot_listen_tcp(endpoint, errno);
+  if (!fd) return cannot_listen(endpoint, errno);
   const int on = 1;
   (void)::setsockopt(fd.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
   if (endpoint.address().is_v6() && ::setsockopt(fd.get(), IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on) != 0) {
-    return cannot_listen_tcp(endpoint, errno);
+    return cannot_listen(endpoint, errno);
   }
   if (::bind(fd.get(), endpoint.data(), static_cast<socklen_t>(endpoint.size())) != 0) {
-    return cannot_listen_tcp(endpoint, errno);
+    return cannot_listen(endpoint, errno);
   }
   return fd;
 }
@@ -189,7 +160,7 @@ Result<Listener> Listener::listen_tcp(const asio::any_io_executor& executor, con
   state->family = endpoint.protocol().family();
   state->loopback_only = endpoint.address().is_loopback();
   if (state->loopback_only) unpace(fd.get());
-  if (::listen(fd.get(), kBacklog) != 0) return cannot_listen_tcp(endpoint, errno);
+  if (::listen(fd.get(), kBacklog) != 0) return cannot_listen(endpoint, errno);
   const auto bound = local_endpoint(fd.get()).value_or(endpoint);
   state->name = to_text(bound);
   state->endpoint = bound;

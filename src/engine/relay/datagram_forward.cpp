@@ -1,0 +1,408 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+//     clients --> listener: recvmmsg --> a chain for each flow --> its socket: sendmmsg --> target
+//     clients <-- listener: sendmmsg <-- one batch <-- its socket: recvmmsg, all that are ready <-- target
+//
+// A turn goes that way once, the lower line first. What it has received lies in memory that all forwards of the
+// thread share, and has been sent or dropped when the turn ends.
+#include "engine/relay/datagram_forward.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <functional>
+#include <span>
+#include <utility>
+
+#include <boost/asio/post.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/this_coro.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include "base/assert.hpp"
+#include "base/log.hpp"
+#include "engine/relay/flow_key.hpp"
+#include "engine/relay/flow_table.hpp"
+#include "net/cancelled.hpp"
+#include "net/ready_set.hpp"
+#include "net/udp_inbox.hpp"
+#include "net/udp_outbox.hpp"
+
+namespace culvert::relay {
+
+namespace asio = boost::asio;
+using asio::ip::udp;
+
+namespace {
+
+/// A flood must not keep the thread for itself.
+constexpr int kTurnsBeforeOthers = 4;
+constexpr Duration kLogAgain = std::chrono::minutes(1);
+/// How often the clock of idle flows may ring within the time that they are allowed.
+constexpr int kExpiriesInIdleTime = 32;
+constexpr std::int8_t kNone = -1;
+
+struct Scratch {
+  net::UdpInbox inbox;
+  net::UdpOutbox outbox;
+};
+
+Scratch& scratch_of_thread() {
+  thread_local const auto made = std::make_unique<Scratch>();
+  return *made;
+}
+
+struct Flow {
+  net::UdpSocket socket;
+  udp::endpoint target;
+  udp::endpoint client;
+  asio::ip::address local;  ///< of ours, that the client writes to
+  net::UdpListener* listener;
+  /// What it has to send in this turn: a chain of arrivals.
+  std::int8_t first = kNone;
+  std::int8_t last = kNone;
+};
+static_assert(net::UdpInbox::kSlots <= 127);
+
+/// One line for a whole flood.
+class Complaint {
+ public:
+  [[nodiscard]] bool is_due(Instant now) {
+    if (said_ && now - *said_ < kLogAgain) return false;
+    said_ = now;
+    return true;
+  }
+
+ private:
+  std::optional<Instant> said_;
+};
+
+/// The system has no more of something that a flow takes: the oldest flow has one.
+bool is_exhaustion(const Error& error) {
+  switch (error.detail) {
+    case EMFILE:
+    case ENFILE:
+    case ENOBUFS:
+    case ENOMEM:
+    case ENOSPC:      // watches of epoll
+    case EAGAIN:      // local ports
+    case EADDRINUSE:  // the one port that was asked for
+      return true;
+    default:
+      return false;
+  }
+}
+
+}  // namespace
+
+struct DatagramForward::State : std::enable_shared_from_this<State> {
+  using Table = FlowTable<FlowKey, Flow, FlowKeyHash>;
+  using Entry = Table::Entry;
+
+  State(std::vector<net::UdpListener> made, std::unique_ptr<DatagramTarget> to, DatagramOptions with)
+      : listeners(std::move(made)),
+        target(std::move(to)),
+        options(std::move(with)),
+        flows(options.most_flows, options.idle_time) {}
+
+  [[nodiscard]] Result<void> begin(const asio::any_io_executor& executor);
+  void turn(std::span<const net::ReadySet::Ready> ready, Instant now);
+  void stop();
+
+  void read_flow(Entry& entry, bool has_error, Instant now);
+  void send_replies();
+  void read_listener(net::UdpListener& listener, bool has_error, Instant now);
+  void send_chain(Entry& entry);
+  [[nodiscard]] Entry* flow_of(const net::UdpArrival& arrival, net::UdpListener& listener, Instant now);
+  [[nodiscard]] Entry* begin_flow(const FlowKey& key, const net::UdpArrival& arrival,
+                                  net::UdpListener& listener, Instant now);
+  [[nodiscard]] Result<Entry*> open_flow(const FlowKey& key, const net::UdpArrival& arrival,
+                                         net::UdpListener& listener, const udp::endpoint& to, Instant now);
+  void end_flow(Entry& entry, DatagramTarget::End how);
+  void evict_oldest();
+  void count_in(const net::UdpSent& sent);
+  void expire_later(Instant now);
+  void expire();
+  void say_refused(const net::UdpListener& listener, const udp::endpoint& client, const Error& why,
+                   Instant now);
+
+  [[nodiscard]] bool is_listener(const void* owner) const {
+    const std::less<const void*> before;
+    return !before(owner, listeners.data()) && before(owner, listeners.data() + listeners.size());
+  }
+
+  std::vector<net::UdpListener> listeners;  ///< where they are: what the ready set names
+  const std::unique_ptr<DatagramTarget> target;
+  const DatagramOptions options;
+  Table flows;
+  DatagramCounters totals;
+  std::optional<net::ReadySet> ready_set;
+  std::optional<asio::steady_timer> expiry;
+  bool expiry_runs = false;
+  bool stopping = false;
+
+  // Of the turn.
+  Scratch* scratch = nullptr;  ///< of the thread that runs it
+  net::UdpListener* replies_from = nullptr;               ///< what is in the outbox
+  std::array<std::int8_t, net::UdpInbox::kSlots> next{};  ///< of the arrival with this number, in its chain
+  std::array<Entry*, net::UdpInbox::kSlots> senders{};    ///< that have a chain; null: gone
+  std::size_t sender_count = 0;
+
+  Complaint refused;
+  Complaint exhausted;
+};
+
+DatagramForward::DatagramForward(std::vector<net::UdpListener> listeners,
+                                 std::unique_ptr<DatagramTarget> target, DatagramOptions options)
+    : state_(std::make_shared<State>(std::move(listeners), std::move(target), std::move(options))) {
+  CULVERT_ASSERT(!state_->listeners.empty());
+}
+
+DatagramForward::~DatagramForward() { stop(); }
+
+Task<Result<void>> DatagramForward::run() {
+  const auto state = state_;
+  CO_TRY(state->begin(co_await asio::this_coro::executor));
+  for (int turns = 0; !state->stopping;) {
+    const auto ready = state->ready_set->ready();
+    if (ready.empty()) {
+      turns = 0;
+      const auto waited = co_await state->ready_set->wait();
+      if (!waited && !state->stopping) co_return waited;
+      continue;
+    }
+    if (state->flows.empty()) {  // so they are listeners
+      co_await state->target->ready();
+      if (net::is_cancelled(co_await asio::this_coro::cancellation_state))
+        co_return fail(Errc::cancelled, "cancelled");
+      if (state->stopping) break;
+    }
+    state->turn(ready, monotonic_now());
+    if (++turns < kTurnsBeforeOthers) continue;
+    turns = 0;
+    co_await asio::post(asio::use_awaitable);
+    if (net::is_cancelled(co_await asio::this_coro::cancellation_state))
+      co_return fail(Errc::cancelled, "cancelled");
+  }
+  co_return Result<void>();
+}
+
+void DatagramForward::stop() { state_->stop(); }
+
+DatagramCounters DatagramForward::counters() const {
+  DatagramCounters counters = state_->totals;
+  counters.flows_live = state_->flows.size();
+  return counters;
+}
+
+std::string DatagramForward::name() const { return state_->listeners.front().name(); }
+
+std::uint16_t DatagramForward::port() const { return state_->listeners.front().local.port(); }
+
+Result<void> DatagramForward::State::begin(const asio::any_io_executor& executor) {
+  scratch = &scratch_of_thread();
+  ready_set.emplace(executor);
+  expiry.emplace(executor);
+  for (net::UdpListener& listener : listeners) TRY(ready_set->add(listener.socket.fd.get(), &listener));
+  return {};
+}
+
+// Flows before listeners: what these bring may evict a flow, and what is ready of that would name nothing.
+void DatagramForward::State::turn(std::span<const net::ReadySet::Ready> ready, Instant now) {
+  for (const auto& one : ready) {
+    if (!is_listener(one.owner)) read_flow(*static_cast<Entry*>(one.owner), one.has_error, now);
+  }
+  send_replies();
+  for (const auto& one : ready) {
+    if (is_listener(one.owner)) read_listener(*static_cast<net::UdpListener*>(one.owner), one.has_error, now);
+  }
+}
+
+void DatagramForward::State::read_flow(Entry& entry, bool has_error, Instant now) {
+  Flow& flow = entry.flow;
+  const int socket = flow.socket.fd.get();
+  const int error = has_error ? net::take_udp_error(socket) : 0;
+  if (error == ECONNREFUSED) return end_flow(entry, DatagramTarget::End::refused);
+  const std::size_t before = scratch->inbox.arrivals().size();
+  const net::Transferred got = scratch->inbox.receive(socket);
+  if (got.error == ECONNREFUSED) return end_flow(entry, DatagramTarget::End::refused);
+  if (got.bytes == 0) return;
+  flows.touch(entry, now);
+  if (replies_from != flow.listener && !scratch->outbox.empty()) count_in(scratch->outbox.flush(replies_from->socket));
+  replies_from = flow.listener;
+  for (const net::UdpArrival& arrival : scratch->inbox.arrivals().subspan(before))
+    scratch->outbox.add(arrival.bytes, arrival.segment, {&flow.client, flow.local});
+  if (scratch->inbox.full()) send_replies();
+}
+
+void DatagramForward::State::send_replies() {
+  if (!scratch->outbox.empty()) count_in(scratch->outbox.flush(replies_from->socket));
+  scratch->inbox.clear();
+}
+
+void DatagramForward::State::count_in(const net::UdpSent& sent) {
+  totals.datagrams_in += sent.datagrams;
+  totals.bytes_in += sent.bytes;
+  totals.dropped += sent.dropped;
+}
+
+void DatagramForward::State::read_listener(net::UdpListener& listener, bool has_error, Instant now) {
+  const int socket = listener.socket.fd.get();
+  if (has_error) (void)net::take_udp_error(socket);
+  if (scratch->inbox.receive(socket).bytes == 0) return;
+  const net::UdpArrival* previous = nullptr;
+  Entry* entry = nullptr;
+  const auto arrivals = scratch->inbox.arrivals();
+  for (std::size_t i = 0; i < arrivals.size(); ++i) {
+    const net::UdpArrival& arrival = arrivals[i];
+    const bool same = previous != nullptr && *previous->from == *arrival.from && previous->to == arrival.to;
+    if (!same || entry == nullptr) entry = flow_of(arrival, listener, now);
+    previous = &arrival;
+    if (entry == nullptr) {
+      totals.dropped += arrival.datagrams();
+      continue;
+    }
+    Flow& flow = entry->flow;
+    const auto number = static_cast<std::int8_t>(i);
+    next[i] = kNone;
+    if (flow.first == kNone) {
+      flow.first = number;
+      senders[sender_count++] = entry;
+    } else {
+      next[static_cast<std::size_t>(flow.last)] = number;
+    }
+    flow.last = number;
+  }
+  for (std::size_t i = 0; i < sender_count; ++i) {
+    if (senders[i] != nullptr) send_chain(*senders[i]);
+  }
+  sender_count = 0;
+  scratch->inbox.clear();
+}
+
+void DatagramForward::State::send_chain(Entry& entry) {
+  Flow& flow = entry.flow;
+  const auto arrivals = scratch->inbox.arrivals();
+  for (std::int8_t i = flow.first; i != kNone; i = next[static_cast<std::size_t>(i)]) {
+    const net::UdpArrival& arrival = arrivals[static_cast<std::size_t>(i)];
+    scratch->outbox.add(arrival.bytes, arrival.segment);
+  }
+  flow.first = kNone;
+  const net::UdpSent sent = scratch->outbox.flush(flow.socket);
+  totals.datagrams_out += sent.datagrams;
+  totals.bytes_out += sent.bytes;
+  totals.dropped += sent.dropped;
+  if (sent.error == ECONNREFUSED) end_flow(entry, DatagramTarget::End::refused);
+}
+
+DatagramForward::State::Entry* DatagramForward::State::flow_of(const net::UdpArrival& arrival,
+                                                               net::UdpListener& listener, Instant now) {
+  const FlowKey key(*arrival.from, arrival.to, static_cast<std::uint16_t>(&listener - listeners.data()));
+  Entry* const known = flows.find(key);
+  if (known == nullptr) return begin_flow(key, arrival, listener, now);
+  flows.touch(*known, now);
+  return known;
+}
+
+DatagramForward::State::Entry* DatagramForward::State::begin_flow(const FlowKey& key,
+                                                                  const net::UdpArrival& arrival,
+                                                                  net::UdpListener& listener, Instant now) {
+  const auto to = target->choose(*arrival.from);
+  if (!to) {
+    say_refused(listener, *arrival.from, to.error(), now);
+    return nullptr;
+  }
+  if (flows.full()) evict_oldest();
+  auto opened = open_flow(key, arrival, listener, *to, now);
+  if (!opened && is_exhaustion(opened.error()) && !flows.empty()) {
+    if (exhausted.is_due(now)) {
+      log(LogLevel::warning, "{}: no more than {} flows: {}: ending the oldest for each new one",
+          listener.name(), flows.size(), opened.error().message);
+    }
+    evict_oldest();
+    opened = open_flow(key, arrival, listener, *to, now);
+  }
+  if (opened) {
+    ++totals.flows_ever;
+    expire_later(now);
+    return *opened;
+  }
+  target->ended(*to, DatagramTarget::End::expired);
+  say_refused(listener, *arrival.from, opened.error(), now);
+  return nullptr;
+}
+
+Result<DatagramForward::State::Entry*> DatagramForward::State::open_flow(const FlowKey& key,
+                                                                         const net::UdpArrival& arrival,
+                                                                         net::UdpListener& listener,
+                                                                         const udp::endpoint& to,
+                                                                         Instant now) {
+  net::UdpConnectOptions how{options.source, options.transparent};
+  if (options.transparent) how.source = *arrival.from;
+  Flow flow{TRY(net::connect_udp(to, how)), to, *arrival.from, arrival.to, &listener};
+  Entry& entry = flows.insert(key, std::move(flow), now);
+  if (auto added = ready_set->add(entry.flow.socket.fd.get(), &entry); !added) {
+    flows.remove(entry);
+    return std::unexpected(std::move(added).error());
+  }
+  return &entry;
+}
+
+void DatagramForward::State::end_flow(Entry& entry, DatagramTarget::End how) {
+  const Flow& flow = entry.flow;
+  if (how == DatagramTarget::End::refused) {
+    ++totals.flows_refused;
+    log(LogLevel::verbose, "{} -> {}: the flow of {} has ended: nobody is at the target's port",
+        flow.listener->name(), net::to_text(flow.target), net::to_text(flow.client));
+  }
+  target->ended(flow.target, how);
+  flows.remove(entry);
+}
+
+void DatagramForward::State::evict_oldest() {
+  Entry& entry = flows.oldest();
+  if (entry.flow.first != kNone) {  // it is of this turn: there are hardly any flows
+    for (Entry*& sender : std::span(senders).first(sender_count)) {
+      if (sender == &entry) sender = nullptr;
+    }
+    for (std::int8_t i = entry.flow.first; i != kNone; i = next[static_cast<std::size_t>(i)])
+      totals.dropped += scratch->inbox.arrivals()[static_cast<std::size_t>(i)].datagrams();
+  }
+  ++totals.flows_evicted;
+  end_flow(entry, DatagramTarget::End::expired);
+}
+
+// Flows are touched far more often than they expire: so the clock of the oldest is looked at when it rings.
+void DatagramForward::State::expire_later(Instant now) {
+  if (flows.empty() || std::exchange(expiry_runs, true)) return;
+  expiry->expires_after(std::max(flows.next_deadline() - now, options.idle_time / kExpiriesInIdleTime));
+  expiry->async_wait([state = shared_from_this()](const boost::system::error_code&) {
+    state->expiry_runs = false;
+    if (!state->stopping) state->expire();
+  });
+}
+
+void DatagramForward::State::expire() {
+  const Instant now = monotonic_now();
+  while (Entry* const entry = flows.expired(now)) end_flow(*entry, DatagramTarget::End::expired);
+  expire_later(now);
+}
+
+void DatagramForward::State::say_refused(const net::UdpListener& listener, const udp::endpoint& client,
+                                         const Error& why, Instant now) {
+  if (why.code == Errc::denied || !refused.is_due(now)) return;
+  const HostPort origin{client.address().to_string(), client.port()};
+  log_event(LogLevel::notice, "flow_refused", "{} -> {}: {}", listener.name(), target->name(),
+            field("reason", why.message), options.context, field("origin", Endpoint(origin)));
+}
+
+void DatagramForward::State::stop() {
+  if (std::exchange(stopping, true)) return;
+  target->stop();
+  if (ready_set) ready_set->close();
+  if (expiry) expiry->cancel();
+  while (!flows.empty()) end_flow(flows.oldest(), DatagramTarget::End::expired);
+  for (net::UdpListener& listener : listeners) listener.socket.fd.reset();
+}
+
+}  // namespace culvert::relay

@@ -1,0 +1,177 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "engine/relay/datagram_target.hpp"
+
+#include <algorithm>
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include <boost/asio/bind_cancellation_slot.hpp>
+#include <boost/asio/cancellation_signal.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/dispatch.hpp>
+#include <boost/asio/this_coro.hpp>
+#include <fmt/format.h>
+
+#include "base/log.hpp"
+#include "base/text.hpp"
+#include "engine/relay/signal.hpp"
+#include "net/cancelled.hpp"
+#include "net/udp_socket.hpp"
+
+namespace culvert::relay {
+
+namespace asio = boost::asio;
+using asio::ip::udp;
+
+namespace {
+
+/// At most one look-up in so much time.
+constexpr Duration kPace = std::chrono::seconds(1);
+
+}  // namespace
+
+struct ResolvedTarget::State : std::enable_shared_from_this<State> {
+  State(HostPort to, net::Resolver& with, net::Family kind, Duration often)
+      : destination(std::move(to)), resolver(with), family(kind), again(often) {}
+
+  void keep_fresh_on(const asio::any_io_executor& executor);
+  static Task<void> keep_fresh(std::shared_ptr<State> state);
+  void note(const Result<std::vector<asio::ip::tcp::endpoint>>& answer);
+  [[nodiscard]] bool is_fresh() const {
+    return is_literal || (answered && monotonic_now() - *answered < lifetime());
+  }
+  /// Of the last answer.
+  [[nodiscard]] Duration lifetime() const { return addresses.empty() ? std::min(kPace, again) : again; }
+
+  const HostPort destination;
+  net::Resolver& resolver;
+  const net::Family family;
+  const Duration again;
+  bool is_literal = false;
+  std::vector<udp::endpoint> addresses;
+  std::size_t current = 0;
+  std::optional<Error> error;      ///< of the last look-up
+  std::optional<Instant> answered;
+  std::size_t flows = 0;
+  bool refused = false;  ///< since the last look-up
+  bool is_running = false;
+  bool stopped = false;
+  std::optional<asio::any_io_executor> executor;
+  std::optional<Signal> answer_came;
+  std::optional<Signal> hurry;  ///< ends a pause between look-ups
+  asio::cancellation_signal give_up;
+};
+
+ResolvedTarget::ResolvedTarget(HostPort destination, net::Resolver& resolver, net::Family family,
+                               Duration again)
+    : state_(std::make_shared<State>(std::move(destination), resolver, family, again)) {
+  boost::system::error_code no_address;
+  const auto address = asio::ip::make_address(state_->destination.host, no_address);
+  if (no_address) return;
+  state_->is_literal = true;
+  state_->addresses = {{address, state_->destination.port}};
+}
+
+ResolvedTarget::~ResolvedTarget() { stop(); }
+
+Task<void> ResolvedTarget::ready() {
+  const auto state = state_;
+  while (!state->is_fresh() && !state->stopped) {
+    if (!state->is_running) state->keep_fresh_on(co_await asio::this_coro::executor);
+    if (state->is_fresh()) co_return;
+    co_await state->answer_came->wait();
+    if (net::is_cancelled(co_await asio::this_coro::cancellation_state)) co_return;
+  }
+}
+
+Result<udp::endpoint> ResolvedTarget::choose(const udp::endpoint&) {
+  if (state_->addresses.empty()) {
+    return fail(Errc::not_found,
+                fmt::format("cannot resolve {}: {}", printable(state_->destination.host),
+                            state_->error ? state_->error->message : "no answer yet"));
+  }
+  ++state_->flows;
+  return state_->addresses[state_->current];
+}
+
+void ResolvedTarget::ended(const udp::endpoint& target, End how) {
+  --state_->flows;
+  if (how != End::refused || state_->is_literal || state_->addresses.empty()) return;
+  if (state_->addresses[state_->current] == target)
+    state_->current = (state_->current + 1) % state_->addresses.size();
+  state_->refused = true;
+  if (state_->hurry) state_->hurry->wake();
+}
+
+void ResolvedTarget::stop() {
+  if (std::exchange(state_->stopped, true) || !state_->executor) return;
+  state_->answer_came->wake();
+  state_->hurry->wake();
+  asio::dispatch(*state_->executor, [state = state_] {
+    if (state->is_running) state->give_up.emit(asio::cancellation_type::terminal);
+  });
+}
+
+std::string ResolvedTarget::name() const { return to_string(state_->destination); }
+
+void ResolvedTarget::State::keep_fresh_on(const asio::any_io_executor& on) {
+  is_running = true;
+  executor = on;
+  if (!answer_came) answer_came.emplace(on);
+  if (!hurry) hurry.emplace(on);
+  asio::co_spawn(on, keep_fresh(shared_from_this()),
+                 asio::bind_cancellation_slot(give_up.slot(), [state = shared_from_this()](std::exception_ptr) {
+                   state->is_running = false;
+                   state->answer_came->wake();
+                 }));
+}
+
+// Looks up, once and then as long as there are flows.
+Task<void> ResolvedTarget::State::keep_fresh(std::shared_ptr<State> state) {
+  do {
+    state->refused = false;
+    const auto answer = co_await state->resolver.resolve(state->destination.host, state->destination.port,
+                                                         state->family);
+    if (state->stopped || net::is_cancelled(co_await asio::this_coro::cancellation_state)) co_return;
+    state->note(answer);
+    state->answer_came->wake();
+    const Instant begin = monotonic_now();
+    for (;;) {
+      const Duration waited = monotonic_now() - begin;
+      const Duration pause = state->refused ? std::min(kPace, state->lifetime()) : state->lifetime();
+      if (waited >= pause) break;
+      co_await state->hurry->wait(pause - waited);
+      if (state->stopped || net::is_cancelled(co_await asio::this_coro::cancellation_state)) co_return;
+    }
+  } while (state->flows > 0 || state->refused);
+}
+
+void ResolvedTarget::State::note(const Result<std::vector<asio::ip::tcp::endpoint>>& answer) {
+  answered = monotonic_now();
+  error = answer ? std::nullopt : std::optional(answer.error());
+  if (!answer) {
+    if (!addresses.empty()) {
+      log(LogLevel::warning, "cannot resolve {} again: {}: still using {}", printable(destination.host),
+          error->message, net::to_text(addresses[current]));
+    }
+    return;
+  }
+  std::vector<udp::endpoint> fresh;
+  for (const auto& one : *answer) {
+    const udp::endpoint place(one.address(), one.port());
+    if (std::ranges::find(fresh, place) == fresh.end()) fresh.push_back(place);
+  }
+  // Answers come in any order: flows move only when their address is gone.
+  const bool had_any = !addresses.empty();
+  const udp::endpoint before = had_any ? addresses[current] : udp::endpoint();
+  addresses = std::move(fresh);
+  const auto same = std::ranges::find(addresses, before);
+  current = same == addresses.end() ? 0 : static_cast<std::size_t>(same - addresses.begin());
+  if (had_any && addresses[current] != before) {
+    log(LogLevel::notice, "{} has moved from {} to {}", printable(destination.host), net::to_text(before),
+        net::to_text(addresses[current]));
+  }
+}
+
+}  // namespace culvert::relay
