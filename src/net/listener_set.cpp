@@ -12,6 +12,7 @@ namespace {
 
 namespace asio = boost::asio;
 using asio::ip::tcp;
+using asio::ip::udp;
 
 constexpr int kTriesForOnePort = 16;
 
@@ -19,16 +20,19 @@ bool is_missing_address(const Error& error) {
   return error.code == Errc::system && (error.detail == EADDRNOTAVAIL || error.detail == EAFNOSUPPORT);
 }
 
-Result<std::vector<Listener>> listen_on(const asio::any_io_executor& executor,
-                                        std::vector<tcp::endpoint> endpoints, const Binder& bind) {
-  std::vector<Listener> listeners;
+std::uint16_t port_of(const Listener& listener) { return listener.port(); }
+std::uint16_t port_of(const UdpListener& listener) { return listener.local.port(); }
+
+template <class Made, class Endpoint, class Listen>
+Result<std::vector<Made>> listen_on(std::vector<Endpoint> endpoints, const Listen& listen) {
+  std::vector<Made> listeners;
   std::optional<Error> missing;
   std::uint16_t chosen = 0;
-  for (tcp::endpoint& endpoint : endpoints) {
+  for (Endpoint& endpoint : endpoints) {
     if (endpoint.port() == 0) endpoint.port(chosen);
-    auto listener = Listener::listen_tcp(executor, endpoint, bind);
+    Result<Made> listener = listen(endpoint);
     if (listener) {
-      chosen = listener->port();
+      chosen = port_of(*listener);
       listeners.push_back(std::move(*listener));
     } else if (is_missing_address(listener.error())) {
       log(LogLevel::verbose, "{}", listener.error().message);
@@ -42,17 +46,28 @@ Result<std::vector<Listener>> listen_on(const asio::any_io_executor& executor,
   return listeners;
 }
 
+// A port that the kernel chose for one address may be taken on the next: then another one is tried.
+template <class Made, class Endpoint, class Listen>
+Result<std::vector<Made>> listen_on_one_port(const std::vector<Endpoint>& endpoints, const Listen& listen) {
+  const bool any_port = !endpoints.empty() && endpoints.front().port() == 0;
+  for (int tries = 1;; ++tries) {
+    auto listeners = listen_on<Made>(endpoints, listen);
+    const bool is_taken = !listeners && any_port && listeners.error().detail == EADDRINUSE;
+    if (!is_taken || tries == kTriesForOnePort) return listeners;
+  }
+}
+
 }  // namespace
 
 Result<std::vector<Listener>> listen_on_all(const asio::any_io_executor& executor,
                                             const std::vector<tcp::endpoint>& endpoints, const Binder& bind) {
-  // A port that the kernel chose for one address may be taken on the next: then another one is tried.
-  const bool any_port = !endpoints.empty() && endpoints.front().port() == 0;
-  for (int tries = 1;; ++tries) {
-    auto listeners = listen_on(executor, endpoints, bind);
-    const bool is_taken = !listeners && any_port && listeners.error().detail == EADDRINUSE;
-    if (!is_taken || tries == kTriesForOnePort) return listeners;
-  }
+  return listen_on_one_port<Listener>(endpoints, [&](const tcp::endpoint& endpoint) {
+    return Listener::listen_tcp(executor, endpoint, bind);
+  });
+}
+
+Result<std::vector<UdpListener>> listen_on_all(const std::vector<udp::endpoint>& endpoints) {
+  return listen_on_one_port<UdpListener>(endpoints, listen_udp);
 }
 
 }  // namespace culvert::net

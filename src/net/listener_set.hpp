@@ -8,6 +8,7 @@
 
 #include "base/result.hpp"
 #include "net/listener.hpp"
+#include "net/udp_socket.hpp"
 
 namespace culvert::net {
 
@@ -17,5 +18,9 @@ namespace culvert::net {
 [[nodiscard]] Result<std::vector<Listener>> listen_on_all(
     const boost::asio::any_io_executor& executor,
     const std::vector<boost::asio::ip::tcp::endpoint>& endpoints, const Binder& bind = bind_tcp);
+
+/// The same of UDP.
+[[nodiscard]] Result<std::vector<UdpListener>> listen_on_all(
+    const std::vector<boost::asio::ip::udp::endpoint>& endpoints);
 
 }  // namespace culvert::net

@@ -55,8 +55,8 @@ Transferred UdpInbox::receive(int socket) {
   CULVERT_ASSERT(!full());
   int got = 0;
   do {
-    got = ::recvmmsg(socket, &messages_[count_], static_cast<unsigned>(kSlots - count_), MSG_DONTWAIT,
-                     nullptr);
+    got =
+        ::recvmmsg(socket, &messages_[count_], static_cast<unsigned>(kSlots - count_), MSG_DONTWAIT, nullptr);
   } while (got < 0 && errno == EINTR);
   if (got < 0) return {0, errno};
   for (int i = 0; i < got; ++i, ++count_) {

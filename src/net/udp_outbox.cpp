@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-//     add --> items --> pack: one message for a run --> send_messages: one sendmmsg --> the kernel, or dropped
+//     add --> items --> pack: one message for a run --> send_messages: one sendmmsg --> the kernel, or
+//     dropped
 #include "net/udp_outbox.hpp"
 
 #include <algorithm>

@@ -55,7 +55,7 @@ class UdpOutbox {
     ByteView head;
     ByteView bytes;
     std::size_t segment = 0;
-    boost::asio::ip::udp::endpoint to;  
+    boost::asio::ip::udp::endpoint to;
     bool is_connected = false;
     boost::asio::ip::address from;
 

@@ -68,8 +68,8 @@ Result<UdpListener> listen_udp(const udp::endpoint& endpoint) {
   const bool is_v6 = endpoint.address().is_v6();
   if (is_v6 && !set(socket, IPPROTO_IPV6, IPV6_V6ONLY, 1)) return cannot_listen(endpoint, errno);
   if (listener.any_address) {
-    const bool told = is_v6 ? set(socket, IPPROTO_IPV6, IPV6_RECVPKTINFO, 1)
-                            : set(socket, IPPROTO_IP, IP_PKTINFO, 1);
+    const bool told =
+        is_v6 ? set(socket, IPPROTO_IPV6, IPV6_RECVPKTINFO, 1) : set(socket, IPPROTO_IP, IP_PKTINFO, 1);
     if (!told) return cannot_listen(endpoint, errno);
   }
   if (bind_to(socket, endpoint) != 0) return cannot_listen(endpoint, errno);

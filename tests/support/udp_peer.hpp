@@ -18,7 +18,8 @@
 
 namespace culvert::testing {
 
-[[nodiscard]] inline boost::asio::ip::udp::endpoint udp_at(const std::string& address, std::uint16_t port = 0) {
+[[nodiscard]] inline boost::asio::ip::udp::endpoint udp_at(const std::string& address,
+                                                           std::uint16_t port = 0) {
   return {boost::asio::ip::make_address(address), port};
 }
 
@@ -45,7 +46,8 @@ class UdpPeer {
   [[nodiscard]] int fd() const { return socket_.get(); }
 
   void send(std::string_view text, const Endpoint& to) {
-    if (::sendto(socket_.get(), text.data(), text.size(), 0, to.data(), static_cast<socklen_t>(to.size())) < 0)
+    if (::sendto(socket_.get(), text.data(), text.size(), 0, to.data(), static_cast<socklen_t>(to.size())) <
+        0)
       throw std::runtime_error(std::string("sendto: ") + std::strerror(errno));
   }
   /// From now on to and from this one alone, and errors show in hear().
@@ -58,8 +60,8 @@ class UdpPeer {
     std::string buffer(65536, '\0');
     Heard heard;
     auto length = static_cast<socklen_t>(heard.from.capacity());
-    const ssize_t got = ::recvfrom(socket_.get(), buffer.data(), buffer.size(), MSG_DONTWAIT,
-                                   heard.from.data(), &length);
+    const ssize_t got =
+        ::recvfrom(socket_.get(), buffer.data(), buffer.size(), MSG_DONTWAIT, heard.from.data(), &length);
     if (got < 0) return std::nullopt;
     heard.from.resize(length);
     buffer.resize(static_cast<std::size_t>(got));

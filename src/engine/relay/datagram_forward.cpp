@@ -3,8 +3,8 @@
 //     clients --> listener: recvmmsg --> a chain for each flow --> its socket: sendmmsg --> target
 //     clients <-- listener: sendmmsg <-- one batch <-- its socket: recvmmsg, all that are ready <-- target
 //
-// A turn goes that way once, the lower line first. What it has received lies in memory that all forwards of the
-// thread share, and has been sent or dropped when the turn ends.
+// A turn goes that way once, the lower line first. What it has received lies in memory that all forwards of
+// the thread share, and has been sent or dropped when the turn ends.
 #include "engine/relay/datagram_forward.hpp"
 
 #include <algorithm>
@@ -142,7 +142,7 @@ struct DatagramForward::State : std::enable_shared_from_this<State> {
   bool stopping = false;
 
   // Of the turn.
-  Scratch* scratch = nullptr;  ///< of the thread that runs it
+  Scratch* scratch = nullptr;                             ///< of the thread that runs it
   net::UdpListener* replies_from = nullptr;               ///< what is in the outbox
   std::array<std::int8_t, net::UdpInbox::kSlots> next{};  ///< of the arrival with this number, in its chain
   std::array<Entry*, net::UdpInbox::kSlots> senders{};    ///< that have a chain; null: gone
@@ -228,7 +228,8 @@ void DatagramForward::State::read_flow(Entry& entry, bool has_error, Instant now
   if (got.error == ECONNREFUSED) return end_flow(entry, DatagramTarget::End::refused);
   if (got.bytes == 0) return;
   flows.touch(entry, now);
-  if (replies_from != flow.listener && !scratch->outbox.empty()) count_in(scratch->outbox.flush(replies_from->socket));
+  if (replies_from != flow.listener && !scratch->outbox.empty())
+    count_in(scratch->outbox.flush(replies_from->socket));
   replies_from = flow.listener;
   for (const net::UdpArrival& arrival : scratch->inbox.arrivals().subspan(before))
     scratch->outbox.add(arrival.bytes, arrival.segment, {&flow.client, flow.local});

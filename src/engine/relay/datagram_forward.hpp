@@ -28,7 +28,8 @@ struct DatagramCounters {
   std::uint64_t datagrams_in = 0;   ///< back from it
   std::uint64_t bytes_out = 0;
   std::uint64_t bytes_in = 0;
-  std::uint64_t dropped = 0;  ///< datagrams of either direction that the kernel did not take, or without a flow
+  std::uint64_t dropped =
+      0;  ///< datagrams of either direction that the kernel did not take, or without a flow
 };
 
 struct DatagramOptions {

@@ -6,12 +6,12 @@
 #include <utility>
 #include <vector>
 
+#include <fmt/format.h>
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/cancellation_signal.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/dispatch.hpp>
 #include <boost/asio/this_coro.hpp>
-#include <fmt/format.h>
 
 #include "base/log.hpp"
 #include "base/text.hpp"
@@ -51,7 +51,7 @@ struct ResolvedTarget::State : std::enable_shared_from_this<State> {
   bool is_literal = false;
   std::vector<udp::endpoint> addresses;
   std::size_t current = 0;
-  std::optional<Error> error;      ///< of the last look-up
+  std::optional<Error> error;  ///< of the last look-up
   std::optional<Instant> answered;
   std::size_t flows = 0;
   bool refused = false;  ///< since the last look-up
@@ -87,9 +87,8 @@ Task<void> ResolvedTarget::ready() {
 
 Result<udp::endpoint> ResolvedTarget::choose(const udp::endpoint&) {
   if (state_->addresses.empty()) {
-    return fail(Errc::not_found,
-                fmt::format("cannot resolve {}: {}", printable(state_->destination.host),
-                            state_->error ? state_->error->message : "no answer yet"));
+    return fail(Errc::not_found, fmt::format("cannot resolve {}: {}", printable(state_->destination.host),
+                                             state_->error ? state_->error->message : "no answer yet"));
   }
   ++state_->flows;
   return state_->addresses[state_->current];
@@ -120,19 +119,20 @@ void ResolvedTarget::State::keep_fresh_on(const asio::any_io_executor& on) {
   executor = on;
   if (!answer_came) answer_came.emplace(on);
   if (!hurry) hurry.emplace(on);
-  asio::co_spawn(on, keep_fresh(shared_from_this()),
-                 asio::bind_cancellation_slot(give_up.slot(), [state = shared_from_this()](std::exception_ptr) {
-                   state->is_running = false;
-                   state->answer_came->wake();
-                 }));
+  asio::co_spawn(
+      on, keep_fresh(shared_from_this()),
+      asio::bind_cancellation_slot(give_up.slot(), [state = shared_from_this()](std::exception_ptr) {
+        state->is_running = false;
+        state->answer_came->wake();
+      }));
 }
 
 // Looks up, once and then as long as there are flows.
 Task<void> ResolvedTarget::State::keep_fresh(std::shared_ptr<State> state) {
   do {
     state->refused = false;
-    const auto answer = co_await state->resolver.resolve(state->destination.host, state->destination.port,
-                                                         state->family);
+    const auto answer =
+        co_await state->resolver.resolve(state->destination.host, state->destination.port, state->family);
     if (state->stopped || net::is_cancelled(co_await asio::this_coro::cancellation_state)) co_return;
     state->note(answer);
     state->answer_came->wake();
@@ -149,9 +149,10 @@ Task<void> ResolvedTarget::State::keep_fresh(std::shared_ptr<State> state) {
 
 void ResolvedTarget::State::note(const Result<std::vector<asio::ip::tcp::endpoint>>& answer) {
   answered = monotonic_now();
+  const bool failed_before = error.has_value();
   error = answer ? std::nullopt : std::optional(answer.error());
   if (!answer) {
-    if (!addresses.empty()) {
+    if (!addresses.empty() && !failed_before) {
       log(LogLevel::warning, "cannot resolve {} again: {}: still using {}", printable(destination.host),
           error->message, net::to_text(addresses[current]));
     }

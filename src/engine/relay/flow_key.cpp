@@ -44,12 +44,9 @@ std::uint64_t random_word(std::random_device& source) {
 FlowKey::FlowKey(const ip::udp::endpoint& client, const ip::address& local, std::uint16_t listener) {
   const Words from = words_of(client.address());
   const Words to = words_of(local);
-  words = {from.first,
-           from.second,
-           from.scope << 32 | static_cast<std::uint64_t>(client.port()) << 16 | listener,
-           to.first,
-           to.second,
-           to.scope};
+  words = {
+      from.first, from.second, from.scope << 32 | static_cast<std::uint64_t>(client.port()) << 16 | listener,
+      to.first,   to.second,   to.scope};
 }
 
 FlowKeyHash::FlowKeyHash() : secret_{} {

@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "engine/relay/datagram_target.hpp"
+
+#include <atomic>
+#include <future>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/steady_timer.hpp>
+
+#include <gtest/gtest.h>
+
+#include "net/udp_socket.hpp"
+#include "tests/support/run_task.hpp"
+#include "tests/support/udp_peer.hpp"
+
+namespace culvert::relay {
+namespace {
+
+namespace asio = boost::asio;
+using End = DatagramTarget::End;
+using std::chrono::milliseconds;
+using testing::udp_at;
+
+/// A name whose answer the test changes.
+class Names {
+ public:
+  net::Resolver resolver{2, 16, [this](const std::string&, net::Family) { return answer(); }};
+  std::atomic<int> asked{0};
+
+  void set(const std::vector<std::string>& addresses) {
+    const std::lock_guard lock(mutex_);
+    addresses_.clear();
+    for (const auto& one : addresses) addresses_.push_back(asio::ip::make_address(one));
+  }
+
+ private:
+  Result<std::vector<asio::ip::address>> answer() {
+    ++asked;
+    const std::lock_guard lock(mutex_);
+    if (addresses_.empty()) return fail(Errc::not_found, "Name or service not known");
+    return addresses_;
+  }
+
+  std::mutex mutex_;
+  std::vector<asio::ip::address> addresses_;
+};
+
+class ResolvedTargetTest : public ::testing::Test {
+ protected:
+  std::string choose(DatagramTarget& target) {
+    const auto chosen = target.choose(udp_at("127.0.0.1", 40000));
+    return chosen ? net::to_text(*chosen) : chosen.error().message;
+  }
+  void ready(DatagramTarget& target) { testing::run(context_, target.ready()); }
+  /// Lets the loop run until `done`.
+  template <class Done>
+  void until(Done done) {
+    asio::steady_timer tick(context_);
+    const auto end = std::chrono::steady_clock::now() + testing::kDeadline;
+    while (!done() && std::chrono::steady_clock::now() < end) {
+      tick.expires_after(milliseconds(2));
+      tick.async_wait([](const auto&) {});
+      context_.restart();
+      context_.run_one();
+    }
+    EXPECT_TRUE(done());
+  }
+
+  asio::io_context context_;
+  Names names_;
+};
+
+TEST_F(ResolvedTargetTest, AnAddressNeedsNoLookUp) {
+  ResolvedTarget target({"127.0.0.2", 53}, names_.resolver);
+  ready(target);
+  EXPECT_EQ(choose(target), "127.0.0.2:53");
+  target.ended(udp_at("127.0.0.2", 53), End::refused);
+  EXPECT_EQ(choose(target), "127.0.0.2:53");
+  EXPECT_EQ(names_.asked, 0);
+  EXPECT_EQ(target.name(), "127.0.0.2:53");
+}
+
+TEST_F(ResolvedTargetTest, ANameIsLookedUpBeforeTheFirstFlow) {
+  names_.set({"127.0.0.2", "127.0.0.3"});
+  ResolvedTarget target({"db", 53}, names_.resolver);
+  EXPECT_EQ(choose(target), "cannot resolve db: no answer yet");
+  ready(target);
+  EXPECT_EQ(choose(target), "127.0.0.2:53");
+  ready(target);
+  EXPECT_EQ(names_.asked, 1) << "once";
+}
+
+TEST_F(ResolvedTargetTest, SaysWhyThereIsNoAddressAndAsksAgainLater) {
+  ResolvedTarget target({"db", 53}, names_.resolver, net::Family::any, milliseconds(20));
+  ready(target);
+  EXPECT_EQ(choose(target), "cannot resolve db: Name or service not known");
+  names_.set({"127.0.0.2"});
+  until([&] {
+    ready(target);
+    return choose(target) == "127.0.0.2:53";
+  });
+}
+
+TEST_F(ResolvedTargetTest, FollowsItsAddressWhileThereAreFlows) {
+  names_.set({"127.0.0.2"});
+  ResolvedTarget target({"db", 53}, names_.resolver, net::Family::any, milliseconds(20));
+  ready(target);
+  EXPECT_EQ(choose(target), "127.0.0.2:53");
+  names_.set({"127.0.0.3"});
+  until([&] { return choose(target) == "127.0.0.3:53"; });
+}
+
+TEST_F(ResolvedTargetTest, AsksNobodyWhenThereAreNoFlows) {
+  names_.set({"127.0.0.2"});
+  ResolvedTarget target({"db", 53}, names_.resolver, net::Family::any, milliseconds(5));
+  ready(target);
+  context_.restart();
+  context_.run();  // ends: nothing is waited for
+  EXPECT_EQ(names_.asked, 1);
+  names_.set({"127.0.0.3"});
+  ready(target);
+  EXPECT_EQ(choose(target), "127.0.0.3:53") << "an old answer is not fresh";
+}
+
+TEST_F(ResolvedTargetTest, KeepsItsAddressWhileTheNameHasIt) {
+  names_.set({"127.0.0.2", "127.0.0.3"});
+  ResolvedTarget target({"db", 53}, names_.resolver, net::Family::any, milliseconds(5));
+  ready(target);
+  EXPECT_EQ(choose(target), "127.0.0.2:53");
+  names_.set({"127.0.0.3", "127.0.0.2"});
+  const int before = names_.asked;
+  until([&] { return names_.asked >= before + 3; });
+  EXPECT_EQ(choose(target), "127.0.0.2:53");
+  names_.set({});
+  until([&] { return names_.asked >= before + 6; });
+  EXPECT_EQ(choose(target), "127.0.0.2:53") << "an old answer is better than none";
+}
+
+TEST_F(ResolvedTargetTest, TakesTheNextAddressWhenOneRefuses) {
+  names_.set({"127.0.0.2", "127.0.0.3"});
+  ResolvedTarget target({"db", 53}, names_.resolver);
+  ready(target);
+  EXPECT_EQ(choose(target), "127.0.0.2:53");
+  EXPECT_EQ(choose(target), "127.0.0.2:53");
+  target.ended(udp_at("127.0.0.2", 53), End::refused);
+  target.ended(udp_at("127.0.0.2", 53), End::refused);
+  EXPECT_EQ(choose(target), "127.0.0.3:53") << "both flows say the same";
+  until([&] { return names_.asked == 2; });
+}
+
+TEST_F(ResolvedTargetTest, StopsWhileANameIsSilent) {
+  std::promise<void> release;
+  net::Resolver silent(1, 16, [&](const std::string&, net::Family) -> Result<std::vector<asio::ip::address>> {
+    release.get_future().wait();
+    return fail(Errc::not_found, "none");
+  });
+  {
+    ResolvedTarget target({"db", 53}, silent);
+    auto waiting = testing::start(context_, target.ready());
+    context_.run_for(milliseconds(10));
+    EXPECT_FALSE(waiting.done());
+    target.stop();
+    waiting.wait();
+  }
+  context_.restart();
+  context_.run();  // ends
+  release.set_value();
+}
+
+}  // namespace
+}  // namespace culvert::relay
