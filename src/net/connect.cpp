@@ -112,18 +112,35 @@ const asio::ip::address* source_for(const tcp::endpoint& to, const ConnectOption
   return found == options.bind_addresses.end() ? nullptr : &*found;
 }
 
+Result<void> set_transparent(int socket, bool is_v6) {
+  const int on = 1;
+  if (::setsockopt(socket, is_v6 ? IPPROTO_IPV6 : IPPROTO_IP, is_v6 ? IPV6_TRANSPARENT : IP_TRANSPARENT, &on,
+                   sizeof on) != 0)
+    return fail_errno("", errno);
+  return {};
+}
+
+Result<void> bind_source(int socket, const asio::ip::address& source, const ConnectOptions& options) {
+  const int on = 1;
+  if (options.bind_port == 0) {
+    // The port is chosen at connect(), so that one local port can serve different destinations.
+    (void)::setsockopt(socket, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof on);
+  } else {
+    // So that connections to different destinations can share it, and one that has ended holds it from none.
+    (void)::setsockopt(socket, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+  }
+  if (options.transparent) TRY(set_transparent(socket, source.is_v6()));
+  const tcp::endpoint from(source, options.bind_port);
+  if (::bind(socket, from.data(), static_cast<socklen_t>(from.size())) != 0) return fail_errno("", errno);
+  return {};
+}
+
 Result<UniqueFd> prepare(const tcp::endpoint& to, const ConnectOptions& options) {
   UniqueFd fd(::socket(to.protocol().family(), SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, IPPROTO_TCP));
   if (!fd) return fail_errno("", errno);
   if (options.no_delay) (void)set_no_delay(fd.get(), true);
-  if (options.keepalive) (void)set_keepalive(fd.get(), true);
-  if (const auto* source = source_for(to, options)) {
-    const int on = 1;
-    // The port is chosen at connect(), so that one local port can serve different destinations.
-    (void)::setsockopt(fd.get(), IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof on);
-    const tcp::endpoint from(*source, 0);
-    if (::bind(fd.get(), from.data(), static_cast<socklen_t>(from.size())) != 0) return fail_errno("", errno);
-  }
+  (void)set_liveness(fd.get(), options.liveness);
+  if (const auto* source = source_for(to, options)) TRY(bind_source(fd.get(), *source, options));
   if (to.address().is_loopback()) unpace(fd.get());
   return fd;
 }
@@ -236,6 +253,17 @@ asio::awaitable<Result<StreamSocket>> connect_tcp(std::vector<tcp::endpoint> add
       co_return fail(Errc::cancelled, "cancelled");
   }
   co_return std::move(*race->winner);
+}
+
+Result<void> may_be_transparent() {
+  const UniqueFd fd(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, IPPROTO_TCP));
+  if (!fd) return fail_errno("socket", errno);
+  const auto set = set_transparent(fd.get(), false);
+  if (set) return {};
+  return fail(Errc::denied,
+              "connecting from the addresses of others needs CAP_NET_ADMIN (setcap cap_net_admin+ep PROGRAM, "
+              "or AmbientCapabilities=CAP_NET_ADMIN in its unit)",
+              set.error().detail);
 }
 
 asio::awaitable<Result<StreamSocket>> connect_unix(std::string path) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -18,7 +19,13 @@ struct ConnectOptions {
   Duration attempt_timeout = Duration::zero();  ///< of each address; zero: the system's
   /// Connect from the first one of the same family; without one an address is passed over. Empty: from any.
   std::vector<boost::asio::ip::address> bind_addresses;
-  bool keepalive = false;
+  /// With bind_addresses: the port to connect from; 0: the kernel chooses. From one port there is one
+  /// connection at a time to each destination: another one fails with EADDRNOTAVAIL.
+  std::uint16_t bind_port = 0;
+  /// bind_addresses may be of other machines (IP_TRANSPARENT), see may_be_transparent(). Answers come back
+  /// only where routing brings them here.
+  bool transparent = false;
+  Liveness liveness = {};
   bool no_delay = true;
   /// RFC 8305 section 5: how long an attempt runs alone before the next one starts beside it.
   Duration stagger = std::chrono::milliseconds(250);
@@ -36,6 +43,10 @@ struct ConnectOptions {
 /// directory", "Connection refused"; Errc::usage for a path that does not fit into a socket address (107
 /// bytes).
 [[nodiscard]] boost::asio::awaitable<Result<StreamSocket>> connect_unix(std::string path);
+
+/// Whether this process may connect from the addresses of others. Errc::denied, with what is missing and how
+/// to give it.
+[[nodiscard]] Result<void> may_be_transparent();
 
 /// The order in which connect_tcp tries: the families alternate, beginning with the first address's (RFC 8305
 /// section 4).

@@ -121,7 +121,7 @@ TEST(Connect, BindsAndPassesOverTheOtherFamily) {
   ASSERT_TRUE(listener);
   ConnectOptions options;
   options.bind_addresses = {asio::ip::make_address("127.0.0.5"), asio::ip::make_address("127.0.0.6")};
-  options.keepalive = true;
+  options.liveness.keepalive = true;
   auto connected =
       run(context, connect_tcp({at("::1", listener->port()), at("127.0.0.1", listener->port())}, options));
   ASSERT_TRUE(connected) << connected.error().message;
@@ -131,6 +131,57 @@ TEST(Connect, BindsAndPassesOverTheOtherFamily) {
   const auto failed = run(context, connect_tcp({at("127.0.0.1", listener->port())}, options));
   ASSERT_FALSE(failed);
   EXPECT_EQ(failed.error().message, "Cannot assign requested address");
+}
+
+/// A port that nobody has now, and nobody is given soon.
+std::uint16_t free_port(asio::io_context& context, const char* address) {
+  return tcp::socket(context, at(address, 0)).local_endpoint().port();
+}
+
+TEST(Connect, ConnectsFromOnePortToManyButOnceToEach) {
+  asio::io_context context;
+  auto one = Listener::listen_tcp(context.get_executor(), at("127.0.0.1", 0));
+  auto other = Listener::listen_tcp(context.get_executor(), at("127.0.0.1", 0));
+  ASSERT_TRUE(one && other);
+  ConnectOptions options;
+  options.bind_addresses = {asio::ip::make_address("127.0.0.2")};
+  options.bind_port = free_port(context, "127.0.0.2");
+  for (int round = 0; round < 3; ++round) {
+    auto first = run(context, connect_tcp({at("127.0.0.1", one->port())}, options));
+    ASSERT_TRUE(first) << first.error().message;
+    EXPECT_EQ(local_endpoint(first->native_handle()), at("127.0.0.2", options.bind_port));
+    auto second = run(context, connect_tcp({at("127.0.0.1", other->port())}, options));
+    ASSERT_TRUE(second) << second.error().message;
+    const auto again = run(context, connect_tcp({at("127.0.0.1", one->port())}, options));
+    ASSERT_FALSE(again);
+    EXPECT_EQ(again.error().detail, EADDRNOTAVAIL);
+    // Without a reset one of them would wait in TIME-WAIT and hold the pair for a minute.
+    for (auto* socket : {&*first, &*second}) ASSERT_TRUE(set_reset_on_close(socket->native_handle()));
+  }
+}
+
+TEST(Connect, AddressesOfOthersTakeAPrivilege) {
+  asio::io_context context;
+  auto listener = Listener::listen_tcp(context.get_executor(), at("127.0.0.1", 0));
+  ASSERT_TRUE(listener);
+  ConnectOptions options;
+  options.bind_addresses = {asio::ip::make_address("127.0.0.7")};  // ours, so that the answer comes back
+  options.transparent = true;
+  const auto may = may_be_transparent();
+  auto connected = run(context, connect_tcp({at("127.0.0.1", listener->port())}, options));
+  ASSERT_EQ(may.has_value(), connected.has_value());
+  if (may) {
+    EXPECT_EQ(local_endpoint(connected->native_handle())->address(), options.bind_addresses[0]);
+    // An address that this machine has not can be bound.
+    options.bind_addresses = {asio::ip::make_address("192.0.2.77")};
+    options.attempt_timeout = std::chrono::milliseconds(50);
+    const auto silent = run(context, connect_tcp({at("127.0.0.1", listener->port())}, options));
+    EXPECT_NE(silent ? 0 : silent.error().detail, EADDRNOTAVAIL);
+  } else {
+    EXPECT_EQ(may.error().code, Errc::denied);
+    EXPECT_NE(may.error().message.find("CAP_NET_ADMIN"), std::string::npos);
+    EXPECT_EQ(connected.error().detail, EPERM);
+  }
 }
 
 TEST(Connect, ReachesUnixSockets) {

@@ -236,6 +236,11 @@ asio::awaitable<Result<StreamSocket>> Listener::accept() {
   }
 }
 
+Result<void> Listener::set_liveness(const Liveness& liveness) {
+  if (state_->closed || !state_->path.empty()) return {};
+  return net::set_liveness(state_->descriptor.native_handle(), liveness);
+}
+
 void Listener::close() {
   if (std::exchange(state_->closed, true)) return;
   state_->pause.cancel();

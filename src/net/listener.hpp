@@ -55,6 +55,9 @@ class Listener {
   /// listener. One call at a time.
   [[nodiscard]] boost::asio::awaitable<Result<StreamSocket>> accept();
 
+  /// For the connections that come from now on; Unix sockets need none.
+  [[nodiscard]] Result<void> set_liveness(const Liveness& liveness);
+
   /// Stops listening; what the kernel had queued is reset. A waiting accept() returns. Any number of times.
   void close();
 

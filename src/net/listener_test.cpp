@@ -7,6 +7,8 @@
 #include <vector>
 
 #include <linux/capability.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -58,6 +60,34 @@ TEST_F(ListenerTest, RefusesAPortInUse) {
   const auto port = first->port();
   first->close();
   EXPECT_TRUE(Listener::listen_tcp(context.get_executor(), loopback(port)));
+}
+
+TEST_F(ListenerTest, ItsConnectionsInheritHowAGonePeerIsFoundOut) {
+  auto listener = Listener::listen_tcp(context.get_executor(), loopback(0));
+  ASSERT_TRUE(listener);
+  ASSERT_TRUE(listener->set_liveness({.keepalive = true,
+                                      .idle = std::chrono::seconds(40),
+                                      .interval = std::chrono::seconds(9),
+                                      .count = 4,
+                                      .user_timeout = std::chrono::seconds(30)}));
+  auto client = run(context, connect_tcp({loopback(listener->port())}));
+  auto accepted = run(context, listener->accept());
+  ASSERT_TRUE(client && accepted);
+  const auto option = [&](int level, int name) {
+    int value = 0;
+    socklen_t length = sizeof value;
+    EXPECT_EQ(::getsockopt(accepted->native_handle(), level, name, &value, &length), 0);
+    return value;
+  };
+  EXPECT_EQ(option(SOL_SOCKET, SO_KEEPALIVE), 1);
+  EXPECT_EQ(option(IPPROTO_TCP, TCP_KEEPIDLE), 40);
+  EXPECT_EQ(option(IPPROTO_TCP, TCP_KEEPINTVL), 9);
+  EXPECT_EQ(option(IPPROTO_TCP, TCP_KEEPCNT), 4);
+  EXPECT_EQ(option(IPPROTO_TCP, TCP_USER_TIMEOUT), 30'000);
+
+  auto unix_listener = Listener::listen_unix(context.get_executor(), folder + "/s");
+  ASSERT_TRUE(unix_listener);
+  EXPECT_TRUE(unix_listener->set_liveness({.keepalive = true}));
 }
 
 TEST_F(ListenerTest, TakesBothFamiliesOnOnePort) {

@@ -47,6 +47,13 @@ Result<void> set_option(int socket, int level, int option, const Value& value, c
   return fail_errno(name, errno);
 }
 
+constexpr std::uint32_t kMostProbes = 127;  // what TCP_KEEPCNT takes
+
+int keepalive_seconds(Duration time) {
+  return static_cast<int>(
+      std::clamp<std::int64_t>(std::chrono::ceil<std::chrono::seconds>(time).count(), 1, 32767));
+}
+
 asio::awaitable<Result<void>> wait(StreamSocket& socket, StreamSocket::wait_type what) {
   const auto [error] = co_await socket.async_wait(what, kTuple);
   if (!error) co_return Result<void>();
@@ -199,14 +206,29 @@ Result<void> set_keepalive(int socket, bool on) {
 }
 
 Result<void> set_keepalive(int socket, Duration interval, std::uint32_t count) {
-  const auto seconds = static_cast<int>(
-      std::clamp<std::int64_t>(std::chrono::ceil<std::chrono::seconds>(interval).count(), 1, 32767));
-  const auto most = static_cast<int>(std::clamp<std::uint32_t>(count, 1, 127));
-  TRY(set_keepalive(socket, true));
-  TRY(set_option(socket, IPPROTO_TCP, TCP_KEEPIDLE, seconds, "TCP_KEEPIDLE"));
-  TRY(set_option(socket, IPPROTO_TCP, TCP_KEEPINTVL, seconds, "TCP_KEEPINTVL"));
-  TRY(set_option(socket, IPPROTO_TCP, TCP_KEEPCNT, most, "TCP_KEEPCNT"));
-  return set_user_timeout(socket, std::chrono::seconds(seconds) * (most + 1));
+  const auto seconds = std::chrono::seconds(keepalive_seconds(interval));
+  const auto most = std::clamp<std::uint32_t>(count, 1, kMostProbes);
+  return set_liveness(socket, {.keepalive = true,
+                               .idle = seconds,
+                               .interval = seconds,
+                               .count = most,
+                               .user_timeout = seconds * (most + 1)});
+}
+
+Result<void> set_liveness(int socket, const Liveness& liveness) {
+  if (liveness.keepalive) {
+    TRY(set_keepalive(socket, true));
+    if (liveness.idle > Duration::zero())
+      TRY(set_option(socket, IPPROTO_TCP, TCP_KEEPIDLE, keepalive_seconds(liveness.idle), "TCP_KEEPIDLE"));
+    if (liveness.interval > Duration::zero())
+      TRY(set_option(socket, IPPROTO_TCP, TCP_KEEPINTVL, keepalive_seconds(liveness.interval),
+                     "TCP_KEEPINTVL"));
+    if (liveness.count > 0)
+      TRY(set_option(socket, IPPROTO_TCP, TCP_KEEPCNT,
+                     static_cast<int>(std::min(liveness.count, kMostProbes)), "TCP_KEEPCNT"));
+  }
+  if (liveness.user_timeout > Duration::zero()) return set_user_timeout(socket, liveness.user_timeout);
+  return {};
 }
 
 Result<void> set_quick_ack(int socket, bool on) {

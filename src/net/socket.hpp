@@ -60,6 +60,18 @@ inline constexpr std::size_t kMaxViews = 64;
 [[nodiscard]] Result<StreamSocket> adopt(const boost::asio::any_io_executor& executor, int descriptor,
                                          int family);
 
+/// How a connection whose other end has gone without a word is found out. Zero: as the system is set.
+struct Liveness {
+  bool keepalive = false;                ///< the kernel asks the other end's in times of silence
+  Duration idle = Duration::zero();      ///< of silence, before it asks; whole seconds
+  Duration interval = Duration::zero();  ///< between questions without an answer; whole seconds
+  std::uint32_t count = 0;               ///< so many of them end the connection
+  /// How long what was sent may stay unacknowledged (TCP_USER_TIMEOUT). It takes the place of `count`.
+  Duration user_timeout = Duration::zero();
+};
+/// Of a TCP socket; connections inherit it from their listener. Either way what ends one is Errc::timed_out.
+Result<void> set_liveness(int socket, const Liveness& liveness);
+
 Result<void> set_no_delay(int socket, bool on);
 Result<void> set_keepalive(int socket, bool on);
 /// The kernel asks the other end's after `interval` of silence, and as often again; the connection ends, with

@@ -49,7 +49,7 @@ net::Family family_of(AddressFamily family) {
 Result<net::ConnectOptions> connect_options(const ServerOptions& server) {
   net::ConnectOptions how;
   how.attempt_timeout = server.connect_timeout;
-  how.keepalive = server.tcp_keepalive;
+  how.liveness.keepalive = server.tcp_keepalive;
   if (!server.bind_address.empty()) {
     boost::system::error_code error;
     how.bind_addresses = {asio::ip::make_address(server.bind_address, error)};
