@@ -8,8 +8,8 @@
 #include "engine/connection/channel_stream.hpp"
 #include "engine/connection/dial_error.hpp"
 #include "engine/connection/session_driver.hpp"
-#include "engine/server/metered_stream.hpp"
 #include "engine/server/ruled_dialer.hpp"
+#include "engine/server/stream_meter.hpp"
 
 namespace culvert::server {
 
@@ -56,8 +56,9 @@ relay::Task<relay::Dialed> ClientDialer::dial(const relay::Endpoint&, const rela
       co_return std::unexpected(connection::dial_error(*stream->refusal()));
     co_return gone();
   }
-  co_return std::make_unique<MeteredStream>(driver_->executor(), std::move(stream), permit_,
-                                            StreamName{who_, Direction::forwarded, asked_, visit.origin()});
+  co_return std::make_unique<relay::MeteredStream>(
+      driver_->executor(), std::move(stream),
+      std::make_unique<StreamMeter>(permit_, StreamName{who_, Direction::forwarded, asked_, visit.origin()}));
 }
 
 }  // namespace culvert::server

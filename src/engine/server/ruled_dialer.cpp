@@ -10,7 +10,7 @@
 #include <boost/asio/this_coro.hpp>
 
 #include "engine/relay/socket_stream.hpp"
-#include "engine/server/metered_stream.hpp"
+#include "engine/server/stream_meter.hpp"
 #include "net/addresses.hpp"
 #include "net/connect.hpp"
 
@@ -59,9 +59,10 @@ relay::Task<relay::Dialed> RuledDialer::dial(const relay::Endpoint& destination,
   auto socket = path != nullptr ? co_await connect_unix(path->path)
                                 : co_await connect_tcp(std::get<relay::HostPort>(destination));
   if (!socket) co_return std::unexpected(std::move(socket).error());
-  co_return std::make_unique<MeteredStream>(
+  co_return std::make_unique<relay::MeteredStream>(
       co_await asio::this_coro::executor, std::make_unique<relay::SocketStream>(std::move(*socket), kDialed),
-      permit_, StreamName{who_, Direction::direct, destination, visit.origin()});
+      std::make_unique<StreamMeter>(permit_,
+                                    StreamName{who_, Direction::direct, destination, visit.origin()}));
 }
 
 relay::Task<relay::Connected> RuledDialer::connect_tcp(relay::HostPort place) {

@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <utility>
+#include <vector>
+
+#include <boost/asio/any_io_executor.hpp>
+
+#include "engine/relay/bucket.hpp"
+#include "engine/relay/stream.hpp"
+
+namespace culvert::relay {
+
+/// Whom a MeteredStream asks what may pass, and tells what did. Belongs to one stream.
+class Meter {
+ public:
+  /// What was read from the stream, or written to it.
+  enum class Way : std::uint8_t { read, written };
+
+  virtual ~Meter() = default;  ///< the stream is over
+  /// Before each read and write; an error ends the stream.
+  [[nodiscard]] virtual Result<void> check() { return {}; }
+  /// Whether take() may ever give less than is wanted. Does not change.
+  [[nodiscard]] virtual bool is_limiting() const = 0;
+  /// How many of `wanted` bytes may pass now. If none, it is asked again after Bucket::pause().
+  [[nodiscard]] virtual std::size_t take(Way way, std::size_t wanted) = 0;
+  /// Of what take() gave, so much did not pass.
+  virtual void give_back(Way way, std::size_t bytes) = 0;
+  virtual void count(Way /*way*/, std::size_t /*bytes*/) {}
+};
+
+/// A stream that a meter watches. What may not pass yet waits in the stream beneath. It has no
+/// native_socket(): bytes that pass without us are not metered.
+class MeteredStream final : public Stream {
+ public:
+  MeteredStream(boost::asio::any_io_executor executor, std::unique_ptr<Stream> inner,
+                std::unique_ptr<Meter> meter);
+
+  [[nodiscard]] Task<Result<std::span<const ByteView>>> read() override;
+  [[nodiscard]] bool may_read_at_once() const override { return inner_->may_read_at_once(); }
+  void consume(std::size_t n) override;
+  void keep() override { inner_->keep(); }
+  [[nodiscard]] Result<std::size_t> write(std::span<const ByteView> bytes) override;
+  [[nodiscard]] Task<Result<void>> writable() override;
+  void end() override { inner_->end(); }
+  void close() override;
+  void abort() override;
+
+ private:
+  [[nodiscard]] Task<Result<void>> pause();
+
+  const boost::asio::any_io_executor executor_;
+  const std::unique_ptr<Stream> inner_;
+  const std::unique_ptr<Meter> meter_;  // ends before the stream beneath
+  const bool is_limited_;
+  std::vector<ByteView> lent_part_, written_part_;  // as much as may pass
+  bool throttled_ = false;                          // the last write took less because of the meter
+  bool closed_ = false;
+};
+
+/// Keeps to rates that it shares with others. Null: none.
+class RateMeter final : public Meter {
+ public:
+  RateMeter(std::shared_ptr<Rate> read, std::shared_ptr<Rate> written)
+      : read_(std::move(read)), written_(std::move(written)) {}
+
+  [[nodiscard]] bool is_limiting() const override { return read_ || written_; }
+  [[nodiscard]] std::size_t take(Way way, std::size_t wanted) override {
+    Rate* const rate = rate_of(way);
+    return rate == nullptr ? wanted : rate->take(wanted, monotonic_now());
+  }
+  void give_back(Way way, std::size_t bytes) override {
+    if (Rate* const rate = rate_of(way)) rate->give_back(bytes);
+  }
+
+ private:
+  [[nodiscard]] Rate* rate_of(Way way) const { return way == Way::read ? read_.get() : written_.get(); }
+
+  const std::shared_ptr<Rate> read_, written_;
+};
+
+}  // namespace culvert::relay

@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "engine/relay/metered_stream.hpp"
+
+#include <chrono>
+#include <memory>
+#include <string>
+
+#include <boost/asio/io_context.hpp>
+
+#include <gtest/gtest.h>
+
+#include "tests/support/memory_stream.hpp"
+#include "tests/support/run_task.hpp"
+#include "tests/support/stream_io.hpp"
+
+namespace culvert::relay {
+namespace {
+
+using testing::MemoryStream;
+using testing::pattern;
+using testing::receive_all;
+using testing::run;
+using testing::send_all;
+using testing::start;
+
+class MeteredStreamTest : public ::testing::Test {
+ protected:
+  std::unique_ptr<MeteredStream> metered(std::unique_ptr<Meter> meter) {
+    auto [here, there] = MemoryStream::make(context.get_executor());
+    far = std::move(there);
+    return std::make_unique<MeteredStream>(context.get_executor(), std::move(here), std::move(meter));
+  }
+
+  boost::asio::io_context context;
+  std::unique_ptr<MemoryStream> far;
+};
+
+TEST_F(MeteredStreamTest, KeepsToTheRateEachWay) {
+  // A second's worth at once, and half of one after that.
+  const auto rate = std::make_shared<Rate>(100'000);
+  const std::string bytes = pattern(150'000, 1);
+  for (const bool writes : {true, false}) {
+    auto stream = writes ? metered(std::make_unique<RateMeter>(nullptr, rate))
+                         : metered(std::make_unique<RateMeter>(rate, nullptr));
+    Stream& from = writes ? static_cast<Stream&>(*stream) : *far;
+    Stream& to = writes ? static_cast<Stream&>(*far) : *stream;
+    const auto begin = std::chrono::steady_clock::now();
+    auto sending = start(context, send_all(from, bytes));
+    const auto received = run(context, receive_all(to));
+    EXPECT_FALSE(received.error);
+    EXPECT_TRUE(received.bytes == bytes);
+    // What the first turn left over is the second one's.
+    EXPECT_GE(std::chrono::steady_clock::now() - begin, std::chrono::milliseconds(writes ? 450 : 1400));
+    EXPECT_FALSE(stream->native_socket());
+  }
+}
+
+TEST_F(MeteredStreamTest, WithoutRatesNothingIsHeldBack) {
+  auto stream = metered(std::make_unique<RateMeter>(nullptr, nullptr));
+  const std::string bytes = pattern(1 << 20, 2);
+  auto sending = start(context, send_all(*stream, bytes));
+  EXPECT_TRUE(run(context, receive_all(*far)).bytes == bytes);
+}
+
+TEST_F(MeteredStreamTest, EndsWhileItIsHeldBack) {
+  const auto rate = std::make_shared<Rate>(10);
+  auto stream = metered(std::make_unique<RateMeter>(rate, rate));
+  ASSERT_TRUE(run(context, send_all(*far, pattern(100, 3))));
+  auto reading = start(context, receive_all(*stream));
+  context.restart();
+  context.poll();
+  stream->abort();
+  EXPECT_EQ(reading.wait().error->code, Errc::cancelled);
+}
+
+/// Lets ten bytes through, one at a time.
+class TenBytes final : public Meter {
+ public:
+  Result<void> check() override {
+    if (passed >= 10) return fail(Errc::limit, "used up");
+    return {};
+  }
+  bool is_limiting() const override { return true; }
+  std::size_t take(Way, std::size_t wanted) override { return std::min<std::size_t>(wanted, 1); }
+  void give_back(Way, std::size_t) override {}
+  void count(Way, std::size_t bytes) override { passed += bytes; }
+  std::size_t passed = 0;
+};
+
+TEST_F(MeteredStreamTest, ItsMeterEndsIt) {
+  auto stream = metered(std::make_unique<TenBytes>());
+  ASSERT_TRUE(run(context, send_all(*far, "0123456789abcdef")));
+  const auto received = run(context, receive_all(*stream));
+  EXPECT_EQ(received.bytes, "0123456789");
+  EXPECT_EQ(received.error->code, Errc::limit);
+}
+
+}  // namespace
+}  // namespace culvert::relay

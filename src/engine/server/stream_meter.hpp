@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+
+#include "engine/relay/metered_stream.hpp"
+#include "engine/server/account.hpp"
+#include "engine/server/names.hpp"
+
+namespace culvert::server {
+
+/// Of one end of a stream that a client has carried: counts what passes, keeps to the rates of its user and
+/// key, and ends the stream when a quota or a time is used up. Says in one line how it ended: the event
+/// "stream_ended".
+class StreamMeter final : public relay::Meter {
+ public:
+  /// Of the end that is not the client's; of a forwarded stream, the client's.
+  StreamMeter(std::shared_ptr<const Permit> permit, StreamName name);
+  ~StreamMeter() override;
+  StreamMeter(const StreamMeter&) = delete;
+  StreamMeter& operator=(const StreamMeter&) = delete;
+
+  [[nodiscard]] Result<void> check() override { return check_limits(*permit_); }
+  [[nodiscard]] bool is_limiting() const override;
+  [[nodiscard]] std::size_t take(Way way, std::size_t wanted) override;
+  void give_back(Way way, std::size_t bytes) override;
+  void count(Way way, std::size_t bytes) override;
+
+ private:
+  /// From the client, or to it.
+  struct Side {
+    relay::Bucket Usage::* bucket;
+    std::optional<std::uint64_t> files::Limits::* rate;
+    std::uint64_t passed = 0;
+  };
+  [[nodiscard]] Side& side(Way way) { return way == Way::read ? read_ : written_; }
+
+  const std::shared_ptr<const Permit> permit_;
+  const StreamName name_;
+  const Instant start_ = monotonic_now();
+  Side read_, written_;
+};
+
+}  // namespace culvert::server
