@@ -17,6 +17,14 @@ std::string to_string(const Endpoint& endpoint) {
   return fmt::format("{}:{}", host, place.port);
 }
 
+std::optional<IpAddress> address_of(const Endpoint& endpoint) {
+  const auto* place = std::get_if<HostPort>(&endpoint);
+  if (place == nullptr) return std::nullopt;
+  const auto address = IpAddress::parse(std::string_view(place->host).substr(0, place->host.find('%')));
+  if (!address) return std::nullopt;
+  return address->normalised();
+}
+
 void add_fields(LogFields& fields, std::string_view name, const Endpoint& endpoint) {
   if (const auto* place = std::get_if<HostPort>(&endpoint)) {
     fields.add(fmt::format("{}_host", name), printable(place->host));

@@ -2,12 +2,14 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <variant>
 
 #include <fmt/format.h>
 
+#include "base/ip_address.hpp"
 #include "base/log_fields.hpp"
 
 namespace culvert::relay {
@@ -29,6 +31,9 @@ using Endpoint = std::variant<HostPort, UnixPath>;
 
 /// "127.0.0.1:5432", "[::1]:5432", "/run/x.sock": for people, fit for a terminal.
 [[nodiscard]] std::string to_string(const Endpoint& endpoint);
+
+/// The address that it is, as rules see it: normalised, without a zone; none for a name or a Unix socket.
+[[nodiscard]] std::optional<IpAddress> address_of(const Endpoint& endpoint);
 
 /// NAME_host and NAME_port, or NAME_path; nothing for a Unix socket without a path.
 void add_fields(LogFields& fields, std::string_view name, const Endpoint& endpoint);

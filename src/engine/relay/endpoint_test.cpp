@@ -20,5 +20,14 @@ TEST(Endpoint, IsFitForATerminal) {
   EXPECT_EQ(to_string(UnixPath{"/tmp/\n"}), "/tmp/\\x0a");
 }
 
+TEST(Endpoint, IsAnAddressOrNone) {
+  EXPECT_EQ(address_of(HostPort{"192.0.2.1", 1}), IpAddress::parse("192.0.2.1"));
+  EXPECT_EQ(address_of(HostPort{"::ffff:192.0.2.1", 1}), IpAddress::parse("192.0.2.1"));
+  EXPECT_EQ(address_of(HostPort{"fe80::1%eth0", 22}), IpAddress::parse("fe80::1"));
+  EXPECT_FALSE(address_of(HostPort{"db.example", 1}));
+  EXPECT_FALSE(address_of(HostPort{"", 1}));
+  EXPECT_FALSE(address_of(UnixPath{"192.0.2.1"}));
+}
+
 }  // namespace
 }  // namespace culvert::relay

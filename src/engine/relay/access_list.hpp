@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <string_view>
+#include <vector>
+
+#include "base/ip_address.hpp"
+#include "base/result.hpp"
+#include "engine/relay/endpoint.hpp"
+
+namespace culvert::relay {
+
+/// From which addresses streams are taken, as nginx (allow, deny) and haproxy have it: the first entry that
+/// fits, in the order in which they were added, decides. Where none fits, everybody may if nothing was
+/// allowed expressly, and else nobody.
+class AccessList {
+ public:
+  enum class Answer : bool { deny, allow };
+
+  /// `network`: "192.0.2.0/24", "2001:db8::1", or "all", both families. Errc::malformed: it is none of them.
+  [[nodiscard]] Result<void> add(Answer answer, std::string_view network);
+
+  /// An IPv4 address is the same however it is written (::ffff:192.0.2.1). Who came over a Unix socket has
+  /// no address and is let in: whom that admits, the permissions of its file have said. A name fits no entry.
+  [[nodiscard]] bool allows(const Endpoint& origin) const;
+  [[nodiscard]] bool empty() const { return entries_.empty(); }
+
+ private:
+  struct Entry {
+    IpNetwork network;
+    Answer answer;
+  };
+  std::vector<Entry> entries_;
+  bool has_allow_ = false;
+};
+
+}  // namespace culvert::relay

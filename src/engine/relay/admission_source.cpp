@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "engine/relay/admission_source.hpp"
+
+#include <string_view>
+#include <utility>
+
+#include <boost/asio/post.hpp>
+#include <boost/asio/this_coro.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include <fmt/format.h>
+
+#include "base/log.hpp"
+#include "net/cancelled.hpp"
+
+namespace culvert::relay {
+
+namespace asio = boost::asio;
+
+namespace {
+
+/// Who floods us must not keep the thread.
+constexpr int kRefusalsPerTurn = 64;
+constexpr Duration kLineEvery = std::chrono::seconds(1);
+
+}  // namespace
+
+AdmissionSource::AdmissionSource(std::unique_ptr<Source> inner, AdmissionOptions options)
+    : inner_(std::move(inner)), options_(std::move(options)) {
+  if (options_.streams)
+    too_many_ = fmt::format("more than {} new streams a second", options_.streams->a_second());
+}
+
+Task<Result<std::unique_ptr<Pending>>> AdmissionSource::next() {
+  for (int in_turn = 0;;) {
+    auto pending = co_await inner_->next();
+    if (!pending || admit(**pending)) co_return pending;
+    if (++in_turn < kRefusalsPerTurn) continue;
+    in_turn = 0;
+    co_await asio::post(asio::use_awaitable);
+    if (net::is_cancelled(co_await asio::this_coro::cancellation_state))
+      co_return fail(Errc::cancelled, "cancelled");
+  }
+}
+
+bool AdmissionSource::admit(Pending& pending) {
+  if (!options_.access.allows(pending.origin())) {
+    refuse(pending, Refusal::prohibited, "not allowed from there");
+    return false;
+  }
+  if (options_.streams && options_.streams->take(1, monotonic_now()) == 0) {
+    refuse(pending, Refusal::overloaded, too_many_);
+    return false;
+  }
+  return true;
+}
+
+void AdmissionSource::refuse(Pending& pending, Refusal reason, std::string_view why) {
+  const Instant now = monotonic_now();
+  if (last_line_ && now - *last_line_ < kLineEvery) {
+    ++untold_;
+  } else {
+    last_line_ = now;
+    const std::uint64_t before = std::exchange(untold_, 0);
+    log_event(LogLevel::notice, "stream_refused", "{}: refused {}: {}{}", name(),
+              field("origin", pending.origin()), field("reason", why),
+              before > 0 ? fmt::format(" (and {} before it)", before) : "", options_.context);
+  }
+  pending.refuse(reason);
+}
+
+}  // namespace culvert::relay
