@@ -45,7 +45,10 @@ class Rate {
 
 /// How many bytes a second go to destinations and come back, all streams together. Null: any number.
 struct Rates {
-  std::shared_ptr<Rate> out, in;
+  std::shared_ptr<Rate> out = {};
+  std::shared_ptr<Rate> in = {};
+
+  [[nodiscard]] bool any() const { return out || in; }
 };
 
 }  // namespace culvert::relay

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "engine/relay/forward.hpp"
 
+#include <algorithm>
 #include <exception>
 #include <list>
 #include <utility>
@@ -9,6 +10,7 @@
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/cancellation_signal.hpp>
 #include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
 #include <boost/asio/dispatch.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
@@ -17,6 +19,7 @@
 
 #include "base/log.hpp"
 #include "engine/relay/arrival.hpp"
+#include "engine/relay/metered_stream.hpp"
 #include "engine/relay/pump.hpp"
 #include "net/cancelled.hpp"
 
@@ -27,14 +30,22 @@ namespace asio = boost::asio;
 namespace {
 
 constexpr auto kTuple = asio::as_tuple(asio::use_awaitable);
+/// Of silent streams in one turn of the thread.
+constexpr int kLooksPerTurn = 1024;
+/// The watch over silent streams sleeps at least this part of the time between two looks at one of them.
+constexpr int kLooksPerSleep = 16;
 /// A source that always has one more must not keep the thread for itself.
 constexpr int kStreamsPerTurn = 64;
 
 /// One stream, from its arrival to the end of its coroutine.
 struct Live {
+  explicit Live(StreamLimit::Place within) : place(std::move(within)) {}
+  StreamLimit::Place place;
   asio::cancellation_signal give_up;  ///< ends the dial
   Arrival* arrival = nullptr;         ///< while somebody is to come; lives in the coroutine
   Pump* pump = nullptr;               ///< once joined; lives in the coroutine
+  std::optional<Silence> silence;     ///< once joined, if anybody wants to know
+  Instant look_at{};                  ///< when the watch looks at it next
   bool running = true;                ///< its coroutine exists
 };
 
@@ -67,18 +78,20 @@ struct Forward::State : std::enable_shared_from_this<State> {
                     std::unique_ptr<Pending> pending);
   void refuse(Pending& pending, const std::optional<Endpoint>& destination, const DialError& why);
   void finished(std::list<Live>::iterator entry, const std::exception_ptr& exception);
+  static Task<void> watch(std::shared_ptr<State> state);
+  [[nodiscard]] bool look_at_first(Instant now);
   void abort();
 
   const std::unique_ptr<Source> source;
   Dialer& dialer;
   const ForwardOptions options;
   std::optional<asio::any_io_executor> executor;  ///< of the streams' coroutines, once one was started
-  std::list<Live> live;
+  std::list<Live> live;  ///< with limits on silence: in the order in which they are looked at
+  std::optional<asio::steady_timer*> watching;  ///< watch() runs, and sleeps on this one if it is not null
   ForwardCounters totals;  ///< of streams that are gone; `live` and `dialing` are counted from the list
   std::optional<asio::steady_timer> emptied;  ///< drain() sleeps on it
   bool stopping = false;
   bool aborting = false;
-  bool at_limit = false;
 };
 
 Forward::Forward(std::unique_ptr<Source> source, Dialer& dialer, ForwardOptions options)
@@ -117,7 +130,7 @@ Task<std::size_t> Forward::drain(Duration time) {
   const auto executor = co_await asio::this_coro::executor;
   const auto deadline = asio::steady_timer::clock_type::now() + time;
   std::size_t aborted = 0;
-  while (!state->live.empty()) {
+  while (!state->live.empty() || state->watching) {
     const bool late = state->aborting || asio::steady_timer::clock_type::now() >= deadline;
     if (late && aborted == 0) {
       aborted = state->live.size();
@@ -152,17 +165,24 @@ std::string Forward::name() const { return state_->source->name(); }
 
 void Forward::State::start(const std::shared_ptr<State>& state, const asio::any_io_executor& executor,
                            std::unique_ptr<Pending> pending) {
-  if (state->live.size() >= state->options.limit) {
+  auto place = state->options.limit.enter();
+  if (!place) {
     ++state->totals.failed;
-    if (!std::exchange(state->at_limit, true)) {  // one line for a whole flood
+    if (state->options.limit.is_news()) {
       log(LogLevel::warning, "{}: more than {} streams at once: refusing", state->source->name(),
-          state->options.limit);
+          state->options.limit.most());
     }
     return pending->refuse(Refusal::overloaded);
   }
-  state->at_limit = false;
   state->executor = executor;
-  const auto entry = state->live.emplace(state->live.end());
+  const auto entry = state->live.emplace(state->live.end(), std::move(*place));
+  if (const SilenceLimits& limits = state->options.silence; limits.any()) {
+    entry->look_at = monotonic_now() + limits.look_every();
+    if (!state->watching) {
+      state->watching = nullptr;
+      asio::co_spawn(executor, watch(state), asio::detached);
+    }
+  }
   asio::co_spawn(executor, serve(Presence(state, entry), std::move(pending)),
                  asio::bind_cancellation_slot(entry->give_up.slot(),
                                               [state, entry](const std::exception_ptr& exception) {
@@ -182,15 +202,21 @@ Task<void> Forward::State::serve(Presence present, std::unique_ptr<Pending> pend
   const auto stream = pending->accept();
   pending.reset();
   ++state->totals.accepted;
+  if (const Rates& rates = state->options.rates; rates.any())
+    dialed = std::make_unique<MeteredStream>(co_await asio::this_coro::executor, std::move(*dialed),
+                                             std::make_unique<RateMeter>(rates.in, rates.out));
 
   Pump pump(*stream, **dialed);
   present.entry->pump = &pump;
+  if (state->options.silence.any()) present.entry->silence.emplace(monotonic_now());
   const auto summary = co_await pump.run();
   present.entry->pump = nullptr;
   state->totals.bytes_out += summary.a_to_b;
   state->totals.bytes_in += summary.b_to_a;
-  log(LogLevel::debug, "{}: stream ended: {} bytes out, {} bytes in{}{}", state->source->name(),
-      summary.a_to_b, summary.b_to_a, summary.error ? ": " : "", summary.error ? summary.error->message : "");
+  const bool timed_out = summary.error && summary.error->code == Errc::timed_out;
+  log(timed_out ? LogLevel::verbose : LogLevel::debug, "{}: stream ended: {} bytes out, {} bytes in{}{}",
+      state->source->name(), summary.a_to_b, summary.b_to_a, summary.error ? ": " : "",
+      summary.error ? summary.error->message : "");
 }
 
 // The stream at the far end, once the client knows that there is one.
@@ -223,6 +249,7 @@ void Forward::State::refuse(Pending& pending, const std::optional<Endpoint>& des
 void Forward::State::finished(std::list<Live>::iterator entry, const std::exception_ptr& exception) {
   live.erase(entry);
   if (live.empty() && emptied) emptied->cancel();
+  if (live.empty() && watching && *watching != nullptr) (*watching)->cancel();
   if (!exception) return;
   try {
     std::rethrow_exception(exception);
@@ -231,6 +258,53 @@ void Forward::State::finished(std::list<Live>::iterator entry, const std::except
     // other.
     if (!aborting) log(LogLevel::error, "{}: a stream failed: {}", source->name(), error.what());
   }
+}
+
+// Runs while there are streams. They are looked at in turn, so that those who came at different moments are
+// never looked at all at once.
+Task<void> Forward::State::watch(std::shared_ptr<State> state) {
+  asio::steady_timer timer(co_await asio::this_coro::executor);
+  struct Watching {
+    explicit Watching(std::shared_ptr<State> of, asio::steady_timer& with) : state(std::move(of)) {
+      state->watching = &with;
+    }
+    Watching(const Watching&) = delete;
+    Watching& operator=(const Watching&) = delete;
+    ~Watching() { state->watching.reset(); }
+    const std::shared_ptr<State> state;
+  };
+  {
+    const Watching watching(state, timer);
+    while (!state->live.empty()) {
+      const Instant now = monotonic_now();
+      int looks = 0;
+      while (looks < kLooksPerTurn && state->look_at_first(now)) ++looks;
+      Duration pause = state->options.silence.look_every() / kLooksPerSleep;
+      if (looks == kLooksPerTurn) {
+        pause = Duration::zero();
+      } else {
+        pause = std::max(pause, state->live.front().look_at - now);
+      }
+      timer.expires_after(pause);
+      (void)co_await timer.async_wait(kTuple);
+    }
+  }
+  if (state->emptied) state->emptied->cancel();
+}
+
+// False: it is not its turn yet.
+bool Forward::State::look_at_first(Instant now) {
+  Live& first = live.front();
+  if (first.look_at > now) return false;
+  first.look_at = now + options.silence.look_every();
+  if (first.pump != nullptr && first.silence) {
+    if (auto why = first.silence->look(*first.pump, options.silence, now)) {
+      ++totals.timed_out;
+      first.pump->expire(std::move(*why));
+    }
+  }
+  live.splice(live.end(), live, live.begin());
+  return true;
 }
 
 void Forward::State::abort() {

@@ -10,14 +10,18 @@
 #include "base/log_fields.hpp"
 #include "base/result.hpp"
 #include "base/time.hpp"
+#include "engine/relay/bucket.hpp"
 #include "engine/relay/dialer.hpp"
+#include "engine/relay/silence.hpp"
 #include "engine/relay/source.hpp"
+#include "engine/relay/stream_limit.hpp"
 
 namespace culvert::relay {
 
 struct ForwardCounters {
   std::uint64_t accepted = 0;   ///< streams that were joined to their destination, ever
   std::uint64_t failed = 0;     ///< streams that were refused: no destination, a limit, a failed dial
+  std::uint64_t timed_out = 0;  ///< of those that were joined: ended because they were silent
   std::uint64_t dialing = 0;    ///< wait for their destination now
   std::uint64_t live = 0;       ///< are joined now
   std::uint64_t bytes_out = 0;  ///< towards destinations, live streams included
@@ -28,7 +32,12 @@ struct ForwardOptions {
   /// Where streams go that name no destination of their own.
   std::optional<Endpoint> destination = {};
   /// At most so many streams at once, those that still dial included. More are refused: Refusal::overloaded.
-  std::size_t limit = 65536;
+  /// Forwards whose limits are copies of one keep to it together.
+  StreamLimit limit = 65536;
+  /// Bytes a second, all streams together, and with those of forwards that share them.
+  Rates rates = {};
+  /// When silent streams are ended: within a third more than what it says, and logged at `verbose`.
+  SilenceLimits silence = {};
   /// How long a listener waits for the one who is to come (SOCKS BIND; two minutes in the text of SOCKS 4).
   Duration arrival_time = std::chrono::minutes(2);
   /// Whose forward this is, for lines of the log about its streams.

@@ -33,6 +33,7 @@ namespace {
 
 namespace asio = boost::asio;
 using testing::MemoryStream;
+using testing::pattern;
 using testing::PushedSource;
 using testing::receive_all;
 using testing::run;
@@ -306,6 +307,112 @@ TEST_F(ForwardTest, RefusesWhatIsMoreThanItsLimit) {
   settle();
   EXPECT_FALSE(*fifth.refused);
   EXPECT_EQ(forward->counters().accepted, 2U);
+}
+
+TEST_F(ForwardTest, ForwardsShareALimit) {
+  const StreamLimit limit(2);
+  make({.destination = Endpoint(HostPort{"10.0.0.5", 5432}), .limit = limit});
+  auto running = start(context, forward->run());
+  auto first = connect(std::nullopt);
+  settle();
+  const auto other = std::move(forward);
+  make({.destination = Endpoint(HostPort{"10.0.0.5", 5432}), .limit = limit});
+  auto also_running = start(context, forward->run());
+  auto second = connect(std::nullopt);
+  auto third = connect(std::nullopt);
+  settle();
+  EXPECT_FALSE(*second.refused);
+  EXPECT_EQ(*third.refused, Refusal::overloaded);
+  first.stream->abort();
+  settle();
+  EXPECT_EQ(other->counters().live, 0U);
+  auto fourth = connect(std::nullopt);
+  settle();
+  EXPECT_FALSE(*fourth.refused);
+}
+
+TEST_F(ForwardTest, KeepsToARateOverAllStreams) {
+  const auto rate = std::make_shared<Rate>(10);
+  make({.destination = Endpoint(HostPort{"10.0.0.5", 5432}), .rates = {.out = rate}});
+  auto running = start(context, forward->run());
+  auto first = connect(std::nullopt);
+  auto second = connect(std::nullopt);
+  for (auto* client : {&first, &second}) {
+    auto sending = start(context, send_all(*client->stream, "question"));
+    settle();
+  }
+  EXPECT_EQ(forward->counters().bytes_out, 10U);
+  const std::string reply = pattern(1000, 1);
+  auto replying = start(context, send_all(*dialer.far_ends.front(), reply));
+  EXPECT_EQ(run(context, receive_all(*first.stream)).bytes.size(), 1000U);
+}
+
+TEST_F(ForwardTest, EndsStreamsThatAreSilent) {
+  make({.destination = Endpoint(HostPort{"10.0.0.5", 5432}),
+        .silence = {.idle = std::chrono::milliseconds(80)}});
+  auto running = start(context, forward->run());
+  auto silent = connect(std::nullopt);
+  settle();
+  auto busy = connect(std::nullopt);
+  settle();
+  ASSERT_EQ(dialer.far_ends.size(), 2U);
+  const auto begin = std::chrono::steady_clock::now();
+  auto ended = start(context, receive_all(*silent.stream));
+  while (!ended.done()) {
+    (void)run(context, send_all(*busy.stream, "x", false));
+    (void)run(context, receive_all(*dialer.far_ends.back(), 1));
+    context.restart();
+    context.run_for(std::chrono::milliseconds(10));
+  }
+  EXPECT_FALSE(ended.wait().error) << "in order, since nothing was on its way";
+  EXPECT_GE(std::chrono::steady_clock::now() - begin, std::chrono::milliseconds(75));
+  settle();
+  EXPECT_EQ(forward->counters().live, 1U);
+  EXPECT_EQ(forward->counters().timed_out, 1U);
+  // The watch ends with the last stream, and starts again with the next.
+  EXPECT_FALSE(run(context, receive_all(*busy.stream)).error);
+  settle();
+  EXPECT_EQ(context.poll(), 0U);
+  auto next = connect(std::nullopt);
+  EXPECT_FALSE(run(context, receive_all(*next.stream)).error);
+  EXPECT_EQ(forward->counters().timed_out, 3U);
+  forward->stop();
+  EXPECT_TRUE(running.wait());
+  EXPECT_EQ(run(context, forward->drain(std::chrono::hours(1))), 0U);
+}
+
+TEST_F(ForwardTest, WhatIsHalfClosedHasATimeOfItsOwn) {
+  make({.destination = Endpoint(HostPort{"10.0.0.5", 5432}),
+        .silence = {.half_closed = std::chrono::milliseconds(40)}});
+  auto running = start(context, forward->run());
+  auto open = connect(std::nullopt);
+  auto half = connect(std::nullopt);
+  settle();
+  half.stream->end();
+  EXPECT_FALSE(run(context, receive_all(*half.stream)).error);
+  context.restart();
+  context.run_for(std::chrono::milliseconds(100));
+  EXPECT_EQ(forward->counters().live, 1U);
+  EXPECT_EQ(forward->counters().timed_out, 1U);
+  forward->stop();
+  EXPECT_TRUE(running.wait());
+  EXPECT_EQ(run(context, forward->drain(Duration::zero())), 1U);
+  settle();
+  EXPECT_EQ(context.poll(), 0U);  // nobody watches
+}
+
+TEST_F(ForwardTest, AStalledStreamThatTimesOutIsReset) {
+  make({.destination = Endpoint(HostPort{"10.0.0.5", 5432}),
+        .silence = {.idle = std::chrono::milliseconds(40)}});
+  auto running = start(context, forward->run());
+  auto client = connect(std::nullopt);
+  const std::string much = pattern(1 << 20, 1);
+  auto sending = start(context, send_all(*client.stream, much));
+  settle();
+  testing::run_until(context, [&] { return forward->counters().timed_out == 1; });
+  const auto received = run(context, receive_all(*dialer.far_ends.front()));
+  ASSERT_TRUE(received.error);  // who had not read all must not take it for the whole
+  EXPECT_EQ(received.error->code, Errc::reset);
 }
 
 TEST_F(ForwardTest, EndsWithItsSource) {

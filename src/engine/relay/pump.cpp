@@ -54,6 +54,7 @@ Task<PumpSummary> Pump::run() {
       exception_ = exception;
       stop();
     }
+    b_to_a_.ended = true;
     back_done = true;
     if (wait_for_back) wait_for_back->cancel();
   });
@@ -63,24 +64,34 @@ Task<PumpSummary> Pump::run() {
     exception_ = std::current_exception();
     stop();
   }
+  a_to_b_.ended = true;
   while (!back_done) {
     if (net::is_cancelled(co_await asio::this_coro::cancellation_state)) stop();
     wait_for_back.emplace(executor, asio::steady_timer::time_point::max());
     (void)co_await wait_for_back->async_wait(kTuple);
   }
 
-  if (!aborted_) {
+  if (!over_) {
     a_.close();
     b_.close();
   }
   co_await asio::this_coro::throw_if_cancelled(throws);
   if (exception_) std::rethrow_exception(exception_);
-  co_return PumpSummary{a_to_b_, b_to_a_, std::move(error_)};
+  co_return PumpSummary{a_to_b_.moved, b_to_a_.moved, std::move(error_)};
 }
 
 void Pump::stop() { failed({Errc::cancelled, "cancelled"}); }
 
-Task<void> Pump::carry(Stream& from, Stream& to, std::uint64_t& moved) {
+void Pump::expire(std::string why) {
+  Error error{Errc::timed_out, std::move(why)};
+  if (a_to_b_.waits || b_to_a_.waits) return failed(std::move(error));
+  if (std::exchange(over_, true)) return;
+  error_ = std::move(error);
+  a_.close();
+  b_.close();
+}
+
+Task<void> Pump::carry(Stream& from, Stream& to, Passage& passage) {
   std::size_t bytes_in_turn = 0;
   int reads_in_turn = 0;
   int bulk_reads = 0;
@@ -94,16 +105,18 @@ Task<void> Pump::carry(Stream& from, Stream& to, std::uint64_t& moved) {
     auto taken = to.write(*lent);
     if (!taken) co_return write_failed(std::move(taken).error());
     from.consume(*taken);
-    moved += *taken;
+    passage.moved += *taken;
     if (*taken < size) {
       from.keep();
+      passage.waits = true;
       auto ready = co_await to.writable();
+      passage.waits = false;
       if (!ready) co_return write_failed(std::move(ready).error());
     }
     bulk_reads = size >= kBulkRead ? bulk_reads + 1 : 0;
     if (bulk_reads >= kBulkReads && may_splice(from, to)) {
       bulk_reads = 0;
-      auto failure = co_await splice(from, to, moved);
+      auto failure = co_await splice(from, to, passage);
       if (failure && failure->is_of_source) co_return failed(std::move(failure->error));
       if (failure) co_return write_failed(std::move(failure->error));
     }
@@ -122,7 +135,7 @@ Task<void> Pump::carry(Stream& from, Stream& to, std::uint64_t& moved) {
 void Pump::write_failed(Error error) {
   // The destination takes no more, as when a peer closed. What it sent before may still be on its way to the
   // other side, and ends by itself.
-  if (error.code == Errc::closed && !aborted_) {
+  if (error.code == Errc::closed && !over_) {
     if (!error_) error_ = std::move(error);
     return;
   }
@@ -130,7 +143,7 @@ void Pump::write_failed(Error error) {
 }
 
 void Pump::failed(Error error) {
-  if (std::exchange(aborted_, true)) return;
+  if (std::exchange(over_, true)) return;
   error_ = std::move(error);
   a_.abort();
   b_.abort();

@@ -4,8 +4,10 @@
 #include <cstdint>
 #include <exception>
 #include <optional>
+#include <string>
 
 #include "base/result.hpp"
+#include "engine/relay/passage.hpp"
 #include "engine/relay/stream.hpp"
 
 namespace culvert::relay {
@@ -15,7 +17,8 @@ struct PumpSummary {
   std::uint64_t a_to_b = 0;  ///< bytes that b took
   std::uint64_t b_to_a = 0;
   /// None: both directions ended in order. Errc::closed: one end took no more, and the other direction ended
-  /// in order. Otherwise both were aborted: Errc::reset, Errc::cancelled after stop(), or what went wrong.
+  /// in order. Errc::timed_out: expire(). Otherwise both were aborted: Errc::reset, Errc::cancelled after
+  /// stop(), or what went wrong.
   std::optional<Error> error;
 };
 
@@ -33,22 +36,26 @@ class Pump {
   [[nodiscard]] Task<PumpSummary> run();
   /// Aborts both streams; run() returns soon after. Errc::cancelled is the reason if there was none before.
   void stop();
+  /// Ends both streams with Errc::timed_out and this message; run() returns soon after. In order, but for
+  /// bytes that still wait for their destination: then both are aborted, or what had come would look whole.
+  void expire(std::string why);
 
-  [[nodiscard]] std::uint64_t a_to_b() const { return a_to_b_; }
-  [[nodiscard]] std::uint64_t b_to_a() const { return b_to_a_; }
+  [[nodiscard]] std::uint64_t a_to_b() const { return a_to_b_.moved; }
+  [[nodiscard]] std::uint64_t b_to_a() const { return b_to_a_.moved; }
+  /// One direction has ended, and the other has not.
+  [[nodiscard]] bool is_half_closed() const { return a_to_b_.ended != b_to_a_.ended; }
 
  private:
-  Task<void> carry(Stream& from, Stream& to, std::uint64_t& moved);
+  Task<void> carry(Stream& from, Stream& to, Passage& passage);
   void write_failed(Error error);
   void failed(Error error);
 
   Stream& a_;
   Stream& b_;
-  std::uint64_t a_to_b_ = 0;
-  std::uint64_t b_to_a_ = 0;
+  Passage a_to_b_, b_to_a_;
   std::optional<Error> error_;
   std::exception_ptr exception_;
-  bool aborted_ = false;
+  bool over_ = false;  ///< both were closed or aborted before their ends
 };
 
 }  // namespace culvert::relay

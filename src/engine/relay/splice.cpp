@@ -31,7 +31,7 @@ bool may_splice(const Stream& from, const Stream& to) {
   return from.native_socket().has_value() && to.native_socket().has_value();
 }
 
-Task<std::optional<SpliceFailure>> splice(Stream& from, Stream& to, std::uint64_t& moved) {
+Task<std::optional<SpliceFailure>> splice(Stream& from, Stream& to, Passage& passage) {
   auto pipe = net::Pipe::take();
   if (!pipe) co_return std::nullopt;
   std::size_t in_turn = 0;
@@ -51,10 +51,13 @@ Task<std::optional<SpliceFailure>> splice(Stream& from, Stream& to, std::uint64_
       const auto destination = to.native_socket();
       if (!destination) co_return of_destination({Errc::cancelled, "cancelled"});
       const auto put = pipe->drain_to(*destination);
-      moved += put.bytes;
+      passage.moved += put.bytes;
       if (put.failed()) co_return of_destination(net::io_error("", put.error));
       if (!put.would_block()) continue;
-      if (const auto ready = co_await to.writable(); !ready) co_return of_destination(ready.error());
+      passage.waits = true;
+      const auto ready = co_await to.writable();
+      passage.waits = false;
+      if (!ready) co_return of_destination(ready.error());
     }
     in_turn += got.bytes;
     if (in_turn < kBytesPerTurn) continue;

@@ -1,0 +1,15 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+
+namespace culvert::relay {
+
+/// How far one direction of a stream has come.
+struct Passage {
+  std::uint64_t moved = 0;  ///< bytes that the destination took
+  bool waits = false;       ///< bytes are here that the destination does not take now
+  bool ended = false;
+};
+
+}  // namespace culvert::relay
