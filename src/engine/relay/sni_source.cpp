@@ -93,8 +93,9 @@ Result<void> SniRoutes::add(std::string_view name, Endpoint target) {
   std::string key = lower(name);
   const bool is_pattern = key.starts_with('*');
   if (is_pattern) key.erase(0, 1);
-  const bool is_right = is_pattern ? key.empty() || (key.starts_with('.') && tls::is_server_name(key.substr(1)))
-                                   : tls::is_server_name(key);
+  const bool is_right = is_pattern
+                            ? key.empty() || (key.starts_with('.') && tls::is_server_name(key.substr(1)))
+                            : tls::is_server_name(key);
   if (!is_right) {
     return fail(Errc::usage, fmt::format("\"{}\" is no server name like db.example.org, *.example.org or *",
                                          printable(name)));
@@ -120,12 +121,11 @@ const Endpoint* SniRoutes::find(const std::optional<std::string>& name) const {
 }
 
 SniSource::SniSource(std::unique_ptr<Source> inner, SniRoutes routes, SniSourceOptions options)
-    : HearingSource(
-          std::move(inner),
-          [routes = std::make_shared<const SniRoutes>(std::move(routes))](
-              Pending& pending) -> Result<std::unique_ptr<Hearing>> {
-            return std::make_unique<SniHearing>(pending, routes);
-          },
-          {.patience = options.patience, .limit = options.limit, .level = LogLevel::notice}) {}
+    : HearingSource(std::move(inner),
+                    [routes = std::make_shared<const SniRoutes>(std::move(routes))](
+                        Pending& pending) -> Result<std::unique_ptr<Hearing>> {
+                      return std::make_unique<SniHearing>(pending, routes);
+                    },
+                    {.patience = options.patience, .limit = options.limit, .level = LogLevel::notice}) {}
 
 }  // namespace culvert::relay

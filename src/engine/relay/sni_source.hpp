@@ -22,12 +22,13 @@ class SniRoutes {
   /// of these, or was added before.
   [[nodiscard]] Result<void> add(std::string_view name, Endpoint target);
 
-  /// The target of the name itself, else of the longest "*..." that it ends in; null: there is none. `name` in
-  /// lower case.
+  /// The target of the name itself, else of the longest "*..." that it ends in; null: there is none. `name`
+  /// in lower case.
   [[nodiscard]] const Endpoint* find(const std::optional<std::string>& name) const;
 
  private:
-  std::map<std::string, Endpoint, std::less<>> targets_;  // "db.example.org"; ".example.org", "" for the others
+  std::map<std::string, Endpoint, std::less<>>
+      targets_;  // "db.example.org"; ".example.org", "" for the others
 };
 
 struct SniSourceOptions {
@@ -38,10 +39,10 @@ struct SniSourceOptions {
 };
 
 /// A source on another one, whose streams are TLS: each goes where its client's server name says, and nothing
-/// of it is consumed, so the destination ends TLS itself. A name that leads nowhere is answered with the alert
-/// unrecognized_name (RFC 6066 section 3), none with missing_extension (RFC 8446 section 9.2); what is no TLS
-/// is reset. Each refusal is a line in the log. Clients of the inner source must not wait for an answer
-/// (Negotiation), and its own destinations do not count.
+/// of it is consumed, so the destination ends TLS itself. A name that leads nowhere is answered with the
+/// alert unrecognized_name (RFC 6066 section 3), none with missing_extension (RFC 8446 section 9.2); what is
+/// no TLS is reset. Each refusal is a line in the log. Clients of the inner source must not wait for an
+/// answer (Negotiation), and its own destinations do not count.
 class SniSource final : public HearingSource {
  public:
   SniSource(std::unique_ptr<Source> inner, SniRoutes routes, SniSourceOptions options = {});
