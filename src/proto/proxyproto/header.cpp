@@ -40,7 +40,7 @@ std::uint8_t transport_bits(Header::Transport transport) {
 
 void write_path(Writer& writer, std::string_view path) {
   Bytes field = copy_of(as_bytes(path.size() > kMostPath ? "" : path));
-  if (path.starts_with('@')) field[0] = 0;
+  if (path.starts_with('@') && path != "@") field[0] = 0;
   field.resize(kMostPath);
   writer.bytes(field);
 }

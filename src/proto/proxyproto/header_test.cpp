@@ -54,6 +54,8 @@ TEST(ProxyHeader, UnixSockets) {
                             std::string(108 - 13, '\0'));
   header.addresses = UnixAddresses{"@name", std::string(109, 'x')};
   EXPECT_EQ(v2(header), kStart + "\x21\x31\x00\xd8\0name"s + std::string(103 + 108, '\0'));
+  header.addresses = UnixAddresses{"@", ""};  // no name is empty: a path
+  EXPECT_EQ(v2(header), kStart + "\x21\x31\x00\xd8@"s + std::string(107 + 108, '\0'));
   header.addresses = UnixAddresses{std::string(108, 'x'), ""};
   EXPECT_EQ(v2(header), kStart + "\x21\x31\x00\xd8"s + std::string(108, 'x') + std::string(108, '\0'));
 }
