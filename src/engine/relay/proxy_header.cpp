@@ -30,21 +30,14 @@ std::optional<KnownVisit> visit_in(const Header& header) {
 }
 
 Header header_of(const Visit& visit) {
-  Header header;
+  const auto* from = std::get_if<HostPort>(&visit.origin());
+  const auto source = from != nullptr ? ip_address_of(from->host) : std::nullopt;
+  if (!source) return {.command = Header::Command::local};
   const auto reached = visit.connected_to();
-  if (const auto* from = std::get_if<UnixPath>(&visit.origin())) {
-    const auto* to = reached ? std::get_if<UnixPath>(&*reached) : nullptr;
-    if (to != nullptr) header.addresses = UnixAddresses{from->path, to->path};
-    return header;
-  }
-  const auto& from = std::get<HostPort>(visit.origin());
-  const auto source = ip_address_of(from.host);
-  if (!source) return header;
   const auto* to = reached ? std::get_if<HostPort>(&*reached) : nullptr;
   const auto destination = to != nullptr ? ip_address_of(to->host) : std::nullopt;
-  header.addresses = InetAddresses{*source, from.port, destination.value_or(unspecified_like(*source)),
-                                   to != nullptr ? to->port : std::uint16_t{0}};
-  return header;
+  return {.addresses = InetAddresses{*source, from->port, destination.value_or(unspecified_like(*source)),
+                                     to != nullptr ? to->port : std::uint16_t{0}}};
 }
 
 std::optional<IpAddress> ip_address_of(std::string_view host) {

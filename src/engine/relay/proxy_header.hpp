@@ -14,10 +14,11 @@ namespace culvert::relay {
 /// The visit that a header tells of; none if it has no addresses of a stream.
 [[nodiscard]] std::optional<KnownVisit> visit_in(const proxyproto::Header& header);
 
-/// What to say about a visit. Without an address of its visitor that is nothing (UNKNOWN). Where the visitor
-/// is known, and the address that they connected to is not or is a name (the "localhost" of `ssh -R`), that
-/// is the unspecified address, with the port if there is one: the protocol has no other way to say one of the
-/// two.
+/// What to say about a visit. Without an IP address of its visitor that is nothing (LOCAL, UNKNOWN), also for
+/// one to a Unix socket: every receiver must take that, while haproxy and nginx refuse the headers for
+/// unknown and for Unix addresses, and haproxy sends none. Where the visitor is known, and the address that
+/// they connected to is not or is a name (the "localhost" of `ssh -R`), that is the unspecified address, with
+/// the port if there is one: the protocol has no other way to say one of the two.
 [[nodiscard]] proxyproto::Header header_of(const Visit& visit);
 
 /// The address that a host is written as, its zone ("%eth0") left out; none if it is a name.

@@ -35,7 +35,6 @@ TEST(ProxyHeaderOfAVisit, IsReadAsTheSameVisit) {
   const KnownVisit visits[] = {
       KnownVisit(HostPort{"203.0.113.9", 40000}, HostPort{"192.0.2.1", 443}),
       KnownVisit(HostPort{"2001:db8::9", 1}, HostPort{"2001:db8::1", 65535}),
-      KnownVisit(UnixPath{}, UnixPath{"/run/web"}),
   };
   for (const KnownVisit& visit : visits) {
     const auto again = visit_in(header_of(visit));
@@ -43,6 +42,21 @@ TEST(ProxyHeaderOfAVisit, IsReadAsTheSameVisit) {
     EXPECT_EQ(again->origin(), visit.origin());
     EXPECT_EQ(again->connected_to(), visit.connected_to());
   }
+}
+
+TEST(ProxyHeaderOfAVisit, IsOneThatEverybodyTakes) {
+  for (const KnownVisit& visit :
+       {KnownVisit(HostPort{"visitor.example", 1}), KnownVisit(UnixPath{}, UnixPath{"/run/web"})}) {
+    EXPECT_EQ(header_of(visit).command, proxyproto::Header::Command::local);
+    EXPECT_EQ(encode_v2(header_of(visit)).size(), 16U);
+  }
+}
+
+TEST(ProxyHeaderOfAVisit, MayBeToAUnixSocket) {
+  const auto visit = visit_in({.addresses = proxyproto::UnixAddresses{"", "/run/web"}});
+  ASSERT_TRUE(visit);
+  EXPECT_EQ(visit->origin(), Endpoint(UnixPath{}));
+  EXPECT_EQ(visit->connected_to(), Endpoint(UnixPath{"/run/web"}));
 }
 
 TEST(ProxyHeaderOfAVisit, OnlyThatOfAStreamCounts) {

@@ -149,6 +149,14 @@ TEST(ProxyDecoder, Version2) {
               inet("203.0.113.9", 40000, "192.0.2.1", 443));
 }
 
+TEST(ProxyDecoder, OfHaproxy) {
+  // send-proxy-v2 proxy-v2-options crc32c,unique-id; and a health check.
+  expect_addresses(kStart + "\x21\x11\x00\x1e\x7f\x00\x00\x01\x7f\x00\x00\x01\xa5\x24\xd2\xef"s +
+                       "\x03\x00\x04\x44\x9f\xdf\xc6\x05\x00\x08id-12203"s,
+                   inet("127.0.0.1", 0xa524, "127.0.0.1", 0xd2ef));
+  expect_none(kStart + "\x20\x00\x00\x07\x03\x00\x04\xa9\xb8\x7e\x8f"s, Header::Command::local);
+}
+
 TEST(ProxyDecoder, UnixSockets) {
   const auto field = [](std::string path) {
     path.resize(108);

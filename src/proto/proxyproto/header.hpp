@@ -38,7 +38,7 @@ struct Header {
   Command command = Command::proxy;
   Transport transport = Transport::stream;
   /// Neither: nobody knows (UNKNOWN, UNSPEC); the addresses of the connection itself are then the best ones.
-  std::variant<std::monostate, InetAddresses, UnixAddresses> addresses;
+  std::variant<std::monostate, InetAddresses, UnixAddresses> addresses = {};
   bool operator==(const Header&) const = default;
 };
 
