@@ -40,7 +40,7 @@ socks::Failure failure_for(relay::Refusal reason) {
   return socks::Failure::general;
 }
 
-socks::Address address_of(const relay::Endpoint& endpoint) {
+socks::Address socks_address(const relay::Endpoint& endpoint) {
   const auto* place = std::get_if<relay::HostPort>(&endpoint);
   return place == nullptr ? socks::Address{} : socks::Address{place->host, place->port};
 }
@@ -98,7 +98,7 @@ relay::Task<Result<void>> Asked::tell_connected() {
 }
 
 relay::Task<Result<void>> Asked::tell_listening(const relay::Endpoint& where) {
-  conversation_->server().listening(address_of(where));
+  conversation_->server().listening(socks_address(where));
   return conversation_->speak(patience_);
 }
 
@@ -106,11 +106,11 @@ relay::Task<Result<void>> Asked::tell_listening(const relay::Endpoint& where) {
 // have to resolve it; neither does an address of zeros.
 bool Asked::expects(const relay::Endpoint& peer) const {
   const auto wanted = as_ipv6(std::get<relay::HostPort>(*destination_).host);
-  return !wanted || is_any(*wanted) || as_ipv6(address_of(peer).host) == wanted;
+  return !wanted || is_any(*wanted) || as_ipv6(socks_address(peer).host) == wanted;
 }
 
 relay::Task<Result<void>> Asked::tell_arrived(const relay::Endpoint& peer) {
-  conversation_->server().arrived(address_of(peer));
+  conversation_->server().arrived(socks_address(peer));
   return conversation_->speak(patience_);
 }
 
