@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "engine/relay/proxy_header.hpp"
 
-#include <utility>
-
 namespace culvert::relay {
 
 using proxyproto::Header;
@@ -10,6 +8,11 @@ using proxyproto::InetAddresses;
 using proxyproto::UnixAddresses;
 
 namespace {
+
+std::uint16_t port_of(const Endpoint& endpoint) {
+  const auto* place = std::get_if<HostPort>(&endpoint);
+  return place == nullptr ? std::uint16_t{0} : place->port;
+}
 
 IpAddress unspecified_like(const IpAddress& address) {
   return address.is_v4() ? IpAddress() : *IpAddress::from_bytes(Bytes(16));
@@ -30,18 +33,12 @@ std::optional<KnownVisit> visit_in(const Header& header) {
 }
 
 Header header_of(const Visit& visit) {
-  const auto* from = std::get_if<HostPort>(&visit.origin());
-  const auto source = from != nullptr ? ip_address_of(from->host) : std::nullopt;
+  const auto source = address_of(visit.origin());
   if (!source) return {.command = Header::Command::local};
-  const auto reached = visit.connected_to();
-  const auto* to = reached ? std::get_if<HostPort>(&*reached) : nullptr;
-  const auto destination = to != nullptr ? ip_address_of(to->host) : std::nullopt;
-  return {.addresses = InetAddresses{*source, from->port, destination.value_or(unspecified_like(*source)),
-                                     to != nullptr ? to->port : std::uint16_t{0}}};
-}
-
-std::optional<IpAddress> ip_address_of(std::string_view host) {
-  return IpAddress::parse(host.substr(0, host.find('%')));
+  const Endpoint reached = visit.connected_to().value_or(HostPort{});
+  return {.addresses =
+              InetAddresses{*source, port_of(visit.origin()),
+                            address_of(reached).value_or(unspecified_like(*source)), port_of(reached)}};
 }
 
 }  // namespace culvert::relay

@@ -3,9 +3,7 @@
 #pragma once
 
 #include <optional>
-#include <string_view>
 
-#include "base/ip_address.hpp"
 #include "engine/relay/visit.hpp"
 #include "proto/proxyproto/header.hpp"
 
@@ -20,8 +18,5 @@ namespace culvert::relay {
 /// they connected to is not or is a name (the "localhost" of `ssh -R`), that is the unspecified address, with
 /// the port if there is one: the protocol has no other way to say one of the two.
 [[nodiscard]] proxyproto::Header header_of(const Visit& visit);
-
-/// The address that a host is written as, its zone ("%eth0") left out; none if it is a name.
-[[nodiscard]] std::optional<IpAddress> ip_address_of(std::string_view host);
 
 }  // namespace culvert::relay

@@ -18,9 +18,9 @@ using proxyproto::Decoder;
 
 bool is_trusted(const Endpoint& peer, const ProxyHeaderSourceOptions& options) {
   if (std::holds_alternative<UnixPath>(peer)) return options.trusts_unix_sockets;
-  const auto address = ip_address_of(std::get<HostPort>(peer).host);
+  const auto address = address_of(peer);
   return address && std::ranges::any_of(options.trusted, [&](const IpNetwork& network) {
-           return network.normalised().contains(address->normalised());
+           return network.normalised().contains(*address);
          });
 }
 

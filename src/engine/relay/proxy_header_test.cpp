@@ -21,6 +21,11 @@ TEST(ProxyHeaderOfAVisit, HasBothAddresses) {
             "PROXY TCP6 ::ffff:cb00:7109 2001:db8::1 40000 443\r\n");
 }
 
+TEST(ProxyHeaderOfAVisit, SaysAnIpv4AddressAsOne) {
+  EXPECT_EQ(line_about(HostPort{"::ffff:203.0.113.9", 40000}, HostPort{"::ffff:192.0.2.1", 443}),
+            "PROXY TCP4 203.0.113.9 192.0.2.1 40000 443\r\n");
+}
+
 TEST(ProxyHeaderOfAVisit, IsAboutTheVisitorWhateverElseIsUnknown) {
   EXPECT_EQ(line_about(HostPort{"203.0.113.9", 40000}, HostPort{"localhost", 8080}),
             "PROXY TCP4 203.0.113.9 0.0.0.0 40000 8080\r\n");
