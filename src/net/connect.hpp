@@ -18,7 +18,7 @@ namespace culvert::net {
 struct ConnectOptions {
   Duration attempt_timeout = Duration::zero();  ///< of each address; zero: the system's
   /// Connect from the first one of the same family; without one an address is passed over. Empty: from any.
-  std::vector<boost::asio::ip::address> bind_addresses;
+  std::vector<boost::asio::ip::address> bind_addresses = {};
   /// With bind_addresses: the port to connect from; 0: the kernel chooses. From one port there is one
   /// connection at a time to each destination: another one fails with EADDRNOTAVAIL.
   std::uint16_t bind_port = 0;

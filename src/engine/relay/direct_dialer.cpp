@@ -5,6 +5,7 @@
 #include <type_traits>
 
 #include "engine/relay/socket_stream.hpp"
+#include "net/addresses.hpp"
 
 namespace culvert::relay {
 
@@ -56,11 +57,20 @@ Refusal refusal_for(const Error& error) {
   }
 }
 
-Task<Dialed> DirectDialer::dial(const Endpoint& destination, const Visit&) {
+Task<Dialed> DirectDialer::dial(const Endpoint& destination, const Visit& visit) {
   if (const auto* unix_path = std::get_if<UnixPath>(&destination))
     co_return dialed(co_await net::connect_unix(unix_path->path));
-  co_return dialed(
-      co_await connect_judged(resolver_, std::get<HostPort>(destination), family_, options_, judge_));
+  co_return dialed(co_await connect_judged(resolver_, std::get<HostPort>(destination), family_,
+                                           options_for(visit), judge_));
+}
+
+net::ConnectOptions DirectDialer::options_for(const Visit& visit) const {
+  net::ConnectOptions options = options_;
+  if (!options.transparent) return options;
+  const auto address = address_of(visit.origin());
+  options.transparent = address.has_value();
+  if (address) options.bind_addresses = {net::asio_address_of(*address)};
+  return options;
 }
 
 }  // namespace culvert::relay

@@ -13,8 +13,9 @@ namespace culvert::relay {
 /// Connects from here: resolves, and tries the addresses by Happy Eyeballs.
 class DirectDialer final : public Dialer {
  public:
-  /// `resolver` must outlive it. `judge` says where it may connect; empty: anywhere. Unix sockets are not
-  /// judged.
+  /// `resolver` must outlive it. With options.transparent it connects from the address of whoever came, if
+  /// that is one, in place of options.bind_addresses. `judge` says where it may connect; empty: anywhere.
+  /// Unix sockets are not judged.
   explicit DirectDialer(net::Resolver& resolver, net::ConnectOptions options = {},
                         net::Family family = net::Family::any, ConnectJudge judge = {})
       : resolver_(resolver), options_(std::move(options)), family_(family), judge_(std::move(judge)) {}
@@ -23,6 +24,8 @@ class DirectDialer final : public Dialer {
   [[nodiscard]] Task<Dialed> dial(const Endpoint& destination, const Visit& visit) override;
 
  private:
+  [[nodiscard]] net::ConnectOptions options_for(const Visit& visit) const;
+
   net::Resolver& resolver_;
   net::ConnectOptions options_;
   net::Family family_;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "engine/relay/judged_connect.hpp"
 
+#include <cerrno>
 #include <utility>
 #include <vector>
 
@@ -11,6 +12,28 @@
 #include "net/addresses.hpp"
 
 namespace culvert::relay {
+
+namespace {
+
+// Which end it is about: the own one, where that was chosen.
+DialError connect_failed_from(const net::ConnectOptions& options, const Error& error) {
+  DialError failure = connect_failed(error);
+  if (options.bind_addresses.empty()) return failure;
+  if (error.detail == EPERM && options.transparent) {
+    if (const auto may = net::may_be_transparent(); !may)
+      failure.message = "connect failed: " + may.error().message;
+  } else if (error.detail == EADDRNOTAVAIL || error.detail == EADDRINUSE) {
+    failure.message += fmt::format(
+        " (from {}: {})", net::to_text({options.bind_addresses.front(), options.bind_port}),
+        options.bind_port == 0 ? "no address of this machine"
+                               : "no address of this machine, or another connection to there has the port");
+  } else if (error.detail == EAFNOSUPPORT) {
+    failure.message += fmt::format(" (from {})", options.bind_addresses.front().to_string());
+  }
+  return failure;
+}
+
+}  // namespace
 
 DialError not_permitted(const files::Decision& decision) {
   return {Refusal::prohibited, "not permitted: " + decision.reason, {decision.rule}};
@@ -42,8 +65,8 @@ Task<Connected> connect_judged(net::Resolver& resolver, HostPort place, net::Fam
     });
     if (found->empty()) co_return std::unexpected(not_permitted(denied));
   }
-  auto socket = co_await net::connect_tcp(std::move(*found), std::move(options));
-  if (!socket) co_return std::unexpected(connect_failed(socket.error()));
+  auto socket = co_await net::connect_tcp(std::move(*found), options);
+  if (!socket) co_return std::unexpected(connect_failed_from(options, socket.error()));
   co_return std::move(*socket);
 }
 

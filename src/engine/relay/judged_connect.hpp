@@ -21,7 +21,8 @@ using ConnectJudge = std::function<files::Decision(std::string_view host, std::u
 
 using Connected = std::expected<net::StreamSocket, DialError>;
 
-/// Connects to exactly those addresses of `place` that pass. `judge` may be empty: then all do.
+/// Connects to exactly those addresses of `place` that pass. `judge` may be empty: then all do. A failure
+/// that is about the end to connect from says so.
 [[nodiscard]] Task<Connected> connect_judged(net::Resolver& resolver, HostPort place, net::Family family,
                                              net::ConnectOptions options, ConnectJudge judge);
 
