@@ -24,6 +24,7 @@ class Signal {
   [[nodiscard]] Task<void> wait(Duration time = std::chrono::hours(24)) {
     return wait_for(sleepers_, boost::asio::steady_timer(executor_, time));
   }
+  [[nodiscard]] const boost::asio::any_io_executor& executor() const { return executor_; }
   void wake() {
     for (auto* sleeper : *sleepers_) sleeper->cancel();
   }

@@ -6,6 +6,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <utility>
 
 #include <boost/asio/awaitable.hpp>
 
@@ -66,6 +67,16 @@ class Stream {
   [[nodiscard]] virtual Task<Result<void>> readable() {
     co_return fail(Errc::unsupported, "there is no socket beneath");
   }
+
+  /// Keeps `what` until this stream is destroyed: who must know of its end need not stand in the way of its
+  /// bytes.
+  void hold(std::shared_ptr<void> what) {
+    if (held_) what = std::make_shared<std::pair<std::shared_ptr<void>, std::shared_ptr<void>>>(held_, what);
+    held_ = std::move(what);
+  }
+
+ private:
+  std::shared_ptr<void> held_;
 };
 
 }  // namespace culvert::relay
