@@ -50,8 +50,8 @@ test-next: ## with the Debian after 12: its OpenSSH, and a build there (root or 
 	@scripts/build release culvert
 	@scripts/test_next
 
-bench: ## compare with ssh on this machine
-	@scripts/setup build demo test
+bench: ## compare with ssh, and with relays and proxies, on this machine
+	@scripts/setup build demo test bench
 	@scripts/build release
 	@bench/run.py
 
