@@ -7,6 +7,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "load/cpu.hpp"
 #include "load/route.hpp"
 #include "load/socket.hpp"
 #include "load/tool.hpp"
@@ -58,6 +59,7 @@ int connections(Options& options) {
   exchanges.push_back({.words = {0x21}, .beginning = {0x21}, .answer_size = 1});
   const double seconds = options.real("seconds", 2);
   const std::int64_t parallel = std::clamp<std::int64_t>(options.number("parallel", 16), 1, 1000);
+  const CpuTime cpu_of(options.text("cpu-of", ""));
   options.finish();
   raise_file_limit();
 
@@ -72,6 +74,7 @@ int connections(Options& options) {
     epoll.add(number, EPOLLIN | EPOLLOUT | EPOLLET);
     attempts.insert_or_assign(number, Attempt{std::move(fd)});
   };
+  const double cpu_before = cpu_of.seconds();
   const Clock::time_point start = Clock::now();
   const Clock::time_point end = after(seconds);
   for (std::int64_t i = 0; i < parallel; ++i) begin();
@@ -87,8 +90,11 @@ int connections(Options& options) {
     }
   }
   const double took = seconds_since(start);
-  fmt::print("{{\"per_s\": {:.1f}, \"done\": {}, \"failed\": {}, \"seconds\": {:.4f}}}\n",
-             static_cast<double>(done) / took, done, failed, took);
+  const double cpu = cpu_of.seconds() - cpu_before;
+  fmt::print(
+      "{{\"per_s\": {:.1f}, \"done\": {}, \"failed\": {}, \"seconds\": {:.4f}, \"cpu_us_each\": {:.2f}}}\n",
+      static_cast<double>(done) / took, done, failed, took,
+      done > 0 ? cpu * 1e6 / static_cast<double>(done) : 0);
   return failed == 0 ? 0 : 1;
 }
 

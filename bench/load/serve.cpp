@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// The far end of every measurement: three listeners in one thread, until standard input ends.
+// The far end of every measurement: all servers in one thread, until standard input ends.
 //   sink    throws away what comes, and answers the end of it with the number of bytes (8, big-endian)
+//   reader  the same, but reads all of it
 //   source  sends until the other end has had enough: it may also just end its own direction
 //   echo    sends back what comes
+// and those of UDP (datagram_servers.hpp).
 #include <fmt/core.h>
 #include <unistd.h>
 
@@ -10,13 +12,14 @@
 #include <unordered_map>
 #include <vector>
 
+#include "load/datagram_servers.hpp"
 #include "load/socket.hpp"
 #include "load/tool.hpp"
 
 namespace culvert::load {
 namespace {
 
-enum class Kind : std::uint8_t { sink, source, echo };
+enum class Kind : std::uint8_t { sink, reader, source, echo };
 
 struct Connection {
   Fd fd;
@@ -30,8 +33,15 @@ constexpr int kTurns = 8;
 
 class Server {
  public:
-  explicit Server(Discard how) : how_(how) {}
+  Server(const Address& echo, const Address& sink) : datagram_echo_(ipv4(echo)), datagram_sink_(ipv4(sink)) {
+    epoll_.add(datagram_echo_.get(), EPOLLIN);
+    epoll_.add(datagram_sink_.get(), EPOLLIN);
+  }
 
+  [[nodiscard]] int datagram_echo_port() const { return port_of(datagram_echo_.get()); }
+  [[nodiscard]] int datagram_sink_port() const { return port_of(datagram_sink_.get()); }
+
+  /// Its port.
   int open(Kind kind, const Address& address) {
     Fd fd = listen_on(address);
     const int port = port_of(fd.get());
@@ -45,7 +55,11 @@ class Server {
     for (;;) {
       for (const epoll_event& event : epoll_.wait(after(3600))) {
         if (event.data.fd == STDIN_FILENO) return;
-        if (const auto it = listeners_.find(event.data.fd); it != listeners_.end()) {
+        if (event.data.fd == datagram_echo_.get()) {
+          datagram_echo_.turn();
+        } else if (event.data.fd == datagram_sink_.get()) {
+          datagram_sink_.turn();
+        } else if (const auto it = listeners_.find(event.data.fd); it != listeners_.end()) {
           accept_all(it->second);
         } else if (const auto found = connections_.find(event.data.fd); found != connections_.end()) {
           if ((event.events & EPOLLRDHUP) != 0 || !turn(found->second)) connections_.erase(found);
@@ -70,7 +84,9 @@ class Server {
   bool turn(Connection& connection) {
     switch (connection.kind) {
       case Kind::sink:
-        return sink(connection);
+        return sink(connection, Discard::in_kernel);
+      case Kind::reader:
+        return sink(connection, Discard::by_reading);
       case Kind::source:
         return source(connection);
       case Kind::echo:
@@ -79,9 +95,9 @@ class Server {
     return false;
   }
 
-  bool sink(Connection& connection) const {
+  static bool sink(Connection& connection, Discard how) {
     for (int i = 0; i < kTurns; ++i) {
-      const Progress progress = discard_some(connection.fd.get(), how_, connection.total);
+      const Progress progress = discard_some(connection.fd.get(), how, connection.total);
       if (progress == Progress::would_block) return true;
       if (progress == Progress::ended) {
         std::uint8_t answer[8];
@@ -122,8 +138,9 @@ class Server {
     return true;
   }
 
-  Discard how_;
   Epoll epoll_;
+  DatagramEcho datagram_echo_;
+  DatagramSink datagram_sink_;
   std::unordered_map<int, Connection> listeners_;
   std::unordered_map<int, Connection> connections_;
 };
@@ -136,15 +153,20 @@ int serve(Options& options) {
     return parse_address(fmt::format("{}:{}", bind, options.number(option, 0)));
   };
   const Address sink = address("sink-port");
+  const Address reader = address("reader-port");
   const Address source = address("source-port");
   const Address echo = address("echo-port");
-  Server server(options.flag("read") ? Discard::by_reading : Discard::in_kernel);
+  Server server(address("udp-echo-port"), address("udp-sink-port"));
   options.finish();
   raise_file_limit();
   const int sink_port = server.open(Kind::sink, sink);
+  const int reader_port = server.open(Kind::reader, reader);
   const int source_port = server.open(Kind::source, source);
   const int echo_port = server.open(Kind::echo, echo);
-  fmt::print("{{\"sink\": {}, \"source\": {}, \"echo\": {}}}\n", sink_port, source_port, echo_port);
+  fmt::print(
+      "{{\"sink\": {}, \"reader\": {}, \"source\": {}, \"echo\": {}, \"udp_echo\": {}, \"udp_sink\": {}}}\n",
+      sink_port, reader_port, source_port, echo_port, server.datagram_echo_port(),
+      server.datagram_sink_port());
   std::fflush(stdout);
   server.run();
   return 0;

@@ -9,6 +9,7 @@
 #include <cstdio>
 #include <unordered_map>
 
+#include "load/cpu.hpp"
 #include "load/route.hpp"
 #include "load/socket.hpp"
 #include "load/tool.hpp"
@@ -29,7 +30,7 @@ struct Settings {
   double warmup;
   double seconds;
   Discard how;
-  std::int64_t cpu_of;
+  CpuTime cpu_of;
 };
 
 struct Figure {
@@ -64,11 +65,11 @@ Figure down(const Settings& settings) {
   std::uint64_t ignored = 0;
   receive_until(epoll, settings, after(settings.warmup), ignored);
   Figure figure;
-  const double cpu_before = cpu_seconds(settings.cpu_of);
+  const double cpu_before = settings.cpu_of.seconds();
   const Clock::time_point start = Clock::now();
   receive_until(epoll, settings, after(settings.seconds), figure.bytes);
   figure.seconds = seconds_since(start);
-  figure.cpu = cpu_seconds(settings.cpu_of) - cpu_before;
+  figure.cpu = settings.cpu_of.seconds() - cpu_before;
   return figure;
 }
 
@@ -83,7 +84,7 @@ void check_answer(const Stream& stream) {
 Figure up(const Settings& settings) {
   Epoll epoll;
   auto streams = open_streams(settings, epoll, EPOLLOUT);
-  const double cpu_before = cpu_seconds(settings.cpu_of);
+  const double cpu_before = settings.cpu_of.seconds();
   const Clock::time_point start = Clock::now();
   const Clock::time_point deadline = after(settings.seconds);
   while (Clock::now() < deadline) {
@@ -108,7 +109,7 @@ Figure up(const Settings& settings) {
     }
   }
   figure.seconds = seconds_since(start);
-  figure.cpu = cpu_seconds(settings.cpu_of) - cpu_before;
+  figure.cpu = settings.cpu_of.seconds() - cpu_before;
   return figure;
 }
 
@@ -122,7 +123,7 @@ int throughput(Options& options) {
       .warmup = options.real("warmup", 0.2),
       .seconds = options.real("seconds", 2),
       .how = options.flag("read") ? Discard::by_reading : Discard::in_kernel,
-      .cpu_of = options.number("cpu-of", 0),
+      .cpu_of = CpuTime(options.text("cpu-of", "")),
   };
   options.finish();
   if (direction != "up" && direction != "down") die("--direction is up or down");

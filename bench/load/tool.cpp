@@ -2,15 +2,12 @@
 #include "load/tool.hpp"
 
 #include <fmt/core.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <charconv>
 #include <cstdlib>
 #include <cstring>
-#include <fstream>
-#include <sstream>
 
 namespace culvert::load {
 
@@ -92,22 +89,6 @@ double percentile(const std::vector<double>& sorted, double fraction) {
   if (sorted.empty()) return 0;
   const auto last = static_cast<double>(sorted.size() - 1);
   return sorted[static_cast<std::size_t>(last * fraction + 0.5)];
-}
-
-double cpu_seconds(std::int64_t pid) {
-  if (pid == 0) return 0;
-  std::ifstream file(fmt::format("/proc/{}/stat", pid));
-  std::string text;
-  std::getline(file, text);
-  const auto name_end = text.rfind(')');
-  if (name_end == std::string::npos) die(fmt::format("process {} is gone", pid));
-  std::istringstream fields(text.substr(name_end + 1));
-  std::string skipped;
-  for (int i = 0; i < 11; ++i) fields >> skipped;  // state ... cmajflt (proc(5), fields 3 to 13)
-  double user = 0;
-  double system = 0;
-  fields >> user >> system;
-  return (user + system) / static_cast<double>(sysconf(_SC_CLK_TCK));
 }
 
 }  // namespace culvert::load

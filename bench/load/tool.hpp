@@ -56,15 +56,14 @@ class Options {
 /// The value below which `fraction` (0 to 1) of the sorted `values` lie; 0 if there are none.
 [[nodiscard]] double percentile(const std::vector<double>& sorted, double fraction);
 
-/// User plus system time of a process so far, in seconds (/proc/PID/stat); 0 for pid 0.
-[[nodiscard]] double cpu_seconds(std::int64_t pid);
-
 // The subcommands. Each reads its options, does its work, prints one line of JSON and returns the exit
 // status.
 int serve(Options& options);
 int throughput(Options& options);
 int latency(Options& options);
 int connections(Options& options);
+int echoes(Options& options);
+int goodput(Options& options);
 int idle(Options& options);
 int first_byte(Options& options);
 int link(Options& options);
