@@ -11,8 +11,8 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator
 
-from lab import (CHACHA, CIPHER, ECHO, SINK, SOURCE, Contestant, Forward, Kind, Lab, MeasurementFailed, Scene, Tunnel, ports_of,
-                 pss_kib, with_descendants)
+from lab import CHACHA, CIPHER, Lab, MeasurementFailed, pss_kib, with_descendants
+from scene import ECHO, SINK, SOURCE, Contestant, Forward, Kind, Scene, Tunnel, ports_of
 
 IDLE_STREAMS = 1000
 IDLE_FORWARDS = 20

@@ -19,7 +19,8 @@ import subprocess
 import sys
 
 from figures import GROUPS, Group, Row, Settings
-from lab import CIPHER, Contestant, Lab, MeasurementFailed
+from lab import CIPHER, Lab, MeasurementFailed
+from scene import Contestant
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 Samples = dict[str, dict[str, list[float]]]  # row -> contestant -> values

@@ -1,0 +1,182 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Who is measured where: a path with its servers, and programs that are up on it."""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+import pathlib
+import subprocess
+
+from lab import CIPHER, FAR, SERVE_PORT, SSH_PORT, Lab, MeasurementFailed, Namespace, cpu_ns, pss_kib, with_descendants
+
+SINK, SOURCE, ECHO = 7001, 7002, 7003
+SERVERS = (SINK, SOURCE, ECHO)
+NEAR = "10.99.0.1"
+
+
+def ports_of(place: int) -> int:
+    """The first of a hundred ports for a client: a scene has several, and no connection is given one of these."""
+    return 8000 + 100 * place
+
+
+@dataclasses.dataclass(frozen=True)
+class Contestant:
+    """A program that forwards ports; no binary means the direct path, which checks the generator. `server`: the
+    culvert whose `serve` is at the far end, in place of sshd."""
+
+    name: str
+    binary: str | None = None
+    server: str | None = None
+
+    @property
+    def port(self) -> int:
+        """Of its server."""
+        return SSH_PORT if self.server is None else SERVE_PORT
+
+
+class Kind(enum.Enum):
+    """Of a forward; the value is its option."""
+
+    LOCAL = "-L"
+    REMOTE = "-R"
+    DYNAMIC = "-D"
+
+
+@dataclasses.dataclass(frozen=True)
+class Forward:
+    """From a port of 127.0.0.1, at the end that its kind listens at, to a port of the other end's 127.0.0.1."""
+
+    kind: Kind
+    listen: int
+    to: int = 0  # DYNAMIC: each client says it
+
+    def words(self) -> list[str]:
+        here = f"127.0.0.1:{self.listen}"
+        return [self.kind.value, here if self.kind is Kind.DYNAMIC else f"{here}:127.0.0.1:{self.to}"]
+
+
+class Scene:
+    """A client's namespace, a server's (the same without a path between them), and what runs in both."""
+
+    def __init__(self, lab: Lab, congestion_control: str | None, path: list[str] | None = None, long_path: bool = False):
+        self.lab = lab
+        self.near = Namespace(lab, congestion_control, long_path)
+        self.far = self.near
+        self.server = "127.0.0.1"
+        if path is not None:
+            self.far = Namespace(lab, congestion_control, long_path)
+            self.server = FAR
+            link = lab.start([lab.load, "link", "--near", self.near.path, "--far", self.far.path,
+                              "--near-address", NEAR, "--far-address", FAR, *path])
+            lab.first_line(link)
+        servers = lab.start([lab.load, "serve", "--bind", "0.0.0.0", "--sink-port", str(SINK), "--source-port",
+                             str(SOURCE), "--echo-port", str(ECHO)], self.far)
+        lab.first_line(servers)
+        pathlib.Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)  # sshd wants it for its privilege separation
+        self._servers: dict[str | None, subprocess.Popen] = {}
+        self.server_of(None)
+
+    def server_of(self, binary: str | None) -> subprocess.Popen:
+        """`culvert serve` of this binary, or sshd: started when it is first asked for."""
+        if binary not in self._servers:
+            folder = self.lab.folder
+            command = [self.lab.sshd, "-D", "-e", "-f", str(folder / "sshd_config")]
+            if binary is not None:
+                command = [binary, "serve", "-q", "-k", str(folder / "user_key.pub"), "--host-key", str(folder / "host_key"),
+                           "--allow-all", "-l", f"0.0.0.0:{SERVE_PORT}", "--exempt", "0.0.0.0/0"]
+            process = self._servers[binary] = self.lab.start(command, self.far)
+            port = SSH_PORT if binary is None else SERVE_PORT
+            self.lab.until(lambda: self._listens(process, port), 10, "server")
+        return self._servers[binary]
+
+    def _listens(self, server: subprocess.Popen, port: int) -> bool:
+        if server.poll() is not None:
+            raise MeasurementFailed(f"the server ended: {self.lab.last_words(server)}")
+        with open(f"/proc/{self.far.holder.pid}/net/tcp", encoding="ascii") as file:
+            sockets = [line.split() for line in file][1:]
+        listening = "0A"
+        return any(fields[1].endswith(f":{port:04X}") and fields[3] == listening for fields in sockets)
+
+    def command(self, contestant: Contestant, forwards: list[Forward], options: tuple[str, ...] = (),
+                cipher: str = CIPHER) -> list[str]:
+        """The same words for every program."""
+        folder = self.lab.folder
+        words = [str(contestant.binary), "-N", "-F", "none", "-c", cipher, "-i", str(folder / "user_key"), "-p",
+                 str(contestant.port)]
+        for option in ("IdentitiesOnly=yes", "IdentityAgent=none", "BatchMode=yes", "StrictHostKeyChecking=yes",
+                       f"UserKnownHostsFile={folder}/known_hosts", "GlobalKnownHostsFile=/dev/null",
+                       "ExitOnForwardFailure=yes", *options):
+            words += ["-o", option]
+        for forward in forwards:
+            words += forward.words()
+        return [*words, f"root@{self.server}"]
+
+    def tunnel(self, contestant: Contestant, place: int = 0, kind: Kind = Kind.LOCAL, forwards: int = 0,
+               options: tuple[str, ...] = (), cipher: str = CIPHER) -> Tunnel:
+        return Tunnel(self, contestant, ports_of(place), kind, forwards, options, cipher)
+
+
+class Tunnel:
+    """A contestant that is up, seen from the load generator: it forwards to all servers in one way. Forwards of all
+    kinds, which nobody uses, make it `forwards` in all.
+
+    Servers are at the far end and visitors at the near one, so Kind.REMOTE needs a scene without a path.
+    """
+
+    def __init__(self, scene: Scene, contestant: Contestant, base: int, kind: Kind, forwards: int,
+                 options: tuple[str, ...], cipher: str):
+        self.scene = scene
+        self.name = contestant.name
+        self.pid = 0
+        self._base, self._kind = base, kind
+        self._direct = contestant.binary is None
+        if self._direct:
+            return
+        self.server = scene.server_of(contestant.server)
+        used = [Forward(kind, base + i, port) for i, port in enumerate(SERVERS)]
+        if kind is Kind.DYNAMIC:
+            used = [Forward(kind, base)]
+        idle = [Forward(list(Kind)[i % len(Kind)], base + i, ECHO) for i in range(len(used), forwards)]
+        lab = scene.lab
+        self.process = lab.start(scene.command(contestant, [*used, *idle], options, cipher), scene.near)
+        self.pid = self.process.pid
+        try:
+            lab.until(self._is_up, 20, f"byte through {self.name}")
+        except MeasurementFailed as error:
+            raise MeasurementFailed(f"{error}; {lab.last_words(self.process)}") from error
+
+    def _is_up(self) -> bool:
+        if self.process.poll() is not None:
+            raise MeasurementFailed(f"{self.name} ended ({self.process.returncode})")
+        try:
+            self.scene.lab.measure(self.scene.near, "latency", *self.route(ECHO), "--count", 1, "--warmup", 0)
+        except MeasurementFailed:
+            return False
+        return True
+
+    def route(self, port: int) -> list[str]:
+        """The way to a server, in words of the load generator."""
+        if self._direct:
+            return ["--to", f"{self.scene.server}:{port}"]
+        if self._kind is Kind.DYNAMIC:
+            return ["--to", f"127.0.0.1:{port}", "--socks", f"127.0.0.1:{self._base}"]
+        return ["--to", f"127.0.0.1:{self._base + SERVERS.index(port)}"]
+
+    def cpu_ns(self) -> int:
+        if self.process.poll() is not None:
+            raise MeasurementFailed(f"{self.name} ended ({self.process.returncode})")
+        return cpu_ns([self.pid])
+
+    def cpu_ns_of_both(self) -> int:
+        """With the server's processes."""
+        return self.cpu_ns() + cpu_ns(self.server_pids())
+
+    def server_pids(self) -> list[int]:
+        return with_descendants(self.server)
+
+    def pss_kib(self) -> float:
+        return pss_kib([self.pid])
+
+    def pss_kib_of_both(self) -> float:
+        return pss_kib([self.pid, *self.server_pids()])
