@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import enum
 import itertools
@@ -12,7 +13,9 @@ import time
 from collections.abc import Callable, Iterator
 
 from lab import CHACHA, CIPHER, Lab, MeasurementFailed, pss_kib, with_descendants
-from scene import ECHO, SINK, SOURCE, Contestant, Forward, Kind, Scene, Tunnel, ports_of
+from peers import Peer, Relay, Use
+from scene import ECHO, READER, SINK, SOURCE, Contestant, Forward, Kind, Scene, Way, ports_of
+from table import ITSELF, Row, at_least, at_most
 
 IDLE_STREAMS = 1000
 IDLE_FORWARDS = 20
@@ -22,21 +25,8 @@ Values = dict[str, float]
 
 
 @dataclasses.dataclass(frozen=True)
-class Row:
-    """One line of the table. `wanted`: of the ratio culvert / ssh, or of culvert's own value where `absolute`."""
-
-    key: str
-    title: str
-    unit: str
-    at_least: float | None = None
-    at_most: float | None = None
-    absolute: bool = False
-    digits: int = 0
-
-
-@dataclasses.dataclass(frozen=True)
 class Settings:
-    contestants: list[Contestant]
+    contestants: list[Contestant | Peer]
     runs: int
     seconds: float
     session_bench: str
@@ -50,7 +40,7 @@ class Ends(enum.Enum):
     BOTH = "both ends: sshd and ssh, culvert serve and culvert"
     SERVER = "the server: ssh is the client of sshd and of culvert serve"
 
-    def contestants(self, of: list[Contestant]) -> list[Contestant]:
+    def contestants(self, of: list[Contestant | Peer]) -> list[Contestant | Peer]:
         programs = {c.name: c for c in of}
         if self is Ends.CLIENT or "culvert" not in programs:
             return of
@@ -66,7 +56,7 @@ class Group:
     congestion_control: str | None  # None: the system's own
     rows: list[Row]
     measure: Callable[[Lab, "Group", Settings], Iterator[tuple[str, Values | MeasurementFailed]]]
-    kind: Kind = Kind.LOCAL
+    kind: Kind | Use = Kind.LOCAL
     ends: Ends = Ends.CLIENT
     cipher: str = CIPHER
 
@@ -81,39 +71,65 @@ def attempt(name: str, measure: Callable[[], Values]) -> tuple[str, Values | Mea
         return name, error
 
 
-def in_turns(scene: Scene, group: Group, settings: Settings, measure: Callable[[Tunnel], Values]) -> Turns:
+def opened(scene: Scene, group: Group, contestant: Contestant | Peer, place: int) -> Way:
+    if isinstance(contestant, Peer):
+        return Relay(scene, contestant, ports_of(place), group.kind)
+    if isinstance(group.kind, Use):
+        return Way(scene, contestant.name)
+    return scene.tunnel(contestant, place, group.kind, cipher=group.cipher, with_server=group.ends is not Ends.CLIENT)
+
+
+def in_turns(scene: Scene, group: Group, settings: Settings, measure: Callable[[Way], Values]) -> Turns:
     """ABAB: all programs are up the whole time, one at a time is used."""
-    tunnels = []
+    ways = []
     for i, contestant in enumerate(group.ends.contestants(settings.contestants)):
         try:
-            tunnels.append(scene.tunnel(contestant, i, group.kind, cipher=group.cipher))
+            ways.append(opened(scene, group, contestant, i))
         except MeasurementFailed as error:
             yield contestant.name, error
     for _ in range(settings.runs):
-        for tunnel in tunnels:
-            yield attempt(tunnel.name, lambda tunnel=tunnel: measure(tunnel))
+        for way in ways:
+            yield attempt(way.name, lambda way=way: measure(way))
             time.sleep(0.2)  # what is left of its streams ends outside the next one's time
 
 
 # ---- throughput
 
 
-def bulk(stream_counts: tuple[int, ...]):
+class Receiver(enum.Enum):
+    """How the end that receives takes what comes; the value ends the keys of its rows."""
+
+    DISCARDS = ""  # in the kernel
+    READS = "-read"
+
+    def server(self) -> int:
+        return SINK if self is Receiver.DISCARDS else READER
+
+    def option(self) -> list[str]:
+        return [] if self is Receiver.DISCARDS else ["--read"]
+
+
+DOWN, UP = "down", "up"
+
+
+def bulk(stream_counts: tuple[int, ...], directions: tuple[str, ...] = (DOWN, UP),
+         receivers: tuple[Receiver, ...] = (Receiver.DISCARDS,)):
     def measure(lab: Lab, group: Group, settings: Settings) -> Turns:
         scene = Scene(lab, group.congestion_control)
 
-        def one(tunnel: Tunnel) -> Values:
+        def one(way: Way) -> Values:
             values = {}
-            for streams in stream_counts:
-                for direction, port in (("down", SOURCE), ("up", SINK)):
-                    before = tunnel.cpu_ns_of_both() if tunnel.pid else 0
-                    result = lab.measure(scene.near, "throughput", *tunnel.route(port), "--direction", direction,
-                                         "--streams", streams, "--seconds", settings.seconds, "--cpu-of", tunnel.pid)
-                    values[f"{direction}-{streams}"] = result["mb_per_s"]
-                    if tunnel.pid and group.ends is Ends.CLIENT:
-                        values[f"{direction}-{streams}-cpu"] = result["cpu_s_per_gb"]
-                    elif tunnel.pid:
-                        values[f"{direction}-{streams}-cpu"] = (tunnel.cpu_ns_of_both() - before) / result["bytes"]
+            for streams, direction, receiver in itertools.product(stream_counts, directions, receivers):
+                if direction == UP and not way.half_closes:
+                    continue  # that is how the sink is asked what has arrived
+                to = way.route(SOURCE) if direction == DOWN else way.route(receiver.server())
+                how = receiver.option() if direction == DOWN else []
+                result = lab.measure(scene.near, "throughput", *to, "--direction", direction, "--streams", streams, *how,
+                                     "--seconds", settings.seconds, *way.cpu_of())
+                key = f"{direction}-{streams}{receiver.value}"
+                values[key] = result["mb_per_s"]
+                if way.processes:
+                    values[f"{key}-cpu"] = result["cpu_s_per_gb"]
             return values
 
         yield from in_turns(scene, group, settings, one)
@@ -124,11 +140,11 @@ def bulk(stream_counts: tuple[int, ...]):
 def bulk_rows(wanted: dict[int, float | None], mark: str = "", cpu_of: str = "client", cpu: float | None = 0.3) -> list[Row]:
     """`wanted`: by the number of streams."""
     rows = []
-    for streams, at_least in wanted.items():
+    for streams, bound in wanted.items():
         name = "1 stream" if streams == 1 else f"{streams} streams"
         for direction in ("down", "up"):
-            rows.append(Row(f"{direction}-{streams}", f"{name} {direction}{mark}", "MB/s", at_least=at_least))
-            rows.append(Row(f"{direction}-{streams}-cpu", f"CPU of the {cpu_of}, {name} {direction}{mark}", "s/GB", at_most=cpu,
+            rows.append(Row(f"{direction}-{streams}", f"{name} {direction}{mark}", "MB/s", at_least(bound)))
+            rows.append(Row(f"{direction}-{streams}-cpu", f"CPU of the {cpu_of}, {name} {direction}{mark}", "s/GB", at_most(cpu),
                             digits=3))
     return rows
 
@@ -139,7 +155,7 @@ def bulk_rows(wanted: dict[int, float | None], mark: str = "", cpu_of: str = "cl
 def round_trip(lab: Lab, group: Group, settings: Settings) -> Turns:
     scene = Scene(lab, group.congestion_control)
 
-    def one(tunnel: Tunnel) -> Values:
+    def one(tunnel: Way) -> Values:
         result = lab.measure(scene.near, "latency", *tunnel.route(ECHO), "--size", 64, "--count", 10_000,
                              "--seconds", settings.seconds)
         return {"p50": result["p50_us"], "p99": result["p99_us"]}
@@ -147,23 +163,24 @@ def round_trip(lab: Lab, group: Group, settings: Settings) -> Turns:
     yield from in_turns(scene, group, settings, one)
 
 
-def round_trip_rows(mark: str = "", at_most: float = 0.9) -> list[Row]:
-    return [Row("p50", f"64-byte round trip, p50{mark}", "µs", at_most=at_most, digits=1),
+def round_trip_rows(mark: str = "", bound: float = 0.9) -> list[Row]:
+    return [Row("p50", f"64-byte round trip, p50{mark}", "µs", at_most(bound), digits=1),
             Row("p99", f"64-byte round trip, p99{mark}", "µs", digits=1)]
 
 
 def connections(lab: Lab, group: Group, settings: Settings) -> Turns:
     scene = Scene(lab, group.congestion_control)
 
-    def one(tunnel: Tunnel) -> Values:
-        result = lab.measure(scene.near, "connections", *tunnel.route(ECHO), "--seconds", settings.seconds)
-        return {"rate": result["per_s"]}
+    def one(tunnel: Way) -> Values:
+        result = lab.measure(scene.near, "connections", *tunnel.route(ECHO), "--seconds", settings.seconds, *tunnel.cpu_of())
+        return {"rate": result["per_s"], **({"cpu": result["cpu_us_each"]} if tunnel.processes else {})}
 
     yield from in_turns(scene, group, settings, one)
 
 
-def connections_rows(at_least: float | None, mark: str = "") -> list[Row]:
-    return [Row("rate", f"connections, 16 at a time{mark}", "1/s", at_least=at_least)]
+def connections_rows(bound: float | None, mark: str = "", cpu_of: str = "client") -> list[Row]:
+    return [Row("rate", f"connections, 16 at a time{mark}", "1/s", at_least(bound)),
+            Row("cpu", f"CPU of the {cpu_of} for each{mark}", "µs", digits=1)]
 
 
 # ---- start and memory: a fresh program each time
@@ -171,6 +188,7 @@ def connections_rows(at_least: float | None, mark: str = "") -> list[Row]:
 
 def start(lab: Lab, group: Group, settings: Settings) -> Turns:
     scene = Scene(lab, group.congestion_control)
+    scene.server_of(None)
     programs = [c for c in settings.contestants if c.binary]
     for _ in range(settings.runs):
         for i, contestant in enumerate(programs):
@@ -184,13 +202,20 @@ def start(lab: Lab, group: Group, settings: Settings) -> Turns:
             yield attempt(contestant.name, one)
 
 
-def idle_stream_kib(lab: Lab, tunnel: Tunnel, pss_kib_of: Callable[[], float]) -> float:
-    """Of each of IDLE_STREAMS streams that do nothing. In a scope of the lab."""
-    before = pss_kib_of()
-    holder = lab.start([lab.load, "idle", *tunnel.route(ECHO), "--streams", str(IDLE_STREAMS)], tunnel.scene.near)
-    lab.first_line(holder)
-    time.sleep(1)
-    return (pss_kib_of() - before) / IDLE_STREAMS
+@contextlib.contextmanager
+def idle_streams(lab: Lab, way: Way) -> Iterator[None]:
+    """IDLE_STREAMS of them, which have moved one byte each and then do nothing."""
+    with lab.scope():
+        holder = lab.start([lab.load, "idle", *way.route(ECHO), "--streams", str(IDLE_STREAMS)], way.scene.near)
+        lab.first_line(holder)
+        time.sleep(1)
+        yield
+
+
+def idle_stream_kib(lab: Lab, way: Way) -> float:
+    before = way.pss_kib()
+    with idle_streams(lab, way):
+        return (way.pss_kib() - before) / IDLE_STREAMS
 
 
 def memory_of_both(lab: Lab, group: Group, settings: Settings) -> Turns:
@@ -200,8 +225,7 @@ def memory_of_both(lab: Lab, group: Group, settings: Settings) -> Turns:
     def one(contestant: Contestant, place: int) -> Values:
         scene.server_of(contestant.server)  # which outlives this
         with lab.scope():
-            tunnel = scene.tunnel(contestant, place)
-            return {"per-stream": idle_stream_kib(lab, tunnel, tunnel.pss_kib_of_both)}
+            return {"per-stream": idle_stream_kib(lab, opened(scene, group, contestant, place))}
 
     for _ in range(settings.runs):
         for i, contestant in enumerate(c for c in group.ends.contestants(settings.contestants) if c.binary):
@@ -240,7 +264,7 @@ def memory(lab: Lab, group: Group, settings: Settings) -> Turns:
     def one(contestant: Contestant, place: int) -> Values:
         with lab.scope():
             tunnel = scene.tunnel(contestant, place)
-            values = {"alone": tunnel.pss_kib(), "per-stream": idle_stream_kib(lab, tunnel, tunnel.pss_kib)}
+            values = {"alone": tunnel.pss_kib(), "per-stream": idle_stream_kib(lab, tunnel)}
         with lab.scope():
             tunnel = scene.tunnel(contestant, place, forwards=IDLE_FORWARDS)
             return {**values, "forwards": tunnel.pss_kib()}
@@ -257,7 +281,7 @@ def idle(lab: Lab, group: Group, settings: Settings) -> Turns:
     """All programs are watched during the same time: they do not disturb each other."""
     scene = Scene(lab, group.congestion_control)
     programs = [c for c in settings.contestants if c.binary]
-    clients: list[tuple[str, Tunnel]] = []
+    clients: list[tuple[str, Way]] = []
     for i, (key, contestant) in enumerate(itertools.product(("default", "asking"), programs)):
         options = ("ServerAliveInterval=8",) if key == "asking" else ()
         try:
@@ -283,7 +307,7 @@ def long_path(lab: Lab, group: Group, settings: Settings) -> Turns:
 
     wanted = [row.key for row in group.rows]
 
-    def one(tunnel: Tunnel) -> Values:
+    def one(tunnel: Way) -> Values:
         values = {}
         for direction, port in (("down", SOURCE), ("up", SINK)):
             if direction in wanted:
@@ -342,7 +366,7 @@ def session(lab: Lab, group: Group, settings: Settings) -> Turns:
 
 def narrow_rows(direction: str) -> list[Row]:
     return [
-        Row(f"{direction}-p50", f"round trip beside a full 10 Mbit/s path ({direction}), p50", "ms", at_most=1.0, digits=1),
+        Row(f"{direction}-p50", f"round trip beside a full 10 Mbit/s path ({direction}), p50", "ms", at_most(1.0), digits=1),
         Row(f"{direction}-p99", f"round trip beside a full 10 Mbit/s path ({direction}), p99", "ms", digits=1),
         Row(f"{direction}-filled", f"how full that path was ({direction})", "MB/s", digits=2),
     ]
@@ -367,21 +391,22 @@ def groups_of_both() -> list[Group]:
         of("bulk-chacha", bulk_rows({1: 2.0}, " (both, chacha20-poly1305)", "two ends", None), bulk((1,)), cipher=CHACHA),
         of("bulk-system", bulk_rows({1: None}, " (both, system's)", "two ends", None), bulk((1,)), control=None),
         of("round-trip", round_trip_rows(" (both)", 0.8), round_trip),
-        of("connections", connections_rows(2.0, " (both)"), connections),
-        of("connections-remote", connections_rows(20, " (both, -R)"), connections, Kind.REMOTE),
-        of("long-path", [Row("down", "download over a 50 ms path (both)", "MB/s", at_least=12),
-                         Row("up", "upload over a 50 ms path (both)", "MB/s", at_least=12)], long_path),
-        of("memory", [Row("per-stream", f"memory per idle stream ({IDLE_STREAMS}), both ends", "KiB", at_most=12, absolute=True,
+        of("connections", connections_rows(2.0, " (both)", "two ends"), connections),
+        of("connections-remote", connections_rows(20, " (both, -R)", "two ends"), connections, Kind.REMOTE),
+        of("long-path", [Row("down", "download over a 50 ms path (both)", "MB/s", at_least(12)),
+                         Row("up", "upload over a 50 ms path (both)", "MB/s", at_least(12))], long_path),
+        of("memory", [Row("per-stream", f"memory per idle stream ({IDLE_STREAMS}), both ends", "KiB", at_most(12, ITSELF),
                           digits=1)], memory_of_both),
-        of("logins", [Row("rate", "logins by ed25519, 10 at a time", "1/s", at_least=5),
-                      Row("sessions", f"memory of a server with {IDLE_SESSIONS} idle sessions", "MiB", at_most=0.1, digits=1)], logins),
+        of("logins", [Row("rate", "logins by ed25519, 10 at a time", "1/s", at_least(5)),
+                      Row("sessions", f"memory of a server with {IDLE_SESSIONS} idle sessions", "MiB", at_most(0.1), digits=1)], logins),
         Group("server", "reno", bulk_rows({1: 1.0}, " (ssh to culvert serve)", "two ends", None), bulk((1,)), ends=Ends.SERVER),
         Group("server-round-trip", "reno", round_trip_rows(" (ssh to culvert serve)", 1.0), round_trip, ends=Ends.SERVER),
-        Group("server-connections", "reno", connections_rows(1.0, " (ssh to culvert serve)"), connections, ends=Ends.SERVER),
+        Group("server-connections", "reno", connections_rows(1.0, " (ssh to culvert serve)", "two ends"), connections,
+              ends=Ends.SERVER),
     ]
 
 
-LONG_PATH_ROW = Row("down", "download over a 50 ms path", "MB/s", at_least=10)
+LONG_PATH_ROW = Row("down", "download over a 50 ms path", "MB/s", at_least(10))
 
 GROUPS = [
     Group("bulk", "reno", bulk_rows({1: 0.95, 8: None}), bulk((1, 8))),
@@ -389,21 +414,21 @@ GROUPS = [
     Group("connections", "reno", connections_rows(1.0), connections),
     *groups_of_kind(Kind.REMOTE, "remote", connections_at_least=10),
     *groups_of_kind(Kind.DYNAMIC, "dynamic", connections_at_least=1.2),
-    Group("start", "reno", [Row("first-byte", "start to first forwarded byte", "ms", at_most=0.6, digits=1)], start),
+    Group("start", "reno", [Row("first-byte", "start to first forwarded byte", "ms", at_most(0.6), digits=1)], start),
     Group("memory", "reno", [
-        Row("per-stream", f"memory per idle stream ({IDLE_STREAMS})", "KiB", at_most=8, absolute=True, digits=1),
+        Row("per-stream", f"memory per idle stream ({IDLE_STREAMS})", "KiB", at_most(8, ITSELF), digits=1),
         Row("alone", "memory with no stream", "KiB"),
-        Row("forwards", f"memory with {IDLE_FORWARDS} forwards", "KiB", at_most=1.0)], memory),
+        Row("forwards", f"memory with {IDLE_FORWARDS} forwards", "KiB", at_most(1.0))], memory),
     Group("idle", "reno", [
-        Row("default", f"CPU while idle, {IDLE_FORWARDS} forwards", "µs/s", at_most=1.0, digits=1),
-        Row("asking", f"CPU while idle, {IDLE_FORWARDS} forwards, ServerAliveInterval=8", "µs/s", at_most=1.0, digits=1)],
+        Row("default", f"CPU while idle, {IDLE_FORWARDS} forwards", "µs/s", at_most(1.0), digits=1),
+        Row("asking", f"CPU while idle, {IDLE_FORWARDS} forwards, ServerAliveInterval=8", "µs/s", at_most(1.0), digits=1)],
         idle),
     Group("long-path", "reno", [LONG_PATH_ROW], long_path),
     Group("narrow-path", "reno", [*narrow_rows("down"), *narrow_rows("up")], narrow_path),
     Group("session", "reno", [
         Row("machines", "two machines joined in memory, one thread", "MB/s"),
         Row("raw", "seal and open alone, one thread", "MB/s"),
-        Row("ratio", "machines / seal and open", "×", at_least=0.4, absolute=True, digits=2)], session),
+        Row("ratio", "machines / seal and open", "×", at_least(0.4, ITSELF), digits=2)], session),
     Group("bulk-system", None, bulk_rows({1: 0.95}, " (system's)"), bulk((1,))),
     Group("round-trip-system", None, round_trip_rows(" (system's)"), round_trip),
     Group("long-path-system", None,

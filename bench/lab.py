@@ -191,14 +191,17 @@ def with_descendants(process: subprocess.Popen) -> list[int]:
 
 
 def cpu_ns(pids: list[int]) -> int:
-    """Of all their threads, to the nanosecond: /proc/PID/stat counts in steps of 10 ms."""
-    files = (file for pid in pids for file in pathlib.Path(f"/proc/{pid}/task").glob("*/schedstat"))
-    return sum(int(file.read_text(encoding="ascii").split()[0]) for file in files)
+    """Of all their threads that live, to the nanosecond: /proc/PID/stat counts in steps of 10 ms."""
+    total = 0
+    for file in (file for pid in pids for file in pathlib.Path(f"/proc/{pid}/task").glob("*/schedstat")):
+        with contextlib.suppress(OSError):  # it has just ended
+            total += int(file.read_text(encoding="ascii").split()[0])
+    return total
 
 
 def pss_kib(pids: list[int]) -> float:
     total = 0.0
     for pid in pids:
-        with open(f"/proc/{pid}/smaps_rollup", encoding="ascii") as file:
-            total += next(float(line.split()[1]) for line in file if line.startswith("Pss:"))
+        with contextlib.suppress(OSError), open(f"/proc/{pid}/smaps_rollup", encoding="ascii") as file:
+            total += next((float(line.split()[1]) for line in file if line.startswith("Pss:")), 0)
     return total

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""Compares culvert with ssh: the same stock sshd, the same words on the command line, turn by turn, medians.
+"""Compares culvert with ssh, and with relays and proxies of Debian: the same servers and paths, turn by turn, medians.
 
 Needs root (network namespaces); asks sudo otherwise. Prints a table; a run of all figures is written to bench/results.
 """
@@ -8,20 +8,26 @@ Needs root (network namespaces); asks sudo otherwise. Prints a table; a run of a
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import datetime
 import json
 import os
 import pathlib
 import platform
 import signal
-import statistics
 import subprocess
 import sys
 
-from figures import GROUPS, Group, Row, Settings
+import figures
+import peers
+import relay_figures
+import table
+from figures import Group, Settings
 from lab import CIPHER, Lab, MeasurementFailed
-from scene import Contestant
+from peers import Peer, Use
+from scene import Contestant, Kind
 
+GROUPS = [*figures.GROUPS, *relay_figures.GROUPS]
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 Samples = dict[str, dict[str, list[float]]]  # row -> contestant -> values
 
@@ -54,33 +60,6 @@ def measure(lab: Lab, group: Group, settings: Settings, failures: list[str]) -> 
     return samples
 
 
-def shown(value: float | None, digits: int) -> str:
-    return "–" if value is None else f"{value:,.{digits}f}"
-
-
-def table_row(group: Group, row: Row, samples: dict[str, list[float]], names: list[str]) -> list[str]:
-    medians = {name: statistics.median(values) if (values := samples.get(name)) else None for name in names}
-    ssh, culvert = medians.get("ssh"), medians.get("culvert")
-    ratio = culvert / ssh if culvert is not None and ssh else None
-    judged = culvert if row.absolute else ratio
-    unit = f" {row.unit}" if row.absolute else " ×"
-    wanted, met = "", ""
-    if row.at_least is not None or row.at_most is not None:
-        bound = row.at_least if row.at_least is not None else row.at_most
-        wanted = f"{'≥' if row.at_least is not None else '≤'} {bound:g}{unit}"
-        met = "–" if judged is None else "yes" if (judged >= bound if row.at_least is not None else judged <= bound) else "**no**"
-    runs = max((len(values) for values in samples.values()), default=0)
-    return [row.title, row.unit, group.congestion_control or "system", *(shown(medians[name], row.digits) for name in names),
-            "–" if ratio is None else f"{ratio:.2f}", wanted, met, str(runs)]
-
-
-def markdown(table: list[list[str]]) -> str:
-    widths = [max(len(line[i]) for line in table) for i in range(len(table[0]))]
-    lines = ["| " + " | ".join(cell.ljust(width) for cell, width in zip(line, widths)) + " |" for line in table]
-    lines.insert(1, "|" + "|".join("-" * (width + 2) for width in widths) + "|")
-    return "\n".join(lines)
-
-
 def arguments() -> argparse.Namespace:
     build = ROOT / "build/release"
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -92,20 +71,70 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--culvert", default=str(build / "culvert"))
     parser.add_argument("--sshd", default="/usr/sbin/sshd")
     parser.add_argument("--tools", type=pathlib.Path, default=build / "bench", help="folder of the load generator")
-    parser.add_argument("--without", action="append", default=[], metavar="NAME", help="ssh, culvert or direct")
+    parser.add_argument("--without", action="append", default=[], metavar="NAME",
+                        help="a column of the tables: ssh, culvert, direct, haproxy ...")
     parser.add_argument("--write", type=pathlib.Path, metavar="FILE.md",
                         help="also with --only: where the table goes, and the values beside it as .json")
     return parser.parse_args()
 
 
-def report(options: argparse.Namespace, about: dict[str, str], table: list[list[str]], failures: list[str]) -> str:
-    lines = [f"# culvert against ssh, {datetime.date.today().isoformat()}", ""]
+@dataclasses.dataclass
+class Part:
+    """Programs that are compared with each other, and what came of it: one table."""
+
+    title: str
+    about: str
+    usual: str | None  # whom culvert is compared with where no target says another
+    contestants: list[Contestant | Peer]
+    groups: list[Group]
+    table: list[list[str]] = dataclasses.field(default_factory=list)
+
+    def names(self) -> list[str]:
+        return [contestant.name for contestant in self.contestants]
+
+    def versions(self) -> dict[str, str]:
+        return {c.package: output_of("dpkg-query", "-W", "-f", "${Version}", c.package) for c in self.contestants
+                if isinstance(c, Peer) and c.package}
+
+    def text(self) -> str:
+        versions = ", ".join(f"{package} {version}" for package, version in self.versions().items())
+        return "\n".join([f"## {self.title}", "", *([f"- of Debian: {versions}"] if versions else []), f"- {self.about}", "",
+                          table.markdown(self.table)])
+
+
+def parts(options: argparse.Namespace) -> list[Part]:
+    def compared(*of: Contestant | Peer) -> list[Contestant | Peer]:
+        return [c for c in of if c.name not in options.without]
+
+    def chosen(uses: type | Use) -> list[Group]:
+        wanted = [g for g in GROUPS if not options.only or g.name in options.only]
+        return [g for g in wanted if (g.kind is uses if isinstance(uses, Use) else isinstance(g.kind, uses))]
+
+    ours, nobody = Peer(table.OURS, options.culvert, None, peers.culvert), Contestant(table.NOBODY)
+    tunnels = compared(Contestant("ssh", options.ssh), Contestant(table.OURS, options.culvert), nobody)
+    all_parts = [Part("culvert beside ssh", f"{output_of(options.ssh, '-V')}; {CIPHER} unless said; the far end is sshd but for "
+                      "(both) and (ssh to culvert serve)", "ssh", tunnels, chosen(Kind))]
+    for use in Use:
+        all_parts.append(Part(use.value, use.about(), None, compared(*peers.PEERS[use], ours, nobody), chosen(use)))
+    return [part for part in all_parts if part.groups]
+
+
+def report(options: argparse.Namespace, about: dict[str, str], of: list[Part], failures: list[str]) -> str:
+    lines = [f"# What culvert does, beside others, {datetime.date.today().isoformat()}", ""]
     lines += [f"- {name}: {value}" for name, value in about.items()]
-    lines += [f"- medians of {options.runs} runs of {options.seconds:g} s each, in turns; {CIPHER} unless said; the far end is sshd but for (both) and (ssh to culvert serve)",
-              "- MB is 10⁶ bytes, KiB 1,024; \"direct\" is the load generator without a tunnel", "", markdown(table)]
+    lines += [f"- medians of {options.runs} runs of {options.seconds:g} s each, in turns",
+              f"- MB is 10⁶ bytes, KiB 1,024; \"{table.NOBODY}\" is the load generator with nothing between"]
+    lines += [text for part in of for text in ("", part.text())]
     if failures:
         lines += ["", "Not measured:", *(f"- {failure}" for failure in failures)]
     return "\n".join(lines) + "\n"
+
+
+def missing_program(of: list[Part], options: argparse.Namespace) -> str | None:
+    programs = [c.binary for part in of for c in part.contestants if c.binary] + [str(options.tools / "culvert-load")]
+    if any(isinstance(group.kind, Kind) for part in of for group in part.groups):
+        programs.append(options.sshd)
+    return next((program for program in programs if not os.access(program, os.X_OK)), None)
 
 
 def give_to_caller(path: pathlib.Path) -> None:
@@ -119,28 +148,25 @@ def main() -> int:
         os.execvp("sudo", ["sudo", sys.executable, *sys.argv])
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
 
-    contestants = [Contestant("ssh", options.ssh), Contestant("culvert", options.culvert), Contestant("direct")]
-    contestants = [c for c in contestants if c.name not in options.without]
-    for program in [c.binary for c in contestants if c.binary] + [options.sshd, str(options.tools / "culvert-load")]:
-        if not os.access(program, os.X_OK):
-            print(f"bench: {program} is not there (run 'make bench', which builds it)", file=sys.stderr)
-            return 1
-    names = [c.name for c in contestants]
-    settings = Settings(contestants, options.runs, options.seconds, str(options.tools / "culvert-session-bench"),
-                        str(options.tools / "culvert-login-bench"))
-    groups = [g for g in GROUPS if not options.only or g.name in options.only]
-    about = {**machine(), "ssh": output_of(options.ssh, "-V"), "culvert": output_of("git", "describe", "--always", "--dirty", "--tags")}
-
-    table = [["figure", "unit", "congestion control", *names, "culvert / ssh", "wanted", "met", "runs"]]
+    of = parts(options)
+    if missing := missing_program(of, options):
+        print(f"bench: {missing} is not there (run 'make bench', which installs and builds what is needed)", file=sys.stderr)
+        return 1
+    about = {**machine(), "culvert": output_of("git", "describe", "--always", "--dirty", "--tags")}
     failures: list[str] = []
     raw: dict[str, Samples] = {}
     with Lab(options.tools / "culvert-load", options.sshd) as lab:
-        for group in groups:
-            print(f"bench: {group.name} ...", file=sys.stderr, flush=True)
-            raw[group.name] = measure(lab, group, settings, failures)
-            table += [table_row(group, row, raw[group.name][row.key], names) for row in group.rows]
+        for part in of:
+            settings = Settings(part.contestants, options.runs, options.seconds, str(options.tools / "culvert-session-bench"),
+                                str(options.tools / "culvert-login-bench"))
+            part.table = [table.head(part.names(), part.usual)]
+            for group in part.groups:
+                print(f"bench: {group.name} ...", file=sys.stderr, flush=True)
+                raw[group.name] = measure(lab, group, settings, failures)
+                part.table += [table.line(row, group.congestion_control, raw[group.name][row.key], part.names(), part.usual)
+                               for row in group.rows]
 
-    text = report(options, about, table, failures)
+    text = report(options, about, of, failures)
     print(text)
     target = options.write or (None if options.only else ROOT / f"bench/results/{datetime.date.today().isoformat()}.md")
     if target:

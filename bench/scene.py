@@ -10,7 +10,7 @@ import subprocess
 
 from lab import CIPHER, FAR, SERVE_PORT, SSH_PORT, Lab, MeasurementFailed, Namespace, cpu_ns, pss_kib, with_descendants
 
-SINK, SOURCE, ECHO = 7001, 7002, 7003
+SINK, SOURCE, ECHO, READER, UDP_ECHO, UDP_SINK = range(7001, 7007)  # the servers (bench/load/serve.cpp)
 SERVERS = (SINK, SOURCE, ECHO)
 NEAR = "10.99.0.1"
 
@@ -70,17 +70,16 @@ class Scene:
             link = lab.start([lab.load, "link", "--near", self.near.path, "--far", self.far.path,
                               "--near-address", NEAR, "--far-address", FAR, *path])
             lab.first_line(link)
-        servers = lab.start([lab.load, "serve", "--bind", "0.0.0.0", "--sink-port", str(SINK), "--source-port",
-                             str(SOURCE), "--echo-port", str(ECHO)], self.far)
-        lab.first_line(servers)
-        pathlib.Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)  # sshd wants it for its privilege separation
+        ports = {"sink": SINK, "reader": READER, "source": SOURCE, "echo": ECHO, "udp-echo": UDP_ECHO, "udp-sink": UDP_SINK}
+        words = [word for name, port in ports.items() for word in (f"--{name}-port", str(port))]
+        lab.first_line(lab.start([lab.load, "serve", "--bind", "0.0.0.0", *words], self.far))
         self._servers: dict[str | None, subprocess.Popen] = {}
-        self.server_of(None)
 
     def server_of(self, binary: str | None) -> subprocess.Popen:
         """`culvert serve` of this binary, or sshd: started when it is first asked for."""
         if binary not in self._servers:
             folder = self.lab.folder
+            pathlib.Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)  # sshd wants it for its privilege separation
             command = [self.lab.sshd, "-D", "-e", "-f", str(folder / "sshd_config")]
             if binary is not None:
                 command = [binary, "serve", "-q", "-k", str(folder / "user_key.pub"), "--host-key", str(folder / "host_key"),
@@ -113,70 +112,89 @@ class Scene:
         return [*words, f"root@{self.server}"]
 
     def tunnel(self, contestant: Contestant, place: int = 0, kind: Kind = Kind.LOCAL, forwards: int = 0,
-               options: tuple[str, ...] = (), cipher: str = CIPHER) -> Tunnel:
-        return Tunnel(self, contestant, ports_of(place), kind, forwards, options, cipher)
+               options: tuple[str, ...] = (), cipher: str = CIPHER, with_server: bool = False) -> Way:
+        if contestant.binary is None:
+            return Way(self, contestant.name)
+        return Tunnel(self, contestant, ports_of(place), kind, forwards, options, cipher, with_server)
 
 
-class Tunnel:
-    """A contestant that is up, seen from the load generator: it forwards to all servers in one way. Forwards of all
-    kinds, which nobody uses, make it `forwards` in all.
+class Way:
+    """A contestant that is up, seen from the load generator: a way to the servers. This one is the direct way."""
+
+    def __init__(self, scene: Scene, name: str):
+        self.scene = scene
+        self.name = name
+        self.processes: list[subprocess.Popen] = []  # whose processor time and memory are figures
+        self.half_closes = True  # passes on the end of one direction, and keeps the other
+
+    def route(self, port: int) -> list[str]:
+        """To the server of this port, in words of the load generator."""
+        return ["--to", f"{self.scene.server}:{port}"]
+
+    def start(self, command: list[str]) -> None:
+        self.processes.append(self.scene.lab.start(command, self.scene.near))
+
+    def wait(self, *first: object) -> None:
+        """Until this measurement succeeds."""
+        lab = self.scene.lab
+
+        def is_up() -> bool:
+            self.check_alive()
+            try:
+                lab.measure(self.scene.near, *first)
+            except MeasurementFailed:
+                return False
+            return True
+
+        try:
+            lab.until(is_up, 20, f"byte through {self.name}")
+        except MeasurementFailed as error:
+            said = " ".join(lab.last_words(process) for process in self.processes)
+            raise MeasurementFailed(f"{error}; {said}") from error
+
+    def check_alive(self) -> None:
+        for process in self.processes:
+            if process.poll() is not None:
+                raise MeasurementFailed(f"{self.name} ended ({process.returncode})")
+
+    def cpu_of(self) -> list[str]:
+        """An option of the load generator: what it tells the processor time of."""
+        return ["--cpu-of", ",".join(str(process.pid) for process in self.processes)] if self.processes else []
+
+    def pids(self) -> list[int]:
+        return [pid for process in self.processes for pid in with_descendants(process)]
+
+    def cpu_ns(self) -> int:
+        self.check_alive()
+        return cpu_ns(self.pids())
+
+    def pss_kib(self) -> float:
+        self.check_alive()
+        return pss_kib(self.pids())
+
+
+class Tunnel(Way):
+    """A client that forwards to all servers in one way. Forwards of all kinds, which nobody uses, make it `forwards` in
+    all. `with_server`: what both ends spend counts.
 
     Servers are at the far end and visitors at the near one, so Kind.REMOTE needs a scene without a path.
     """
 
     def __init__(self, scene: Scene, contestant: Contestant, base: int, kind: Kind, forwards: int,
-                 options: tuple[str, ...], cipher: str):
-        self.scene = scene
-        self.name = contestant.name
-        self.pid = 0
+                 options: tuple[str, ...], cipher: str, with_server: bool):
+        super().__init__(scene, contestant.name)
         self._base, self._kind = base, kind
-        self._direct = contestant.binary is None
-        if self._direct:
-            return
-        self.server = scene.server_of(contestant.server)
+        server = scene.server_of(contestant.server)
         used = [Forward(kind, base + i, port) for i, port in enumerate(SERVERS)]
         if kind is Kind.DYNAMIC:
             used = [Forward(kind, base)]
         idle = [Forward(list(Kind)[i % len(Kind)], base + i, ECHO) for i in range(len(used), forwards)]
-        lab = scene.lab
-        self.process = lab.start(scene.command(contestant, [*used, *idle], options, cipher), scene.near)
-        self.pid = self.process.pid
-        try:
-            lab.until(self._is_up, 20, f"byte through {self.name}")
-        except MeasurementFailed as error:
-            raise MeasurementFailed(f"{error}; {lab.last_words(self.process)}") from error
-
-    def _is_up(self) -> bool:
-        if self.process.poll() is not None:
-            raise MeasurementFailed(f"{self.name} ended ({self.process.returncode})")
-        try:
-            self.scene.lab.measure(self.scene.near, "latency", *self.route(ECHO), "--count", 1, "--warmup", 0)
-        except MeasurementFailed:
-            return False
-        return True
+        self.start(scene.command(contestant, [*used, *idle], options, cipher))
+        self.wait("latency", *self.route(ECHO), "--count", 1, "--warmup", 0)
+        if with_server:
+            self.processes.append(server)
 
     def route(self, port: int) -> list[str]:
-        """The way to a server, in words of the load generator."""
-        if self._direct:
-            return ["--to", f"{self.scene.server}:{port}"]
         if self._kind is Kind.DYNAMIC:
             return ["--to", f"127.0.0.1:{port}", "--socks", f"127.0.0.1:{self._base}"]
         return ["--to", f"127.0.0.1:{self._base + SERVERS.index(port)}"]
-
-    def cpu_ns(self) -> int:
-        if self.process.poll() is not None:
-            raise MeasurementFailed(f"{self.name} ended ({self.process.returncode})")
-        return cpu_ns([self.pid])
-
-    def cpu_ns_of_both(self) -> int:
-        """With the server's processes."""
-        return self.cpu_ns() + cpu_ns(self.server_pids())
-
-    def server_pids(self) -> list[int]:
-        return with_descendants(self.server)
-
-    def pss_kib(self) -> float:
-        return pss_kib([self.pid])
-
-    def pss_kib_of_both(self) -> float:
-        return pss_kib([self.pid, *self.server_pids()])
