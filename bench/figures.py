@@ -1,140 +1,26 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is measured, and what is wanted of it. A group is a scene with its figures; its programs take turns in it."""
+"""What is measured of tunnels, and what is wanted of it."""
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
-import enum
 import itertools
 import json
 import subprocess
 import time
-from collections.abc import Callable, Iterator
 
-from lab import CHACHA, CIPHER, Lab, MeasurementFailed, pss_kib, with_descendants
-from peers import Peer, Relay, Use
-from scene import ECHO, READER, SINK, SOURCE, Contestant, Forward, Kind, Scene, Way, ports_of
+from lab import CHACHA, Lab, MeasurementFailed, pss_kib, with_descendants
+from measures import (IDLE_STREAMS, Ends, Group, Settings, Turns, Values, attempt, bulk, connections, idle_stream_kib,
+                      in_turns, opened, round_trip)
+from scene import ECHO, SINK, SOURCE, Contestant, Forward, Kind, Scene, Way, ports_of
 from table import ITSELF, Row, at_least, at_most
 
-IDLE_STREAMS = 1000
 IDLE_FORWARDS = 20
 IDLE_SESSIONS = 1000
 IDLE_SECONDS = 30  # two questions of sshd (every 15 s), three or four of a client that asks every 8 s
-Values = dict[str, float]
-
-
-@dataclasses.dataclass(frozen=True)
-class Settings:
-    contestants: list[Contestant | Peer]
-    runs: int
-    seconds: float
-    session_bench: str
-    login_bench: str
-
-
-class Ends(enum.Enum):
-    """What is compared."""
-
-    CLIENT = "the client: sshd is at the far end of all"
-    BOTH = "both ends: sshd and ssh, culvert serve and culvert"
-    SERVER = "the server: ssh is the client of sshd and of culvert serve"
-
-    def contestants(self, of: list[Contestant | Peer]) -> list[Contestant | Peer]:
-        programs = {c.name: c for c in of}
-        if self is Ends.CLIENT or "culvert" not in programs:
-            return of
-        culvert = programs["culvert"].binary
-        client = culvert if self is Ends.BOTH else programs["ssh"].binary if "ssh" in programs else None
-        return [dataclasses.replace(c, binary=client, server=culvert) if c.name == "culvert" else c for c in of
-                if c.name != "culvert" or client]
-
-
-@dataclasses.dataclass(frozen=True)
-class Group:
-    name: str
-    congestion_control: str | None  # None: the system's own
-    rows: list[Row]
-    measure: Callable[[Lab, "Group", Settings], Iterator[tuple[str, Values | MeasurementFailed]]]
-    kind: Kind | Use = Kind.LOCAL
-    ends: Ends = Ends.CLIENT
-    cipher: str = CIPHER
-
-
-Turns = Iterator[tuple[str, Values | MeasurementFailed]]
-
-
-def attempt(name: str, measure: Callable[[], Values]) -> tuple[str, Values | MeasurementFailed]:
-    try:
-        return name, measure()
-    except MeasurementFailed as error:
-        return name, error
-
-
-def opened(scene: Scene, group: Group, contestant: Contestant | Peer, place: int) -> Way:
-    if isinstance(contestant, Peer):
-        return Relay(scene, contestant, ports_of(place), group.kind)
-    if isinstance(group.kind, Use):
-        return Way(scene, contestant.name)
-    return scene.tunnel(contestant, place, group.kind, cipher=group.cipher, with_server=group.ends is not Ends.CLIENT)
-
-
-def in_turns(scene: Scene, group: Group, settings: Settings, measure: Callable[[Way], Values]) -> Turns:
-    """ABAB: all programs are up the whole time, one at a time is used."""
-    ways = []
-    for i, contestant in enumerate(group.ends.contestants(settings.contestants)):
-        try:
-            ways.append(opened(scene, group, contestant, i))
-        except MeasurementFailed as error:
-            yield contestant.name, error
-    for _ in range(settings.runs):
-        for way in ways:
-            yield attempt(way.name, lambda way=way: measure(way))
-            time.sleep(0.2)  # what is left of its streams ends outside the next one's time
 
 
 # ---- throughput
-
-
-class Receiver(enum.Enum):
-    """How the end that receives takes what comes; the value ends the keys of its rows."""
-
-    DISCARDS = ""  # in the kernel
-    READS = "-read"
-
-    def server(self) -> int:
-        return SINK if self is Receiver.DISCARDS else READER
-
-    def option(self) -> list[str]:
-        return [] if self is Receiver.DISCARDS else ["--read"]
-
-
-DOWN, UP = "down", "up"
-
-
-def bulk(stream_counts: tuple[int, ...], directions: tuple[str, ...] = (DOWN, UP),
-         receivers: tuple[Receiver, ...] = (Receiver.DISCARDS,)):
-    def measure(lab: Lab, group: Group, settings: Settings) -> Turns:
-        scene = Scene(lab, group.congestion_control)
-
-        def one(way: Way) -> Values:
-            values = {}
-            for streams, direction, receiver in itertools.product(stream_counts, directions, receivers):
-                if direction == UP and not way.half_closes:
-                    continue  # that is how the sink is asked what has arrived
-                to = way.route(SOURCE) if direction == DOWN else way.route(receiver.server())
-                how = receiver.option() if direction == DOWN else []
-                result = lab.measure(scene.near, "throughput", *to, "--direction", direction, "--streams", streams, *how,
-                                     "--seconds", settings.seconds, *way.cpu_of())
-                key = f"{direction}-{streams}{receiver.value}"
-                values[key] = result["mb_per_s"]
-                if way.processes:
-                    values[f"{key}-cpu"] = result["cpu_s_per_gb"]
-            return values
-
-        yield from in_turns(scene, group, settings, one)
-
-    return measure
 
 
 def bulk_rows(wanted: dict[int, float | None], mark: str = "", cpu_of: str = "client", cpu: float | None = 0.3) -> list[Row]:
@@ -152,30 +38,9 @@ def bulk_rows(wanted: dict[int, float | None], mark: str = "", cpu_of: str = "cl
 # ---- round trips and connections
 
 
-def round_trip(lab: Lab, group: Group, settings: Settings) -> Turns:
-    scene = Scene(lab, group.congestion_control)
-
-    def one(tunnel: Way) -> Values:
-        result = lab.measure(scene.near, "latency", *tunnel.route(ECHO), "--size", 64, "--count", 10_000,
-                             "--seconds", settings.seconds)
-        return {"p50": result["p50_us"], "p99": result["p99_us"]}
-
-    yield from in_turns(scene, group, settings, one)
-
-
 def round_trip_rows(mark: str = "", bound: float = 0.9) -> list[Row]:
     return [Row("p50", f"64-byte round trip, p50{mark}", "µs", at_most(bound), digits=1),
             Row("p99", f"64-byte round trip, p99{mark}", "µs", digits=1)]
-
-
-def connections(lab: Lab, group: Group, settings: Settings) -> Turns:
-    scene = Scene(lab, group.congestion_control)
-
-    def one(tunnel: Way) -> Values:
-        result = lab.measure(scene.near, "connections", *tunnel.route(ECHO), "--seconds", settings.seconds, *tunnel.cpu_of())
-        return {"rate": result["per_s"], **({"cpu": result["cpu_us_each"]} if tunnel.processes else {})}
-
-    yield from in_turns(scene, group, settings, one)
 
 
 def connections_rows(bound: float | None, mark: str = "", cpu_of: str = "client") -> list[Row]:
@@ -200,22 +65,6 @@ def start(lab: Lab, group: Group, settings: Settings) -> Turns:
                 return {"first-byte": result["p50_ms"]}
 
             yield attempt(contestant.name, one)
-
-
-@contextlib.contextmanager
-def idle_streams(lab: Lab, way: Way) -> Iterator[None]:
-    """IDLE_STREAMS of them, which have moved one byte each and then do nothing."""
-    with lab.scope():
-        holder = lab.start([lab.load, "idle", *way.route(ECHO), "--streams", str(IDLE_STREAMS)], way.scene.near)
-        lab.first_line(holder)
-        time.sleep(1)
-        yield
-
-
-def idle_stream_kib(lab: Lab, way: Way) -> float:
-    before = way.pss_kib()
-    with idle_streams(lab, way):
-        return (way.pss_kib() - before) / IDLE_STREAMS
 
 
 def memory_of_both(lab: Lab, group: Group, settings: Settings) -> Turns:

@@ -5,9 +5,9 @@ from __future__ import annotations
 
 import time
 
-from figures import (DOWN, IDLE_STREAMS, UP, Group, Receiver, Settings, Turns, Values, attempt, bulk, connections, idle_streams,
-                     in_turns, opened, round_trip)
 from lab import Lab
+from measures import (DOWN, IDLE_STREAMS, UP, Group, Receiver, Settings, Turns, Values, attempt, bulk, connections, idle_streams,
+                      in_turns, opened, round_trip)
 from peers import DANTE, HAPROXY, MICROSOCKS, TUNED, Use
 from scene import UDP_ECHO, UDP_SINK, Scene, Way
 from table import BEST, ITSELF, Row, Targets, at_least, at_most

@@ -22,8 +22,8 @@ import figures
 import peers
 import relay_figures
 import table
-from figures import Group, Settings
 from lab import CIPHER, Lab, MeasurementFailed
+from measures import Group, Settings
 from peers import Peer, Use
 from scene import Contestant, Kind
 
