@@ -10,7 +10,6 @@
 
 #include <fmt/format.h>
 
-#include "base/log.hpp"
 #include "net/cancelled.hpp"
 
 namespace culvert::relay {
@@ -21,7 +20,6 @@ namespace {
 
 /// Who floods us must not keep the thread.
 constexpr int kRefusalsPerTurn = 64;
-constexpr Duration kLineEvery = std::chrono::seconds(1);
 
 }  // namespace
 
@@ -56,16 +54,7 @@ bool AdmissionSource::admit(Pending& pending) {
 }
 
 void AdmissionSource::refuse(Pending& pending, Refusal reason, std::string_view why) {
-  const Instant now = monotonic_now();
-  if (last_line_ && now - *last_line_ < kLineEvery) {
-    ++untold_;
-  } else {
-    last_line_ = now;
-    const std::uint64_t before = std::exchange(untold_, 0);
-    log_event(LogLevel::notice, "stream_refused", "{}: refused {}: {}{}", name(),
-              field("origin", pending.origin()), field("reason", why),
-              before > 0 ? fmt::format(" (and {} before it)", before) : "", options_.context);
-  }
+  refusals_.add(LogLevel::notice, name(), pending.origin(), why, options_.context);
   pending.refuse(reason);
 }
 

@@ -14,11 +14,13 @@
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
+#include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
 #include "base/assert.hpp"
+#include "engine/relay/refusal_log.hpp"
 #include "net/cancelled.hpp"
 
 namespace culvert::relay {
@@ -28,6 +30,8 @@ namespace asio = boost::asio;
 namespace {
 
 constexpr auto kTuple = asio::as_tuple(asio::use_awaitable);
+/// A source that always has one more must not keep the thread for itself.
+constexpr int kStreamsPerTurn = 64;
 using Clock = asio::steady_timer::clock_type;
 
 /// A client that has not said what it wants.
@@ -60,7 +64,7 @@ struct HearingSource::State : std::enable_shared_from_this<State> {
   static Task<void> take_all(std::shared_ptr<State> state);
   static Task<void> hear(Presence present, std::unique_ptr<Hearing> hearing);
   void start(const asio::any_io_executor& executor, std::unique_ptr<Pending> pending);
-  void report(const Endpoint& origin, const Error& why) const;
+  void report(const Endpoint& origin, const Error& why);
   void set_clock();
   void cut_off_late();
   bool cut_off_oldest();
@@ -75,6 +79,7 @@ struct HearingSource::State : std::enable_shared_from_this<State> {
   std::optional<asio::steady_timer> arrived;  ///< next() sleeps on it
   std::optional<asio::steady_timer> room;     ///< take_all() sleeps on it
   std::optional<asio::steady_timer> clock;    ///< the first deadline
+  RefusalLog refusals;
   bool clock_is_set = false;
   bool full = false;
 };
@@ -122,7 +127,11 @@ std::string HearingSource::name() const { return state_->inner->name(); }
 
 Task<void> HearingSource::State::take_all(std::shared_ptr<State> state) {
   const auto executor = co_await asio::this_coro::executor;
-  for (;;) {
+  for (int in_turn = 0;; ++in_turn) {
+    if (in_turn == kStreamsPerTurn) {
+      in_turn = 0;
+      co_await asio::post(asio::use_awaitable);
+    }
     auto pending = co_await state->inner->next();
     if (!pending) co_return state->finish(std::move(pending).error());
     while (!state->error && state->hearing.size() + state->ready.size() >= state->options.limit) {
@@ -162,10 +171,9 @@ Task<void> HearingSource::State::hear(Presence present, std::unique_ptr<Hearing>
   state.arrived->cancel();
 }
 
-void HearingSource::State::report(const Endpoint& origin, const Error& why) const {
+void HearingSource::State::report(const Endpoint& origin, const Error& why) {
   const bool left = why.code == Errc::closed || why.code == Errc::reset;
-  log_event(left ? LogLevel::verbose : options.level, "stream_refused", "{}: client {}: {}", inner->name(),
-            origin, field("reason", why.message), field("origin", origin));
+  refusals.add(left ? LogLevel::verbose : options.level, inner->name(), origin, why.message);
 }
 
 // One clock for all: they are in the order of their deadlines.

@@ -33,7 +33,8 @@ struct ProxyHeaderSourceOptions {
 /// who wants both gives them a port each. (`accept-proxy` of haproxy and `proxy_protocol` of nginx want a
 /// header from everybody, and the latter takes it from strangers, too, but does not believe it.)
 ///
-/// Each refusal is a line in the log. Clients of the inner source must not wait for an answer (Negotiation).
+/// Refusals are in the log (RefusalLog). Clients of the inner source must not wait for an answer
+/// (Negotiation).
 class ProxyHeaderSource final : public HearingSource {
  public:
   ProxyHeaderSource(std::unique_ptr<Source> inner, ProxyHeaderSourceOptions options);

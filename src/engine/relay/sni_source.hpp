@@ -41,7 +41,7 @@ struct SniSourceOptions {
 /// A source on another one, whose streams are TLS: each goes where its client's server name says, and nothing
 /// of it is consumed, so the destination ends TLS itself. A name that leads nowhere is answered with the
 /// alert unrecognized_name (RFC 6066 section 3), none with missing_extension (RFC 8446 section 9.2); what is
-/// no TLS is reset. Each refusal is a line in the log. Clients of the inner source must not wait for an
+/// no TLS is reset. Refusals are in the log (RefusalLog). Clients of the inner source must not wait for an
 /// answer (Negotiation), and its own destinations do not count.
 class SniSource final : public HearingSource {
  public:
