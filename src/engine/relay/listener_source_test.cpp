@@ -223,7 +223,9 @@ TEST_F(ForwardSockets, StartsAndStopsAThousandTimesWithTraffic) {
   for (int i = 0; i < 1000; ++i) {
     auto source = listening(listen(context));
     const auto port = source->port();
-    Forward forward(std::move(source), dialer, {.destination = destination, .limit = 100});
+    Forward forward(
+        std::move(source), dialer,
+        {.destination = destination, .limit = 100, .silence = {.idle = std::chrono::hours(i % 2)}});
     auto running = start(context, forward.run());
     clients.clear();
     for (int c = 0; c < 3; ++c) clients.push_back(start(context, ask(loopback(port), "hello")));
