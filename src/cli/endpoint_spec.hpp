@@ -28,9 +28,12 @@ namespace culvert::cli {
 
 /// The two words of `culvert map`: LISTEN is [tcp/|udp/|tcp+udp/][bind:]port[-port], TARGET host:port[-port],
 /// or several with commas between them. Each may be a /path, or @name for a socket that stands in no file
-/// system (unix(7): abstract). tcp+udp gives two forwards. Without a bind address: "localhost".
+/// system (unix(7): abstract), TARGET may be "-" for none. tcp+udp gives two forwards. Without a bind
+/// address: "localhost".
 [[nodiscard]] Result<std::vector<daemon::DirectForward>> parse_mapping(std::string_view listen,
                                                                        std::string_view targets);
+/// host:port, /path or @name.
+[[nodiscard]] Result<relay::Endpoint> parse_target(std::string_view text);
 /// Refuses two that listen at the same place.
 [[nodiscard]] Result<void> check_overlaps(std::span<const daemon::DirectForward> forwards);
 

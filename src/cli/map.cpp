@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cli/map.hpp"
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -38,20 +39,172 @@ constexpr const char* kProxyExamples =
     "  culvert proxy '*:3128' --users users.txt --connect '*.example.org:443' --connect '10.0.0.0/8:*'\n"
     "exit: 0 ended by a signal; 255 failed";
 
-// What both have: limits, time-outs, and the log.
-struct Common {
-  std::string connect_time;
+Result<std::optional<std::uint64_t>> rate_of(std::string_view option, const std::string& text) {
+  if (text.empty()) return std::nullopt;
+  const auto rate = parse_size(text);
+  if (!rate) return in_option(option, rate.error());
+  if (*rate == 0) return in_option(option, {Errc::usage, "0 would let nothing pass"});
+  return *rate;
+}
 
-  void add_to(CLI::App& app) {
-    app.add_option("--connect-time", connect_time, "how long an address of a target may take to answer (30)");
+Result<void> set_time(std::string_view option, const std::string& text, Duration& time) {
+  if (text.empty()) return {};
+  const auto read = parse_time(text);
+  if (!read) return in_option(option, read.error());
+  time = *read;
+  return {};
+}
+
+Result<daemon::SourceAddress> source_of(const std::string& text) {
+  if (const auto alone = IpAddress::parse(text)) return daemon::SourceAddress{*alone, 0};
+  const relay::HostPort place = TRY(parse_stdio_destination(text));
+  const auto address = IpAddress::parse(place.host);
+  if (!address) return fail(Errc::usage, fmt::format("{} is not an address", in_quotes(place.host)));
+  return daemon::SourceAddress{*address, place.port};
+}
+
+// What both have: who may come, limits, time-outs, and how connections are made.
+class Common {
+ public:
+  explicit Common(CLI::App& app, daemon::DirectPlan& plan) : app_(app), plan_(plan) {
+    allow_ = add_repeated(app, "--allow", allowed_, "network whose clients are let in, or all");
+    deny_ =
+        add_repeated(app, "--deny", denied_,
+                     "network whose clients are turned away, or all; of --allow and --deny the first that "
+                     "fits decides");
+    add_repeated(
+        app, "--accept-proxy", header_from_,
+        "network of proxies: streams come from there alone, and begin with a PROXY header (v1 or v2)");
+    app.add_option("--source", source_, "address[:port] to connect from");
+    app.add_option("--max-streams", plan.most_streams, "streams at once, all together (65536)")
+        ->check(CLI::PositiveNumber);
+    app.add_option("--stream-rate", stream_rate_, "new streams a second, all together");
+    app.add_option("--rate-out", rate_out_, "bytes a second towards targets, all together: 512K, 10M");
+    app.add_option("--rate-in", rate_in_, "bytes a second back");
+    app.add_option("--connect-time", connect_time_,
+                   "how long an address of a target may take to answer (30)");
+    app.add_option("--idle-time", idle_time_, "of silence, after which a stream ends (none)");
+    app.add_option("--half-closed-time", half_closed_time_,
+                   "of silence, after which one ends that has ended in one direction (none)");
+    app.add_option("--keepalive", keepalive_, "ask the other end after so much silence (not at all)");
+    app.add_option("--user-timeout", user_timeout_,
+                   "how long what was sent may stay unacknowledged (as the system has it)");
+    app.add_option("--threads", plan.threads, "threads that carry streams (one for each processor)")
+        ->check(CLI::Range(1, 256));
   }
-  Result<void> fill(daemon::DirectPlan& plan) const {
-    if (connect_time.empty()) return {};
-    const auto time = parse_time(connect_time);
-    if (!time) return in_option("--connect-time", time.error());
-    plan.connect_time = *time;
+
+  Result<void> fill() {
+    TRY(fill_access());
+    for (const std::string& text : header_from_) {
+      const auto network = IpNetwork::parse(text);
+      if (!network) return in_option("--accept-proxy", network.error());
+      plan_.proxy_header_from.push_back(*network);
+    }
+    if (!source_.empty()) {
+      const auto source = source_of(source_);
+      if (!source) return in_option("--source", source.error());
+      plan_.source = *source;
+    }
+    plan_.streams_a_second = TRY(rate_of("--stream-rate", stream_rate_));
+    plan_.bytes_a_second_out = TRY(rate_of("--rate-out", rate_out_));
+    plan_.bytes_a_second_in = TRY(rate_of("--rate-in", rate_in_));
+    TRY(set_time("--connect-time", connect_time_, plan_.connect_time));
+    TRY(set_time("--idle-time", idle_time_, plan_.silence.idle));
+    TRY(set_time("--half-closed-time", half_closed_time_, plan_.silence.half_closed));
+    TRY(set_time("--user-timeout", user_timeout_, plan_.liveness.user_timeout));
+    TRY(set_time("--keepalive", keepalive_, plan_.liveness.idle));
+    plan_.liveness.keepalive = plan_.liveness.idle > Duration::zero();
+    plan_.liveness.interval = plan_.liveness.idle;
     return {};
   }
+
+ private:
+  // CLI11 keeps the values of each option; their order among one another is in that of the options.
+  Result<void> fill_access() {
+    std::size_t allowed = 0, denied = 0;
+    for (const CLI::Option* option : app_.parse_order()) {
+      if (option != allow_ && option != deny_) continue;
+      const bool allows = option == allow_;
+      const std::string& network = allows ? allowed_.at(allowed++) : denied_.at(denied++);
+      const auto added = plan_.access.add(
+          allows ? relay::AccessList::Answer::allow : relay::AccessList::Answer::deny, network);
+      if (!added) return in_option(allows ? "--allow" : "--deny", added.error());
+    }
+    return {};
+  }
+
+  CLI::App& app_;
+  daemon::DirectPlan& plan_;
+  CLI::Option* allow_;
+  CLI::Option* deny_;
+  std::vector<std::string> allowed_, denied_, header_from_;
+  std::string source_, stream_rate_, rate_out_, rate_in_;
+  std::string connect_time_, idle_time_, half_closed_time_, keepalive_, user_timeout_;
+};
+
+// What `map` alone has: several targets, and what they are told.
+class Targets {
+ public:
+  explicit Targets(CLI::App& app, daemon::DirectPlan& plan) : plan_(plan) {
+    app.add_option("--balance", balance_,
+                   "of several targets: in turn, the one with the fewest streams, or by the client's address "
+                   "(round-robin)")
+        ->check(CLI::IsMember({"round-robin", "least-connections", "source"}))
+        ->type_name("round-robin|least-connections|source");
+    app.add_option(
+        "--check", check_,
+        "INTERVAL[,RISE[,FALL]]: connect to each target so often; so many that succeed bring it back, "
+        "so many that fail take it out (not at all; then 2,3)");
+    add_repeated(
+        app, "--sni", names_,
+        "NAME=target: TLS streams for NAME go there; *.NAME and * too. TARGET takes the others, - none");
+    app.add_option("--send-proxy", send_proxy_, "tell targets who came in a PROXY header of this version")
+        ->check(CLI::IsMember({"v1", "v2"}))
+        ->type_name("v1|v2");
+    app.add_flag(
+        "--transparent", plan.transparent,
+        "targets see the visitor's address (needs CAP_NET_ADMIN, and their answers routed back here)");
+    app.add_option("--flow-time", flow_time_, "udp: of silence, after which a flow ends (60)");
+  }
+
+  Result<void> fill() {
+    if (balance_ == "least-connections") plan_.balance = relay::Balance::least_connections;
+    if (balance_ == "source") plan_.balance = relay::Balance::source_hash;
+    if (send_proxy_ == "v1") plan_.proxy_header_to = relay::ProxyHeaderVersion::v1;
+    if (send_proxy_ == "v2") plan_.proxy_header_to = relay::ProxyHeaderVersion::v2;
+    for (const std::string& text : names_) {
+      const auto equals = text.find('=');
+      if (equals == std::string::npos)
+        return in_option("--sni", {Errc::usage, in_quotes(text) + " is not NAME=target"});
+      auto target = parse_target(std::string_view(text).substr(equals + 1));
+      if (!target) return in_option("--sni", target.error());
+      plan_.names.push_back({text.substr(0, equals), std::move(*target)});
+    }
+    if (!check_.empty()) {
+      const auto checks = checks_of(check_);
+      if (!checks) return in_option("--check", checks.error());
+      plan_.checks = *checks;
+    }
+    if (plan_.transparent && plan_.source)
+      return fail(Errc::usage, "--transparent and --source do not go together");
+    return set_time("--flow-time", flow_time_, plan_.flow_time);
+  }
+
+ private:
+  static Result<daemon::CheckPlan> checks_of(std::string_view text) {
+    const auto words = split(text, ',');
+    daemon::CheckPlan checks;
+    checks.interval = TRY(parse_time(words[0]));
+    if (checks.interval <= Duration::zero() || words.size() > 3)
+      return fail(Errc::usage, in_quotes(text) + " is not INTERVAL[,RISE[,FALL]]");
+    if (words.size() > 1) checks.rise = static_cast<std::uint32_t>(TRY(parse_number(words[1], 1, 1000)));
+    if (words.size() > 2) checks.fall = static_cast<std::uint32_t>(TRY(parse_number(words[2], 1, 1000)));
+    return checks;
+  }
+
+  daemon::DirectPlan& plan_;
+  std::string balance_, check_, send_proxy_, flow_time_;
+  std::vector<std::string> names_;
 };
 
 }  // namespace
@@ -60,11 +213,11 @@ Result<void> read_map_line(std::span<const std::string_view> arguments, const En
                            SubcommandLine& line) {
   daemon::DirectPlan& plan = line.plan.direct.emplace_back();
   std::vector<std::string> words;
-  Common common;
   CLI::App app(kAboutMap, "culvert map");
   app.footer(kMapExamples);
   app.add_option("mapping", words, "LISTEN TARGET, any number of pairs")->type_name("");
-  common.add_to(app);
+  Targets targets(app, plan);
+  Common common(app, plan);
   SubcommandReader reader(app, line);
   if (!TRY(reader.read(arguments))) return {};
 
@@ -77,7 +230,18 @@ Result<void> read_map_line(std::span<const std::string_view> arguments, const En
       plan.forwards.push_back(std::move(forward));
   }
   TRY(check_overlaps(plan.forwards));
-  return common.fill(plan);
+  TRY(targets.fill());
+  TRY(common.fill());
+  const bool has_names = !plan.names.empty();
+  for (const daemon::DirectForward& forward : plan.forwards) {
+    const bool is_udp = forward.transport == daemon::Transport::udp;
+    if (forward.targets.empty() && !has_names)
+      return fail(Errc::usage, "map: a TARGET - needs --sni (see culvert map --help)");
+    if (is_udp && (has_names || plan.proxy_header_to || !plan.proxy_header_from.empty()))
+      return fail(Errc::usage, "map: --sni and PROXY headers are of streams, not of udp");
+    if (forward.ports > 1 && has_names) return fail(Errc::usage, "map: --sni and a range do not go together");
+  }
+  return {};
 }
 
 Result<void> read_proxy_line(std::span<const std::string_view> arguments, const Environment& environment,
@@ -85,20 +249,20 @@ Result<void> read_proxy_line(std::span<const std::string_view> arguments, const 
   daemon::DirectPlan& plan = line.plan.direct.emplace_back();
   std::vector<std::string> places, rules;
   std::string users;
-  Common common;
   CLI::App app(kAboutProxy, "culvert proxy");
   app.footer(kProxyExamples);
   app.add_option("port", places, "PORT, or several")->type_name("");
   add_repeated(app, "--connect", rules,
                "[!]HOST:PORTS where clients may go, as in the rules of a server (*:*)");
   app.add_option("--users", users, "file of user:password lines: who may use it (everybody)");
-  common.add_to(app);
+  Common common(app, plan);
   SubcommandReader reader(app, line);
   if (!TRY(reader.read(arguments))) return {};
 
   if (places.empty()) return fail(Errc::usage, "proxy: PORT expected (see culvert proxy --help)");
   for (const std::string& text : places) {
     daemon::DirectForward& forward = plan.forwards.emplace_back();
+    forward.is_proxy = true;
     forward.listen = TRY(parse_dynamic_forward(text)).listen;
     auto* place = std::get_if<relay::HostPort>(&forward.listen.endpoint);
     if (place != nullptr && place->host.empty()) place->host = "localhost";
@@ -113,7 +277,7 @@ Result<void> read_proxy_line(std::span<const std::string_view> arguments, const 
   }
   if (!allows) plan.connect.push_back(TRY(files::ForwardRule::parse_connect("*:*")));
   if (!users.empty()) plan.proxy_accounts_file = TRY(expand_tilde(users, environment.home));
-  return common.fill(plan);
+  return common.fill();
 }
 
 }  // namespace culvert::cli

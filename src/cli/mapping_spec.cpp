@@ -95,6 +95,7 @@ Result<std::vector<DirectForward>> parse_mapping(std::string_view listen, std::s
   DirectForward forward;
   forward.ports = at.ports;
   for (const std::string_view word : split(targets, ',')) {
+    if (targets == "-") break;
     Place target = TRY(place_of(word, false));
     if (target.ports != at.ports) {
       return fail(Errc::usage,
@@ -117,6 +118,12 @@ Result<std::vector<DirectForward>> parse_mapping(std::string_view listen, std::s
     forwards.push_back(std::move(forward));
   }
   return forwards;
+}
+
+Result<relay::Endpoint> parse_target(std::string_view text) {
+  Place place = TRY(place_of(text, false));
+  if (place.ports != 1) return wrong(text, "a range has no place here");
+  return std::move(place.endpoint);
 }
 
 Result<void> check_overlaps(std::span<const DirectForward> forwards) {

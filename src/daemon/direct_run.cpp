@@ -1,7 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "daemon/direct_run.hpp"
 
+#include <algorithm>
+#include <exception>
 #include <utility>
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/post.hpp>
 
 #include <fmt/format.h>
 
@@ -9,19 +14,14 @@
 #include "base/text.hpp"
 #include "daemon/open_listeners.hpp"
 #include "engine/proxy/accounts_file.hpp"
-#include "engine/proxy/front.hpp"
-#include "engine/relay/listener_source.hpp"
-#include "files/access_rules.hpp"
 #include "net/addresses.hpp"
+#include "net/connect.hpp"
 
 namespace culvert::daemon {
-namespace {
 
-relay::Endpoint moved(relay::Endpoint endpoint, std::uint16_t offset) {
-  if (auto* place = std::get_if<relay::HostPort>(&endpoint))
-    place->port = static_cast<std::uint16_t>(place->port + offset);
-  return endpoint;
-}
+namespace asio = boost::asio;
+
+namespace {
 
 // "127.0.0.1:8000-8010"
 std::string range_text(std::string first, const relay::Endpoint& endpoint, std::uint16_t ports) {
@@ -29,93 +29,140 @@ std::string range_text(std::string first, const relay::Endpoint& endpoint, std::
   return place == nullptr || ports == 1 ? first : fmt::format("{}-{}", first, place->port + ports - 1);
 }
 
-std::string targets_text(const DirectForward& forward) {
+std::string targets_text(const DirectPlan& plan, const DirectForward& forward) {
   std::string text;
-  for (const relay::Endpoint& target : forward.targets) {
-    if (!text.empty()) text += ", ";
-    text += range_text(to_string(target), target, forward.ports);
-  }
+  const auto add = [&text](const std::string& more) { text += (text.empty() ? "" : ", ") + more; };
+  for (const NamedTarget& named : plan.names) add(fmt::format("{}={}", printable(named.name), named.target));
+  for (const relay::Endpoint& target : forward.targets)
+    add(range_text(to_string(target), target, forward.ports));
   return text;
 }
 
-net::ConnectOptions connect_options(const DirectPlan& plan) {
-  net::ConnectOptions options;
-  options.attempt_timeout = plan.connect_time;
-  return options;
+void tell_up(const DirectPlan& plan, const DirectPort& port, const std::string& listener) {
+  const DirectForward& forward = *port.forward;
+  if (port.offset != 0) return;  // one line for a range
+  const std::string at = range_text(listener, forward.listen.endpoint, forward.ports);
+  if (forward.is_proxy) {
+    log_event(LogLevel::notice, "forward_up", "proxy {} up", field("listener", at));
+  } else {
+    log_event(LogLevel::notice, "forward_up", "map {} -> {} up", field("listener", at),
+              field("targets", targets_text(plan, forward)));
+  }
 }
 
-files::Decision only_others(const OwnListeners& own, std::uint16_t port, const std::optional<IpAddress>& to) {
-  files::Decision decision{.allowed = true, .reason = {}, .rule = {}};
-  if (!to || !own.are_reached_at(*to, port)) return decision;
-  decision.allowed = false;
-  decision.reason = fmt::format("{} port {} is a listener of this culvert: a loop", to->text(), port);
-  return decision;
-}
-
-// The line of a rules file as the option that it is here.
-std::string option_for(std::string_view rule) {
-  constexpr std::string_view kBefore = "connect = [\"", kBehind = "\"]";
-  if (!rule.starts_with(kBefore) || !rule.ends_with(kBehind)) return std::string(rule);
-  rule.remove_prefix(kBefore.size());
-  rule.remove_suffix(kBehind.size());
-  return fmt::format("--connect '{}'", rule);
-}
-
-relay::ConnectJudge judge_of_proxies(const DirectPlan& plan, const OwnListeners& own) {
-  files::Grants grants;
-  grants.connect = plan.connect;
-  return [grants = std::make_shared<const files::Grants>(std::move(grants)), &own](
-             std::string_view host, std::uint16_t port, const std::optional<IpAddress>& resolved) {
-    auto decision = files::may_connect(*grants, host, port, resolved, net::own_addresses());
-    if (decision) return only_others(own, port, resolved);
-    decision.rule = option_for(decision.rule);
-    return decision;
-  };
+unsigned threads_of(const DirectPlan& plan) {
+  return plan.threads != 0 ? plan.threads : std::max(1U, std::thread::hardware_concurrency());
 }
 
 }  // namespace
 
-DirectRun::DirectRun(boost::asio::any_io_executor executor, const DirectPlan& plan, net::Resolver& resolver)
-    : plan_(plan),
+DirectRun::DirectRun(asio::any_io_executor executor, const DirectPlan& plan, net::Resolver& resolver)
+    : executor_(std::move(executor)),
+      plan_(plan),
       resolver_(resolver),
-      to_targets_(resolver, connect_options(plan), net::Family::any,
-                  [this](std::string_view, std::uint16_t port, const std::optional<IpAddress>& resolved) {
-                    return only_others(own_streams_, port, resolved);
-                  }),
-      from_proxies_(resolver, connect_options(plan), net::Family::any, judge_of_proxies(plan, own_streams_)),
-      forwards_(std::move(executor)) {}
+      commons_(plan),
+      first_(executor_, commons_, resolver),
+      changed_(executor_) {
+  for (unsigned i = 1; i < threads_of(plan); ++i)
+    workers_.push_back(std::make_unique<Worker>(commons_, resolver));
+}
+
+DirectRun::~DirectRun() {
+  for (const auto& worker : workers_) {
+    worker->io.stop();
+    if (worker->thread.joinable()) worker->thread.join();
+  }
+}
 
 relay::Task<Result<void>> DirectRun::start() {
+  if (plan_.transparent) CO_TRY(net::may_be_transparent());
   if (!plan_.proxy_accounts_file.empty())
-    proxy_accounts_ = CO_TRY(proxy::read_accounts_file(plan_.proxy_accounts_file));
+    commons_.proxy_accounts = CO_TRY(proxy::read_accounts_file(plan_.proxy_accounts_file));
+  for (const NamedTarget& named : plan_.names) CO_TRY(commons_.routes.add(named.name, named.target));
   for (const DirectForward& forward : plan_.forwards) CO_TRY(co_await open(forward));
   for (const DirectForward& forward : plan_.forwards) CO_TRY(co_await check_targets(forward));
-  for (Opened& opened : opened_) add(std::move(opened));
-  opened_.clear();
   co_return Result<void>();
 }
 
 relay::Task<Result<void>> DirectRun::open(const DirectForward& forward) {
   for (std::uint16_t offset = 0; offset < forward.ports; ++offset) {
-    ListenSpec spec = forward.listen;
-    spec.endpoint = moved(spec.endpoint, offset);
-    auto listeners = co_await open_listeners(spec, resolver_);
-    if (!listeners) co_return std::unexpected(std::move(listeners).error());
-    for (const net::Listener& listener : *listeners) {
-      if (const auto at = listener.endpoint())
-        own_streams_.add(net::ip_address_of(at->address()), at->port());
+    DirectPort port{&forward, offset};
+    if (forward.targets.size() > 1) {
+      std::vector<relay::Endpoint> targets;
+      for (const relay::Endpoint& target : forward.targets) targets.push_back(port.moved(target));
+      relay::TargetGroupOptions options{.balance = plan_.balance};
+      const bool is_checked = plan_.checks && forward.transport == Transport::tcp;
+      if (is_checked) {
+        options.checked = true;
+        options.rise = plan_.checks->rise;
+        options.fall = plan_.checks->fall;
+      }
+      port.group = relay::TargetGroup::make(std::move(targets), options, relay::log_target_change);
+      if (is_checked) first_.watch(port.group);
     }
-    opened_.push_back({&forward, offset, std::move(*listeners)});
+    CO_TRY(forward.transport == Transport::udp ? co_await open_datagrams(port) : co_await open_streams(port));
   }
+  co_return Result<void>();
+}
+
+relay::Task<Result<void>> DirectRun::open_streams(const DirectPort& port) {
+  ListenSpec spec = port.forward->listen;
+  spec.endpoint = port.moved(spec.endpoint);
+  const bool is_shared = !workers_.empty() && std::holds_alternative<relay::HostPort>(spec.endpoint);
+  // What one socket takes alone, some thread has alone.
+  const std::size_t owner = is_shared ? 0 : next_++ % (workers_.size() + 1);
+  const auto bind = [is_shared](const auto& endpoint) {
+    return is_shared ? net::bind_shared_tcp(endpoint, net::Shares::first) : net::bind_tcp(endpoint);
+  };
+  auto listeners = co_await open_listeners(spec, resolver_, bind, executor_of(owner));
+  if (!listeners) co_return std::unexpected(std::move(listeners).error());
+  for (net::Listener& listener : *listeners) {
+    CO_TRY(listener.set_liveness(plan_.liveness));
+    if (const auto at = listener.endpoint())
+      commons_.own_streams.add(net::ip_address_of(at->address()), at->port());
+    tell_up(plan_, port, listener.name());
+  }
+  if (is_shared) {
+    for (const auto& worker : workers_) {
+      std::vector<net::Listener> others;
+      for (const net::Listener& listener : *listeners) {
+        auto other = net::Listener::listen_tcp(
+            worker->io.get_executor(), *listener.endpoint(),
+            [](const auto& endpoint) { return net::bind_shared_tcp(endpoint, net::Shares::another); });
+        if (!other) co_return std::unexpected(std::move(other).error());
+        CO_TRY(other->set_liveness(plan_.liveness));
+        others.push_back(std::move(*other));
+      }
+      worker->lane.add(port, std::move(others));
+    }
+  }
+  lane(owner).add(port, std::move(*listeners));
+  co_return Result<void>();
+}
+
+relay::Task<Result<void>> DirectRun::open_datagrams(const DirectPort& port) {
+  ListenSpec spec = port.forward->listen;
+  spec.endpoint = port.moved(spec.endpoint);
+  auto listeners = co_await open_udp_listeners(spec, resolver_);
+  if (!listeners) co_return std::unexpected(std::move(listeners).error());
+  for (const net::UdpListener& listener : *listeners) {
+    commons_.own_datagrams.add(net::ip_address_of(listener.local.address()), listener.local.port());
+    tell_up(plan_, port, listener.name());
+  }
+  lane(next_++ % (workers_.size() + 1)).add(port, std::move(*listeners));
   co_return Result<void>();
 }
 
 // Whether they can be resolved, and do not lead back here. That can change later, when each dial looks again.
 relay::Task<Result<void>> DirectRun::check_targets(const DirectForward& forward) {
-  for (const relay::Endpoint& target : forward.targets) {
+  std::vector<relay::Endpoint> targets = forward.targets;
+  for (const NamedTarget& named : plan_.names) targets.push_back(named.target);
+  const OwnListeners& own =
+      forward.transport == Transport::udp ? commons_.own_datagrams : commons_.own_streams;
+  for (const relay::Endpoint& target : targets) {
     const auto loop = [&](std::uint16_t offset) {
       return fail(Errc::usage, fmt::format("cannot map to {}: that is a listener of this culvert: a loop",
-                                           moved(target, offset)));
+                                           DirectPort{&forward, offset}.moved(target)));
     };
     const auto* place = std::get_if<relay::HostPort>(&target);
     if (place == nullptr) {
@@ -130,35 +177,59 @@ relay::Task<Result<void>> DirectRun::check_targets(const DirectForward& forward)
     for (const auto& address : *found) {
       for (std::uint16_t offset = 0; offset < forward.ports; ++offset) {
         const auto port = static_cast<std::uint16_t>(place->port + offset);
-        if (own_streams_.are_reached_at(net::ip_address_of(address.address()), port)) co_return loop(offset);
+        if (own.are_reached_at(net::ip_address_of(address.address()), port)) co_return loop(offset);
       }
     }
   }
   co_return Result<void>();
 }
 
-void DirectRun::add(Opened opened) {
-  const DirectForward& forward = *opened.forward;
-  if (opened.offset == 0) {
-    for (const net::Listener& listener : opened.listeners) {
-      const std::string at = range_text(listener.name(), forward.listen.endpoint, forward.ports);
-      if (forward.is_proxy()) {
-        log_event(LogLevel::notice, "forward_up", "proxy {} up", field("listener", at));
-      } else {
-        log_event(LogLevel::notice, "forward_up", "map {} -> {} up", field("listener", at),
-                  field("targets", targets_text(forward)));
-      }
-    }
+relay::Task<Result<void>> DirectRun::serve() {
+  for (const auto& worker : workers_) start_worker(*worker);
+  over(co_await first_.serve());
+  while (working_ > 0) co_await changed_.wait();
+  co_return result_.value_or(Result<void>());
+}
+
+void DirectRun::start_worker(Worker& worker) {
+  ++working_;
+  const auto ended = [this](Result<void> result) {
+    asio::post(executor_, [this, result = std::move(result)] {
+      --working_;
+      over(result);
+      changed_.wake();
+    });
+  };
+  asio::co_spawn(worker.io, worker.lane.serve(),
+                 [ended](const std::exception_ptr& exception, Result<void> result) {
+                   if (!exception) return ended(std::move(result));
+                   try {
+                     std::rethrow_exception(exception);
+                   } catch (const std::exception& error) {  // memory ran out
+                     ended(fail(Errc::system, error.what()));
+                   }
+                 });
+  worker.thread = std::thread([&io = worker.io] { io.run(); });
+}
+
+void DirectRun::stop(Duration time) {
+  first_.stop(time);
+  for (const auto& worker : workers_)
+    asio::post(worker->io, [&lane = worker->lane, time] { lane.stop(time); });
+}
+
+// When one thread has failed, the others end.
+void DirectRun::over(Result<void> result) {
+  if (!result && !result_) {
+    result_ = std::move(result);
+    stop(Duration::zero());
   }
-  auto source = std::make_unique<relay::ListenerSource>(std::move(opened.listeners));
-  if (forward.is_proxy()) {
-    forwards_.add(
-        std::make_unique<proxy::Front>(std::move(source), proxy::FrontOptions{.accounts = proxy_accounts_}),
-        from_proxies_, {});
-  } else {
-    forwards_.add(std::move(source), to_targets_,
-                  {.destination = moved(forward.targets.front(), opened.offset)});
-  }
+}
+
+DirectLane& DirectRun::lane(std::size_t index) { return index == 0 ? first_ : workers_[index - 1]->lane; }
+
+asio::any_io_executor DirectRun::executor_of(std::size_t index) {
+  return index == 0 ? executor_ : asio::any_io_executor(workers_[index - 1]->io.get_executor());
 }
 
 }  // namespace culvert::daemon

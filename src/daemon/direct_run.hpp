@@ -1,53 +1,64 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <cstddef>
 #include <memory>
-#include <string>
+#include <optional>
+#include <thread>
 #include <vector>
 
 #include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/io_context.hpp>
 
-#include "daemon/forward_set.hpp"
-#include "daemon/own_listeners.hpp"
+#include "daemon/direct_lane.hpp"
 #include "daemon/plan.hpp"
 #include "daemon/run.hpp"
-#include "engine/relay/direct_dialer.hpp"
-#include "net/listener.hpp"
+#include "engine/relay/signal.hpp"
 #include "net/resolver.hpp"
-#include "proto/socks/accounts.hpp"
 
 namespace culvert::daemon {
 
-/// One DirectPlan at work: its listeners, and the forwards from them to their targets.
+/// One DirectPlan at work: its listeners, and the threads that carry its streams. The caller's thread is the
+/// first of them. A TCP port has a listener on each; the others are spread over them.
 class DirectRun final : public Run {
  public:
   /// Both must outlive it.
   DirectRun(boost::asio::any_io_executor executor, const DirectPlan& plan, net::Resolver& resolver);
+  ~DirectRun() override;
 
   [[nodiscard]] relay::Task<Result<void>> start() override;
-  [[nodiscard]] relay::Task<Result<void>> serve() override { return forwards_.serve(); }
-  void stop(Duration time) override { forwards_.stop(time); }
+  [[nodiscard]] relay::Task<Result<void>> serve() override;
+  void stop(Duration time) override;
 
  private:
-  /// The listeners of one port of a forward.
-  struct Opened {
-    const DirectForward* forward;
-    std::uint16_t offset;
-    std::vector<net::Listener> listeners;
+  /// A thread besides the caller's, and what it carries.
+  struct Worker {
+    Worker(const DirectCommons& commons, net::Resolver& resolver)
+        : lane(io.get_executor(), commons, resolver) {}
+    boost::asio::io_context io{1};
+    DirectLane lane;
+    std::thread thread;
   };
 
   relay::Task<Result<void>> open(const DirectForward& forward);
+  relay::Task<Result<void>> open_streams(const DirectPort& port);
+  relay::Task<Result<void>> open_datagrams(const DirectPort& port);
   relay::Task<Result<void>> check_targets(const DirectForward& forward);
-  void add(Opened opened);
+  [[nodiscard]] DirectLane& lane(std::size_t index);
+  [[nodiscard]] boost::asio::any_io_executor executor_of(std::size_t index);
+  void start_worker(Worker& worker);
+  void over(Result<void> result);
 
+  const boost::asio::any_io_executor executor_;
   const DirectPlan& plan_;
   net::Resolver& resolver_;
-  OwnListeners own_streams_;  // TCP
-  std::vector<Opened> opened_;
-  std::shared_ptr<const socks::Accounts> proxy_accounts_;  // null: the proxies are open to all
-  relay::DirectDialer to_targets_;
-  relay::DirectDialer from_proxies_;
-  ForwardSet forwards_;
+  DirectCommons commons_;
+  DirectLane first_;
+  std::vector<std::unique_ptr<Worker>> workers_;
+  std::size_t next_ = 0;   // whose turn it is to get what one thread alone can have
+  relay::Signal changed_;  // one of those below; serve() sleeps on it
+  std::size_t working_ = 0;
+  std::optional<Result<void>> result_;
 };
 
 }  // namespace culvert::daemon

@@ -13,15 +13,52 @@ namespace culvert::daemon {
 
 namespace asio = boost::asio;
 
+struct ForwardSet::StreamPart final : Part {
+  explicit StreamPart(std::unique_ptr<relay::Forward> of) : forward(std::move(of)) {}
+  relay::Task<Result<void>> run() override { return forward->run(); }
+  void stop() override { forward->stop(); }
+  relay::Task<void> drain(Duration time) override { (void)co_await forward->drain(time); }
+  [[nodiscard]] std::string name() const override { return forward->name(); }
+  std::unique_ptr<relay::Forward> forward;
+};
+
+struct ForwardSet::DatagramPart final : Part {
+  explicit DatagramPart(std::unique_ptr<relay::DatagramForward> of) : forward(std::move(of)) {}
+  relay::Task<Result<void>> run() override { return forward->run(); }
+  void stop() override { forward->stop(); }
+  [[nodiscard]] std::string name() const override { return forward->name(); }
+  std::unique_ptr<relay::DatagramForward> forward;
+};
+
+struct ForwardSet::CheckPart final : Part {
+  explicit CheckPart(std::unique_ptr<relay::HealthChecks> of) : checks(std::move(of)) {}
+  relay::Task<Result<void>> run() override {
+    co_await checks->run();
+    co_return Result<void>();
+  }
+  void stop() override { checks->stop(); }
+  [[nodiscard]] std::string name() const override { return "health checks"; }
+  std::unique_ptr<relay::HealthChecks> checks;
+};
+
 void ForwardSet::add(std::unique_ptr<relay::Source> source, relay::Dialer& dialer,
                      relay::ForwardOptions options) {
-  forwards_.push_back(std::make_unique<relay::Forward>(std::move(source), dialer, std::move(options)));
+  parts_.push_back(std::make_unique<StreamPart>(
+      std::make_unique<relay::Forward>(std::move(source), dialer, std::move(options))));
+}
+
+void ForwardSet::add(std::unique_ptr<relay::DatagramForward> forward) {
+  parts_.push_back(std::make_unique<DatagramPart>(std::move(forward)));
+}
+
+void ForwardSet::add(std::unique_ptr<relay::HealthChecks> checks) {
+  parts_.push_back(std::make_unique<CheckPart>(std::move(checks)));
 }
 
 relay::Task<Result<void>> ForwardSet::serve() {
-  for (const auto& forward : forwards_) {
+  for (const auto& part : parts_) {
     ++running_;
-    asio::co_spawn(executor_, run(*forward), [this](const std::exception_ptr& exception) {
+    asio::co_spawn(executor_, run(*part), [this](const std::exception_ptr& exception) {
       --running_;
       changed_.wake();
       if (!exception) return;
@@ -35,9 +72,9 @@ relay::Task<Result<void>> ForwardSet::serve() {
   while (!result_ && !stop_within_) co_await changed_.wait();
 
   const Instant deadline = monotonic_now() + stop_within_.value_or(Duration::zero());
-  for (const auto& forward : forwards_) forward->stop();
-  for (const auto& forward : forwards_)
-    co_await forward->drain(std::max(Duration::zero(), deadline - monotonic_now()));
+  for (const auto& part : parts_) part->stop();
+  for (const auto& part : parts_)
+    co_await part->drain(std::max(Duration::zero(), deadline - monotonic_now()));
   while (running_ > 0) co_await changed_.wait();
   co_return result_.value_or(Result<void>());
 }
@@ -47,10 +84,10 @@ void ForwardSet::stop(Duration time) {
   changed_.wake();
 }
 
-relay::Task<void> ForwardSet::run(relay::Forward& forward) {
-  const auto ended = co_await forward.run();
+relay::Task<void> ForwardSet::run(Part& part) {
+  const auto ended = co_await part.run();
   if (ended || ended.error().code == Errc::cancelled) co_return;
-  over(fail(ended.error().code, fmt::format("{}: {}", forward.name(), ended.error().message)));
+  over(fail(ended.error().code, fmt::format("{}: {}", part.name(), ended.error().message)));
 }
 
 void ForwardSet::over(Result<void> result) {

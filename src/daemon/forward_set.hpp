@@ -3,18 +3,22 @@
 
 #include <memory>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include <boost/asio/any_io_executor.hpp>
 
 #include "base/result.hpp"
 #include "base/time.hpp"
+#include "engine/relay/datagram_forward.hpp"
 #include "engine/relay/forward.hpp"
+#include "engine/relay/health_checks.hpp"
 #include "engine/relay/signal.hpp"
 
 namespace culvert::daemon {
 
-/// The forwards of one thread, from their start to the end of the last stream. All calls on that thread.
+/// The forwards of one thread, from their start to the end of the last stream, and what runs beside them. All
+/// calls on that thread.
 class ForwardSet {
  public:
   explicit ForwardSet(boost::asio::any_io_executor executor)
@@ -22,6 +26,8 @@ class ForwardSet {
 
   /// Before serve(). `dialer` must outlive this.
   void add(std::unique_ptr<relay::Source> source, relay::Dialer& dialer, relay::ForwardOptions options);
+  void add(std::unique_ptr<relay::DatagramForward> forward);
+  void add(std::unique_ptr<relay::HealthChecks> checks);
 
   /// Runs all of them until stop(), or until one has failed: its error then, with its name. Nothing of them
   /// runs any more when this returns. Once.
@@ -31,11 +37,23 @@ class ForwardSet {
   void stop(Duration time);
 
  private:
-  relay::Task<void> run(relay::Forward& forward);
+  /// One of what was added.
+  struct Part {
+    virtual ~Part() = default;
+    virtual relay::Task<Result<void>> run() = 0;
+    virtual void stop() = 0;
+    virtual relay::Task<void> drain(Duration) { co_return; }
+    [[nodiscard]] virtual std::string name() const = 0;
+  };
+  struct StreamPart;
+  struct DatagramPart;
+  struct CheckPart;
+
+  relay::Task<void> run(Part& part);
   void over(Result<void> result);
 
   const boost::asio::any_io_executor executor_;
-  std::vector<std::unique_ptr<relay::Forward>> forwards_;
+  std::vector<std::unique_ptr<Part>> parts_;
   relay::Signal changed_;  // one of those below; serve() sleeps on it
   std::optional<Result<void>> result_;
   std::optional<Duration> stop_within_;

@@ -54,8 +54,9 @@ relay::Task<Result<std::vector<tcp::endpoint>>> endpoints_of(const relay::HostPo
 }  // namespace
 
 relay::Task<Result<std::vector<net::Listener>>> open_listeners(const ListenSpec& spec,
-                                                               net::Resolver& resolver, net::Binder bind) {
-  const auto executor = co_await asio::this_coro::executor;
+                                                               net::Resolver& resolver, net::Binder bind,
+                                                               asio::any_io_executor executor) {
+  if (!executor) executor = co_await asio::this_coro::executor;
   if (const auto* path = std::get_if<relay::UnixPath>(&spec.endpoint)) {
     auto listener = net::Listener::listen_unix(
         executor, path->path, {.unlink_existing = spec.unlink_existing, .mask = spec.socket_mask});
@@ -68,6 +69,16 @@ relay::Task<Result<std::vector<net::Listener>>> open_listeners(const ListenSpec&
   const auto endpoints = co_await endpoints_of(where, spec.family, resolver);
   if (!endpoints) co_return std::unexpected(endpoints.error());
   co_return net::listen_on_all(executor, *endpoints, bind);
+}
+
+relay::Task<Result<std::vector<net::UdpListener>>> open_udp_listeners(const ListenSpec& spec,
+                                                                      net::Resolver& resolver) {
+  const auto endpoints =
+      co_await endpoints_of(std::get<relay::HostPort>(spec.endpoint), spec.family, resolver);
+  if (!endpoints) co_return std::unexpected(endpoints.error());
+  std::vector<asio::ip::udp::endpoint> places;
+  for (const tcp::endpoint& endpoint : *endpoints) places.emplace_back(endpoint.address(), endpoint.port());
+  co_return net::listen_on_all(places);
 }
 
 }  // namespace culvert::daemon

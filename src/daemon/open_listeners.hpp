@@ -3,19 +3,27 @@
 
 #include <vector>
 
+#include <boost/asio/any_io_executor.hpp>
+
 #include "base/result.hpp"
 #include "daemon/plan.hpp"
 #include "engine/relay/stream.hpp"
 #include "net/listener.hpp"
 #include "net/resolver.hpp"
+#include "net/udp_socket.hpp"
 
 namespace culvert::daemon {
 
 /// All the listeners that `spec` stands for, at least one. An address that this machine does not have (IPv6
 /// switched off) is passed over if there is another one; any other failure closes all of them. Port 0 is the
-/// same port for each; `bind` makes the TCP sockets. The error's message is the line for the user. On the
-/// caller's executor.
+/// same port for each; `bind` makes the TCP sockets. The error's message is the line for the user. On
+/// `executor`, or the caller's if there is none.
 [[nodiscard]] relay::Task<Result<std::vector<net::Listener>>> open_listeners(
-    const ListenSpec& spec, net::Resolver& resolver, net::Binder bind = net::bind_tcp);
+    const ListenSpec& spec, net::Resolver& resolver, net::Binder bind = net::bind_tcp,
+    boost::asio::any_io_executor executor = {});
+
+/// The same for datagrams.
+[[nodiscard]] relay::Task<Result<std::vector<net::UdpListener>>> open_udp_listeners(const ListenSpec& spec,
+                                                                                    net::Resolver& resolver);
 
 }  // namespace culvert::daemon

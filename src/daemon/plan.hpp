@@ -8,11 +8,17 @@
 #include <string>
 #include <vector>
 
+#include "base/ip_address.hpp"
 #include "base/time.hpp"
+#include "engine/relay/access_list.hpp"
 #include "engine/relay/endpoint.hpp"
+#include "engine/relay/proxy_header_dialer.hpp"
+#include "engine/relay/silence.hpp"
+#include "engine/relay/target_group.hpp"
 #include "engine/server/options.hpp"
 #include "engine/tunnel/server_options.hpp"
 #include "files/forward_rule.hpp"
+#include "net/socket.hpp"
 
 namespace culvert::daemon {
 
@@ -87,14 +93,32 @@ enum class Transport : std::uint8_t { tcp, udp };
 struct DirectForward {
   ListenSpec listen;
   Transport transport = Transport::tcp;  ///< tcp: Unix stream sockets, too
-  /// Where they go; none: where a proxy front on the listener is told to.
+  /// Where they go, one or another of them.
   std::vector<relay::Endpoint> targets;
+  bool is_proxy = false;  ///< a proxy front is on the listener: its clients say where they go
   /// So many ports in a row, from the one in `listen`, each to the same one behind that of each target. 1
   /// where either is a Unix socket.
   std::uint16_t ports = 1;
 
-  [[nodiscard]] bool is_proxy() const { return targets.empty(); }
   bool operator==(const DirectForward&) const = default;
+};
+
+/// What an address and a port to connect from are. Port 0: the kernel chooses.
+struct SourceAddress {
+  IpAddress address;
+  std::uint16_t port = 0;
+};
+
+/// How targets are watched by connecting to them (relay::HealthChecks).
+struct CheckPlan {
+  Duration interval = std::chrono::seconds(2);
+  std::uint32_t rise = 2, fall = 3;
+};
+
+/// A TLS server name, as relay::SniRoutes has it, and where its streams go.
+struct NamedTarget {
+  std::string name;
+  relay::Endpoint target;
 };
 
 /// Forwards that need no tunnel, and what holds for all of them together.
@@ -104,7 +128,27 @@ struct DirectPlan {
   std::vector<files::ForwardRule> connect;
   /// Who may use the proxies: a file of user:password lines; empty: everybody.
   std::string proxy_accounts_file;
+
+  relay::AccessList access;                  ///< who may come
+  std::vector<IpNetwork> proxy_header_from;  ///< streams begin with a PROXY header, and come from there
+  std::optional<relay::ProxyHeaderVersion> proxy_header_to;  ///< targets are told who came
+  std::vector<NamedTarget> names;  ///< by the name in TLS; `targets` are for the others
+
+  relay::Balance balance = relay::Balance::round_robin;
+  std::optional<CheckPlan> checks;
+
+  std::optional<SourceAddress> source;  ///< what targets see; none: what the route says
+  bool transparent = false;             ///< they see the visitor's address
+
+  std::size_t most_streams = 65536;               ///< at once; flows of datagrams are counted apart
+  std::optional<std::uint64_t> streams_a_second;  ///< new ones
+  std::optional<std::uint64_t> bytes_a_second_out, bytes_a_second_in;  ///< towards targets; back
+
   Duration connect_time = std::chrono::seconds(30);  ///< of each address of a target; zero: the system's
+  relay::SilenceLimits silence;                      ///< of streams
+  Duration flow_time = std::chrono::seconds(60);     ///< of silence, after which a flow of datagrams is over
+  net::Liveness liveness;                            ///< of connections on either side
+  unsigned threads = 0;                              ///< 0: one for each processor
 };
 
 struct Plan {

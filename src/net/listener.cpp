@@ -137,7 +137,9 @@ Listener::~Listener() {
   if (state_) close();
 }
 
-Result<UniqueFd> bind_tcp(const tcp::endpoint& endpoint) {
+namespace {
+
+Result<UniqueFd> tcp_socket_for(const tcp::endpoint& endpoint) {
   UniqueFd fd(
       ::socket(endpoint.protocol().family(), SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, IPPROTO_TCP));
   if (!fd) return cannot_listen(endpoint, errno);
@@ -146,9 +148,33 @@ Result<UniqueFd> bind_tcp(const tcp::endpoint& endpoint) {
   if (endpoint.address().is_v6() && ::setsockopt(fd.get(), IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on) != 0) {
     return cannot_listen(endpoint, errno);
   }
-  if (::bind(fd.get(), endpoint.data(), static_cast<socklen_t>(endpoint.size())) != 0) {
-    return cannot_listen(endpoint, errno);
-  }
+  return fd;
+}
+
+Result<void> bind_to(int socket, const tcp::endpoint& endpoint) {
+  if (::bind(socket, endpoint.data(), static_cast<socklen_t>(endpoint.size())) == 0) return {};
+  return cannot_listen(endpoint, errno);
+}
+
+Result<void> share_port(int socket, const tcp::endpoint& endpoint) {
+  const int on = 1;
+  if (::setsockopt(socket, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on) == 0) return {};
+  return cannot_listen(endpoint, errno);
+}
+
+}  // namespace
+
+Result<UniqueFd> bind_tcp(const tcp::endpoint& endpoint) {
+  UniqueFd fd = TRY(tcp_socket_for(endpoint));
+  TRY(bind_to(fd.get(), endpoint));
+  return fd;
+}
+
+Result<UniqueFd> bind_shared_tcp(const tcp::endpoint& endpoint, Shares which) {
+  UniqueFd fd = TRY(tcp_socket_for(endpoint));
+  if (which == Shares::another) TRY(share_port(fd.get(), endpoint));
+  TRY(bind_to(fd.get(), endpoint));
+  if (which == Shares::first) TRY(share_port(fd.get(), endpoint));
   return fd;
 }
 

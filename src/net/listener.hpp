@@ -30,6 +30,11 @@ struct UnixListenOptions {
 /// user: "cannot listen on 127.0.0.1:80: permission denied (ports below 1024 need CAP_NET_BIND_SERVICE; try
 /// 8080)".
 [[nodiscard]] Result<UniqueFd> bind_tcp(const boost::asio::ip::tcp::endpoint& endpoint);
+/// The same for one of several sockets at one port, among which the kernel spreads the connections
+/// (SO_REUSEPORT): each on a thread of its own. The first one is bound like any other, so that a port in use
+/// is refused.
+enum class Shares : std::uint8_t { first, another };
+[[nodiscard]] Result<UniqueFd> bind_shared_tcp(const boost::asio::ip::tcp::endpoint& endpoint, Shares which);
 /// Whoever may do that for us.
 using Binder = std::function<Result<UniqueFd>(const boost::asio::ip::tcp::endpoint&)>;
 

@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "daemon/direct_lane.hpp"
+
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "base/assert.hpp"
+#include "engine/proxy/front.hpp"
+#include "engine/relay/admission_source.hpp"
+#include "engine/relay/datagram_forward.hpp"
+#include "engine/relay/grouped_target.hpp"
+#include "engine/relay/listener_source.hpp"
+#include "engine/relay/proxy_header_source.hpp"
+#include "files/access_rules.hpp"
+#include "net/addresses.hpp"
+
+namespace culvert::daemon {
+namespace {
+
+net::ConnectOptions connect_options(const DirectPlan& plan) {
+  net::ConnectOptions options;
+  options.attempt_timeout = plan.connect_time;
+  options.liveness = plan.liveness;
+  options.transparent = plan.transparent;
+  if (plan.source) {
+    options.bind_addresses = {net::asio_address_of(plan.source->address)};
+    options.bind_port = plan.source->port;
+  }
+  return options;
+}
+
+files::Decision only_others(const OwnListeners& own, std::uint16_t port, const std::optional<IpAddress>& to) {
+  files::Decision decision{.allowed = true, .reason = {}, .rule = {}};
+  if (!to || !own.are_reached_at(*to, port)) return decision;
+  decision.allowed = false;
+  decision.reason = fmt::format("{} port {} is a listener of this culvert: a loop", to->text(), port);
+  return decision;
+}
+
+relay::ConnectJudge judge_of_targets(const OwnListeners& own) {
+  return [&own](std::string_view, std::uint16_t port, const std::optional<IpAddress>& resolved) {
+    return only_others(own, port, resolved);
+  };
+}
+
+// The line of a rules file as the option that it is here.
+std::string option_for(std::string_view rule) {
+  constexpr std::string_view kBefore = "connect = [\"", kBehind = "\"]";
+  if (!rule.starts_with(kBefore) || !rule.ends_with(kBehind)) return std::string(rule);
+  rule.remove_prefix(kBefore.size());
+  rule.remove_suffix(kBehind.size());
+  return fmt::format("--connect '{}'", rule);
+}
+
+relay::ConnectJudge judge_of_proxies(const DirectPlan& plan, const OwnListeners& own) {
+  files::Grants grants;
+  grants.connect = plan.connect;
+  return [grants = std::make_shared<const files::Grants>(std::move(grants)), &own](
+             std::string_view host, std::uint16_t port, const std::optional<IpAddress>& resolved) {
+    auto decision = files::may_connect(*grants, host, port, resolved, net::own_addresses());
+    if (decision) return only_others(own, port, resolved);
+    decision.rule = option_for(decision.rule);
+    return decision;
+  };
+}
+
+std::shared_ptr<relay::Rate> rate_of(const std::optional<std::uint64_t>& a_second) {
+  return a_second ? std::make_shared<relay::Rate>(*a_second) : nullptr;
+}
+
+std::optional<boost::asio::ip::udp::endpoint> datagram_source(const DirectPlan& plan) {
+  if (!plan.source) return std::nullopt;
+  return boost::asio::ip::udp::endpoint(net::asio_address_of(plan.source->address), plan.source->port);
+}
+
+}  // namespace
+
+DirectCommons::DirectCommons(const DirectPlan& of)
+    : plan(of),
+      limit(of.most_streams),
+      rates{rate_of(of.bytes_a_second_out), rate_of(of.bytes_a_second_in)},
+      new_streams(rate_of(of.streams_a_second)) {}
+
+relay::Endpoint DirectPort::moved(relay::Endpoint endpoint) const {
+  if (auto* place = std::get_if<relay::HostPort>(&endpoint))
+    place->port = static_cast<std::uint16_t>(place->port + offset);
+  return endpoint;
+}
+
+DirectLane::DirectLane(boost::asio::any_io_executor executor, const DirectCommons& commons,
+                       net::Resolver& resolver)
+    : commons_(commons),
+      resolver_(resolver),
+      to_targets_(resolver, connect_options(commons.plan), net::Family::any,
+                  judge_of_targets(commons.own_streams)),
+      from_proxies_(resolver, connect_options(commons.plan), net::Family::any,
+                    judge_of_proxies(commons.plan, commons.own_streams)),
+      forwards_(std::move(executor)) {
+  if (commons.plan.proxy_header_to) with_header_.emplace(to_targets_, *commons.plan.proxy_header_to);
+}
+
+void DirectLane::add(const DirectPort& port, std::vector<net::Listener> listeners) {
+  const DirectPlan& plan = commons_.plan;
+  std::unique_ptr<relay::Source> source = std::make_unique<relay::ListenerSource>(std::move(listeners));
+  if (!plan.proxy_header_from.empty()) {
+    source = std::make_unique<relay::ProxyHeaderSource>(
+        std::move(source), relay::ProxyHeaderSourceOptions{.trusted = plan.proxy_header_from});
+  }
+  if (!plan.access.empty() || commons_.new_streams) {
+    source = std::make_unique<relay::AdmissionSource>(
+        std::move(source), relay::AdmissionOptions{.access = plan.access, .streams = commons_.new_streams});
+  }
+  relay::ForwardOptions options{.limit = commons_.limit, .rates = commons_.rates, .silence = plan.silence};
+  if (port.forward->is_proxy) {
+    source = std::make_unique<proxy::Front>(std::move(source),
+                                            proxy::FrontOptions{.accounts = commons_.proxy_accounts});
+    return forwards_.add(std::move(source), from_proxies_, std::move(options));
+  }
+  if (!plan.names.empty()) {
+    relay::SniRoutes routes = commons_.routes;
+    for (const relay::Endpoint& other : port.forward->targets) (void)routes.add("*", other);
+    source = std::make_unique<relay::SniSource>(std::move(source), std::move(routes));
+  } else {
+    options.destination = port.moved(port.forward->targets.front());
+  }
+  forwards_.add(std::move(source), dialer_of(port), std::move(options));
+}
+
+relay::Dialer& DirectLane::dialer_of(const DirectPort& port) {
+  relay::Dialer& one = with_header_ ? static_cast<relay::Dialer&>(*with_header_) : to_targets_;
+  if (!port.group) return one;
+  return balancing_.emplace_back(one, port.group);
+}
+
+void DirectLane::add(const DirectPort& port, std::vector<net::UdpListener> listeners) {
+  const DirectPlan& plan = commons_.plan;
+  relay::DatagramOptions options;
+  options.idle_time = plan.flow_time;
+  options.most_flows = plan.most_streams;
+  options.source = datagram_source(plan);
+  options.transparent = plan.transparent;
+  std::vector<std::unique_ptr<relay::ResolvedTarget>> targets;
+  for (const relay::Endpoint& target : port.forward->targets) {
+    targets.push_back(
+        std::make_unique<relay::ResolvedTarget>(std::get<relay::HostPort>(port.moved(target)), resolver_));
+  }
+  auto target = std::make_unique<relay::GroupedTarget>(std::move(targets), port.group, plan.access,
+                                                       commons_.new_streams);
+  forwards_.add(
+      std::make_unique<relay::DatagramForward>(std::move(listeners), std::move(target), std::move(options)));
+}
+
+void DirectLane::watch(std::shared_ptr<relay::TargetGroup> group) {
+  forwards_.add(
+      std::make_unique<relay::HealthChecks>(to_targets_, std::move(group), commons_.plan.checks->interval));
+}
+
+void DirectLane::stop(Duration time) { forwards_.stop(time); }
+
+}  // namespace culvert::daemon

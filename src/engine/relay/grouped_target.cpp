@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "engine/relay/grouped_target.hpp"
+
+#include <utility>
+
+#include "base/assert.hpp"
+#include "base/time.hpp"
+#include "net/addresses.hpp"
+
+namespace culvert::relay {
+
+using boost::asio::ip::udp;
+
+GroupedTarget::GroupedTarget(std::vector<std::unique_ptr<ResolvedTarget>> targets,
+                             std::shared_ptr<TargetGroup> group, AccessList access,
+                             std::shared_ptr<Rate> flows)
+    : targets_(std::move(targets)),
+      group_(std::move(group)),
+      access_(std::move(access)),
+      rate_(std::move(flows)) {
+  CULVERT_ASSERT(group_ ? group_->size() == targets_.size() : targets_.size() == 1);
+}
+
+Task<void> GroupedTarget::ready() {
+  // One that cannot be resolved must not hold up the others: each returns with its answer, good or bad.
+  for (const auto& target : targets_) co_await target->ready();
+}
+
+Result<udp::endpoint> GroupedTarget::choose(const udp::endpoint& client) {
+  const IpAddress address = net::ip_address_of(client.address());
+  if (!access_.empty() && !access_.allows(HostPort{address.text(), client.port()}))
+    return fail(Errc::denied, "not allowed from there");
+  const Instant now = monotonic_now();
+  if (rate_ && rate_->take(1, now) == 0) return fail(Errc::denied, "too many new flows a second");
+  if (!group_) return targets_.front()->choose(client);
+
+  std::vector<std::size_t> tried;
+  Result<udp::endpoint> last = fail(Errc::not_found, "there is no target");
+  while (auto lease = group_->choose(address.normalised(), tried, now)) {
+    const std::size_t index = lease->index();
+    tried.push_back(index);
+    last = targets_[index]->choose(client);
+    if (!last) {
+      lease->failed(last.error().message, now);
+      continue;
+    }
+    flows_.emplace(*last, Flow{index, std::move(lease)});
+    return last;
+  }
+  return last;
+}
+
+void GroupedTarget::ended(const udp::endpoint& target, End how) {
+  if (!group_) return targets_.front()->ended(target, how);
+  const auto flow = flows_.find(target);  // whichever goes there: they are all alike
+  CULVERT_ASSERT(flow != flows_.end());
+  targets_[flow->second.target]->ended(target, how);
+  if (how == End::refused) {
+    flow->second.lease->failed("port unreachable", monotonic_now());
+  } else {
+    flow->second.lease->reached();
+  }
+  flows_.erase(flow);
+}
+
+void GroupedTarget::stop() {
+  for (const auto& target : targets_) target->stop();
+}
+
+std::string GroupedTarget::name() const {
+  std::string text;
+  for (const auto& target : targets_) {
+    if (!text.empty()) text += ", ";
+    text += target->name();
+  }
+  return text;
+}
+
+}  // namespace culvert::relay

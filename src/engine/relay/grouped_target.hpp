@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstddef>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "engine/relay/access_list.hpp"
+#include "engine/relay/bucket.hpp"
+#include "engine/relay/datagram_target.hpp"
+#include "engine/relay/target_group.hpp"
+
+namespace culvert::relay {
+
+/// Targets of datagrams, of which a group chooses one for each flow; and who may begin one.
+class GroupedTarget final : public DatagramTarget {
+ public:
+  /// At least one target. `group` has the same ones in the same order; null if there is but one. `flows`: new
+  /// ones a second, null: any number.
+  GroupedTarget(std::vector<std::unique_ptr<ResolvedTarget>> targets, std::shared_ptr<TargetGroup> group,
+                AccessList access, std::shared_ptr<Rate> flows);
+
+  /// When any of them is.
+  [[nodiscard]] Task<void> ready() override;
+  [[nodiscard]] Result<boost::asio::ip::udp::endpoint> choose(
+      const boost::asio::ip::udp::endpoint& client) override;
+  void ended(const boost::asio::ip::udp::endpoint& target, End how) override;
+  void stop() override;
+  [[nodiscard]] std::string name() const override;
+
+ private:
+  struct Flow {
+    std::size_t target;
+    std::optional<TargetGroup::Lease> lease;
+  };
+  using Flows = std::multimap<boost::asio::ip::udp::endpoint, Flow>;
+
+  const std::vector<std::unique_ptr<ResolvedTarget>> targets_;
+  const std::shared_ptr<TargetGroup> group_;
+  const AccessList access_;
+  const std::shared_ptr<Rate> rate_;
+  Flows flows_;  // of a group, by where they go
+};
+
+}  // namespace culvert::relay
