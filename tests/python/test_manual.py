@@ -13,7 +13,7 @@ from harness.sockets import DEADLINE
 PAGE = ROOT / "docs/culvert.1"
 
 
-@pytest.mark.parametrize("page", [PAGE, ROOT / "docs/culvert-serve.1"], ids=lambda page: page.name)
+@pytest.mark.parametrize("page", [PAGE, ROOT / "docs/culvert-serve.1", ROOT / "docs/culvert-map.1"], ids=lambda page: page.name)
 def test_the_page_is_clean(page):
     done = subprocess.run(["mandoc", "-Tlint", "-Wwarning", str(page)], capture_output=True, text=True, timeout=DEADLINE,
                           check=False)
@@ -45,14 +45,24 @@ def test_there_are_examples():
     assert len(examples()) >= 5
 
 
+def options_of_page(name: str) -> set[str]:
+    page = (ROOT / "docs" / name).read_text()
+    return {"-" + option for line in re.findall(r"^\.It (Fl .*)$", page, re.MULTILINE)
+            for option in re.findall(r"Fl (\S+)", line)}
+
+
+def options_of_help(command: str) -> set[str]:
+    shown = run(command, "--help").stdout.decode()
+    return set(re.findall(r"^ +(-[a-zA-Z-]+)", shown.split("examples:")[0].split("Options:")[1], re.MULTILINE)) | set(
+        re.findall(r"^ +-[a-zA-Z],(--[a-z-]+)", shown, re.MULTILINE))
+
+
 def test_the_options_of_serve_are_those_of_its_help():
-    page = (ROOT / "docs/culvert-serve.1").read_text()
-    of_page = set()
-    for line in re.findall(r"^\.It (Fl .*)$", page, re.MULTILINE):
-        of_page |= {"-" + name for name in re.findall(r"Fl (\S+)", line)}
-    shown = run("serve", "--help").stdout.decode()
-    of_help = set(re.findall(r"(?<=[ ,])-(?:-[a-z-]+|[a-zA-Z]\b)", shown.split("examples:")[0].split("Options:")[1]))
-    assert of_page == of_help
+    assert options_of_page("culvert-serve.1") == options_of_help("serve")
+
+
+def test_the_options_of_map_and_proxy_are_those_of_their_help():
+    assert options_of_page("culvert-map.1") == options_of_help("map") | options_of_help("proxy")
 
 
 def test_the_events_of_the_log_are_those_of_the_page():

@@ -1,0 +1,249 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`culvert map` as its users start it: streams, datagrams, Unix sockets, targets that go, and who may come."""
+
+import contextlib
+import hashlib
+import re
+import signal
+import socket
+import ssl
+import subprocess
+import threading
+import time
+
+import pytest
+
+from harness.culvert import SMALL, binary, environment, run
+from harness.sockets import DEADLINE, Server, connect, digest_sink, echo, free_port, receive_all, receive_exactly, test_data
+
+
+@contextlib.contextmanager
+def mapped(*arguments, command="map"):
+    """A running one, once it is ready; the list of its lines grows."""
+    process = subprocess.Popen([binary(), command, *map(str, arguments)], stderr=subprocess.PIPE, text=True,
+                               env=environment())
+    lines = []
+    ready = threading.Event()
+
+    def read():
+        for line in process.stderr:
+            lines.append(line.strip())
+            if line == "culvert: ready\n":
+                ready.set()
+        ready.set()
+
+    reader = threading.Thread(target=read, daemon=True)
+    reader.start()
+    try:
+        assert ready.wait(DEADLINE) and "culvert: ready" in lines, lines
+        yield lines
+    finally:
+        process.send_signal(signal.SIGTERM)
+        status = process.wait(DEADLINE)
+        reader.join(DEADLINE)
+    assert status == 0, lines
+
+
+def wait_for(lines, pattern):
+    deadline = time.monotonic() + DEADLINE
+    while not any(re.search(pattern, line) for line in lines):
+        assert time.monotonic() < deadline, lines
+        time.sleep(0.02)
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_streams_arrive_whole(threads):
+    data = test_data((2 if SMALL else 64) << 20)
+    port = free_port()
+    with Server(digest_sink) as sink, mapped(f"127.0.0.1:{port}", f"127.0.0.1:{sink.port}", "--threads", threads):
+        for _ in range(4):
+            with connect(port) as client:
+                client.sendall(data)
+                client.shutdown(socket.SHUT_WR)
+                assert receive_all(client) == hashlib.sha256(data).digest()
+
+
+def test_a_range_maps_one_to_one():
+    with Server(echo) as one, mapped(0, f"localhost:{one.port}") as lines:
+        port = int(re.search(r":(\d+) ->", lines[0])[1])
+        with connect(port) as client:
+            client.sendall(b"hello")
+            assert receive_exactly(client, 5) == b"hello"
+
+
+def test_unix_and_abstract_sockets(folder):
+    path = str(folder / "s")
+    name = f"@culvert-{folder.name}-{time.monotonic_ns()}"
+    with Server(echo) as target, mapped(path, f"127.0.0.1:{target.port}", name, f"127.0.0.1:{target.port}"):
+        for address in (path, "\0" + name[1:]):
+            with socket.socket(socket.AF_UNIX) as client:
+                client.settimeout(DEADLINE)
+                client.connect(address)
+                client.sendall(b"hello")
+                assert receive_exactly(client, 5) == b"hello"
+
+
+def test_datagrams_come_back_to_their_own_clients():
+    port = free_port()
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as target, contextlib.ExitStack() as stack:
+        target.bind(("127.0.0.1", 0))
+        target.settimeout(DEADLINE)
+        stack.enter_context(mapped(f"udp/127.0.0.1:{port}", f"127.0.0.1:{target.getsockname()[1]}"))
+        clients = [stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) for _ in range(20)]
+        for i, client in enumerate(clients):
+            client.settimeout(DEADLINE)
+            client.connect(("127.0.0.1", port))
+            client.send(b"from %d" % i)
+            heard, flow = target.recvfrom(100)
+            target.sendto(b"to " + heard, flow)
+        for i, client in enumerate(clients):
+            assert client.recv(100) == b"to from %d" % i
+
+
+def test_a_target_that_is_gone_costs_no_stream():
+    port, gone = free_port(), free_port()
+    with Server(echo) as target, mapped(f"127.0.0.1:{port}",
+                                        f"127.0.0.1:{gone},127.0.0.1:{target.port}") as lines:
+        for _ in range(12):
+            with connect(port) as client:
+                client.sendall(b"x")
+                assert receive_exactly(client, 1) == b"x"
+        wait_for(lines, rf"target 127\.0\.0\.1:{gone} down: .*refused")
+
+
+def test_checks_bring_a_target_back():
+    port, late = free_port(), free_port()
+    with Server(echo) as target, mapped(f"127.0.0.1:{port}", f"127.0.0.1:{late},127.0.0.1:{target.port}", "--check",
+                                        "1,1,1") as lines:
+        wait_for(lines, rf"target 127\.0\.0\.1:{late} down")
+        with socket.create_server(("127.0.0.1", late)):
+            wait_for(lines, rf"target 127\.0\.0\.1:{late} up")
+
+
+def test_the_target_learns_who_came():
+    port = free_port()
+    heard = []
+
+    def take(client):
+        heard.append(client.recv(200))
+
+    with Server(take) as target, mapped(f"127.0.0.1:{port}", f"127.0.0.1:{target.port}", "--send-proxy", "v1"):
+        with connect(port) as client:
+            own = client.getsockname()[1]
+            assert receive_all(client) == b""
+    assert heard[0] == b"PROXY TCP4 127.0.0.1 127.0.0.1 %d %d\r\n" % (own, port)
+
+
+def test_a_trusted_proxy_says_who_came():
+    port = free_port()
+    heard = []
+
+    def take(client):
+        heard.append(client.recv(200))
+
+    with Server(take) as target, mapped(f"127.0.0.1:{port}", f"127.0.0.1:{target.port}", "--accept-proxy",
+                                        "127.0.0.0/8", "--send-proxy", "v1", "--deny", "192.0.2.66") as lines:
+        with connect(port) as client:
+            client.sendall(b"PROXY TCP4 192.0.2.7 192.0.2.1 4000 80\r\n")
+            assert receive_all(client) == b""
+        assert heard[0] == b"PROXY TCP4 192.0.2.7 192.0.2.1 4000 80\r\n"
+        with connect(port) as client:
+            client.sendall(b"PROXY TCP4 192.0.2.66 192.0.2.1 4000 80\r\n")
+            with pytest.raises(ConnectionResetError):
+                client.recv(1)
+        wait_for(lines, r"refused 192\.0\.2\.66:4000: not allowed from there")
+
+
+def test_who_may_not_come_is_turned_away():
+    port = free_port()
+    with Server(echo) as target, mapped(f"127.0.0.1:{port}", f"127.0.0.1:{target.port}", "--deny", "127.0.0.1",
+                                        "--allow", "all") as lines:
+        with connect(port) as client, pytest.raises(ConnectionResetError):
+            client.recv(1)
+        wait_for(lines, r"refused 127\.0\.0\.1:\d+: not allowed from there")
+
+
+def test_the_name_in_tls_decides():
+    port = free_port()
+    heard = []
+
+    def take(client):
+        heard.append(client.recv(3)[:1])
+
+    with Server(take) as target, mapped(f"127.0.0.1:{port}", "-", "--sni",
+                                        f"*.example.org=127.0.0.1:{target.port}") as lines:
+        context = ssl.create_default_context()
+        for name in ("a.example.org", "other.test"):
+            with connect(port) as client, pytest.raises((ssl.SSLError, OSError)):
+                context.wrap_socket(client, server_hostname=name)
+        wait_for(lines, r"other\.test")
+    assert heard == [b"\x16"]
+
+
+def test_the_source_address_is_the_one_asked_for():
+    port = free_port()
+    heard = []
+
+    def take(client):
+        heard.append(client.getpeername()[0])
+
+    with Server(take) as target, mapped(f"127.0.0.1:{port}", f"127.0.0.1:{target.port}", "--source", "127.0.0.9"):
+        with connect(port) as client:
+            assert receive_all(client) == b""
+    assert heard == ["127.0.0.9"]
+
+
+def test_silence_ends_a_stream():
+    port = free_port()
+    with Server(echo) as target, mapped(f"127.0.0.1:{port}", f"127.0.0.1:{target.port}", "--idle-time", "1"):
+        with connect(port) as client:
+            client.sendall(b"x")
+            assert receive_exactly(client, 1) == b"x"
+            assert client.recv(1) == b""
+
+
+@pytest.mark.parametrize("arguments, line", [
+    ((), "map: LISTEN and TARGET expected"),
+    (("80",), "map: \"80\" has no TARGET"),
+    (("8000-8010", "a:80"), "\"8000-8010\" has 11 ports, and \"a:80\" has 1 port: a range maps one to one"),
+    (("80", "a:80", "80", "b:80"), "two forwards listen at tcp port 80"),
+    (("80", "a:0"), "\"a:0\": a target has no port 0"),
+    (("1", "-"), "map: a TARGET - needs --sni"),
+    (("0", "nosuch.invalid:80"), "cannot resolve nosuch.invalid: Name or service not known"),
+    (("0", "127.0.0.1:1", "--allow", "10.0.0.0/33"), "--allow: "),
+    (("0", "127.0.0.1:1", "--rate-in", "0"), "--rate-in: 0 would let nothing pass"),
+])
+def test_bad_input_is_one_line(arguments, line):
+    done = run("map", *arguments)
+    assert done.status == 255
+    lines = [said for said in done.stderr.splitlines() if not said.endswith(" up")]
+    assert len(lines) == 1 and lines[0].startswith("culvert: " + line), done.stderr
+
+
+def test_a_listener_of_ours_is_no_target():
+    port = free_port()
+    done = run("map", f"127.0.0.1:{port}", f"localhost:{port}")
+    assert done.status == 255
+    assert done.stderr.splitlines()[-1] == (
+        f"culvert: cannot map to localhost:{port}: that is a listener of this culvert: a loop")
+
+
+def test_a_port_in_use_is_refused():
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        done = run("map", f"127.0.0.1:{port}", "127.0.0.1:1")
+    assert done.status == 255 and "address already in use" in done.stderr
+
+
+def test_the_proxy_reaches_ordinary_addresses_alone():
+    port = free_port()
+    with Server(echo) as target:
+        for rules, code in (((), 2), (("--connect", "127.0.0.0/8:*"), 0)):
+            with mapped(f"127.0.0.1:{port}", *rules, command="proxy"), connect(port) as client:
+                client.sendall(b"\x05\x01\x00")
+                assert receive_exactly(client, 2) == b"\x05\x00"
+                client.sendall(b"\x05\x01\x00\x01\x7f\x00\x00\x01" + target.port.to_bytes(2, "big"))
+                assert receive_exactly(client, 10)[1] == code
+                if code == 0:
+                    client.sendall(b"hello")
+                    assert receive_exactly(client, 5) == b"hello"
