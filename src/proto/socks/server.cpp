@@ -2,6 +2,7 @@
 #include "proto/socks/server.hpp"
 
 #include <algorithm>
+#include <optional>
 #include <utility>
 
 #include "base/assert.hpp"
@@ -15,6 +16,7 @@ constexpr std::size_t kLongestText = 255;        // of SOCKS 4, which sets no bo
 
 constexpr std::uint8_t kConnect = 1;
 constexpr std::uint8_t kBind = 2;
+constexpr std::uint8_t kAssociate = 3;
 
 constexpr std::uint8_t kNoLogin = 0;
 constexpr std::uint8_t kUserPassword = 2;
@@ -25,6 +27,20 @@ constexpr std::uint8_t kCommandNotSupported = 7;
 constexpr std::uint8_t kAddressNotSupported = 8;
 
 constexpr std::string_view kBadHost = "the name of the destination is empty or holds a control character";
+
+// RFC 1928 section 4.
+std::optional<Command> command_of(std::uint8_t byte) {
+  switch (byte) {
+    case kConnect:
+      return Command::connect;
+    case kBind:
+      return Command::bind;
+    case kAssociate:
+      return Command::associate;
+    default:
+      return std::nullopt;
+  }
+}
 
 template <class Ip>
 Ip ip_of(ByteView bytes) {
@@ -61,6 +77,12 @@ void Server::listening(const Address& where) {
   CULVERT_ASSERT(state_ == State::requested && request_.command == Command::bind);
   write_success(request_.protocol, where, output_);
   state_ = State::listening;
+}
+
+void Server::associated(const Address& where) {
+  CULVERT_ASSERT(state_ == State::requested && request_.command == Command::associate);
+  write_success(request_.protocol, where, output_);
+  state_ = State::served;
 }
 
 void Server::arrived(const Address& peer) {
@@ -196,15 +218,14 @@ void Server::on_socks5_request() {
   const std::size_t begin = type == 3 ? kFixed + 1 : kFixed;
   const std::size_t size = type == 1 ? 4 : type == 4 ? 16 : input_[kFixed];
   if (input_.size() < begin + size + 2) return;
-  const auto command = input_[1];
-  if (command != kConnect && command != kBind)
-    return refuse_it(kCommandNotSupported, "a SOCKS command that is not supported");
+  const auto command = command_of(input_[1]);
+  if (!command) return refuse_it(kCommandNotSupported, "a SOCKS command that is not supported");
   const ByteView address = field(begin, size);
   std::string host = type == 1   ? ip_text(ip_of<Ipv4>(address))
                      : type == 4 ? ip_text(ip_of<Ipv6>(address))
                                  : std::string(as_text(address));
   if (!is_host(host)) return refuse_it(kGeneralFailure, kBadHost);
-  requested(command == kBind ? Command::bind : Command::connect, {std::move(host), port_at(begin + size)});
+  requested(*command, {std::move(host), port_at(begin + size)});
 }
 
 void Server::on_http_byte() {

@@ -8,6 +8,7 @@
 //     }
 //     requested: reach server.request().where, then connected()   -- or refuse()
 //                or, for BIND: listening(), and when somebody came arrived()   -- or refuse()
+//                or, for UDP ASSOCIATE: associated()   -- or refuse()
 //     refused:   send the output, then end the connection in order
 #pragma once
 
@@ -24,12 +25,13 @@
 
 namespace culvert::socks {
 
-enum class Command : std::uint8_t { connect, bind };
+enum class Command : std::uint8_t { connect, bind, associate };
 
 struct Request {
   Protocol protocol = Protocol::socks5;
   Command command = Command::connect;
-  /// Names as the client gave them. Of BIND: who is expected.
+  /// Names as the client gave them. Of BIND: who is expected. Of UDP ASSOCIATE: where its datagrams will come
+  /// from, zeros if it does not know yet.
   Address where = {};
 };
 
@@ -39,7 +41,7 @@ class Server {
     reading,    ///< feed() takes bytes
     requested,  ///< request() holds; nothing was sent that says how it goes on
     listening,  ///< BIND: the first reply is made, the second one follows
-    served,     ///< the last reply is made; behind it comes the stream
+    served,     ///< the last reply is made; behind it comes the stream (UDP ASSOCIATE: nothing)
     refused,    ///< the output, if there is any, says so; why() is for the log
   };
 
@@ -68,6 +70,8 @@ class Server {
   void connected();
   /// `requested`, BIND: somebody may come to `where`.
   void listening(const Address& where);
+  /// `requested`, UDP ASSOCIATE: datagrams for others are taken at `where`.
+  void associated(const Address& where);
   /// `listening`: `peer` has come.
   void arrived(const Address& peer);
   /// `requested` or `listening`: it will not be.

@@ -147,7 +147,7 @@ TEST(SocksServer, Socks5Methods) {
 
 TEST(SocksServer, Socks5Refuses) {
   const std::pair<std::string, int> rows[] = {
-      {request5(3, 1, "\x7F\x00\x00\x01"s), 7},  // UDP ASSOCIATE
+      {request5(4, 1, "\x7F\x00\x00\x01"s), 7},
       {request5(0, 3, name5("x")), 7},
       {request5(255, 4, std::string(16, 'x')), 7},
       {"\x05\x01\x00\x02"s, 8},
@@ -164,6 +164,21 @@ TEST(SocksServer, Socks5Refuses) {
     EXPECT_EQ(outcome.sent, kChosen5 + refused5(code));
     EXPECT_EQ(outcome.left, "behind");
   }
+}
+
+TEST(SocksServer, UdpAssociate) {
+  Server server;
+  const auto request = kHello5 + request5(3, 1, "\0\0\0\0"s);
+  EXPECT_EQ(server.feed(as_bytes(request)), request.size());
+  ASSERT_EQ(server.state(), State::requested);
+  EXPECT_EQ(server.request().command, Command::associate);
+  EXPECT_EQ(server.request().where.host, "0.0.0.0");
+  server.consume_output(server.output().size());
+  server.associated({"192.0.2.1", 0x1234});
+  EXPECT_EQ(server.state(), State::served);
+  EXPECT_EQ(as_text(server.output()), "\x05\0\0\x01\xC0\x00\x02\x01\x12\x34"s);
+  const auto socks4 = talk("\x04\x03\0\x50\x01\x02\x03\x04\0"s);
+  EXPECT_EQ(socks4.state, State::refused) << "SOCKS 4 has none";
 }
 
 class SocksLogin : public ::testing::Test {
