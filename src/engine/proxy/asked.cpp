@@ -10,7 +10,10 @@
 #include <boost/asio/use_awaitable.hpp>
 
 #include "base/assert.hpp"
+#include "engine/proxy/udp_association.hpp"
+#include "engine/relay/direct_dialer.hpp"
 #include "net/cancelled.hpp"
+#include "net/socket.hpp"
 
 namespace culvert::proxy {
 
@@ -58,15 +61,24 @@ std::optional<socks::Ipv6> as_ipv6(const std::string& host) {
 
 bool is_any(const socks::Ipv6& address) { return address == socks::Ipv6{} || address == as_ipv6("0.0.0.0"); }
 
+std::string address_text(asio::ip::address address) {
+  if (address.is_v6()) {  // a reply has no place for a zone
+    auto v6 = address.to_v6();
+    v6.scope_id(0);
+    address = v6;
+  }
+  return address.to_string();
+}
+
 }  // namespace
 
 Asked::Asked(asio::any_io_executor executor, std::unique_ptr<Conversation> conversation,
-             relay::KnownVisit visit, Duration patience)
+             relay::KnownVisit visit, Options options)
     : executor_(std::move(executor)),
       conversation_(std::move(conversation)),
       destination_(destination_of(*conversation_)),
       visit_(std::move(visit)),
-      patience_(patience) {}
+      options_(std::move(options)) {}
 
 Asked::~Asked() {
   if (conversation_) refuse(relay::Refusal::closed);
@@ -85,7 +97,45 @@ void Asked::refuse(relay::Refusal reason) {
   const bool waits = state == socks::Server::State::requested || state == socks::Server::State::listening;
   if (reason == relay::Refusal::closed || !waits) return conversation->stream().abort();
   conversation->server().refuse(failure_for(reason));
-  say_goodbye(executor_, std::move(conversation), patience_);
+  say_goodbye(executor_, std::move(conversation), options_.patience);
+}
+
+bool Asked::wants_datagrams() const {
+  return conversation_->server().request().command == socks::Command::associate;
+}
+
+relay::Task<relay::Carried> Asked::carry_datagrams(relay::DatagramCarrier& carrier) {
+  auto client = udp_client();
+  if (!client) {
+    co_return std::unexpected(
+        relay::DialError{relay::Refusal::unsupported, "its client has no address to send datagrams from"});
+  }
+  auto association = UdpAssociation::open(executor_, carrier, std::move(*client));
+  if (!association) {
+    co_return std::unexpected(
+        relay::DialError{relay::refusal_for(association.error()), std::move(association.error().message)});
+  }
+  auto bound = association->local();
+  if (options_.advertise) bound.address(*options_.advertise);
+  conversation_->server().associated({address_text(bound.address()), bound.port()});
+  if (!co_await conversation_->speak(options_.patience)) co_return relay::CarriedDatagrams{};
+  const auto stream = std::exchange(conversation_, nullptr)->take_stream();
+  co_return co_await association->run(*stream);
+}
+
+// RFC 1928 section 4: DST.ADDR and DST.PORT say where the datagrams will come from, if the client knows. An
+// address of zeros, a name, or one of another family than the connection's: from where that comes from.
+std::optional<UdpClient> Asked::udp_client() const {
+  const auto socket = conversation_->stream().native_socket();
+  const auto here = socket ? net::local_endpoint(*socket) : std::nullopt;
+  const auto peer = socket ? net::peer_endpoint(*socket) : std::nullopt;
+  if (!here || !peer) return std::nullopt;
+  const auto& wanted = std::get<relay::HostPort>(*destination_);
+  boost::system::error_code none;
+  auto address = asio::ip::make_address(wanted.host, none);
+  if (none || address.is_unspecified() || address.is_v4() != peer->address().is_v4())
+    address = peer->address();
+  return UdpClient{here->address(), {address, wanted.port}, visit_.origin()};
 }
 
 bool Asked::wants_listener() const {
@@ -94,12 +144,12 @@ bool Asked::wants_listener() const {
 
 relay::Task<Result<void>> Asked::tell_connected() {
   conversation_->server().connected();
-  return conversation_->speak(patience_);
+  return conversation_->speak(options_.patience);
 }
 
 relay::Task<Result<void>> Asked::tell_listening(const relay::Endpoint& where) {
   conversation_->server().listening(socks_address(where));
-  return conversation_->speak(patience_);
+  return conversation_->speak(options_.patience);
 }
 
 // RFC 1928 section 4: DST.ADDR is there to evaluate who comes. A name says nothing, since the far end would
@@ -111,7 +161,7 @@ bool Asked::expects(const relay::Endpoint& peer) const {
 
 relay::Task<Result<void>> Asked::tell_arrived(const relay::Endpoint& peer) {
   conversation_->server().arrived(socks_address(peer));
-  return conversation_->speak(patience_);
+  return conversation_->speak(options_.patience);
 }
 
 relay::Task<void> Asked::gone() {

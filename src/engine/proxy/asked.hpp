@@ -5,9 +5,11 @@
 #include <optional>
 
 #include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/ip/address.hpp>
 
 #include "base/time.hpp"
 #include "engine/proxy/conversation.hpp"
+#include "engine/proxy/udp_association.hpp"
 #include "engine/relay/source.hpp"
 
 namespace culvert::proxy {
@@ -15,9 +17,14 @@ namespace culvert::proxy {
 /// What a client of the front has asked for.
 class Asked final : public relay::Pending, private relay::Negotiation {
  public:
-  /// `conversation` has heard the request. `patience`: how long the client may take for an answer.
+  struct Options {
+    Duration patience;  ///< how long the client may take for an answer
+    /// FrontOptions::advertise.
+    std::optional<boost::asio::ip::address> advertise = {};
+  };
+  /// `conversation` has heard the request.
   Asked(boost::asio::any_io_executor executor, std::unique_ptr<Conversation> conversation,
-        relay::KnownVisit visit, Duration patience);
+        relay::KnownVisit visit, Options options);
   ~Asked() override;
 
   [[nodiscard]] const std::optional<relay::Endpoint>& destination() const override { return destination_; }
@@ -28,6 +35,8 @@ class Asked final : public relay::Pending, private relay::Negotiation {
   void refuse(relay::Refusal reason) override;
 
  private:
+  [[nodiscard]] bool wants_datagrams() const override;
+  [[nodiscard]] relay::Task<relay::Carried> carry_datagrams(relay::DatagramCarrier& carrier) override;
   [[nodiscard]] bool wants_listener() const override;
   [[nodiscard]] relay::Task<Result<void>> tell_connected() override;
   [[nodiscard]] relay::Task<Result<void>> tell_listening(const relay::Endpoint& where) override;
@@ -35,11 +44,13 @@ class Asked final : public relay::Pending, private relay::Negotiation {
   [[nodiscard]] relay::Task<Result<void>> tell_arrived(const relay::Endpoint& peer) override;
   [[nodiscard]] relay::Task<void> gone() override;
 
+  [[nodiscard]] std::optional<UdpClient> udp_client() const;
+
   const boost::asio::any_io_executor executor_;
   std::unique_ptr<Conversation> conversation_;
   const std::optional<relay::Endpoint> destination_;
   const relay::KnownVisit visit_;
-  const Duration patience_;
+  const Options options_;
 };
 
 }  // namespace culvert::proxy

@@ -16,21 +16,21 @@ class Asking final : public relay::Hearing {
  public:
   Asking(relay::Pending& pending, const FrontOptions& options)
       : visit_(relay::KnownVisit::of(pending)),
-        patience_(options.patience),
+        options_{options.patience, options.advertise},
         conversation_(std::make_unique<Conversation>(pending.accept(), options.accounts)) {}
 
   [[nodiscard]] relay::Task<Result<std::unique_ptr<relay::Pending>>> hear() override {
     if (auto heard = co_await conversation_->hear(); !heard)
       co_return std::unexpected(std::move(heard).error());
     co_return std::make_unique<Asked>(co_await boost::asio::this_coro::executor, std::move(conversation_),
-                                      visit_, patience_);
+                                      visit_, options_);
   }
   [[nodiscard]] relay::Stream& stream() override { return conversation_->stream(); }
   [[nodiscard]] const relay::Endpoint& origin() const override { return visit_.origin(); }
 
  private:
   const relay::KnownVisit visit_;
-  const Duration patience_;
+  const Asked::Options options_;
   std::unique_ptr<Conversation> conversation_;
 };
 

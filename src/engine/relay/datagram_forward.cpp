@@ -21,8 +21,10 @@
 
 #include "base/assert.hpp"
 #include "base/log.hpp"
+#include "engine/relay/complaint.hpp"
 #include "engine/relay/flow_key.hpp"
 #include "engine/relay/flow_table.hpp"
+#include "engine/relay/scratch.hpp"
 #include "net/cancelled.hpp"
 #include "net/ready_set.hpp"
 #include "net/udp_inbox.hpp"
@@ -37,20 +39,9 @@ namespace {
 
 /// A flood must not keep the thread for itself.
 constexpr int kTurnsBeforeOthers = 4;
-constexpr Duration kLogAgain = std::chrono::minutes(1);
 /// How often the clock of idle flows may ring within the time that they are allowed.
 constexpr int kExpiriesInIdleTime = 32;
 constexpr std::int8_t kNone = -1;
-
-struct Scratch {
-  net::UdpInbox inbox;
-  net::UdpOutbox outbox;
-};
-
-Scratch& scratch_of_thread() {
-  thread_local const auto made = std::make_unique<Scratch>();
-  return *made;
-}
 
 struct Flow {
   net::UdpSocket socket;
@@ -63,19 +54,6 @@ struct Flow {
   std::int8_t last = kNone;
 };
 static_assert(net::UdpInbox::kSlots <= 127);
-
-/// One line for a whole flood.
-class Complaint {
- public:
-  [[nodiscard]] bool is_due(Instant now) {
-    if (said_ && now - *said_ < kLogAgain) return false;
-    said_ = now;
-    return true;
-  }
-
- private:
-  std::optional<Instant> said_;
-};
 
 /// The system has no more of something that a flow takes: the oldest flow has one.
 bool is_exhaustion(const Error& error) {
@@ -142,7 +120,7 @@ struct DatagramForward::State : std::enable_shared_from_this<State> {
   bool stopping = false;
 
   // Of the turn.
-  Scratch* scratch = nullptr;                             ///< of the thread that runs it
+  DatagramScratch* scratch = nullptr;                     ///< of the thread that runs it
   net::UdpListener* replies_from = nullptr;               ///< what is in the outbox
   std::array<std::int8_t, net::UdpInbox::kSlots> next{};  ///< of the arrival with this number, in its chain
   std::array<Entry*, net::UdpInbox::kSlots> senders{};    ///< that have a chain; null: gone
@@ -200,7 +178,7 @@ std::string DatagramForward::name() const { return state_->listeners.front().nam
 std::uint16_t DatagramForward::port() const { return state_->listeners.front().local.port(); }
 
 Result<void> DatagramForward::State::begin(const asio::any_io_executor& executor) {
-  scratch = &scratch_of_thread();
+  scratch = &thread_datagrams();
   ready_set.emplace(executor);
   expiry.emplace(executor);
   for (net::UdpListener& listener : listeners) TRY(ready_set->add(listener.socket.fd.get(), &listener));

@@ -2,36 +2,15 @@
 #pragma once
 
 #include <memory>
-#include <string>
-#include <string_view>
 
-#include <fmt/format.h>
-
-#include "base/log_fields.hpp"
+#include "engine/relay/datagram_carrier.hpp"
 #include "engine/relay/endpoint.hpp"
+#include "engine/relay/refusal.hpp"
 #include "engine/relay/source.hpp"
 #include "engine/relay/stream.hpp"
 #include "engine/relay/visit.hpp"
 
 namespace culvert::relay {
-
-/// A line of a configuration that would have allowed what was refused; empty: there is none. In the log it
-/// stands behind the reason, and is the field "rule".
-struct RuleHint {
-  std::string rule;  ///< printable
-};
-
-/// A failed dial: the reason for whoever asked, and a line for the operator ("open failed: connect failed:
-/// Connection refused"), in which text from a peer is printable already.
-struct DialError {
-  Refusal reason;
-  std::string message;
-  RuleHint hint = {};
-};
-
-inline void add_fields(LogFields& fields, const RuleHint& hint) {
-  if (!hint.rule.empty()) fields.add("rule", hint.rule);
-}
 
 using Dialed = std::expected<std::unique_ptr<Stream>, DialError>;
 
@@ -64,14 +43,8 @@ class Dialer {
 
   /// How its far end is listened at; null if it cannot be. As long as the dialer.
   [[nodiscard]] virtual FarListener* far_listener() { return nullptr; }
+  /// How datagrams get there; null if they cannot. As long as the dialer.
+  [[nodiscard]] virtual DatagramCarrier* datagrams() { return nullptr; }
 };
 
 }  // namespace culvert::relay
-
-template <>
-struct fmt::formatter<culvert::relay::RuleHint> : fmt::formatter<std::string_view> {
-  auto format(const culvert::relay::RuleHint& hint, fmt::format_context& context) const {
-    if (hint.rule.empty()) return context.out();
-    return fmt::format_to(context.out(), "; this rule would: {}", hint.rule);
-  }
-};

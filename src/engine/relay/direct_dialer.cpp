@@ -9,6 +9,8 @@
 
 namespace culvert::relay {
 
+namespace asio = boost::asio;
+
 namespace {
 
 template <class Socket, class Failure>
@@ -71,6 +73,26 @@ net::ConnectOptions DirectDialer::options_for(const Visit& visit) const {
   options.transparent = address.has_value();
   if (address) options.bind_addresses = {net::asio_address_of(*address)};
   return options;
+}
+
+std::expected<void, DialError> DirectDialer::judge(const asio::ip::udp::endpoint& destination,
+                                                   const Endpoint&) {
+  if (!judge_) return {};
+  const std::string host = destination.address().to_string();
+  for (const auto& resolved :
+       {std::optional<IpAddress>(), std::optional(net::ip_address_of(destination.address()))}) {
+    if (const auto decision = judge_(host, destination.port(), resolved); !decision)
+      return std::unexpected(not_permitted(decision));
+  }
+  return {};
+}
+
+Task<DatagramCarrier::Found> DirectDialer::look_up(HostPort destination, Endpoint) {
+  auto addresses = co_await resolve_judged(resolver_, std::move(destination), family_, judge_);
+  if (!addresses) co_return std::unexpected(std::move(addresses).error());
+  std::vector<asio::ip::udp::endpoint> found;
+  for (const auto& one : *addresses) found.emplace_back(one.address(), one.port());
+  co_return found;
 }
 
 }  // namespace culvert::relay

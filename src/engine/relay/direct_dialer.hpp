@@ -10,8 +10,9 @@
 
 namespace culvert::relay {
 
-/// Connects from here: resolves, and tries the addresses by Happy Eyeballs.
-class DirectDialer final : public Dialer {
+/// Connects from here: resolves, and tries the addresses by Happy Eyeballs. Datagrams go where
+/// streams may.
+class DirectDialer final : public Dialer, private DatagramCarrier {
  public:
   /// `resolver` must outlive it. With options.transparent it connects from the address of whoever came, if
   /// that is one, in place of options.bind_addresses. `judge` says where it may connect; empty: anywhere.
@@ -23,8 +24,13 @@ class DirectDialer final : public Dialer {
   /// Messages: "connect failed: Connection refused", "cannot resolve db: Name or service not known".
   [[nodiscard]] Task<Dialed> dial(const Endpoint& destination, const Visit& visit) override;
 
+  [[nodiscard]] DatagramCarrier* datagrams() override { return this; }
+
  private:
   [[nodiscard]] net::ConnectOptions options_for(const Visit& visit) const;
+  [[nodiscard]] std::expected<void, DialError> judge(const boost::asio::ip::udp::endpoint& destination,
+                                                     const Endpoint& origin) override;
+  [[nodiscard]] Task<Found> look_up(HostPort destination, Endpoint origin) override;
 
   net::Resolver& resolver_;
   net::ConnectOptions options_;

@@ -78,5 +78,34 @@ TEST_F(DirectDialerTest, ConnectsFromTheVisitorsAddressIfItMay) {
   EXPECT_TRUE(from(dial(options)).starts_with("127.0.0.1:")) << "who has no address";
 }
 
+TEST_F(DirectDialerTest, DatagramsGoWhereStreamsMay) {
+  net::Resolver names(1, 4, [](const std::string&, net::Family) {
+    return Result<std::vector<asio::ip::address>>(
+        {asio::ip::make_address("127.0.0.2"), asio::ip::make_address("127.0.0.3")});
+  });
+  const auto judge = [](std::string_view host, std::uint16_t port, const std::optional<IpAddress>& resolved) {
+    files::Decision decision;
+    decision.allowed = host != "secret" && port != 25 && (!resolved || resolved->text() != "127.0.0.2");
+    decision.reason = "the rule of the test";
+    return decision;
+  };
+  DirectDialer dialer(names, {}, net::Family::any, judge);
+  DatagramCarrier* const carrier = dialer.datagrams();
+  ASSERT_NE(carrier, nullptr);
+  const auto may = [&](const char* address, std::uint16_t port) {
+    return carrier->judge({asio::ip::make_address(address), port}, UnixPath{}).has_value();
+  };
+  EXPECT_TRUE(may("127.0.0.3", 53));
+  EXPECT_FALSE(may("127.0.0.3", 25));
+  EXPECT_FALSE(may("127.0.0.2", 53));
+  const auto found = run(context, carrier->look_up({"db", 53}, UnixPath{}));
+  ASSERT_TRUE(found);
+  ASSERT_EQ(found->size(), 1) << "the address that passes";
+  EXPECT_EQ(found->front().address().to_string(), "127.0.0.3");
+  const auto secret = run(context, carrier->look_up({"secret", 53}, UnixPath{}));
+  ASSERT_FALSE(secret);
+  EXPECT_EQ(secret.error().message, "not permitted: the rule of the test");
+}
+
 }  // namespace
 }  // namespace culvert::relay

@@ -46,6 +46,7 @@ struct Live {
   Pump* pump = nullptr;               ///< once joined; lives in the coroutine
   std::optional<Silence> silence;     ///< once joined, if anybody wants to know
   Instant look_at{};                  ///< when the watch looks at it next
+  bool carries_datagrams = false;     ///< joined to nothing, but served
   bool running = true;                ///< its coroutine exists
 };
 
@@ -74,6 +75,7 @@ struct Forward::State : std::enable_shared_from_this<State> {
 
   static Task<void> serve(Presence present, std::unique_ptr<Pending> pending);
   static Task<Dialed> reach(Presence& present, Pending& pending, const Endpoint& destination);
+  static Task<void> carry_datagrams(Presence& present, Pending& pending, const Endpoint& destination);
   static void start(const std::shared_ptr<State>& state, const asio::any_io_executor& executor,
                     std::unique_ptr<Pending> pending);
   void refuse(Pending& pending, const std::optional<Endpoint>& destination, const DialError& why);
@@ -150,7 +152,9 @@ ForwardCounters Forward::counters() const {
   ForwardCounters counters = state_->totals;
   for (const Live& live : state_->live) {
     if (!live.running) continue;
-    if (live.pump == nullptr) {
+    if (live.carries_datagrams) {
+      ++counters.live;
+    } else if (live.pump == nullptr) {
       ++counters.dialing;
     } else {
       ++counters.live;
@@ -196,6 +200,8 @@ Task<void> Forward::State::serve(Presence present, std::unique_ptr<Pending> pend
   if (!destination) {
     co_return state->refuse(*pending, destination, {Refusal::unsupported, "no destination"});
   }
+  if (pending->negotiation() != nullptr && pending->negotiation()->wants_datagrams())
+    co_return co_await carry_datagrams(present, *pending, *destination);
   auto dialed = co_await reach(present, *pending, *destination);
   if (state->aborting) co_return;  // both ends are aborted by being destroyed
   if (!dialed) co_return state->refuse(*pending, destination, dialed.error());
@@ -217,6 +223,26 @@ Task<void> Forward::State::serve(Presence present, std::unique_ptr<Pending> pend
   log(timed_out ? LogLevel::verbose : LogLevel::debug, "{}: stream ended: {} bytes out, {} bytes in{}{}",
       state->source->name(), summary.a_to_b, summary.b_to_a, summary.error ? ": " : "",
       summary.error ? summary.error->message : "");
+}
+
+Task<void> Forward::State::carry_datagrams(Presence& present, Pending& pending, const Endpoint& destination) {
+  State& state = *present.state;
+  DatagramCarrier* const carrier = state.dialer.datagrams();
+  if (carrier == nullptr) {
+    co_return state.refuse(pending, destination, {Refusal::unsupported, "datagrams cannot be carried there"});
+  }
+  present.entry->carries_datagrams = true;
+  ++state.totals.accepted;
+  const auto carried = co_await pending.negotiation()->carry_datagrams(*carrier);
+  if (!carried) {
+    --state.totals.accepted;
+    if (!state.aborting) state.refuse(pending, destination, carried.error());
+    co_return;
+  }
+  state.totals.bytes_out += carried->bytes_out;
+  state.totals.bytes_in += carried->bytes_in;
+  log(LogLevel::debug, "{}: datagrams ended: {} bytes out, {} bytes in, {} datagrams dropped",
+      state.source->name(), carried->bytes_out, carried->bytes_in, carried->dropped);
 }
 
 // The stream at the far end, once the client knows that there is one.

@@ -23,8 +23,8 @@ struct ForwardCounters {
   std::uint64_t failed = 0;     ///< streams that were refused: no destination, a limit, a failed dial
   std::uint64_t timed_out = 0;  ///< of those that were joined: ended because they were silent
   std::uint64_t dialing = 0;    ///< wait for their destination now
-  std::uint64_t live = 0;       ///< are joined now
-  std::uint64_t bytes_out = 0;  ///< towards destinations, live streams included
+  std::uint64_t live = 0;       ///< are joined now, or have their datagrams carried
+  std::uint64_t bytes_out = 0;  ///< towards destinations, live streams included; datagrams once it is over
   std::uint64_t bytes_in = 0;   ///< back from them
 };
 
@@ -49,7 +49,8 @@ struct ForwardOptions {
 /// All calls on one thread.
 ///
 /// A stream is accepted only once its destination is reached; until then early data waits in the kernel or in
-/// its window. A client that asks for a listener (Negotiation) gets one from the dialer's far_listener().
+/// its window. A client that asks for a listener (Negotiation) gets one from the dialer's far_listener(), one
+/// that has datagrams carries them as far as its datagrams() say.
 /// What fails is logged at `notice`, as the event "stream_refused": "127.0.0.1:15432 -> 10.0.0.5:5432: open
 /// failed: connect failed: Connection refused".
 class Forward {

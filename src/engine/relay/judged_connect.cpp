@@ -43,8 +43,8 @@ DialError connect_failed(const Error& error) {
   return {refusal_for(error), "connect failed: " + error.message};
 }
 
-Task<Connected> connect_judged(net::Resolver& resolver, HostPort place, net::Family family,
-                               net::ConnectOptions options, ConnectJudge judge) {
+Task<Resolved> resolve_judged(net::Resolver& resolver, HostPort place, net::Family family,
+                              ConnectJudge judge) {
   if (judge) {
     if (const auto before = judge(place.host, place.port, std::nullopt); !before)
       co_return std::unexpected(not_permitted(before));
@@ -65,6 +65,13 @@ Task<Connected> connect_judged(net::Resolver& resolver, HostPort place, net::Fam
     });
     if (found->empty()) co_return std::unexpected(not_permitted(denied));
   }
+  co_return std::move(*found);
+}
+
+Task<Connected> connect_judged(net::Resolver& resolver, HostPort place, net::Family family,
+                               net::ConnectOptions options, ConnectJudge judge) {
+  auto found = co_await resolve_judged(resolver, std::move(place), family, std::move(judge));
+  if (!found) co_return std::unexpected(std::move(found).error());
   auto socket = co_await net::connect_tcp(std::move(*found), options);
   if (!socket) co_return std::unexpected(connect_failed_from(options, socket.error()));
   co_return std::move(*socket);

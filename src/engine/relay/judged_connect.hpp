@@ -5,6 +5,7 @@
 #include <functional>
 #include <optional>
 #include <string_view>
+#include <vector>
 
 #include "base/ip_address.hpp"
 #include "engine/relay/dialer.hpp"
@@ -19,10 +20,15 @@ namespace culvert::relay {
 using ConnectJudge = std::function<files::Decision(std::string_view host, std::uint16_t port,
                                                    const std::optional<IpAddress>& resolved)>;
 
+using Resolved = std::expected<std::vector<boost::asio::ip::tcp::endpoint>, DialError>;
+
+/// Exactly those addresses of `place` that pass, never none. `judge` may be empty: then all do.
+[[nodiscard]] Task<Resolved> resolve_judged(net::Resolver& resolver, HostPort place, net::Family family,
+                                            ConnectJudge judge);
+
 using Connected = std::expected<net::StreamSocket, DialError>;
 
-/// Connects to exactly those addresses of `place` that pass. `judge` may be empty: then all do. A failure
-/// that is about the end to connect from says so.
+/// Connects to exactly those. A failure that is about the end to connect from says so.
 [[nodiscard]] Task<Connected> connect_judged(net::Resolver& resolver, HostPort place, net::Family family,
                                              net::ConnectOptions options, ConnectJudge judge);
 

@@ -12,4 +12,9 @@ MutableBytes thread_scratch() {
   return {buffer.get(), kScratchSize};
 }
 
+DatagramScratch& thread_datagrams() {
+  thread_local const auto made = std::make_unique<DatagramScratch>();
+  return *made;
+}
+
 }  // namespace culvert::relay

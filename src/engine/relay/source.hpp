@@ -1,34 +1,30 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
 
+#include "base/result.hpp"
+#include "engine/relay/datagram_carrier.hpp"
 #include "engine/relay/endpoint.hpp"
+#include "engine/relay/refusal.hpp"
 #include "engine/relay/stream.hpp"
 #include "engine/relay/visit.hpp"
 
 namespace culvert::relay {
-
-/// Why a stream is not served. Becomes a SOCKS reply, a channel-open failure, or a reset.
-enum class Refusal : std::uint8_t {
-  prohibited,
-  network_unreachable,
-  unreachable,
-  connection_refused,
-  timed_out,
-  unsupported,
-  overloaded,
-  closed
-};
 
 /// Of a pending whose client asks and waits for answers (a proxy front's): what it wants, and how it is told.
 /// Each tell_...() returns once the stream has taken the answer; an error means that the client is gone.
 class Negotiation {
  public:
   virtual ~Negotiation() = default;
+  /// To be no stream at all, but to send datagrams to whomever it likes (SOCKS UDP ASSOCIATE). Then
+  /// carry_datagrams() is all there is to it.
+  [[nodiscard]] virtual bool wants_datagrams() const = 0;
+  /// Carries the client's datagrams, both ways, as long as its stream lives. An error: it could not begin,
+  /// and the client waits for refuse(); else it is over. `carrier` must outlive it. Obeys Asio cancellation.
+  [[nodiscard]] virtual Task<Carried> carry_datagrams(DatagramCarrier& carrier) = 0;
   /// False: to be connected to destination(). True: that somebody there connects to it (SOCKS BIND).
   [[nodiscard]] virtual bool wants_listener() const = 0;
 
