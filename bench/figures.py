@@ -53,7 +53,7 @@ def connections_rows(bound: float | None, mark: str = "", cpu_of: str = "client"
 
 def start(lab: Lab, group: Group, settings: Settings) -> Turns:
     scene = Scene(lab, group.congestion_control)
-    scene.server_of(None)
+    scene.server_of(None)  # which outlives each client
     programs = [c for c in settings.contestants if c.binary]
     for _ in range(settings.runs):
         for i, contestant in enumerate(programs):
@@ -108,6 +108,7 @@ def logins(lab: Lab, group: Group, settings: Settings) -> Turns:
 
 def memory(lab: Lab, group: Group, settings: Settings) -> Turns:
     scene = Scene(lab, group.congestion_control)
+    scene.server_of(None)  # which outlives each client
     programs = [c for c in settings.contestants if c.binary]
 
     def one(contestant: Contestant, place: int) -> Values:
@@ -179,6 +180,7 @@ def narrow_path(lab: Lab, group: Group, settings: Settings) -> Turns:
     """64 KiB wait before the narrow place at most: a home router that is not the worst."""
     scene = Scene(lab, group.congestion_control,
                   ["--delay-ms", "10", "--rate-mbit", "10", "--queue-bytes", "65536", "--no-offload"])
+    scene.server_of(None)  # which outlives each client
 
     def one(contestant: Contestant, direction: str, port: int) -> Values:
         with lab.scope():
