@@ -248,12 +248,14 @@ Result<void> read_proxy_line(std::span<const std::string_view> arguments, const 
                              SubcommandLine& line) {
   daemon::DirectPlan& plan = line.plan.direct.emplace_back();
   std::vector<std::string> places, rules;
-  std::string users;
+  std::string users, advertise;
   CLI::App app(kAboutProxy, "culvert proxy");
   app.footer(kProxyExamples);
   app.add_option("port", places, "PORT, or several")->type_name("");
   add_repeated(app, "--connect", rules,
                "[!]HOST:PORTS where clients may go, as in the rules of a server (*:*)");
+  app.add_option("--advertise", advertise,
+                 "address where SOCKS clients are told to send their datagrams (the one that they came to)");
   app.add_option("--users", users, "file of user:password lines: who may use it (everybody)");
   Common common(app, plan);
   SubcommandReader reader(app, line);
@@ -276,6 +278,11 @@ Result<void> read_proxy_line(std::span<const std::string_view> arguments, const 
     plan.connect.push_back(std::move(*rule));
   }
   if (!allows) plan.connect.push_back(TRY(files::ForwardRule::parse_connect("*:*")));
+  if (!advertise.empty()) {
+    plan.advertise = IpAddress::parse(advertise);
+    if (!plan.advertise)
+      return in_option("--advertise", {Errc::usage, in_quotes(advertise) + " is not an address"});
+  }
   if (!users.empty()) plan.proxy_accounts_file = TRY(expand_tilde(users, environment.home));
   return common.fill();
 }

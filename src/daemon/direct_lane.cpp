@@ -113,8 +113,9 @@ void DirectLane::add(const DirectPort& port, std::vector<net::Listener> listener
   }
   relay::ForwardOptions options{.limit = commons_.limit, .rates = commons_.rates, .silence = plan.silence};
   if (port.forward->is_proxy) {
-    source = std::make_unique<proxy::Front>(std::move(source),
-                                            proxy::FrontOptions{.accounts = commons_.proxy_accounts});
+    proxy::FrontOptions front{.accounts = commons_.proxy_accounts};
+    if (plan.advertise) front.advertise = net::asio_address_of(*plan.advertise);
+    source = std::make_unique<proxy::Front>(std::move(source), std::move(front));
     return forwards_.add(std::move(source), from_proxies_, std::move(options));
   }
   if (!plan.names.empty()) {

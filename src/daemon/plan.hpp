@@ -128,6 +128,8 @@ struct DirectPlan {
   std::vector<files::ForwardRule> connect;
   /// Who may use the proxies: a file of user:password lines; empty: everybody.
   std::string proxy_accounts_file;
+  /// Where the clients of proxies are told to send their datagrams: the address outside of a NAT.
+  std::optional<IpAddress> advertise;
 
   relay::AccessList access;                  ///< who may come
   std::vector<IpNetwork> proxy_header_from;  ///< streams begin with a PROXY header, and come from there
