@@ -3,7 +3,7 @@
 
 #include <cerrno>
 #include <cstdint>
-#include <system_error>
+#include <cstring>
 
 #include <linux/errqueue.h>
 #include <netinet/in.h>
@@ -52,7 +52,7 @@ void discard_all(int socket) {
 }
 
 std::unexpected<Error> cause_alone(int error) {
-  return fail(Errc::system, std::generic_category().message(error), error);
+  return fail(Errc::system, ::strerrordesc_np(error), error);
 }
 
 }  // namespace
