@@ -51,9 +51,7 @@ void discard_all(int socket) {
   }
 }
 
-std::unexpected<Error> cause_alone(int error) {
-  return fail(Errc::system, ::strerrordesc_np(error), error);
-}
+std::unexpected<Error> cause_alone(int error) { return fail(Errc::system, ::strerrordesc_np(error), error); }
 
 }  // namespace
 
