@@ -6,6 +6,7 @@ import os
 import pathlib
 import re
 import subprocess
+import threading
 
 from .processes import Process
 from .servers import SshServer
@@ -50,7 +51,12 @@ def login_arguments(server: SshServer, folder: pathlib.Path, key: pathlib.Path |
                     options: dict[str, str] | None = None, known_hosts: str | None = None) -> list[str]:
     """All that makes a login work and independent of who runs the tests. The destination comes last, by itself."""
     file = folder / f"known_hosts_{server.port}"
-    file.write_text(server.known_hosts() if known_hosts is None else known_hosts)
+    wanted = server.known_hosts() if known_hosts is None else known_hosts
+    if not file.exists() or file.read_text() != wanted:
+        # In one step: other clients of the same test may be reading it.
+        made = file.with_name(f"{file.name}.{threading.get_ident()}")
+        made.write_text(wanted)
+        made.rename(file)
     settings = {
         "UserKnownHostsFile": str(file),
         "GlobalKnownHostsFile": "/dev/null",
