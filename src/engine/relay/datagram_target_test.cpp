@@ -25,28 +25,32 @@ using End = DatagramTarget::End;
 using std::chrono::milliseconds;
 using testing::udp_at;
 
-/// A name whose answer the test changes.
+/// A name whose answer the test changes. A look-up may outlive the resolver, which does not wait for it.
 class Names {
+  struct Answers {
+    Result<std::vector<asio::ip::address>> next() {
+      ++asked;
+      const std::lock_guard lock(mutex);
+      if (addresses.empty()) return fail(Errc::not_found, "Name or service not known");
+      return addresses;
+    }
+
+    std::atomic<int> asked{0};
+    std::mutex mutex;
+    std::vector<asio::ip::address> addresses;
+  };
+  std::shared_ptr<Answers> answers_ = std::make_shared<Answers>();
+
  public:
-  net::Resolver resolver{2, 16, [this](const std::string&, net::Family) { return answer(); }};
-  std::atomic<int> asked{0};
+  net::Resolver resolver{2, 16,
+                         [answers = answers_](const std::string&, net::Family) { return answers->next(); }};
+  std::atomic<int>& asked = answers_->asked;
 
   void set(const std::vector<std::string>& addresses) {
-    const std::lock_guard lock(mutex_);
-    addresses_.clear();
-    for (const auto& one : addresses) addresses_.push_back(asio::ip::make_address(one));
+    const std::lock_guard lock(answers_->mutex);
+    answers_->addresses.clear();
+    for (const auto& one : addresses) answers_->addresses.push_back(asio::ip::make_address(one));
   }
-
- private:
-  Result<std::vector<asio::ip::address>> answer() {
-    ++asked;
-    const std::lock_guard lock(mutex_);
-    if (addresses_.empty()) return fail(Errc::not_found, "Name or service not known");
-    return addresses_;
-  }
-
-  std::mutex mutex_;
-  std::vector<asio::ip::address> addresses_;
 };
 
 class ResolvedTargetTest : public ::testing::Test {
