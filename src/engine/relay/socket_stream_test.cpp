@@ -18,6 +18,7 @@
 #include "engine/relay/pump.hpp"
 #include "net/connect.hpp"
 #include "net/listener.hpp"
+#include "net/pipe_pool.hpp"
 #include "net/unique_fd.hpp"
 #include "tests/support/run_task.hpp"
 #include "tests/support/stream_io.hpp"
@@ -218,6 +219,21 @@ TEST_P(SocketPairing, PassesAResetOnInTheMiddleOfBulk) {
   EXPECT_TRUE(run(context, receive_all(*server)).bytes == own);
   server->end();
   EXPECT_FALSE(pumping.wait().error);
+}
+
+TEST_P(SocketPairing, KeepsNoPipeWhileItIsSilent) {
+  auto pumping = start(context, pump->run());
+  const std::string much = pattern(std::size_t{8} << 20, 8);
+  auto sending = start(context, send_all(*client, much, false));
+  EXPECT_TRUE(run(context, receive_all(*server, much.size())).bytes == much);
+  EXPECT_TRUE(sending.wait());
+  context.restart();
+  context.poll();
+  std::vector<net::Pipe> pipes;
+  while (auto pipe = net::Pipe::take()) pipes.push_back(std::move(*pipe));
+  EXPECT_EQ(pipes.size(), net::kMostPipes);
+  pump->stop();
+  (void)pumping.wait();
 }
 
 TEST_P(SocketPairing, StopsFromOutside) {

@@ -41,7 +41,11 @@ Task<std::optional<SpliceFailure>> splice(Stream& from, Stream& to, Passage& pas
     const auto got = pipe->fill_from(*source);
     if (got.failed()) co_return of_source(net::io_error("", got.error));
     if (got.would_block()) {
+      pipe.reset();  // empty: a stream that has become silent keeps none from others
       if (const auto ready = co_await from.readable(); !ready) co_return of_source(ready.error());
+      auto next = net::Pipe::take();
+      if (!next) co_return std::nullopt;
+      pipe.emplace(std::move(*next));
       continue;
     }
     if (got.bytes == 0) co_return std::nullopt;
