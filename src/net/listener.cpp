@@ -18,6 +18,7 @@
 
 #include <fmt/format.h>
 
+#include "base/complaint.hpp"
 #include "base/log.hpp"
 #include "base/text.hpp"
 #include "base/time.hpp"
@@ -36,7 +37,6 @@ namespace {
 constexpr auto kTuple = asio::as_tuple(asio::use_awaitable);
 constexpr int kBacklog = 4096;
 constexpr auto kPause = std::chrono::milliseconds(100);
-constexpr Duration kLogAgain = std::chrono::minutes(1);
 
 /// Which file a bound Unix socket is, so that close() removes no other.
 struct FileIdentity {
@@ -105,7 +105,7 @@ struct Listener::State {
   bool loopback_only = false;  ///< its connections inherit what unpace() did to it
   std::string path;
   std::optional<FileIdentity> file;
-  std::optional<Instant> complained;
+  Complaint complaint;
   int family = AF_UNIX;  ///< of its connections too
 
   [[nodiscard]] Result<void> watch(UniqueFd fd) {
@@ -117,9 +117,7 @@ struct Listener::State {
   }
 
   void complain(std::string_view cause) {
-    const Instant now = monotonic_now();
-    if (complained && now - *complained < kLogAgain) return;
-    complained = now;
+    if (!complaint.is_due(monotonic_now())) return;
     log(LogLevel::warning, "{}: cannot take more connections for now: {}", name, cause);
   }
 };

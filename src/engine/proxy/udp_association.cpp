@@ -21,10 +21,10 @@
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
+#include "base/complaint.hpp"
 #include "base/log.hpp"
 #include "base/text.hpp"
 #include "engine/proxy/name_cache.hpp"
-#include "engine/relay/complaint.hpp"
 #include "engine/relay/flow_key.hpp"
 #include "engine/relay/flow_table.hpp"
 #include "engine/relay/scratch.hpp"
@@ -108,7 +108,7 @@ struct UdpAssociation::State : std::enable_shared_from_this<State> {
   relay::FlowTable<relay::FlowKey, Known, relay::FlowKeyHash> peers{kPeers, kPeerTime};
   NameCache names;
   relay::CarriedDatagrams totals;
-  relay::Complaint refused;
+  Complaint refused;
   Instant now;
 
   // Of the turn.

@@ -20,8 +20,8 @@
 #include <boost/asio/use_awaitable.hpp>
 
 #include "base/assert.hpp"
+#include "base/complaint.hpp"
 #include "base/log.hpp"
-#include "engine/relay/complaint.hpp"
 #include "engine/relay/flow_key.hpp"
 #include "engine/relay/flow_table.hpp"
 #include "engine/relay/scratch.hpp"

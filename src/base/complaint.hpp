@@ -5,7 +5,7 @@
 
 #include "base/time.hpp"
 
-namespace culvert::relay {
+namespace culvert {
 
 /// One line in the log for a whole flood.
 class Complaint {
@@ -21,4 +21,4 @@ class Complaint {
   std::optional<Instant> said_;
 };
 
-}  // namespace culvert::relay
+}  // namespace culvert
