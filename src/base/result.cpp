@@ -11,4 +11,12 @@ std::unexpected<Error> fail_errno(std::string what, int errno_value) {
   return fail(Errc::system, std::move(what), errno_value);
 }
 
+Error error_of(const std::exception_ptr& exception) {
+  try {
+    std::rethrow_exception(exception);
+  } catch (const std::exception& error) {
+    return {Errc::system, error.what()};
+  }
+}
+
 }  // namespace culvert

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <exception>
 #include <expected>
 #include <string>
 #include <utility>
@@ -44,6 +45,10 @@ using Result = std::expected<T, Error>;
 }
 
 /// `fail(Errc::system, "WHAT: strerror(errno_value)")`, with `detail` = errno_value.
+/// What a coroutine or thread was ended by that threw where nothing should: memory ran out. Throws on what is
+/// no std::exception.
+[[nodiscard]] Error error_of(const std::exception_ptr& exception);
+
 [[nodiscard]] std::unexpected<Error> fail_errno(std::string what, int errno_value);
 
 }  // namespace culvert

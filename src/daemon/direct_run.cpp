@@ -202,12 +202,7 @@ void DirectRun::start_worker(Worker& worker) {
   };
   asio::co_spawn(worker.io, worker.lane.serve(),
                  [ended](const std::exception_ptr& exception, Result<void> result) {
-                   if (!exception) return ended(std::move(result));
-                   try {
-                     std::rethrow_exception(exception);
-                   } catch (const std::exception& error) {  // memory ran out
-                     ended(fail(Errc::system, error.what()));
-                   }
+                   ended(exception ? std::unexpected(error_of(exception)) : std::move(result));
                  });
   worker.thread = std::thread([&io = worker.io] { io.run(); });
 }

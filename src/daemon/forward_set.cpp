@@ -61,12 +61,7 @@ relay::Task<Result<void>> ForwardSet::serve() {
     asio::co_spawn(executor_, run(*part), [this](const std::exception_ptr& exception) {
       --running_;
       changed_.wake();
-      if (!exception) return;
-      try {
-        std::rethrow_exception(exception);
-      } catch (const std::exception& error) {  // memory ran out
-        over(fail(Errc::system, error.what()));
-      }
+      if (exception) over(std::unexpected(error_of(exception)));
     });
   }
   while (!result_ && !stop_within_) co_await changed_.wait();

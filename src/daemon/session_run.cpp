@@ -234,12 +234,7 @@ void SessionRun::spawn(relay::Task<void> task) {
   asio::co_spawn(executor_, std::move(task), [this](const std::exception_ptr& exception) {
     --running_;
     changed_.wake();
-    if (!exception) return;
-    try {
-      std::rethrow_exception(exception);
-    } catch (const std::exception& error) {  // memory ran out
-      over(fail(Errc::system, error.what()));
-    }
+    if (exception) over(std::unexpected(error_of(exception)));
   });
 }
 

@@ -148,12 +148,7 @@ class Supervisor {
 
   void spawn(relay::Task<void> task) {
     asio::co_spawn(io_, std::move(task), [this](const std::exception_ptr& exception) {
-      if (!exception) return;
-      try {
-        std::rethrow_exception(exception);
-      } catch (const std::exception& error) {  // memory ran out
-        failed({Errc::system, error.what()});
-      }
+      if (exception) failed(error_of(exception));
     });
   }
 

@@ -276,14 +276,10 @@ void Forward::State::finished(std::list<Live>::iterator entry, const std::except
   live.erase(entry);
   if (live.empty() && emptied) emptied->cancel();
   if (live.empty() && watching && *watching != nullptr) (*watching)->cancel();
-  if (!exception) return;
-  try {
-    std::rethrow_exception(exception);
-  } catch (const std::exception& error) {
-    // A stream or dialer that throws breaks its contract, or memory ran out. That ends this stream and no
-    // other.
-    if (!aborting) log(LogLevel::error, "{}: a stream failed: {}", source->name(), error.what());
-  }
+  // A stream or dialer that throws breaks its contract, or memory ran out. That ends this stream and no
+  // other.
+  if (exception && !aborting)
+    log(LogLevel::error, "{}: a stream failed: {}", source->name(), error_of(exception).message);
 }
 
 // Runs while there are streams. They are looked at in turn, so that those who came at different moments are
