@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <exception>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <stdexcept>
@@ -16,6 +17,7 @@
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/dispatch.hpp>
 #include <boost/asio/io_context.hpp>
+#include <boost/asio/steady_timer.hpp>
 
 namespace culvert::testing {
 
@@ -32,6 +34,22 @@ void run_until(boost::asio::io_context& context, Done done, std::chrono::nanosec
     if (std::chrono::steady_clock::now() >= end) throw std::runtime_error("the test's deadline passed");
     if (ran == 0 && context.stopped()) throw std::runtime_error("nothing left to wait for, and not done");
   }
+}
+
+/// The same where what is waited for is not an event of `context`: `done` is asked every millisecond, too.
+template <class Done>
+void poll_until(boost::asio::io_context& context, Done done) {
+  boost::asio::steady_timer tick(context);
+  std::function<void()> again = [&] {
+    tick.expires_after(std::chrono::milliseconds(1));
+    tick.async_wait([&](const boost::system::error_code& error) {
+      if (!error) again();
+    });
+  };
+  again();
+  run_until(context, done);
+  tick.cancel();
+  context.poll();
 }
 
 /// A coroutine that runs beside others on one io_context; wait() gives its result.

@@ -75,20 +75,10 @@ class DatagramForwardTest : public ::testing::Test {
 
   /// Runs until `done`; what has come to the target is answered meanwhile.
   void until(const std::function<bool()>& done) {
-    asio::steady_timer tick(context_);
-    std::function<void()> again = [&] {
-      tick.expires_after(milliseconds(1));
-      tick.async_wait([&](const boost::system::error_code& error) {
-        if (!error) again();
-      });
-    };
-    again();
-    testing::run_until(context_, [&] {
+    testing::poll_until(context_, [&] {
       if (answering_) target_.echo("re:");
       return done();
     });
-    tick.cancel();
-    context_.poll();
   }
   std::string hear(UdpPeer& client) {
     std::optional<UdpPeer::Heard> heard;

@@ -60,18 +60,9 @@ class ResolvedTargetTest : public ::testing::Test {
     return chosen ? net::to_text(*chosen) : chosen.error().message;
   }
   void ready(DatagramTarget& target) { testing::run(context_, target.ready()); }
-  /// Lets the loop run until `done`.
   template <class Done>
   void until(Done done) {
-    asio::steady_timer tick(context_);
-    const auto end = std::chrono::steady_clock::now() + testing::kDeadline;
-    while (!done() && std::chrono::steady_clock::now() < end) {
-      tick.expires_after(milliseconds(2));
-      tick.async_wait([](const auto&) {});
-      context_.restart();
-      context_.run_one();
-    }
-    EXPECT_TRUE(done());
+    testing::poll_until(context_, done);
   }
 
   asio::io_context context_;
