@@ -65,4 +65,10 @@ std::string printable(std::string_view text, std::size_t limit) {
   return out;
 }
 
+std::string lower(std::string_view text) {
+  std::string out(text);
+  for (char& c : out) c = lower(c);
+  return out;
+}
+
 }  // namespace culvert

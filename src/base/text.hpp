@@ -16,4 +16,10 @@ namespace culvert {
 /// "...".
 [[nodiscard]] std::string printable(std::string_view text, std::size_t limit = 1024);
 
+/// ASCII letters alone, whatever the locale.
+[[nodiscard]] constexpr char lower(char c) {
+  return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+}
+[[nodiscard]] std::string lower(std::string_view text);
+
 }  // namespace culvert

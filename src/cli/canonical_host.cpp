@@ -5,6 +5,7 @@
 
 #include <fmt/format.h>
 
+#include "base/text.hpp"
 #include "cli/values.hpp"
 #include "files/host_pattern.hpp"
 

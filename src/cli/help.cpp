@@ -7,6 +7,7 @@
 
 #include <fmt/format.h>
 
+#include "base/text.hpp"
 #include "cli/options.hpp"
 #include "cli/values.hpp"
 #include "crypto/algorithms.hpp"

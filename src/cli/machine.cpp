@@ -10,6 +10,7 @@
 #include <memory>
 
 #include "base/log.hpp"
+#include "base/text.hpp"
 #include "cli/values.hpp"
 #include "net/local_networks.hpp"
 #include "net/spawn.hpp"

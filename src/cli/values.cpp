@@ -15,10 +15,6 @@
 namespace culvert::cli {
 namespace {
 
-char lower(char letter) {
-  return letter >= 'A' && letter <= 'Z' ? static_cast<char>(letter - 'A' + 'a') : letter;
-}
-
 // Digits from the front of `text`, which loses them; none if there is no digit or the value does not fit.
 Result<std::uint64_t> take_digits(std::string_view& text) {
   std::uint64_t value = 0;
@@ -46,12 +42,6 @@ std::uint64_t seconds_of(char unit) {
 }
 
 }  // namespace
-
-std::string lower(std::string_view text) {
-  std::string out(text);
-  std::ranges::transform(out, out.begin(), [](char letter) { return lower(letter); });
-  return out;
-}
 
 bool equal_ignoring_case(std::string_view a, std::string_view b) {
   return std::ranges::equal(a, b, [](char left, char right) { return lower(left) == lower(right); });

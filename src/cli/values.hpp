@@ -9,11 +9,11 @@
 #include <vector>
 
 #include "base/result.hpp"
+#include "base/text.hpp"
 #include "base/time.hpp"
 
 namespace culvert::cli {
 
-[[nodiscard]] std::string lower(std::string_view text);  ///< ASCII letters alone
 [[nodiscard]] bool equal_ignoring_case(std::string_view a, std::string_view b);
 [[nodiscard]] std::vector<std::string_view> split(std::string_view text, char separator);
 

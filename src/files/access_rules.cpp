@@ -114,11 +114,8 @@ Target target_of(std::string_view host, std::uint16_t port, const std::optional<
                  std::span<const IpAddress> own) {
   Target target;
   target.host = host;
-  target.name = host;
+  target.name = lower(host);
   target.port = port;
-  for (char& c : target.name) {
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-  }
   if (target.name.ends_with('.')) target.name.pop_back();
   const auto literal = IpAddress::parse(host);
   if (literal) target.name.clear();

@@ -13,13 +13,6 @@
 namespace culvert::files {
 namespace {
 
-std::string lower(std::string_view text) {
-  std::string out(text);
-  std::ranges::transform(out, out.begin(),
-                         [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; });
-  return out;
-}
-
 bool is_end(const std::optional<std::string>& word) {
   return !word || word->empty() || word->starts_with('#');
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "files/config_words.hpp"
+#include "base/text.hpp"
 
 #include <algorithm>
 
@@ -49,10 +50,8 @@ Result<ConfigWords> split_keyword(std::string_view line) {
   if (word && word->empty()) word = take_word(line);  // white space came first
   if (!word) return open_quote();
   if (word->empty() || word->starts_with('#')) return ConfigWords{};
-  std::ranges::transform(*word, word->begin(),
-                         [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; });
   skip_white(line);
-  return ConfigWords{std::move(*word), line};
+  return ConfigWords{lower(*word), line};
 }
 
 Result<std::vector<std::string>> split_words(std::string_view rest, bool is_command) {

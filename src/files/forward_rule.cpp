@@ -31,14 +31,6 @@ std::unexpected<Error> wrong(std::string_view text, std::string_view why) {
   return fail(Errc::malformed, fmt::format("\"{}\": {}", printable(text, 200), why));
 }
 
-std::string lowered(std::string_view text) {
-  std::string lower(text);
-  for (char& c : lower) {
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-  }
-  return lower;
-}
-
 bool consists_of(std::string_view text, std::string_view letters) {
   return text.find_first_not_of(letters) == text.npos;
 }
@@ -59,7 +51,7 @@ struct HostAndPorts {
 Result<HostAndPorts> split(std::string_view entry, std::string_view text) {
   const std::size_t colon = entry.rfind(':');
   if (colon == entry.npos) return wrong(text, "port is missing: write HOST:PORT, or HOST:* for every port");
-  std::string host = lowered(entry.substr(0, colon));
+  std::string host = lower(entry.substr(0, colon));
   if (host.starts_with('[')) {
     const std::size_t end = host.find(']');
     if (end == host.npos) return wrong(text, "port is missing, or a bracket is not closed");

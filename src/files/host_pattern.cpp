@@ -4,13 +4,9 @@
 #include <algorithm>
 #include <cstddef>
 
+#include "base/text.hpp"
+
 namespace culvert::files {
-namespace {
-
-char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
-
-}  // namespace
-
 bool matches_pattern(std::string_view text, std::string_view pattern, LetterCase letter_case) {
   const auto same = [&](char wanted, char have) {
     return (letter_case == LetterCase::ignored ? lower(wanted) : wanted) == have;

@@ -25,14 +25,6 @@ constexpr std::array<std::string_view, 9> kValues = {"permitopen",  "permitliste
                                                      "from",        "principals",   "expiry-time",
                                                      "environment", "tunnel",       "zos-key-ring-label"};
 
-std::string lowered(std::string_view text) {
-  std::string lower(text);
-  for (char& c : lower) {
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-  }
-  return lower;
-}
-
 std::unexpected<Error> unknown(std::string_view name) {
   return fail(Errc::malformed, fmt::format("unknown key option \"{}\"", printable(name, 64)));
 }
@@ -99,8 +91,8 @@ Result<UnixSeconds> parse_time(std::string_view text, const LocalToUtc& local_to
     return fail(Errc::malformed, fmt::format("expiry-time=\"{}\" is no time like 20271231Z or 202712312359",
                                              printable(text, 64)));
   };
-  const std::string lower = lowered(text);
-  std::string_view rest = lower;
+  const std::string small = lower(text);
+  std::string_view rest = small;
   const bool is_utc = rest.ends_with('z') || rest.ends_with("utc");
   if (is_utc) rest.remove_suffix(rest.ends_with('z') ? 1 : 3);
   if (rest.size() != 8 && rest.size() != 12 && rest.size() != 14) return wrong();
@@ -214,7 +206,7 @@ Result<KeyOptions> parse_key_options(std::string_view text, const LocalToUtc& lo
   KeyOptions options;
   while (!text.empty()) {
     const std::string_view word = text.substr(0, text.find_first_of(",=\""));
-    const std::string name = lowered(word);
+    const std::string name = lower(word);
     text.remove_prefix(word.size());
     if (text.starts_with('=')) {
       if (std::ranges::find(kValues, name) == kValues.end()) return unknown(word);

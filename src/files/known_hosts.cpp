@@ -7,6 +7,7 @@
 #include <array>
 #include <utility>
 
+#include "base/text.hpp"
 #include "base/wire.hpp"
 #include "crypto/base64.hpp"
 #include "files/hashed_host.hpp"
@@ -22,14 +23,6 @@ constexpr std::string_view kBlank = " \t";
 /// Types that OpenSSH knows: a host that has such a key is not an unknown one, whether we can use the key or
 /// not.
 constexpr std::array<std::string_view, 2> kUnusableTypes = {"ssh-rsa", "ssh-dss"};
-
-std::string lowered(std::string_view text) {
-  std::string lower(text);
-  for (char& c : lower) {
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-  }
-  return lower;
-}
 
 std::string_view next_word(std::string_view& rest) {
   rest.remove_prefix(std::min(rest.find_first_not_of(kBlank), rest.size()));
@@ -220,7 +213,7 @@ std::vector<KnownHosts::BadLine> KnownHosts::bad_lines_of(std::string_view host,
 }
 
 std::string known_hosts_name(std::string_view host, std::uint16_t port) {
-  const std::string name = lowered(host);
+  const std::string name = lower(host);
   return port == kDefaultPort ? name : fmt::format("[{}]:{}", name, port);
 }
 

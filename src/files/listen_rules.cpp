@@ -102,10 +102,7 @@ ListenDecision no_rule_for(const Request& request, bool is_standard_request) {
 
 ListenDecision may_listen(const Grants& grants, std::string_view bind, std::uint16_t port) {
   if (!grants.port_forwarding) return denied("port forwarding is not allowed for this key");
-  Request request{.bind = std::string(bind), .addresses = {}, .port = port};
-  for (char& c : request.bind) {
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-  }
+  Request request{.bind = lower(bind), .addresses = {}, .port = port};
   const bool is_standard_request = request.bind.empty() || request.bind == "localhost";
   if (is_standard_request) {
     request.addresses = grants.listen_default;

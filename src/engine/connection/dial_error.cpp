@@ -26,12 +26,6 @@ std::string_view words_for(ssh::OpenFailure reason) {
   return "unknown reason";  // any number can come from the peer
 }
 
-std::string lower_case(std::string text) {
-  std::ranges::transform(text, text.begin(),
-                         [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
-  return text;
-}
-
 relay::Refusal refusal_for(const OpenRefused& refused) {
   switch (refused.reason) {
     case ssh::OpenFailure::administratively_prohibited:
@@ -43,7 +37,7 @@ relay::Refusal refusal_for(const OpenRefused& refused) {
     case ssh::OpenFailure::connect_failed:
       break;
   }
-  const std::string text = lower_case(refused.description);
+  const std::string text = lower(refused.description);
   if (text.contains("refused")) return relay::Refusal::connection_refused;
   if (text.contains("timed out") || text.contains("timeout")) return relay::Refusal::timed_out;
   if (text.contains("network is unreachable")) return relay::Refusal::network_unreachable;

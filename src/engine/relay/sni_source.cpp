@@ -15,13 +15,6 @@ namespace culvert::relay {
 
 namespace {
 
-std::string lower(std::string_view text) {
-  std::string out(text);
-  std::ranges::transform(out, out.begin(),
-                         [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; });
-  return out;
-}
-
 class SniHearing final : public Hearing {
  public:
   SniHearing(Pending& pending, std::shared_ptr<const SniRoutes> routes)

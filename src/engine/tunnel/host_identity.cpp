@@ -38,8 +38,7 @@ std::string_view without_spaces_around(std::string_view text) {
 }
 
 bool equal_ignoring_case(std::string_view a, std::string_view b) {
-  const auto lower = [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; };
-  return std::ranges::equal(a, b, {}, lower, lower);
+  return std::ranges::equal(a, b, [](char left, char right) { return lower(left) == lower(right); });
 }
 
 std::vector<std::string> with_first(const std::vector<std::string>& names, const auto& is_first) {

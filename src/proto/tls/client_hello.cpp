@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/ip_address.hpp"
+#include "base/text.hpp"
 #include "base/wire.hpp"
 
 namespace culvert::tls {
@@ -20,14 +21,6 @@ constexpr std::uint8_t kHostName = 0;     // section 3
 
 Result<ByteView> short_vector(Reader& reader) { return reader.bytes(TRY(reader.byte())); }
 Result<ByteView> vector(Reader& reader) { return reader.bytes(TRY(reader.u16())); }
-
-std::string lower(std::string_view text) {
-  std::string out(text);
-  for (char& c : out) {
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-  }
-  return out;
-}
 
 // RFC 6066 section 3: names of other types than the one there is have never been defined.
 Result<std::string> read_server_name(ByteView extension) {
