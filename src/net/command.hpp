@@ -7,7 +7,7 @@
 #include <boost/asio/any_io_executor.hpp>
 
 #include "base/result.hpp"
-#include "net/socket.hpp"
+#include "net/stream_socket.hpp"
 
 namespace culvert::net {
 

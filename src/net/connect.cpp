@@ -48,8 +48,7 @@ struct Race {
   void give_up() {
     over = true;
     for (const auto& attempt : attempts) {
-      boost::system::error_code ignored;
-      attempt->socket.close(ignored);
+      attempt->socket.close();
       attempt->deadline.cancel();
     }
   }
@@ -100,8 +99,7 @@ void finish(Race& race, Race::Attempt& attempt, int error) {
     race.winner = std::move(attempt.socket);
   } else {
     race.failed(error);
-    boost::system::error_code ignored;
-    attempt.socket.close(ignored);
+    attempt.socket.close();
   }
   race.wake.cancel();
 }
@@ -147,13 +145,16 @@ Result<UniqueFd> prepare(const tcp::endpoint& to, const ConnectOptions& options)
 
 // Waits until the kernel knows how it went.
 void watch(const std::shared_ptr<Race>& race, const std::shared_ptr<Race::Attempt>& attempt) {
-  attempt->socket.async_wait(StreamSocket::wait_write, [race, attempt](boost::system::error_code error) {
+  attempt->socket.async_wait(StreamSocket::Direction::out, [race, attempt](bool is_ready) {
     if (race->over || !attempt->running) return;
-    if (error) return finish(*race, *attempt, error.value());
+    if (!is_ready) return finish(*race, *attempt, ECANCELED);
     int why = 0;
     socklen_t length = sizeof why;
     if (::getsockopt(attempt->socket.native_handle(), SOL_SOCKET, SO_ERROR, &why, &length) != 0) why = errno;
-    if (why == 0 && !is_connected(attempt->socket.native_handle())) return watch(race, attempt);
+    if (why == 0 && !is_connected(attempt->socket.native_handle())) {
+      attempt->socket.met_not_now(StreamSocket::Direction::out);
+      return watch(race, attempt);
+    }
     finish(*race, *attempt, why);
   });
 }

@@ -11,7 +11,7 @@
 
 #include "base/result.hpp"
 #include "base/time.hpp"
-#include "net/socket.hpp"
+#include "net/stream_socket.hpp"
 
 namespace culvert::net {
 

@@ -35,12 +35,11 @@ struct Lingering : std::enable_shared_from_this<Lingering> {
   }
 
   void wait() {
-    socket.async_wait(StreamSocket::wait_read,
-                      [self = shared_from_this()](const boost::system::error_code& error) {
-                        if (error || !self->drain()) return self->close();
-                        if (self->heard >= kHeardMost) return self->wait_until_sent();
-                        self->wait();
-                      });
+    socket.async_wait(StreamSocket::Direction::in, [self = shared_from_this()](bool is_ready) {
+      if (!is_ready || !self->drain()) return self->close();
+      if (self->heard >= kHeardMost) return self->wait_until_sent();
+      self->wait();
+    });
   }
 
   // Of a flood nothing more is read: its end would tell us nothing.
@@ -63,7 +62,7 @@ struct Lingering : std::enable_shared_from_this<Lingering> {
   bool drain() {
     std::array<std::uint8_t, 16384> thrown_away;
     for (int i = 0; i < 16; ++i) {
-      const auto read = try_read(socket.native_handle(), thrown_away);
+      const auto read = socket.read(thrown_away);
       if (read.would_block()) return true;
       if (read.failed() || read.bytes == 0) return false;
       heard += read.bytes;
@@ -73,8 +72,7 @@ struct Lingering : std::enable_shared_from_this<Lingering> {
 
   void close() {
     deadline.cancel();
-    boost::system::error_code ignored;
-    socket.close(ignored);
+    socket.close();
   }
 
   StreamSocket socket;

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "base/time.hpp"
-#include "net/socket.hpp"
+#include "net/stream_socket.hpp"
 
 namespace culvert::net {
 

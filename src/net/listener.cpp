@@ -11,7 +11,6 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <boost/asio/as_tuple.hpp>
-#include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
@@ -95,9 +94,9 @@ AcceptFailure classify(int error) {
 }  // namespace
 
 struct Listener::State {
-  explicit State(const asio::any_io_executor& executor) : descriptor(executor), pause(executor) {}
+  explicit State(const asio::any_io_executor& executor) : pause(executor) {}
 
-  asio::posix::stream_descriptor descriptor;  ///< for waiting only: accept4 is called on it directly
+  StreamSocket listening;
   asio::steady_timer pause;
   std::string name;
   std::optional<tcp::endpoint> endpoint;
@@ -109,10 +108,10 @@ struct Listener::State {
   int family = AF_UNIX;  ///< of its connections too
 
   [[nodiscard]] Result<void> watch(UniqueFd fd) {
-    boost::system::error_code error;
-    descriptor.assign(fd.get(), error);
-    if (error) return cannot_listen(name, error.message(), error.value());
-    (void)fd.release();
+    auto adopted = adopt(pause.get_executor(), fd.release(), family);
+    if (!adopted)
+      return cannot_listen(name, adopted.error().message, static_cast<int>(adopted.error().detail));
+    listening = std::move(*adopted);
     return {};
   }
 
@@ -228,23 +227,26 @@ Result<Listener> Listener::listen_unix(const asio::any_io_executor& executor, co
   return listener;
 }
 
-asio::awaitable<Result<StreamSocket>> Listener::accept() {
+asio::awaitable<Result<Accepted>> Listener::accept() {
   const auto state = state_;  // close(), or the end of the Listener, may come while this waits
   for (;;) {
     if (state->closed) co_return fail(Errc::cancelled, "cancelled");
-    UniqueFd taken(
-        ::accept4(state->descriptor.native_handle(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
+    sockaddr_storage from = {};
+    socklen_t length = sizeof from;
+    UniqueFd taken(::accept4(state->listening.native_handle(), reinterpret_cast<sockaddr*>(&from), &length,
+                             SOCK_CLOEXEC | SOCK_NONBLOCK));
     const int error = taken ? 0 : errno;
     if (taken) {
       const bool tcp_over_any_address = !state->loopback_only && state->path.empty();
       if (tcp_over_any_address) unpace_if_local(taken.get());
-      auto socket = adopt(state->descriptor.get_executor(), taken.release(), state->family);
-      if (socket) co_return socket;
+      auto socket = adopt(state->pause.get_executor(), taken.release(), state->family);
+      if (socket) co_return Accepted{std::move(*socket), tcp_endpoint(from, length)};
       state->complain(socket.error().message);  // the client sees a close; without a pause all of them would
     } else if (const auto failure = classify(error); failure == AcceptFailure::passing) {
       continue;
     } else if (failure == AcceptFailure::none_waiting) {
-      (void)co_await state->descriptor.async_wait(asio::posix::descriptor_base::wait_read, kTuple);
+      state->listening.met_not_now(StreamSocket::Direction::in);
+      (void)co_await wait_readable(state->listening);
       if (is_cancelled(co_await asio::this_coro::cancellation_state))
         co_return fail(Errc::cancelled, "cancelled");
       continue;
@@ -262,14 +264,13 @@ asio::awaitable<Result<StreamSocket>> Listener::accept() {
 
 Result<void> Listener::set_liveness(const Liveness& liveness) {
   if (state_->closed || !state_->path.empty()) return {};
-  return net::set_liveness(state_->descriptor.native_handle(), liveness);
+  return net::set_liveness(state_->listening.native_handle(), liveness);
 }
 
 void Listener::close() {
   if (std::exchange(state_->closed, true)) return;
   state_->pause.cancel();
-  boost::system::error_code ignored;
-  if (state_->descriptor.is_open()) state_->descriptor.close(ignored);
+  state_->listening.close();
   if (state_->file && identity_of(state_->path) == state_->file) (void)::unlink(state_->path.c_str());
 }
 

@@ -12,7 +12,7 @@
 #include <boost/asio/ip/tcp.hpp>
 
 #include "base/result.hpp"
-#include "net/socket.hpp"
+#include "net/stream_socket.hpp"
 #include "net/unique_fd.hpp"
 
 namespace culvert::net {
@@ -38,6 +38,12 @@ enum class Shares : std::uint8_t { first, another };
 /// Whoever may do that for us.
 using Binder = std::function<Result<UniqueFd>(const boost::asio::ip::tcp::endpoint&)>;
 
+/// A connection, and whose it is; no address of a Unix socket's.
+struct Accepted {
+  StreamSocket socket;
+  std::optional<boost::asio::ip::tcp::endpoint> peer;
+};
+
 /// A listening TCP or Unix socket. All calls on the thread of its executor.
 class Listener {
  public:
@@ -58,7 +64,7 @@ class Listener {
   /// process or the system is out of descriptors (pauses of 100 ms, a log line) and where a client left
   /// before it was taken. Errc::cancelled after close() or Asio cancellation; any other error ends the
   /// listener. One call at a time.
-  [[nodiscard]] boost::asio::awaitable<Result<StreamSocket>> accept();
+  [[nodiscard]] boost::asio::awaitable<Result<Accepted>> accept();
 
   /// For the connections that come from now on; Unix sockets need none.
   [[nodiscard]] Result<void> set_liveness(const Liveness& liveness);

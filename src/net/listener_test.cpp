@@ -76,7 +76,7 @@ TEST_F(ListenerTest, ItsConnectionsInheritHowAGonePeerIsFoundOut) {
   const auto option = [&](int level, int name) {
     int value = 0;
     socklen_t length = sizeof value;
-    EXPECT_EQ(::getsockopt(accepted->native_handle(), level, name, &value, &length), 0);
+    EXPECT_EQ(::getsockopt(accepted->socket.native_handle(), level, name, &value, &length), 0);
     return value;
   };
   EXPECT_EQ(option(SOL_SOCKET, SO_KEEPALIVE), 1);

@@ -33,6 +33,7 @@ asio::awaitable<Result<StreamSocket>> receive_socket(StreamSocket& from) {
     std::uint8_t byte = 0;
     auto message = receive_with_descriptors(from.native_handle(), {&byte, 1}, Waiting::no);
     if (message.got.would_block()) {
+      from.met_not_now(StreamSocket::Direction::in);
       if (const auto ready = co_await wait_readable(from); !ready) co_return std::unexpected(ready.error());
       continue;
     }

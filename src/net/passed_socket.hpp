@@ -4,7 +4,7 @@
 #include <boost/asio/awaitable.hpp>
 
 #include "base/result.hpp"
-#include "net/socket.hpp"
+#include "net/stream_socket.hpp"
 
 namespace culvert::net {
 

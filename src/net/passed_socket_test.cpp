@@ -25,7 +25,7 @@ using testing::start;
 
 class PassedSocketTest : public ::testing::Test {
  protected:
-  PassedSocketTest() : here_(context_.get_executor()) {
+  PassedSocketTest() {
     auto [ours, theirs] = pair(SOCK_STREAM);
     here_ = *adopt(context_.get_executor(), ours.release());
     there_ = std::move(theirs);

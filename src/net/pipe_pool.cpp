@@ -76,14 +76,17 @@ Pipe::~Pipe() {
   }
 }
 
-Transferred Pipe::fill_from(int socket) {
-  const auto done = splice_some(socket, ends_.in.get(), kPipeSize);
+Transferred Pipe::fill_from(StreamSocket& socket) {
+  const auto done = splice_some(socket.native_handle(), ends_.in.get(), kPipeSize);
+  if (done.bytes > 0) socket.has_read(done.bytes);
+  if (done.would_block() && size_ == 0) socket.met_not_now(StreamSocket::Direction::in);
   size_ += done.bytes;
   return done;
 }
 
-Transferred Pipe::drain_to(int socket) {
-  const auto done = splice_some(ends_.out.get(), socket, size_);
+Transferred Pipe::drain_to(StreamSocket& socket) {
+  const auto done = splice_some(ends_.out.get(), socket.native_handle(), size_);
+  if (done.would_block()) socket.met_not_now(StreamSocket::Direction::out);
   size_ -= done.bytes;
   return done;
 }

@@ -4,7 +4,7 @@
 #include <cstddef>
 #include <optional>
 
-#include "net/socket.hpp"
+#include "net/stream_socket.hpp"
 #include "net/unique_fd.hpp"
 
 namespace culvert::net {
@@ -20,10 +20,11 @@ class Pipe {
   Pipe& operator=(Pipe&&) = delete;
   ~Pipe();  ///< an empty one is kept for the next who takes one
 
-  /// Moves what `socket` has, as far as there is room. As try_read(): 0 without an error is the end.
-  [[nodiscard]] Transferred fill_from(int socket);
-  /// Moves what is inside to `socket`, as try_write().
-  [[nodiscard]] Transferred drain_to(int socket);
+  /// Moves what `socket` has, as far as there is room. As StreamSocket::read(): 0 without an error is the
+  /// end.
+  [[nodiscard]] Transferred fill_from(StreamSocket& socket);
+  /// Moves what is inside to `socket`, as StreamSocket::write().
+  [[nodiscard]] Transferred drain_to(StreamSocket& socket);
 
   [[nodiscard]] std::size_t size() const { return size_; }  ///< bytes inside
 

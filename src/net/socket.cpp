@@ -9,28 +9,22 @@
 #include <limits>
 #include <system_error>
 
-#include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 #include <sys/un.h>
-#include <boost/asio/as_tuple.hpp>
-#include <boost/asio/use_awaitable.hpp>
 
 #include <fmt/format.h>
 
 #include "base/assert.hpp"
 #include "base/text.hpp"
-#include "net/unique_fd.hpp"
 
 namespace culvert::net {
 
 namespace asio = boost::asio;
 
 namespace {
-
-constexpr auto kTuple = asio::as_tuple(asio::use_awaitable);
 
 template <class Call>
 Transferred transfer(Call call) {
@@ -47,20 +41,12 @@ Result<void> set_option(int socket, int level, int option, const Value& value, c
   return fail_errno(name, errno);
 }
 
+constexpr Duration kSeldom = std::chrono::seconds(1);
 constexpr std::uint32_t kMostProbes = 127;  // what TCP_KEEPCNT takes
 
 int keepalive_seconds(Duration time) {
   return static_cast<int>(
       std::clamp<std::int64_t>(std::chrono::ceil<std::chrono::seconds>(time).count(), 1, 32767));
-}
-
-asio::awaitable<Result<void>> wait(StreamSocket& socket, StreamSocket::wait_type what) {
-  const auto [error] = co_await socket.async_wait(what, kTuple);
-  if (!error) co_return Result<void>();
-  if (error == asio::error::operation_aborted || error == asio::error::bad_descriptor) {
-    co_return fail(Errc::cancelled, "cancelled");
-  }
-  co_return std::unexpected(io_error("", error.value()));
 }
 
 struct SocketName {
@@ -77,17 +63,8 @@ SocketName name_of(int socket, int (*ask)(int, sockaddr*, socklen_t*)) {
   return name;
 }
 
-std::optional<asio::ip::tcp::endpoint> tcp_endpoint(const SocketName& name) {
-  if (!name.valid) return std::nullopt;
-  const int family = name.address()->sa_family;
-  const std::size_t size = family == AF_INET    ? sizeof(sockaddr_in)
-                           : family == AF_INET6 ? sizeof(sockaddr_in6)
-                                                : std::numeric_limits<std::size_t>::max();
-  if (name.length < size) return std::nullopt;
-  asio::ip::tcp::endpoint endpoint;
-  std::memcpy(endpoint.data(), &name.storage, size);
-  endpoint.resize(size);
-  return endpoint;
+std::optional<asio::ip::tcp::endpoint> endpoint_of(const SocketName& name) {
+  return name.valid ? tcp_endpoint(name.storage, name.length) : std::nullopt;
 }
 
 std::string path_of(const SocketName& name) {
@@ -100,7 +77,7 @@ std::string path_of(const SocketName& name) {
 }
 
 std::string text_of(const SocketName& name) {
-  if (const auto endpoint = tcp_endpoint(name)) return to_text(*endpoint);
+  if (const auto endpoint = endpoint_of(name)) return to_text(*endpoint);
   if (!name.valid || name.address()->sa_family != AF_UNIX) return "unknown address";
   const std::string path = path_of(name);
   return path.empty() ? "unix socket" : printable(path);
@@ -164,37 +141,6 @@ Error io_error(std::string_view what, int errno_value) {
   if (errno_value == EPIPE) error.code = Errc::closed;
   if (errno_value == ETIMEDOUT) error.code = Errc::timed_out;
   return error;
-}
-
-asio::awaitable<Result<void>> wait_readable(StreamSocket& socket) {
-  return wait(socket, StreamSocket::wait_read);
-}
-
-asio::awaitable<Result<void>> wait_writable(StreamSocket& socket) {
-  return wait(socket, StreamSocket::wait_write);
-}
-
-Result<StreamSocket> adopt(const asio::any_io_executor& executor, int descriptor) {
-  UniqueFd owner(descriptor);
-  int family = 0;
-  socklen_t length = sizeof family;
-  if (::getsockopt(descriptor, SOL_SOCKET, SO_DOMAIN, &family, &length) != 0)
-    return fail_errno("socket", errno);
-  const int flags = ::fcntl(descriptor, F_GETFL);
-  if (flags < 0 || ::fcntl(descriptor, F_SETFL, flags | O_NONBLOCK) != 0)
-    return fail_errno("cannot make a socket non-blocking", errno);
-  return adopt(executor, owner.release(), family);
-}
-
-Result<StreamSocket> adopt(const asio::any_io_executor& executor, int descriptor, int family) {
-  UniqueFd owner(descriptor);
-  StreamSocket socket(executor);
-  boost::system::error_code error;
-  const int protocol = family == AF_UNIX ? 0 : IPPROTO_TCP;
-  socket.assign(asio::generic::stream_protocol(family, protocol), descriptor, error);
-  if (error) return fail_errno("cannot watch a socket", error.value());
-  (void)owner.release();
-  return socket;
 }
 
 Result<void> set_no_delay(int socket, bool on) {
@@ -263,10 +209,17 @@ void unpace_if_local(int socket) {
 }
 
 void unpace(int socket) {
+  // What new sockets get is the same for all of a namespace, and seldom changed.
+  thread_local std::optional<Instant> fair_until;
+  const Instant now = monotonic_now();
+  if (fair_until && now < *fair_until) return;
   std::array<char, 16> name = {};
   socklen_t length = name.size();
   if (::getsockopt(socket, IPPROTO_TCP, TCP_CONGESTION, name.data(), &length) != 0) return;
-  if (std::string_view(name.data()) != "bbr") return;
+  if (std::string_view(name.data()) != "bbr") {
+    fair_until = now + kSeldom;
+    return;
+  }
   for (const std::string_view other : {"reno", "cubic"}) {
     if (::setsockopt(socket, IPPROTO_TCP, TCP_CONGESTION, other.data(),
                      static_cast<socklen_t>(other.size())) == 0)
@@ -274,12 +227,24 @@ void unpace(int socket) {
   }
 }
 
+std::optional<asio::ip::tcp::endpoint> tcp_endpoint(const sockaddr_storage& address, std::size_t length) {
+  const int family = address.ss_family;
+  const std::size_t size = family == AF_INET    ? sizeof(sockaddr_in)
+                           : family == AF_INET6 ? sizeof(sockaddr_in6)
+                                                : std::numeric_limits<std::size_t>::max();
+  if (length < size) return std::nullopt;
+  asio::ip::tcp::endpoint endpoint;
+  std::memcpy(endpoint.data(), &address, size);
+  endpoint.resize(size);
+  return endpoint;
+}
+
 std::optional<asio::ip::tcp::endpoint> peer_endpoint(int socket) {
-  return tcp_endpoint(name_of(socket, ::getpeername));
+  return endpoint_of(name_of(socket, ::getpeername));
 }
 
 std::optional<asio::ip::tcp::endpoint> local_endpoint(int socket) {
-  return tcp_endpoint(name_of(socket, ::getsockname));
+  return endpoint_of(name_of(socket, ::getsockname));
 }
 
 std::string local_path(int socket) { return path_of(name_of(socket, ::getsockname)); }

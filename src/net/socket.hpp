@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Try first, wait only when the kernel says "not now": Asio is used for waiting and for nothing else on the
-// data path.
+// System calls on sockets, and their options. StreamSocket has what waits.
 #pragma once
 
 #include <cstddef>
@@ -9,8 +8,7 @@
 #include <string>
 #include <string_view>
 
-#include <boost/asio/awaitable.hpp>
-#include <boost/asio/generic/stream_protocol.hpp>
+#include <sys/socket.h>
 #include <boost/asio/ip/tcp.hpp>
 
 #include "base/bytes.hpp"
@@ -18,9 +16,6 @@
 #include "base/time.hpp"
 
 namespace culvert::net {
-
-/// A connected TCP or Unix socket. Those that this library hands out are non-blocking and close-on-exec.
-using StreamSocket = boost::asio::generic::stream_protocol::socket;
 
 /// What one system call did. No text is made for "not now", which is the ordinary case.
 struct Transferred {
@@ -45,20 +40,6 @@ inline constexpr std::size_t kMaxViews = 64;
 /// Errc::timed_out, else Errc::system; `detail` is errno. Its message is "WHAT: strerror", or strerror alone
 /// if `what` is empty.
 [[nodiscard]] Error io_error(std::string_view what, int errno_value);
-
-/// Waits until try_read (try_write) would do something, be it to report an end or an error. Level-triggered:
-/// what is there already counts. Errc::cancelled after Asio cancellation, socket.cancel() or socket.close().
-/// The socket must outlive the wait. Resumes straight from the reactor, without a post.
-[[nodiscard]] boost::asio::awaitable<Result<void>> wait_readable(StreamSocket& socket);
-[[nodiscard]] boost::asio::awaitable<Result<void>> wait_writable(StreamSocket& socket);
-
-/// Gives an accepted or connected descriptor to Asio, made non-blocking. Takes `descriptor` over, also if it
-/// fails.
-[[nodiscard]] Result<StreamSocket> adopt(const boost::asio::any_io_executor& executor, int descriptor);
-/// The same for one that is known to be non-blocking, of `family` (AF_INET, AF_INET6, AF_UNIX): fewer system
-/// calls.
-[[nodiscard]] Result<StreamSocket> adopt(const boost::asio::any_io_executor& executor, int descriptor,
-                                         int family);
 
 /// How a connection whose other end has gone without a word is found out. Zero: as the system is set.
 struct Liveness {
@@ -98,6 +79,9 @@ void unpace_if_local(int socket);
 /// The same without looking at the peer: before listen() or connect() on an address of this machine.
 void unpace(int socket);
 
+/// What the kernel wrote, if that is one of TCP.
+[[nodiscard]] std::optional<boost::asio::ip::tcp::endpoint> tcp_endpoint(const sockaddr_storage& address,
+                                                                         std::size_t length);
 /// The TCP address of the peer or of this end; none for other sockets or if not connected.
 [[nodiscard]] std::optional<boost::asio::ip::tcp::endpoint> peer_endpoint(int socket);
 [[nodiscard]] std::optional<boost::asio::ip::tcp::endpoint> local_endpoint(int socket);

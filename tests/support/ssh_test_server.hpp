@@ -97,7 +97,8 @@ class SshTestServer {
       config.role = ssh::Role::server;
       if (config.host_keys.empty()) config.host_keys = {host_key().public_key()};
       auto driver = std::make_shared<connection::SessionDriver>(
-          std::make_unique<connection::SocketCarrier>(*std::move(socket)), std::move(config), state->random);
+          std::make_unique<connection::SocketCarrier>(std::move(socket->socket)), std::move(config),
+          state->random);
       state->drivers.push_back(driver);
       driver->start(
           [state = state.get(), keep = std::weak_ptr(state), weak = std::weak_ptr(driver)](ssh::Event event) {

@@ -9,7 +9,7 @@
 
 #include "base/bytes.hpp"
 #include "engine/relay/stream.hpp"
-#include "net/socket.hpp"
+#include "net/stream_socket.hpp"
 
 namespace culvert::connection {
 

@@ -7,30 +7,19 @@ namespace culvert::connection {
 
 boost::asio::any_io_executor SocketCarrier::executor() { return socket_.get_executor(); }
 
-net::Transferred SocketCarrier::read(MutableBytes into) {
-  return net::try_read(socket_.native_handle(), into);
-}
+net::Transferred SocketCarrier::read(MutableBytes into) { return socket_.read(into); }
 
-net::Transferred SocketCarrier::write(ByteView bytes) {
-  return net::try_write(socket_.native_handle(), bytes);
-}
+net::Transferred SocketCarrier::write(ByteView bytes) { return socket_.write(bytes); }
 
 relay::Task<void> SocketCarrier::readable() { (void)co_await net::wait_readable(socket_); }
 
 void SocketCarrier::when_writable(std::function<void()> go_on) {
-  socket_.async_wait(net::StreamSocket::wait_write,
-                     [go_on = std::move(go_on)](const boost::system::error_code&) { go_on(); });
+  socket_.async_wait(net::StreamSocket::Direction::out, [go_on = std::move(go_on)](bool) { go_on(); });
 }
 
-void SocketCarrier::cancel() {
-  boost::system::error_code ignored;
-  socket_.cancel(ignored);
-}
+void SocketCarrier::cancel() { socket_.cancel(); }
 
-void SocketCarrier::close() {
-  boost::system::error_code ignored;
-  socket_.close(ignored);
-}
+void SocketCarrier::close() { socket_.close(); }
 
 void SocketCarrier::wake_at(std::size_t bytes) {
   (void)net::set_receive_low_water(socket_.native_handle(), bytes);

@@ -26,7 +26,7 @@ class SocketCarrier final : public Carrier {
   void acknowledge_now() override;
 
  private:
-  mutable net::StreamSocket socket_;  // native_handle() is not const
+  net::StreamSocket socket_;
 };
 
 }  // namespace culvert::connection

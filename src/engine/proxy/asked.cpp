@@ -12,6 +12,7 @@
 #include "base/assert.hpp"
 #include "engine/proxy/udp_association.hpp"
 #include "engine/relay/direct_dialer.hpp"
+#include "engine/relay/socket_stream.hpp"
 #include "net/cancelled.hpp"
 #include "net/socket.hpp"
 
@@ -126,9 +127,9 @@ relay::Task<relay::Carried> Asked::carry_datagrams(relay::DatagramCarrier& carri
 // RFC 1928 section 4: DST.ADDR and DST.PORT say where the datagrams will come from, if the client knows. An
 // address of zeros, a name, or one of another family than the connection's: from where that comes from.
 std::optional<UdpClient> Asked::udp_client() const {
-  const auto socket = conversation_->stream().native_socket();
-  const auto here = socket ? net::local_endpoint(*socket) : std::nullopt;
-  const auto peer = socket ? net::peer_endpoint(*socket) : std::nullopt;
+  relay::SocketStream* const socket = conversation_->stream().kernel_socket();
+  const auto here = socket != nullptr ? net::local_endpoint(socket->socket().native_handle()) : std::nullopt;
+  const auto peer = socket != nullptr ? net::peer_endpoint(socket->socket().native_handle()) : std::nullopt;
   if (!here || !peer) return std::nullopt;
   const auto& wanted = std::get<relay::HostPort>(*destination_);
   boost::system::error_code none;

@@ -64,7 +64,7 @@ class Target {
     for (;;) {
       auto socket = co_await listener.accept();
       if (!socket) co_return;
-      auto stream = std::make_unique<SocketStream>(std::move(*socket));
+      auto stream = std::make_unique<SocketStream>(std::move(socket->socket));
       asio::co_spawn(co_await asio::this_coro::executor, answer(std::move(stream), name), asio::detached);
     }
   }
@@ -140,7 +140,7 @@ TEST_F(BalancingDialerTest, AStreamCountsUntilItEndsAndShowsItsSocket) {
   make({.balance = Balance::least_connections});
   auto first = dial();
   ASSERT_TRUE(first);
-  EXPECT_TRUE((*first)->native_socket());
+  EXPECT_TRUE((*first)->kernel_socket());
   EXPECT_EQ(group->status()[0].streams, 1u);
   EXPECT_EQ(ask(dial()), "two heard me");
   EXPECT_EQ(ask(dial()), "two heard me");

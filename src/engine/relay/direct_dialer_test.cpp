@@ -9,6 +9,7 @@
 
 #include <gtest/gtest.h>
 
+#include "engine/relay/socket_stream.hpp"
 #include "net/listener.hpp"
 #include "tests/support/run_task.hpp"
 
@@ -36,7 +37,8 @@ class DirectDialerTest : public ::testing::Test {
     return run(context, dialer.dial(target, visit));
   }
   static std::string from(const Dialed& dialed) {
-    return dialed ? net::local_text(*(*dialed)->native_socket()) : dialed.error().message;
+    return dialed ? net::local_text((*dialed)->kernel_socket()->socket().native_handle())
+                  : dialed.error().message;
   }
 
   asio::io_context context;

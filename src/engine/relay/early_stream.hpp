@@ -31,8 +31,8 @@ class EarlyStream final : public Stream {
   void close() override;
   void abort() override;
   /// None while there is something that does not come from it.
-  [[nodiscard]] std::optional<int> native_socket() const override {
-    return has_early() ? std::nullopt : inner_->native_socket();
+  [[nodiscard]] SocketStream* kernel_socket() override {
+    return has_early() ? nullptr : inner_->kernel_socket();
   }
 
  private:

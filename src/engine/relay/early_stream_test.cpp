@@ -90,9 +90,9 @@ TEST_F(EarlyStreamTest, ShowsItsSocketOnceNothingElseIsAhead) {
   SocketStream other(*net::adopt(context.get_executor(), ends[1]));
   EarlyStream stream(std::make_unique<SocketStream>(*net::adopt(context.get_executor(), ends[0])),
                      copy_of(as_bytes("early")));
-  EXPECT_FALSE(stream.native_socket());
+  EXPECT_FALSE(stream.kernel_socket());
   EXPECT_EQ(run(context, receive_all(stream, 5)).bytes, "early");
-  EXPECT_EQ(stream.native_socket(), ends[0]);
+  EXPECT_EQ(stream.kernel_socket()->socket().native_handle(), ends[0]);
 }
 
 }  // namespace

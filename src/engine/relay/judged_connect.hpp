@@ -12,6 +12,7 @@
 #include "files/access_rules.hpp"
 #include "net/connect.hpp"
 #include "net/resolver.hpp"
+#include "net/stream_socket.hpp"
 
 namespace culvert::relay {
 

@@ -33,8 +33,8 @@ Endpoint endpoint_of(const std::optional<asio::ip::tcp::endpoint>& address) {
 
 class PendingSocket final : public Pending {
  public:
-  explicit PendingSocket(net::StreamSocket socket)
-      : origin_(endpoint_of(net::peer_endpoint(socket.native_handle()))), socket_(std::move(socket)) {}
+  explicit PendingSocket(net::Accepted connection)
+      : origin_(endpoint_of(connection.peer)), socket_(std::move(connection.socket)) {}
   ~PendingSocket() override {
     if (socket_) refuse(Refusal::closed);
   }
@@ -43,7 +43,7 @@ class PendingSocket final : public Pending {
   [[nodiscard]] const Endpoint& origin() const override { return origin_; }
   [[nodiscard]] std::optional<Endpoint> connected_to() const override {
     CULVERT_ASSERT(socket_.has_value());
-    const int socket = const_cast<net::StreamSocket&>(*socket_).native_handle();
+    const int socket = socket_->native_handle();
     if (std::holds_alternative<UnixPath>(origin_)) return UnixPath{net::local_path(socket)};
     return endpoint_of(net::local_endpoint(socket));
   }
@@ -80,7 +80,7 @@ struct ListenerSource::State {
   }
 
   std::vector<net::Listener> listeners;
-  std::deque<net::StreamSocket> waiting;
+  std::deque<net::Accepted> waiting;
   std::optional<Error> error;
   std::optional<asio::steady_timer> arrived;  ///< next() sleeps on it
   std::optional<asio::steady_timer> room;     ///< accept_all() sleeps on it (all of them)
@@ -96,6 +96,12 @@ ListenerSource::~ListenerSource() { stop(); }
 
 Task<Result<std::unique_ptr<Pending>>> ListenerSource::next() {
   const auto state = state_;
+  if (state->listeners.size() == 1) {  // nobody to wait for besides
+    if (state->error) co_return std::unexpected(*state->error);
+    auto connection = co_await state->listeners.front().accept();
+    if (!connection) co_return std::unexpected(std::move(connection).error());
+    co_return std::make_unique<PendingSocket>(std::move(*connection));
+  }
   if (!std::exchange(state->started, true)) {
     const auto executor = co_await asio::this_coro::executor;
     for (net::Listener& listener : state->listeners) {
@@ -118,13 +124,13 @@ Task<Result<std::unique_ptr<Pending>>> ListenerSource::next() {
 Task<void> ListenerSource::accept_all(std::shared_ptr<State> state, net::Listener& listener) {
   for (;;) {
     while (state->waiting.size() >= kWaiting && !state->error) co_await State::sleep(state->room);
-    auto socket = co_await listener.accept();
-    if (!socket) {
-      if (!state->error) state->error = std::move(socket).error();
+    auto connection = co_await listener.accept();
+    if (!connection) {
+      if (!state->error) state->error = std::move(connection).error();
       break;
     }
     if (state->error) break;
-    state->waiting.push_back(std::move(*socket));
+    state->waiting.push_back(std::move(*connection));
     State::wake(state->arrived);
   }
   State::wake(state->arrived);
@@ -135,7 +141,8 @@ void ListenerSource::stop() {
   if (!state_->error || state_->error->code != Errc::cancelled)
     state_->error = Error{Errc::cancelled, "cancelled"};
   for (net::Listener& listener : state_->listeners) listener.close();
-  for (auto& socket : std::exchange(state_->waiting, {})) SocketStream(std::move(socket)).abort();
+  for (auto& connection : std::exchange(state_->waiting, {}))
+    SocketStream(std::move(connection.socket)).abort();
   State::wake(state_->arrived);
   State::wake(state_->room);
 }

@@ -60,7 +60,7 @@ Task<void> echo(net::Listener& listener) {
   for (;;) {
     auto socket = co_await listener.accept();
     if (!socket) co_return;
-    asio::co_spawn(executor, echo_one(std::move(*socket)),
+    asio::co_spawn(executor, echo_one(std::move(socket->socket)),
                    [](std::exception_ptr exception) { EXPECT_FALSE(exception); });
   }
 }

@@ -33,7 +33,7 @@ class Meter {
 };
 
 /// A stream that a meter watches. What may not pass yet waits in the stream beneath. It has no
-/// native_socket(): bytes that pass without us are not metered.
+/// kernel_socket(): bytes that pass without us are not metered.
 class MeteredStream final : public Stream {
  public:
   MeteredStream(boost::asio::any_io_executor executor, std::unique_ptr<Stream> inner,

@@ -51,7 +51,7 @@ TEST_F(MeteredStreamTest, KeepsToTheRateEachWay) {
     EXPECT_TRUE(received.bytes == bytes);
     // What the first turn left over is the second one's.
     EXPECT_GE(std::chrono::steady_clock::now() - begin, std::chrono::milliseconds(writes ? 450 : 1400));
-    EXPECT_FALSE(stream->native_socket());
+    EXPECT_FALSE(stream->kernel_socket());
   }
 }
 

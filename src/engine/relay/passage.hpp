@@ -3,6 +3,8 @@
 
 #include <cstdint>
 
+#include "base/result.hpp"
+
 namespace culvert::relay {
 
 /// How far one direction of a stream has come.
@@ -10,6 +12,12 @@ struct Passage {
   std::uint64_t moved = 0;  ///< bytes that the destination took
   bool waits = false;       ///< bytes are here that the destination does not take now
   bool ended = false;
+};
+
+/// Which of its two streams a failure is of.
+struct CarryFailure {
+  bool is_of_source;
+  Error error;
 };
 
 }  // namespace culvert::relay

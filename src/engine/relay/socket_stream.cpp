@@ -34,34 +34,35 @@ SocketStream::~SocketStream() {
 }
 
 Task<Result<std::span<const ByteView>>> SocketStream::read() {
-  if (closed_) co_return cancelled();
-  if (lent_.has_rest()) co_return lent_.lend_rest();
-  if (read_ended_) co_return std::span<const ByteView>();
   for (;;) {
-    if (more_likely_) {
-      const auto into = thread_scratch().first(read_size_);
-      const auto got = net::try_read(socket_.native_handle(), into);
-      if (got.bytes > 0) {
-        if (got.bytes == into.size()) {
-          read_size_ = static_cast<std::uint32_t>(std::min<std::size_t>(into.size() * 2, kScratchSize));
-        }
-        // After a small read there is seldom more at once. Waiting is level-triggered, so what there is, an
-        // end too, is not missed, and a system call is saved for each message.
-        more_likely_ = got.bytes >= kSmallestRead;
-        co_return lent_.lend(into.first(got.bytes));
-      }
-      if (got.failed()) co_return std::unexpected(net::io_error("", got.error));
-      if (!got.would_block()) {
-        read_ended_ = true;
-        co_return std::span<const ByteView>();
-      }
-    }
-    lent_.settle();
+    if (auto got = try_read()) co_return std::move(*got);
     auto ready = co_await net::wait_readable(socket_);
-    if (closed_) co_return cancelled();
-    if (!ready) co_return std::unexpected(std::move(ready).error());
-    more_likely_ = true;
+    if (!ready && !closed_) co_return std::unexpected(std::move(ready).error());
   }
+}
+
+std::optional<Result<std::span<const ByteView>>> SocketStream::try_read() {
+  if (closed_) return cancelled();
+  if (lent_.has_rest()) return lent_.lend_rest();
+  if (read_ended_) return std::span<const ByteView>();
+  if (!std::exchange(is_likely_, true)) return std::nullopt;
+  const auto into = thread_scratch().first(read_size_);
+  const auto got = socket_.read(into);
+  if (got.failed()) return std::unexpected(net::io_error("", got.error));
+  if (got.would_block()) {
+    lent_.settle();
+    return std::nullopt;
+  }
+  if (got.bytes == 0) {
+    read_ended_ = true;
+    return std::span<const ByteView>();
+  }
+  if (got.bytes == into.size())
+    read_size_ = static_cast<std::uint32_t>(std::min<std::size_t>(into.size() * 2, kScratchSize));
+  // After a small read there is seldom more at once, and waiting misses nothing: a system call is saved for
+  // each message.
+  is_likely_ = got.bytes >= kSmallestRead;
+  return lent_.lend(into.first(got.bytes));
 }
 
 void SocketStream::keep() {
@@ -73,7 +74,7 @@ void SocketStream::keep() {
 
 Result<std::size_t> SocketStream::write(std::span<const ByteView> bytes) {
   if (closed_ || write_ended_) return fail(Errc::closed, "closed");
-  const auto put = net::try_write(socket_.native_handle(), bytes);
+  const auto put = socket_.write(bytes);
   if (put.failed()) return std::unexpected(net::io_error("", put.error));
   return put.bytes;
 }
@@ -90,16 +91,14 @@ void SocketStream::end() {
   if (closed_ || std::exchange(write_ended_, true)) return;
   if (!read_ended_) return (void)::shutdown(socket_.native_handle(), SHUT_WR);
   // Nothing is left to do for it: the end of both directions takes one call.
-  boost::system::error_code ignored;
-  socket_.close(ignored);
+  socket_.close();
 }
 
 void SocketStream::close() {
   if (std::exchange(closed_, true) || !socket_.is_open()) return;
-  boost::system::error_code ignored;
-  socket_.cancel(ignored);
+  socket_.cancel();
   if (read_ended_) {
-    socket_.close(ignored);  // nothing can come that the kernel would answer with a reset
+    socket_.close();  // nothing can come that the kernel would answer with a reset
   } else {
     net::lingering_close(std::move(socket_));
   }
@@ -108,21 +107,11 @@ void SocketStream::close() {
 void SocketStream::abort() {
   if (std::exchange(closed_, true) || !socket_.is_open()) return;
   (void)net::set_reset_on_close(socket_.native_handle());
-  boost::system::error_code ignored;
-  socket_.close(ignored);
+  socket_.close();
 }
 
-std::optional<int> SocketStream::native_socket() const {
-  if (closed_ || !socket_.is_open() || lent_.has_rest()) return std::nullopt;
-  return const_cast<net::StreamSocket&>(socket_).native_handle();
-}
-
-Task<Result<void>> SocketStream::readable() {
-  if (closed_) co_return cancelled();
-  auto ready = co_await net::wait_readable(socket_);
-  if (closed_) co_return cancelled();
-  more_likely_ = true;
-  co_return ready;
+SocketStream* SocketStream::kernel_socket() {
+  return closed_ || !socket_.is_open() ? nullptr : this;
 }
 
 }  // namespace culvert::relay

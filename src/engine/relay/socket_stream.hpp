@@ -3,11 +3,13 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
+#include <span>
 #include <utility>
 
 #include "engine/relay/lent.hpp"
 #include "engine/relay/stream.hpp"
-#include "net/socket.hpp"
+#include "net/stream_socket.hpp"
 
 namespace culvert::relay {
 
@@ -22,7 +24,7 @@ class SocketStream final : public Stream {
   /// `socket` is connected and non-blocking (net::adopt). Whoever was dialed a moment ago has said nothing
   /// yet.
   explicit SocketStream(net::StreamSocket socket, Expects expects = Expects::bytes)
-      : socket_(std::move(socket)), more_likely_(expects == Expects::bytes) {}
+      : socket_(std::move(socket)), is_likely_(expects == Expects::bytes) {}
   ~SocketStream() override;
 
   [[nodiscard]] Task<Result<std::span<const ByteView>>> read() override;
@@ -36,15 +38,19 @@ class SocketStream final : public Stream {
   void close() override;
   /// On a Unix socket, which has no reset, the peer sees an end.
   void abort() override;
-  [[nodiscard]] std::optional<int> native_socket() const override;
-  [[nodiscard]] Task<Result<void>> readable() override;
+  [[nodiscard]] SocketStream* kernel_socket() override;
+
+  /// read() without waiting: none where that would wait.
+  [[nodiscard]] std::optional<Result<std::span<const ByteView>>> try_read();
+  /// What to wait on, and what to splice from and to. Not to be closed.
+  [[nodiscard]] net::StreamSocket& socket() { return socket_; }
 
  private:
   net::StreamSocket socket_;
   Lent lent_;
   std::uint32_t read_size_ =
-      64 * 1024;      ///< grows while reads are full and taken whole, shrinks to what is taken
-  bool more_likely_;  ///< a read is worth trying before waiting
+      64 * 1024;    ///< grows while reads are full and taken whole, shrinks to what is taken
+  bool is_likely_;  ///< a read is worth trying before waiting
   bool read_ended_ = false;
   bool write_ended_ = false;
   bool closed_ = false;

@@ -7,6 +7,7 @@
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
+#include "engine/relay/socket_stream.hpp"
 #include "net/cancelled.hpp"
 #include "net/pipe_pool.hpp"
 
@@ -22,27 +23,28 @@ constexpr std::size_t kLittle = std::size_t{32} * 1024;
 constexpr int kLittleTimes = 4;
 constexpr std::size_t kBytesPerTurn = std::size_t{4} << 20;
 
-SpliceFailure of_source(Error error) { return {true, std::move(error)}; }
-SpliceFailure of_destination(Error error) { return {false, std::move(error)}; }
+CarryFailure of_source(Error error) { return {true, std::move(error)}; }
+CarryFailure of_destination(Error error) { return {false, std::move(error)}; }
 
 }  // namespace
 
-bool may_splice(const Stream& from, const Stream& to) {
-  return from.native_socket().has_value() && to.native_socket().has_value();
+bool may_splice(Stream& from, Stream& to) {
+  return from.kernel_socket() != nullptr && to.kernel_socket() != nullptr;
 }
 
-Task<std::optional<SpliceFailure>> splice(Stream& from, Stream& to, Passage& passage) {
+Task<std::optional<CarryFailure>> splice(Stream& from, Stream& to, Passage& passage) {
   auto pipe = net::Pipe::take();
   if (!pipe) co_return std::nullopt;
   std::size_t in_turn = 0;
   for (int little = 0; little < kLittleTimes;) {
-    const auto source = from.native_socket();
-    if (!source) co_return of_source({Errc::cancelled, "cancelled"});
-    const auto got = pipe->fill_from(*source);
+    SocketStream* const source = from.kernel_socket();
+    if (source == nullptr) co_return of_source({Errc::cancelled, "cancelled"});
+    const auto got = pipe->fill_from(source->socket());
     if (got.failed()) co_return of_source(net::io_error("", got.error));
     if (got.would_block()) {
       pipe.reset();  // empty: a stream that has become silent keeps none from others
-      if (const auto ready = co_await from.readable(); !ready) co_return of_source(ready.error());
+      if (const auto ready = co_await net::wait_readable(source->socket()); !ready)
+        co_return of_source(ready.error());
       auto next = net::Pipe::take();
       if (!next) co_return std::nullopt;
       pipe.emplace(std::move(*next));
@@ -52,9 +54,9 @@ Task<std::optional<SpliceFailure>> splice(Stream& from, Stream& to, Passage& pas
     little = got.bytes < kLittle ? little + 1 : 0;
 
     while (pipe->size() > 0) {
-      const auto destination = to.native_socket();
-      if (!destination) co_return of_destination({Errc::cancelled, "cancelled"});
-      const auto put = pipe->drain_to(*destination);
+      SocketStream* const destination = to.kernel_socket();
+      if (destination == nullptr) co_return of_destination({Errc::cancelled, "cancelled"});
+      const auto put = pipe->drain_to(destination->socket());
       passage.moved += put.bytes;
       if (put.failed()) co_return of_destination(net::io_error("", put.error));
       if (!put.would_block()) continue;

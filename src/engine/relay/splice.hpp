@@ -8,19 +8,13 @@
 
 namespace culvert::relay {
 
-/// Which of two streams a failure is of.
-struct SpliceFailure {
-  bool is_of_source;
-  Error error;
-};
-
 /// Whether bytes may pass from one to the other inside the kernel.
-[[nodiscard]] bool may_splice(const Stream& from, const Stream& to);
+[[nodiscard]] bool may_splice(Stream& from, Stream& to);
 
 /// Moves bytes from one socket to the other through a pipe while they come in bulk, and says in `passage`
 /// how far they have come. Returns when they do not any more, at the end (which the next read() says again),
 /// or at once where there is no pipe to be had. What `from` lent has been consumed before; when this returns
 /// without a failure, nothing is left inside. Both as long as this runs.
-[[nodiscard]] Task<std::optional<SpliceFailure>> splice(Stream& from, Stream& to, Passage& passage);
+[[nodiscard]] Task<std::optional<CarryFailure>> splice(Stream& from, Stream& to, Passage& passage);
 
 }  // namespace culvert::relay

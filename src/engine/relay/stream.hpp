@@ -15,6 +15,8 @@
 
 namespace culvert::relay {
 
+class SocketStream;
+
 template <class T>
 using Task = boost::asio::awaitable<T>;
 
@@ -59,14 +61,10 @@ class Stream {
   /// return Errc::cancelled.
   virtual void abort() = 0;
 
-  /// The kernel socket beneath, where bytes may pass without us (splice); none for channels, for streams that
-  /// count or hold bytes on their way, and after close() or abort().
-  [[nodiscard]] virtual std::optional<int> native_socket() const { return std::nullopt; }
-  /// Waits until there is something to be read from native_socket(), be it the end or an error, without
-  /// reading it. Errc::cancelled after close() or abort().
-  [[nodiscard]] virtual Task<Result<void>> readable() {
-    co_return fail(Errc::unsupported, "there is no socket beneath");
-  }
+  /// The stream that is a kernel socket and no more, if this one only passes its bytes on: they may then go
+  /// without us (splice). None for channels, for streams that count or hold bytes on their way, and after
+  /// close() or abort().
+  [[nodiscard]] virtual SocketStream* kernel_socket() { return nullptr; }
 
   /// Keeps `what` until this stream is destroyed: who must know of its end need not stand in the way of its
   /// bytes.

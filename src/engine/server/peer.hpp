@@ -17,7 +17,7 @@
 #include "engine/server/peer_listeners.hpp"
 #include "engine/server/ruled_dialer.hpp"
 #include "engine/server/session_channel.hpp"
-#include "net/socket.hpp"
+#include "net/stream_socket.hpp"
 
 namespace culvert::server {
 

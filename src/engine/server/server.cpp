@@ -73,18 +73,19 @@ void Server::look_for_changes() {
 
 relay::Task<void> Server::accept_all(net::Listener& listener) {
   for (;;) {
-    auto socket = co_await listener.accept();
-    if (!socket) {
-      if (!stopped_ && !failed_) failed_ = std::move(socket).error();
+    auto connection = co_await listener.accept();
+    if (!connection) {
+      if (!stopped_ && !failed_) failed_ = std::move(connection).error();
       if (!stopped_) stop(Duration::zero());
       co_return;
     }
-    arrived(std::move(*socket));
+    arrived(std::move(*connection));
   }
 }
 
-void Server::arrived(net::StreamSocket socket) {
-  const auto from = net::peer_endpoint(socket.native_handle());
+void Server::arrived(net::Accepted connection) {
+  net::StreamSocket& socket = connection.socket;
+  const auto& from = connection.peer;
   if (!from) return;  // it has gone already
   const auto admission = context_->guard.arrived(net::ip_address_of(from->address()), monotonic_now());
   if (admission.refused != Guard::Refused::no) {

@@ -35,7 +35,7 @@ class Server {
  private:
   void look_for_changes();
   [[nodiscard]] relay::Task<void> accept_all(net::Listener& listener);
-  void arrived(net::StreamSocket socket);
+  void arrived(net::Accepted connection);
 
   const std::shared_ptr<Context> context_;  // sessions that end with the executor outlive the server
   std::vector<net::Listener> listeners_;

@@ -106,7 +106,7 @@ relay::Task<Result<Bytes>> AgentClient::exchange(ByteView request) {
 
 relay::Task<Result<void>> AgentClient::send(ByteView bytes) {
   while (!bytes.empty()) {
-    const auto sent = net::try_write(socket_->native_handle(), bytes);
+    const auto sent = socket_->write(bytes);
     if (sent.failed()) co_return std::unexpected(net::io_error("", sent.error));
     bytes = bytes.subspan(sent.bytes);
     if (!sent.would_block()) continue;
@@ -118,7 +118,7 @@ relay::Task<Result<void>> AgentClient::send(ByteView bytes) {
 
 relay::Task<Result<void>> AgentClient::receive(MutableBytes into) {
   while (!into.empty()) {
-    const auto got = net::try_read(socket_->native_handle(), into);
+    const auto got = socket_->read(into);
     if (got.failed()) co_return std::unexpected(net::io_error("", got.error));
     if (got.error == 0 && got.bytes == 0) co_return fail(Errc::closed, "it closed the connection");
     into = into.subspan(got.bytes);

@@ -7,7 +7,7 @@
 
 #include "base/time.hpp"
 #include "engine/tunnel/agent.hpp"
-#include "net/socket.hpp"
+#include "net/stream_socket.hpp"
 
 namespace culvert::tunnel {
 

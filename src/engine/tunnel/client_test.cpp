@@ -389,7 +389,7 @@ TEST_F(ClientTest, StrangeServers) {
         *net::Listener::listen_tcp(context_.get_executor(), {asio::ip::make_address("127.0.0.1"), 0});
     auto serving = start(context_, [](net::Listener& from, std::string_view text) -> relay::Task<void> {
       auto socket = co_await from.accept();
-      if (socket && !text.empty()) (void)net::try_write(socket->native_handle(), as_bytes(text));
+      if (socket && !text.empty()) (void)net::try_write(socket->socket.native_handle(), as_bytes(text));
     }(listener, greeting));
     Client client(context_.get_executor(), options(listener.port()), resolver_, random_, prompter_);
     const auto done = connect(client);

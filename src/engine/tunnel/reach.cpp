@@ -114,7 +114,7 @@ relay::Task<Result<void>> negotiate(net::StreamSocket& socket, socks::Client& pr
   using State = socks::Client::State;
   while (proxy.state() == State::talking || !proxy.output().empty()) {
     if (!proxy.output().empty()) {
-      const auto sent = net::try_write(socket.native_handle(), proxy.output());
+      const auto sent = socket.write(proxy.output());
       if (sent.failed()) co_return std::unexpected(net::io_error("", sent.error));
       proxy.consume_output(sent.bytes);
       if (!sent.would_block()) continue;
@@ -122,7 +122,7 @@ relay::Task<Result<void>> negotiate(net::StreamSocket& socket, socks::Client& pr
       continue;
     }
     std::uint8_t byte = 0;
-    const auto got = net::try_read(socket.native_handle(), MutableBytes(&byte, 1));
+    const auto got = socket.read(MutableBytes(&byte, 1));
     if (got.failed()) co_return std::unexpected(net::io_error("", got.error));
     if (got.would_block()) {
       if (auto ready = co_await net::wait_readable(socket); !ready) co_return ready;
@@ -168,8 +168,7 @@ class Deadline {
     timer_.async_wait([shared = shared_](const boost::system::error_code& error) {
       if (error || shared->socket == nullptr) return;
       shared->passed = true;
-      boost::system::error_code ignored;
-      shared->socket->cancel(ignored);
+      shared->socket->cancel();
     });
   }
   Deadline(const Deadline&) = delete;

@@ -1,0 +1,244 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "net/readiness.hpp"
+
+#include <algorithm>
+#include <cerrno>
+#include <utility>
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/query.hpp>
+
+#include "base/assert.hpp"
+#include "net/unique_fd.hpp"
+
+namespace culvert::net {
+
+namespace asio = boost::asio;
+
+namespace {
+
+constexpr unsigned kIn = EPOLLIN | EPOLLRDHUP;
+constexpr unsigned kEnd = EPOLLRDHUP | EPOLLHUP | EPOLLERR;
+constexpr unsigned kReadable = EPOLLIN | kEnd;
+constexpr unsigned kWritable = EPOLLOUT | EPOLLHUP | EPOLLERR;
+
+constexpr Duration kSpin = std::chrono::microseconds(20);
+/// A sleep that ended so soon was as long as falling asleep and being woken take, and the answer came
+/// meanwhile.
+constexpr Duration kShortSleep = std::chrono::microseconds(60);
+/// Who reads so much at a time gains nothing by an earlier look, and finds less.
+constexpr std::size_t kBulk = std::size_t{16} * 1024;
+/// A sleep that was short gives one, a long one takes one, a spin in vain more.
+constexpr int kCreditToSpin = 8, kMostCredit = 16, kCostOfSpin = 2;
+
+std::uint64_t to_data(Readiness::Watch watch) {
+  return (std::uint64_t{watch.generation} << 32) | watch.index;
+}
+Readiness::Watch from_data(std::uint64_t data) {
+  return {static_cast<std::uint32_t>(data), static_cast<std::uint32_t>(data >> 32)};
+}
+
+asio::any_io_executor executor_of(asio::execution_context& context) {
+  return static_cast<asio::io_context&>(context).get_executor();
+}
+
+}  // namespace
+
+asio::execution_context::id Readiness::id;
+
+Readiness::Readiness(asio::execution_context& context)
+    : service(context), executor_(executor_of(context)), epoll_(executor_) {
+  UniqueFd epoll(::epoll_create1(EPOLL_CLOEXEC));
+  if (!epoll) {
+    failure_ = errno;
+    return;
+  }
+  boost::system::error_code error;
+  epoll_.assign(epoll.get(), error);
+  failure_ = error.value();
+  if (!error) (void)epoll.release();
+}
+
+Readiness::~Readiness() = default;
+
+Readiness& Readiness::of(const asio::any_io_executor& executor) {
+  return asio::use_service<Readiness>(asio::query(executor, asio::execution::context));
+}
+
+Result<Readiness::Watch> Readiness::add(int socket, Kind kind) {
+  if (failure_ != 0) return fail_errno("cannot wait for sockets", failure_);
+  std::uint32_t index = 0;
+  if (free_.empty()) {
+    index = static_cast<std::uint32_t>(entries_.size());
+    entries_.emplace_back();
+  } else {
+    index = free_.back();
+    free_.pop_back();
+  }
+  Entry& entry = entries_[index];
+  const std::uint32_t generation = entry.generation + 1 == 0 ? 1 : entry.generation + 1;
+  entry = {.generation = generation, .kind = kind, .in_use = true};
+  const Watch watch{index, generation};
+  epoll_event event = {};
+  event.events = kIn | EPOLLET;
+  event.data.u64 = to_data(watch);
+  const auto tell = [&](int what) { return ::epoll_ctl(epoll_.native_handle(), what, socket, &event) == 0; };
+  if (tell(EPOLL_CTL_ADD)) return watch;
+  // One that was closed here while another process, or a message, had it too, and that came back.
+  if (errno == EEXIST && tell(EPOLL_CTL_MOD)) return watch;
+  const int error = errno;
+  remove(watch);
+  return fail_errno("cannot wait for a socket", error);
+}
+
+void Readiness::remove(Watch watch) {
+  cancel(watch, Direction::in);
+  cancel(watch, Direction::out);
+  Entry* const entry = find(watch);
+  if (entry == nullptr) return;
+  entry->in_use = false;
+  free_.push_back(watch.index);
+}
+
+bool Readiness::is_ready(Watch watch, Direction direction) const {
+  const Entry* const entry = find(watch);
+  return entry != nullptr && entry->ready[std::to_underlying(direction)];
+}
+
+void Readiness::drained(Watch watch, Direction direction) {
+  if (Entry* const entry = find(watch)) entry->ready[std::to_underlying(direction)] = false;
+}
+
+void Readiness::read(Watch watch, std::size_t bytes, std::size_t wanted) {
+  if (bytes >= kBulk) credit_ = 0;
+  Entry* const entry = find(watch);
+  if (entry == nullptr || bytes == wanted) return;
+  // Of TCP a short read took all there was; what comes behind it, an end too, is told of again.
+  if (entry->kind == Kind::tcp && !entry->has_ended) entry->ready[std::to_underlying(Direction::in)] = false;
+}
+
+Result<void> Readiness::wait(Watch watch, int socket, Direction direction, Waiter& waiter) {
+  Entry* const entry = find(watch);
+  if (entry == nullptr) return fail(Errc::cancelled, "cancelled");
+  if (direction == Direction::out && !entry->watches_out) {
+    // Not from the start: a Unix socket is told each time that its peer has read.
+    epoll_event event = {};
+    event.events = kIn | EPOLLOUT | EPOLLET;
+    event.data.u64 = to_data(watch);
+    if (::epoll_ctl(epoll_.native_handle(), EPOLL_CTL_MOD, socket, &event) != 0)
+      return fail_errno("cannot wait for a socket", errno);
+    entry->watches_out = true;
+  }
+  Waiter*& place = entry->waiters[std::to_underlying(direction)];
+  CULVERT_ASSERT(place == nullptr);
+  place = &waiter;
+  ++waiting_;
+  if (!armed_) arm();
+  return {};
+}
+
+void Readiness::cancel(Watch watch, Direction direction, const Waiter* waiter) {
+  Entry* const entry = find(watch);
+  if (entry == nullptr) return;
+  if (waiter != nullptr && entry->waiters[std::to_underlying(direction)] != waiter) return;
+  Waiter* const was = take(*entry, direction);
+  if (was == nullptr) return;
+  was->cancelled();
+  disarm_if_idle();
+}
+
+void Readiness::forget(Watch watch, Direction direction, const Waiter& waiter) {
+  Entry* const entry = find(watch);
+  if (entry == nullptr || entry->waiters[std::to_underlying(direction)] != &waiter) return;
+  (void)take(*entry, direction);
+  disarm_if_idle();
+}
+
+void Readiness::disarm_if_idle() {
+  if (waiting_ > 0 || !armed_) return;
+  boost::system::error_code ignored;
+  epoll_.cancel(ignored);  // or the io_context would have something to wait for
+}
+
+void Readiness::shutdown() {
+  for (std::size_t i = 0; i < entries_.size(); ++i) {
+    for (const Direction direction : {Direction::in, Direction::out})
+      if (Waiter* const waiter = take(entries_[i], direction)) waiter->dropped();
+  }
+}
+
+Readiness::Entry* Readiness::find(Watch watch) {
+  if (watch.index >= entries_.size()) return nullptr;
+  Entry& entry = entries_[watch.index];
+  return entry.in_use && entry.generation == watch.generation ? &entry : nullptr;
+}
+
+const Readiness::Entry* Readiness::find(Watch watch) const {
+  return const_cast<Readiness*>(this)->find(watch);
+}
+
+Readiness::Waiter* Readiness::take(Entry& entry, Direction direction) {
+  Waiter* const waiter = std::exchange(entry.waiters[std::to_underlying(direction)], nullptr);
+  if (waiter != nullptr) --waiting_;
+  return waiter;
+}
+
+void Readiness::arm() {
+  armed_ = true;
+  slept_at_ = monotonic_now();
+  epoll_.async_wait(asio::posix::descriptor_base::wait_read, [this](const boost::system::error_code& error) {
+    const bool was_short = monotonic_now() - slept_at_ < kShortSleep;
+    credit_ = std::clamp(credit_ + (was_short ? 1 : -1), 0, kMostCredit);
+    go_on(error ? 0 : dispatch());
+  });
+}
+
+// What comes next when so many events were dispatched.
+void Readiness::go_on(std::size_t events) {
+  armed_ = false;
+  if (waiting_ == 0) return;
+  if (events < kAtOnce && credit_ < kCreditToSpin) return arm();
+  look_until_ = monotonic_now() + kSpin;
+  look_again();
+}
+
+// Other handlers of the thread get their turn in between.
+void Readiness::look_again() {
+  armed_ = true;
+  asio::post(executor_, [this] {
+    const std::size_t events = dispatch();
+    if (events > 0) {
+      credit_ = std::min(credit_ + 1, kMostCredit);
+      return go_on(events);
+    }
+    if (waiting_ > 0 && monotonic_now() < look_until_) return look_again();
+    credit_ = std::max(credit_ - kCostOfSpin, 0);
+    armed_ = false;
+    if (waiting_ > 0) arm();
+  });
+}
+
+std::size_t Readiness::dispatch() {
+  const int count = ::epoll_wait(epoll_.native_handle(), events_.data(), static_cast<int>(kAtOnce), 0);
+  for (int i = 0; i < count; ++i) dispatch(events_[static_cast<std::size_t>(i)]);
+  return static_cast<std::size_t>(std::max(count, 0));
+}
+
+void Readiness::dispatch(const epoll_event& event) {
+  const Watch watch = from_data(event.data.u64);
+  Entry* const entry = find(watch);
+  if (entry == nullptr) return;  // was removed by somebody before it in this batch
+  if ((event.events & kEnd) != 0) entry->has_ended = true;
+  for (const auto& [direction, bits] :
+       {std::pair(Direction::in, kReadable), std::pair(Direction::out, kWritable)}) {
+    if ((event.events & bits) == 0) continue;
+    entry->ready[std::to_underlying(direction)] = true;
+    Waiter* const waiter = take(*entry, direction);
+    if (waiter == nullptr) continue;
+    waiter->ready();
+    if (find(watch) != entry) return;
+  }
+}
+
+}  // namespace culvert::net

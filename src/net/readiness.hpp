@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <vector>
+
+#include <sys/epoll.h>
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/execution_context.hpp>
+#include <boost/asio/posix/stream_descriptor.hpp>
+
+#include "base/result.hpp"
+#include "base/time.hpp"
+
+namespace culvert::net {
+
+/// Which sockets of one io_context can be read or written. The kernel is told of a socket once,
+/// edge-triggered, and what it answers is remembered until a read or write meets "not now": so waiting costs
+/// no system call, where Asio's async_wait costs one each time. An epoll instance of its own, that Asio
+/// watches.
+///
+/// When sockets have become ready shortly after the thread had begun to sleep, time and again, it looks for
+/// kSpin first: waking a thread takes longer than a neighbour's answer. Where that does not help it is not
+/// done.
+///
+/// A service of the context (one for each, made by of()), and used on its one thread.
+class Readiness final : public boost::asio::execution_context::service {
+ public:
+  using key_type = Readiness;
+  static boost::asio::execution_context::id id;
+
+  explicit Readiness(boost::asio::execution_context& context);  ///< an io_context; of() calls this
+  ~Readiness() override;
+  /// Of the io_context of `executor`.
+  [[nodiscard]] static Readiness& of(const boost::asio::any_io_executor& executor);
+
+  enum class Direction : std::uint8_t { in, out };
+
+  /// Somebody who waits. One of the three is called, once, and it is forgotten before.
+  class Waiter {
+   public:
+    virtual void ready() = 0;  ///< from the reactor; may add, remove and wait as it likes
+    /// By cancel() or remove(), whose caller goes on behind it: nothing that others see may happen inside.
+    virtual void cancelled() = 0;
+    virtual void dropped() = 0;  ///< the io_context ends
+
+   protected:
+    ~Waiter() = default;
+  };
+
+  /// A socket that is watched; a name that a later one never has.
+  struct Watch {
+    std::uint32_t index = 0;
+    std::uint32_t generation = 0;  ///< 0: none
+    bool operator==(const Watch&) const = default;
+  };
+
+  /// What short reads of it mean.
+  enum class Kind : std::uint8_t { tcp, other };
+
+  /// Errc::system: ENOSPC is the user's limit of watches, EMFILE that of descriptors. Ends by remove().
+  [[nodiscard]] Result<Watch> add(int socket, Kind kind);
+  /// The waiters are cancelled. Of a socket that is closed next; any number of times.
+  void remove(Watch watch);
+
+  /// Whether trying is worth it, as far as is known. Not before the kernel has said so.
+  [[nodiscard]] bool is_ready(Watch watch, Direction direction) const;
+  /// A try met "not now". Nothing may have been awaited in between.
+  void drained(Watch watch, Direction direction);
+  /// A read got `bytes` of `wanted`, both not 0; `wanted` is that as well where a short read says nothing.
+  void read(Watch watch, std::size_t bytes, std::size_t wanted);
+
+  /// Until is_ready(). One in each direction; `waiter` stays until one of its functions is called. `socket`
+  /// is the one that was added. If it fails the waiter was not taken.
+  [[nodiscard]] Result<void> wait(Watch watch, int socket, Direction direction, Waiter& waiter);
+  /// `waiter` does not wait there any more, if it did, and is not told.
+  void forget(Watch watch, Direction direction, const Waiter& waiter);
+  /// If `waiter` waits there still, or whoever does if it is null.
+  void cancel(Watch watch, Direction direction, const Waiter* waiter = nullptr);
+
+  [[nodiscard]] const boost::asio::any_io_executor& executor() const { return executor_; }
+
+ private:
+  struct Entry {
+    std::uint32_t generation = 0;
+    Kind kind = Kind::tcp;
+    bool in_use = false;
+    bool has_ended = false;  ///< the end or an error of it was seen: a short read may be followed by an end
+    bool watches_out = false;
+    std::array<bool, 2> ready = {};
+    std::array<Waiter*, 2> waiters = {};
+  };
+
+  void shutdown() override;
+  [[nodiscard]] Entry* find(Watch watch);
+  [[nodiscard]] const Entry* find(Watch watch) const;
+  [[nodiscard]] Waiter* take(Entry& entry, Direction direction);
+  void disarm_if_idle();
+  void arm();
+  void go_on(std::size_t events);
+  void look_again();
+  [[nodiscard]] std::size_t dispatch();
+  void dispatch(const epoll_event& event);
+
+  static constexpr std::size_t kAtOnce = 256;
+
+  boost::asio::any_io_executor executor_;
+  boost::asio::posix::stream_descriptor epoll_;
+  int failure_ = 0;            ///< errno, if there is no epoll instance
+  std::deque<Entry> entries_;  ///< stay where they are
+  std::vector<std::uint32_t> free_;
+  std::size_t waiting_ = 0;
+  bool armed_ = false;  ///< Asio waits for epoll_, or look_again() was called
+  std::array<epoll_event, kAtOnce> events_;
+  Instant slept_at_{}, look_until_{};
+  int credit_ = 0;  ///< looking is worth it from kCreditToSpin on
+};
+
+}  // namespace culvert::net

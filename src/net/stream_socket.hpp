@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <memory>
+#include <span>
+#include <utility>
+
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/associated_cancellation_slot.hpp>
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/cancellation_type.hpp>
+#include <boost/asio/post.hpp>
+
+#include "base/bytes.hpp"
+#include "base/result.hpp"
+#include "net/readiness.hpp"
+#include "net/socket.hpp"
+
+namespace culvert::net {
+
+/// A connected TCP or Unix socket, non-blocking and close-on-exec. Try first, and wait when the kernel says
+/// "not now". All calls on the thread of its io_context, which must outlive it. Like a pointer: moved from,
+/// it is not open.
+class StreamSocket {
+ public:
+  using Direction = Readiness::Direction;
+
+  StreamSocket() = default;
+  StreamSocket(StreamSocket&& other) noexcept { swap(other); }
+  StreamSocket& operator=(StreamSocket&& other) noexcept {
+    StreamSocket(std::move(other)).swap(*this);
+    return *this;
+  }
+  ~StreamSocket() { close(); }
+
+  [[nodiscard]] bool is_open() const { return descriptor_ >= 0; }
+  /// -1 if it is not open. Who reads or writes there says what it met: met().
+  [[nodiscard]] int native_handle() const { return descriptor_; }
+  /// Of one that was opened.
+  [[nodiscard]] const boost::asio::any_io_executor& get_executor() const { return readiness_->executor(); }
+
+  /// As try_read() and try_write().
+  [[nodiscard]] Transferred read(MutableBytes into);
+  [[nodiscard]] Transferred write(std::span<const ByteView> bytes);
+  [[nodiscard]] Transferred write(ByteView bytes);
+  /// Whether one is worth it, as far as is known.
+  [[nodiscard]] bool may_try(Direction direction) const { return readiness_->is_ready(watch_, direction); }
+  /// Somebody else's try in that direction was the last one, and met "not now".
+  void met_not_now(Direction direction) { readiness_->drained(watch_, direction); }
+  /// The same of one that read something.
+  void has_read(std::size_t bytes) { readiness_->read(watch_, bytes, bytes); }
+
+  /// Calls `handler(bool)` when a try in that direction would do something, be it to report an end or an
+  /// error: true. False after cancel(), close() or Asio cancellation of the handler, or if it cannot be
+  /// waited for. Never from inside this call. One in each direction at a time.
+  template <class Handler>
+  void async_wait(Direction direction, Handler handler);
+  /// The same without an allocation: `waiter` stays until one of its functions is called, or forget().
+  [[nodiscard]] Result<void> wait(Direction direction, Readiness::Waiter& waiter) {
+    return readiness_->wait(watch_, descriptor_, direction, waiter);
+  }
+  void forget(Direction direction, Readiness::Waiter& waiter) {
+    if (readiness_ != nullptr) readiness_->forget(watch_, direction, waiter);
+  }
+  /// What waits is told so.
+  void cancel();
+  /// The same, and the end of the socket. Any number of times.
+  void close();
+
+  friend Result<StreamSocket> adopt(const boost::asio::any_io_executor& executor, int descriptor, int family);
+
+ private:
+  template <class Handler>
+  class Wait;
+
+  void swap(StreamSocket& other) noexcept {
+    std::swap(readiness_, other.readiness_);
+    std::swap(watch_, other.watch_);
+    std::swap(descriptor_, other.descriptor_);
+  }
+  Transferred wrote(Transferred put);
+
+  Readiness* readiness_ = nullptr;
+  Readiness::Watch watch_;
+  int descriptor_ = -1;
+};
+
+/// Waits until a try would do something, be it to report an end or an error. Errc::cancelled after Asio
+/// cancellation, socket.cancel() or socket.close(). Returns at once if nobody has met "not now" since the
+/// last wait. Resumes straight from the reactor, without a post.
+[[nodiscard]] boost::asio::awaitable<Result<void>> wait_readable(StreamSocket& socket);
+[[nodiscard]] boost::asio::awaitable<Result<void>> wait_writable(StreamSocket& socket);
+
+/// Takes over an accepted or connected descriptor, also if it fails, and makes it non-blocking.
+[[nodiscard]] Result<StreamSocket> adopt(const boost::asio::any_io_executor& executor, int descriptor);
+/// The same for one that is known to be non-blocking, of `family` (AF_INET, AF_INET6, AF_UNIX): fewer system
+/// calls.
+[[nodiscard]] Result<StreamSocket> adopt(const boost::asio::any_io_executor& executor, int descriptor,
+                                         int family);
+
+template <class Handler>
+class StreamSocket::Wait final : public Readiness::Waiter {
+ public:
+  Wait(const boost::asio::any_io_executor& executor, Handler handler)
+      : executor_(executor), handler_(std::move(handler)) {}
+
+  void ready() override {
+    Handler handler = take();
+    std::move(handler)(true);
+  }
+  void cancelled() override { post(false); }
+  void dropped() override { (void)take(); }
+  void post(bool is_ready) {
+    const boost::asio::any_io_executor& executor = executor_;
+    boost::asio::post(executor, [handler = take(), is_ready]() mutable { std::move(handler)(is_ready); });
+  }
+
+ private:
+  Handler take() {
+    Handler handler = std::move(handler_);
+    delete this;
+    return handler;
+  }
+
+  const boost::asio::any_io_executor& executor_;  // of the Readiness
+  Handler handler_;
+};
+
+template <class Handler>
+void StreamSocket::async_wait(Direction direction, Handler handler) {
+  auto slot = boost::asio::get_associated_cancellation_slot(handler);
+  auto waiter = std::make_unique<Wait<Handler>>(readiness_->executor(), std::move(handler));
+  const bool is_ready = readiness_->is_ready(watch_, direction);
+  if (is_ready || !readiness_->wait(watch_, descriptor_, direction, *waiter))
+    return waiter.release()->post(is_ready);
+  const Readiness::Waiter* const waits = waiter.release();  // deletes itself
+  if (!slot.is_connected()) return;
+  slot.assign([readiness = readiness_, watch = watch_, direction, waits](boost::asio::cancellation_type) {
+    readiness->cancel(watch, direction, waits);
+  });
+}
+
+}  // namespace culvert::net
