@@ -3,10 +3,14 @@
 
 #include <cstdint>
 #include <exception>
+#include <functional>
 #include <optional>
 #include <string>
 
+#include <boost/asio/any_io_executor.hpp>
+
 #include "base/result.hpp"
+#include "engine/relay/duct.hpp"
 #include "engine/relay/passage.hpp"
 #include "engine/relay/stream.hpp"
 
@@ -25,9 +29,9 @@ struct PumpSummary {
 /// Joins two streams by two directions that end separately: the end of one is passed on by end(), and the
 /// other goes on. A reset of either stream, and any other failure, aborts both, so that it arrives as a reset
 /// and not as an end. Both streams must outlive run().
-class Pump {
+class Pump final : private Duct::Owner {
  public:
-  Pump(Stream& a, Stream& b) : a_(a), b_(b) {}
+  Pump(Stream& a, Stream& b) : a_(a), b_(b), out_(a, b, *this), back_(b, a, *this) {}
   Pump(const Pump&) = delete;
   Pump& operator=(const Pump&) = delete;
 
@@ -40,19 +44,37 @@ class Pump {
   /// bytes that still wait for their destination: then both are aborted, or what had come would look whole.
   void expire(std::string why);
 
-  [[nodiscard]] std::uint64_t a_to_b() const { return a_to_b_.moved; }
-  [[nodiscard]] std::uint64_t b_to_a() const { return b_to_a_.moved; }
+  [[nodiscard]] std::uint64_t a_to_b() const { return out_.passage.moved; }
+  [[nodiscard]] std::uint64_t b_to_a() const { return back_.passage.moved; }
   /// One direction has ended, and the other has not.
-  [[nodiscard]] bool is_half_closed() const { return a_to_b_.ended != b_to_a_.ended; }
+  [[nodiscard]] bool is_half_closed() const { return out_.passage.ended != back_.passage.ended; }
 
  private:
-  Task<void> carry(Stream& from, Stream& to, Passage& passage);
-  void write_failed(Error error);
+  struct Direction {
+    Direction(Stream& source, Stream& destination, Duct::Owner& owner)
+        : from(source), to(destination), duct(owner) {}
+    Stream& from;
+    Stream& to;
+    Passage passage;
+    Duct duct;
+  };
+  enum class Carried : std::uint8_t { over, between_sockets };
+
+  void go_on(Direction& direction);
+  void came_to(Duct& duct, Duct::Over over) override;
+  void start(Direction& direction, Task<Carried> carry);
+  Task<Carried> carry(Direction& direction);
+  Task<Carried> carry_bulk(Direction& direction);
+  Carried failed(CarryFailure failure);
   void failed(Error error);
+  void ended(Direction& direction);
+  [[nodiscard]] bool have_ended() const { return out_.passage.ended && back_.passage.ended; }
 
   Stream& a_;
   Stream& b_;
-  Passage a_to_b_, b_to_a_;
+  Direction out_, back_;
+  boost::asio::any_io_executor executor_;
+  std::move_only_function<void()> resume_;  ///< run(), which waits
   std::optional<Error> error_;
   std::exception_ptr exception_;
   bool over_ = false;  ///< both were closed or aborted before their ends
