@@ -170,8 +170,7 @@ class Targets {
   Result<void> fill() {
     if (balance_ == "least-connections") plan_.balance = relay::Balance::least_connections;
     if (balance_ == "source") plan_.balance = relay::Balance::source_hash;
-    if (send_proxy_ == "v1") plan_.proxy_header_to = relay::ProxyHeaderVersion::v1;
-    if (send_proxy_ == "v2") plan_.proxy_header_to = relay::ProxyHeaderVersion::v2;
+    if (!send_proxy_.empty()) plan_.proxy_header_to = TRY(parse_proxy_version(send_proxy_));
     for (const std::string& text : names_) {
       const auto equals = text.find('=');
       if (equals == std::string::npos)

@@ -57,6 +57,16 @@ Result<void> add_remote_forward(CommandLine& line, const std::string& value) {
   return {};
 }
 
+Result<void> add_accept_proxy(CommandLine& line, const std::string& value) {
+  add_once(line.settings.accept_proxy, TRY(IpNetwork::parse(value)));
+  return {};
+}
+
+Result<void> set_send_proxy(CommandLine& line, const std::string& value) {
+  set_once(line.settings.send_proxy, TRY(parse_proxy_version(value)));
+  return {};
+}
+
 Result<void> set_on_listen(CommandLine& line, const std::string& value) {
   set_once(line.settings.on_listen, value);
   return {};
@@ -200,10 +210,12 @@ namespace {
 
 // Beside the letters, which are ssh's: what ssh has no letter for.
 constexpr LongOption kLongOptions[] = {
+    {"accept-proxy", "net", "PROXY header in", add_accept_proxy},
     {"help", "", "", act<Action::help>},
     {"no-reconnect", "", "end when it is lost", switch_on<&Settings::no_reconnect>},
     {"on-listen", "cmd", "run when a -R is up", set_on_listen},
     {"proxy-auth", "file", "logins for proxies", set_proxy_auth},
+    {"send-proxy", "v1|v2", "PROXY header out", set_send_proxy},
     {"version", "", "", act<Action::version>},
     {"wait", "", "try until it is there", switch_on<&Settings::wait_for_first>},
 };

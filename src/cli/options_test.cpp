@@ -163,6 +163,8 @@ TEST(Options, BadInputSaysWhatIsWrong) {
       {{"-D", "", "h"}, "-D: \"\" is not a port (0 to 65535, or a service's name)"},
       {{"--proxy-auth"}, "--proxy-auth wants a value: --proxy-auth file"},
       {{"--proxy-auth=", "h"}, "--proxy-auth: the value is empty"},
+      {{"--send-proxy", "2", "h"}, "--send-proxy: \"2\" is not a version of the PROXY protocol (v1 or v2)"},
+      {{"--accept-proxy", "lb", "h"}, "--accept-proxy: \"lb\" is no network like 192.0.2.0/24"},
       {{"--help=x", "h"}, "--help takes no value"},
       {{"--proxy=x", "h"}, "unknown option \"--proxy=x\" (see culvert --help)"},
       {{"h", "-F"}, "-F wants a value: -F file"},

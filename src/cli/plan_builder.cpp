@@ -178,6 +178,8 @@ class Builder {
     session.permitted_remote = settings_.permitted_remote;
     session.on_listen = settings_.on_listen.value_or("");
     if (settings_.proxy_auth) session.proxy_accounts_file = TRY(path("--proxy-auth", *settings_.proxy_auth));
+    session.proxy_header_from = settings_.accept_proxy;
+    session.proxy_header_to = settings_.send_proxy;
     if (session.stdio || !session.local_forwards.empty() || !session.dynamic_forwards.empty() ||
         !session.remote_forwards.empty() || settings_.no_command.value_or(false))
       return {};

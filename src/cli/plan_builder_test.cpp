@@ -202,6 +202,15 @@ TEST(PlanBuilder, GatewayPortsLeaveExplicitAddressesAlone) {
   EXPECT_EQ(session_of({"-D1", "h"}).dynamic_forwards[0].listen.endpoint, Endpoint(HostPort{"localhost", 1}));
 }
 
+TEST(PlanBuilder, ProxyHeadersAreOfAllForwards) {
+  const auto session = session_of({"-D1", "--accept-proxy", "10.0.0.0/8", "--accept-proxy=::1",
+                                   "--accept-proxy=10.0.0.0/8", "--send-proxy=v2", "--send-proxy=v1", "h"});
+  EXPECT_EQ(session.proxy_header_from,
+            (std::vector{*IpNetwork::parse("10.0.0.0/8"), *IpNetwork::parse("::1")}));
+  EXPECT_EQ(session.proxy_header_to, relay::ProxyHeaderVersion::v2);
+  EXPECT_FALSE(session_of({"-D1", "h"}).proxy_header_to);
+}
+
 TEST(PlanBuilder, NothingToForwardMustBeAskedFor) {
   EXPECT_TRUE(session_of({"-N", "h"}).local_forwards.empty());
   EXPECT_TRUE(session_of({"-oSessionType=none", "h"}).local_forwards.empty());

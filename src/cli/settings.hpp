@@ -66,6 +66,8 @@ struct Settings {
   std::vector<daemon::DynamicForward> dynamic_forwards;
   std::optional<std::string> proxy_auth;  ///< file of the users of -D
   std::vector<daemon::RemoteForward> remote_forwards;
+  std::vector<IpNetwork> accept_proxy;
+  std::optional<relay::ProxyHeaderVersion> send_proxy;
   std::optional<std::vector<relay::HostPort>> permitted_remote;
   std::optional<std::string> on_listen;
   std::optional<bool> no_reconnect, wait_for_first;

@@ -150,4 +150,10 @@ Result<std::uint64_t> parse_size(std::string_view text) {
   return *digits << shift;
 }
 
+Result<relay::ProxyHeaderVersion> parse_proxy_version(std::string_view text) {
+  if (text == "v1") return relay::ProxyHeaderVersion::v1;
+  if (text == "v2") return relay::ProxyHeaderVersion::v2;
+  return fail(Errc::usage, in_quotes(text) + " is not a version of the PROXY protocol (v1 or v2)");
+}
+
 }  // namespace culvert::cli

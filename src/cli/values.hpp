@@ -11,6 +11,7 @@
 #include "base/result.hpp"
 #include "base/text.hpp"
 #include "base/time.hpp"
+#include "engine/relay/proxy_header_dialer.hpp"
 
 namespace culvert::cli {
 
@@ -34,5 +35,8 @@ namespace culvert::cli {
 
 /// "1000", "512K", "1G": bytes, powers of 1024.
 [[nodiscard]] Result<std::uint64_t> parse_size(std::string_view text);
+
+/// "v1", "v2".
+[[nodiscard]] Result<relay::ProxyHeaderVersion> parse_proxy_version(std::string_view text);
 
 }  // namespace culvert::cli

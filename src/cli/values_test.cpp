@@ -74,5 +74,13 @@ TEST(Values, NumbersHaveBounds) {
   EXPECT_FALSE(parse_number("18446744073709551616", 0, std::numeric_limits<std::uint64_t>::max()));
 }
 
+TEST(Values, VersionsOfTheProxyProtocol) {
+  EXPECT_EQ(parse_proxy_version("v1"), relay::ProxyHeaderVersion::v1);
+  EXPECT_EQ(parse_proxy_version("v2"), relay::ProxyHeaderVersion::v2);
+  EXPECT_EQ(parse_proxy_version("v3").error().message,
+            "\"v3\" is not a version of the PROXY protocol (v1 or v2)");
+  EXPECT_FALSE(parse_proxy_version(""));
+}
+
 }  // namespace
 }  // namespace culvert::cli

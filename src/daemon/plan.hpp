@@ -73,6 +73,9 @@ struct SessionPlan {
   /// Who may use the proxy fronts: a file of user:password lines; empty: everybody.
   std::string proxy_accounts_file;
   std::optional<StdioForward> stdio;
+  /// Streams of all listeners, here and at the server, begin with a PROXY header, and come from there.
+  std::vector<IpNetwork> proxy_header_from;
+  std::optional<relay::ProxyHeaderVersion> proxy_header_to;  ///< all destinations are told who came
   bool reconnects = true;        ///< after a loss; never with a stdio stream, which is lost too
   bool waits_for_first = false;  ///< a first connection that fails is tried again
   std::string on_listen;         ///< a shell command to run for each remote forward that is up; empty: none

@@ -15,6 +15,7 @@
 #include "engine/proxy/accounts_file.hpp"
 #include "engine/proxy/front.hpp"
 #include "engine/relay/listener_source.hpp"
+#include "engine/relay/proxy_header_source.hpp"
 
 namespace culvert::daemon {
 
@@ -91,7 +92,7 @@ relay::Task<Result<void>> SessionRun::open_forwards() {
   auto opened = co_await open_local_forwards();
   if (opened) opened = co_await open_dynamic_forwards();
   if (opened) opened = co_await open_remote_forwards();
-  if (opened && plan_.stdio) stdio_.emplace(tunnel_, plan_.stdio->destination);
+  if (opened && plan_.stdio) stdio_.emplace(telling(tunnel_), plan_.stdio->destination);
   co_return opened;
 }
 
@@ -118,7 +119,7 @@ relay::Task<Result<void>> SessionRun::open_dynamic_forwards() {
       continue;
     }
     for (const net::Listener& listener : *listeners) log(LogLevel::notice, "dynamic {} up", listener.name());
-    add_proxy(std::make_unique<relay::ListenerSource>(std::move(*listeners)), tunnel_);
+    add_forward(std::make_unique<relay::ListenerSource>(std::move(*listeners)), tunnel_, std::nullopt);
   }
   co_return Result<void>();
 }
@@ -138,25 +139,30 @@ relay::Task<Result<void>> SessionRun::open_remote_forwards() {
     const std::string to = forward.destination ? to_string(*forward.destination) : "proxy";
     log(LogLevel::notice, "remote {} -> {} up", remote_name(at), to);
     if (!plan_.on_listen.empty()) run_listen_hook(plan_.on_listen, at, to);
-    if (forward.destination) {
-      add_forward(std::move(source), direct_, forward.destination);
-    } else {
-      add_proxy(std::move(source), permitted_);
-    }
+    relay::Dialer& direct = forward.destination ? static_cast<relay::Dialer&>(direct_) : permitted_;
+    add_forward(std::move(source), direct, forward.destination);
   }
   co_return Result<void>();
 }
 
 void SessionRun::add_forward(std::unique_ptr<relay::Source> source, relay::Dialer& dialer,
                              std::optional<relay::Endpoint> destination) {
+  // Of a remote listener, who came is what the server says. It could write any header, too: its word is worth
+  // as much as the stream that it carries.
+  if (!plan_.proxy_header_from.empty()) {
+    source = std::make_unique<relay::ProxyHeaderSource>(
+        std::move(source), relay::ProxyHeaderSourceOptions{.trusted = plan_.proxy_header_from});
+  }
+  if (!destination)
+    source =
+        std::make_unique<proxy::Front>(std::move(source), proxy::FrontOptions{.accounts = proxy_accounts_});
   forwards_.push_back(std::make_unique<relay::Forward>(
-      std::move(source), dialer, relay::ForwardOptions{.destination = std::move(destination)}));
+      std::move(source), telling(dialer), relay::ForwardOptions{.destination = std::move(destination)}));
 }
 
-void SessionRun::add_proxy(std::unique_ptr<relay::Source> source, relay::Dialer& dialer) {
-  add_forward(
-      std::make_unique<proxy::Front>(std::move(source), proxy::FrontOptions{.accounts = proxy_accounts_}),
-      dialer, std::nullopt);
+relay::Dialer& SessionRun::telling(relay::Dialer& inner) {
+  if (!plan_.proxy_header_to) return inner;
+  return telling_.emplace_back(inner, *plan_.proxy_header_to);
 }
 
 Result<void> SessionRun::forward_failed(Error error) const {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <deque>
 #include <memory>
 #include <optional>
 #include <vector>
@@ -17,6 +18,7 @@
 #include "daemon/stdio_run.hpp"
 #include "engine/relay/direct_dialer.hpp"
 #include "engine/relay/forward.hpp"
+#include "engine/relay/proxy_header_dialer.hpp"
 #include "engine/relay/signal.hpp"
 #include "engine/tunnel/tunnel.hpp"
 #include "net/resolver.hpp"
@@ -42,11 +44,13 @@ class SessionRun final : public Run {
   relay::Task<Result<void>> open_local_forwards();
   relay::Task<Result<void>> open_dynamic_forwards();
   relay::Task<Result<void>> open_remote_forwards();
+  /// Without a destination a proxy front is on the source.
   void add_forward(std::unique_ptr<relay::Source> source, relay::Dialer& dialer,
                    std::optional<relay::Endpoint> destination);
-  void add_proxy(std::unique_ptr<relay::Source> source, relay::Dialer& dialer);
   /// Passes the error on, or only warns of it (ExitOnForwardFailure=no).
   [[nodiscard]] Result<void> forward_failed(Error error) const;
+  /// `inner`, or, if destinations are told who came, one on it that does.
+  [[nodiscard]] relay::Dialer& telling(relay::Dialer& inner);
   relay::Task<void> run_forward(relay::Forward& forward);
   relay::Task<void> run_stdio();
   relay::Task<void> watch_session();
@@ -60,6 +64,7 @@ class SessionRun final : public Run {
   tunnel::Tunnel tunnel_;
   relay::DirectDialer direct_;
   PermittedDialer permitted_;  // of proxies at the server
+  std::deque<relay::ProxyHeaderDialer> telling_;
   std::vector<std::unique_ptr<relay::Forward>> forwards_;
   std::optional<StdioRun> stdio_;
   std::shared_ptr<const socks::Accounts> proxy_accounts_;  // null: the proxy fronts are open to all

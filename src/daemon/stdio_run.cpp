@@ -17,7 +17,7 @@ namespace asio = boost::asio;
 
 relay::Task<Result<void>> StdioRun::run() {
   const auto executor = co_await asio::this_coro::executor;
-  const relay::KnownVisit visit(relay::HostPort{"127.0.0.1", 0});
+  const relay::KnownVisit visit(relay::UnixPath{});  // from no address
   auto dialed = co_await asio::co_spawn(executor, dialer_.dial(destination_, visit),
                                         asio::bind_cancellation_slot(give_up_.slot(), asio::use_awaitable));
   if (aborted_) co_return fail(Errc::cancelled, "stopped");
