@@ -41,7 +41,14 @@ namespace {
 
 constexpr auto kTuple = asio::as_tuple(asio::use_awaitable);
 
-using Addresses = std::vector<asio::ip::address>;
+using Addresses = AddressCache::Addresses;
+
+std::vector<tcp::endpoint> with_port(const Addresses& addresses, std::uint16_t port) {
+  std::vector<tcp::endpoint> endpoints;
+  endpoints.reserve(addresses.size());
+  for (const auto& address : addresses) endpoints.emplace_back(address, port);
+  return endpoints;
+}
 
 std::optional<asio::ip::address> address_of(const addrinfo& info) {
   if (info.ai_family == AF_INET && info.ai_addrlen >= sizeof(sockaddr_in)) {
@@ -121,10 +128,17 @@ struct Resolver::Pool {
   };
   using Key = std::pair<std::string, Family>;
 
-  Pool(unsigned threads, unsigned waiting, LookUp how)
+  Pool(unsigned threads, unsigned waiting, LookUp how, Duration lifetime)
       : max_threads(std::max(threads, 1U)),
         max_waiters(std::size_t{max_threads} + waiting),
-        look_up(std::move(how)) {}
+        look_up(std::move(how)),
+        known(lifetime) {}
+
+  std::optional<Addresses> find_known(const std::string& host, Family family) {
+    const std::lock_guard lock(mutex);
+    const Addresses* addresses = known.find(host, family, monotonic_now());
+    return addresses == nullptr ? std::nullopt : std::optional(*addresses);
+  }
 
   Result<std::shared_ptr<Waiter>> enter(const std::shared_ptr<Pool>& self, const std::string& host,
                                         Family family, UniqueFd signal);
@@ -138,6 +152,7 @@ struct Resolver::Pool {
 
   std::mutex mutex;  ///< guards all below, and every Waiter's answer
   std::condition_variable wake;
+  AddressCache known;
   std::map<Key, std::shared_ptr<LookUpJob>> jobs;  ///< queued and running
   std::deque<std::shared_ptr<LookUpJob>> queue;
   std::deque<Worker> workers;  ///< a deque: workers keep references to their own entry
@@ -215,6 +230,7 @@ void Resolver::Pool::work(Worker& me) {
     lock.lock();
     me.busy = false;
     if (stopped) return;  // all waiters have been answered
+    if (result) known.keep(job->host, job->family, *result, monotonic_now());
     for (const auto& waiter : job->waiters) answer(*waiter, result);
     jobs.erase({job->host, job->family});
   }
@@ -244,8 +260,8 @@ void Resolver::Pool::stop() {
 
 Resolver::Resolver(unsigned threads, unsigned waiting) : Resolver(threads, waiting, ask_system) {}
 
-Resolver::Resolver(unsigned threads, unsigned waiting, LookUp look_up)
-    : pool_(std::make_shared<Pool>(threads, waiting, std::move(look_up))) {}
+Resolver::Resolver(unsigned threads, unsigned waiting, LookUp look_up, Duration lifetime)
+    : pool_(std::make_shared<Pool>(threads, waiting, std::move(look_up), lifetime)) {}
 
 Resolver::~Resolver() { pool_->stop(); }
 
@@ -258,6 +274,7 @@ asio::awaitable<Result<std::vector<tcp::endpoint>>> Resolver::resolve(std::strin
     const auto address = CO_TRY(std::move(*known));
     co_return std::vector<tcp::endpoint>{{address, port}};
   }
+  if (const auto known = pool_->find_known(host, family)) co_return with_port(*known, port);
   const auto executor = co_await asio::this_coro::executor;
   const auto pool = pool_;
   UniqueFd theirs(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
@@ -289,11 +306,7 @@ asio::awaitable<Result<std::vector<tcp::endpoint>>> Resolver::resolve(std::strin
     answered = std::move(waiter->answer);
   }
   if (!answered) co_return fail(Errc::cancelled, "cancelled");
-  const auto addresses = CO_TRY(std::move(*answered));
-  std::vector<tcp::endpoint> endpoints;
-  endpoints.reserve(addresses.size());
-  for (const auto& address : addresses) endpoints.emplace_back(address, port);
-  co_return endpoints;
+  co_return with_port(CO_TRY(std::move(*answered)), port);
 }
 
 }  // namespace culvert::net

@@ -11,17 +11,22 @@
 #include <boost/asio/ip/tcp.hpp>
 
 #include "base/result.hpp"
+#include "base/time.hpp"
+#include "net/address_cache.hpp"
 
 namespace culvert::net {
-
-enum class Family : std::uint8_t { any, ipv4, ipv6 };
 
 /// Looks names up on a bounded pool of threads of its own (Asio's resolver has one thread: a silent name
 /// would stop all others). Its threads start with the first look-up, so that a program may still fork before.
 /// Any thread may ask. Questions for a name that is being looked up already join that look-up: many clients
-/// of one silent name take one thread.
+/// of one silent name take one thread. The answer is good for a moment longer: many streams to one name take
+/// one look-up a second. Failures are not kept.
 class Resolver {
  public:
+  /// The system's resolver does not say for how long an answer is good. So long a name may still lead to an
+  /// address that it has left.
+  static constexpr Duration kLifetime = std::chrono::seconds(1);
+
   /// Blocks until it has the addresses of a name (never none) or an error. Runs on the pool's threads, at the
   /// same time.
   using LookUp =
@@ -30,7 +35,7 @@ class Resolver {
   /// At most `threads` look-ups run at once, at most `waiting` more wait; Errc::limit beyond that.
   explicit Resolver(unsigned threads = 8, unsigned waiting = 1024);
   /// With another way to look up, for tests: a slow one, a silent one.
-  Resolver(unsigned threads, unsigned waiting, LookUp look_up);
+  Resolver(unsigned threads, unsigned waiting, LookUp look_up, Duration lifetime = kLifetime);
   /// Never waits for a look-up: threads that are inside one are left to end by themselves, and hold nothing
   /// of the caller's (neither executor nor coroutine). resolve() calls that still wait return
   /// Errc::cancelled.
@@ -38,9 +43,10 @@ class Resolver {
   Resolver(const Resolver&) = delete;
   Resolver& operator=(const Resolver&) = delete;
 
-  /// All addresses of `host` in the order of getaddrinfo(), never none. A literal address is answered without
-  /// a thread. Resumes on the caller's executor; obeys Asio cancellation (the look-up itself goes on,
-  /// unheard). Errors: Errc::not_found with getaddrinfo's words ("Name or service not known").
+  /// All addresses of `host` in the order of getaddrinfo(), never none. A literal address, and a name that
+  /// is known, are answered without a thread. Resumes on the caller's executor; obeys Asio cancellation (the
+  /// look-up itself goes on, unheard). Errors: Errc::not_found with getaddrinfo's words ("Name or service not
+  /// known").
   [[nodiscard]] boost::asio::awaitable<Result<std::vector<boost::asio::ip::tcp::endpoint>>> resolve(
       std::string host, std::uint16_t port, Family family = Family::any);
 

@@ -171,7 +171,7 @@ TEST(Resolver, EndsWhileANameIsSilent) {
     ASSERT_TRUE(run(context, resolver->resolve("good", 1)));  // one idle thread
     auto asking = start(context, resolver->resolve("silent", 1));
     auto queued = start(context, resolver->resolve("silent2", 1));
-    auto behind = start(context, resolver->resolve("good", 1));
+    auto behind = start(context, resolver->resolve("behind", 1));
     context.restart();
     context.poll();
     names->wait_inside(2);
@@ -200,9 +200,57 @@ TEST(Resolver, ItsContextMayEndFirst) {
   EXPECT_TRUE(run(other, resolver.resolve("good", 1)));
 }
 
+TEST(Resolver, KnowsAnAnswerForAMomentAndThenAsksAgain) {
+  using namespace std::chrono_literals;
+  asio::io_context context;
+  const auto names = std::make_shared<Names>();
+  Resolver lasting(1, 8, names->look_up(), 1h);
+  for (std::uint16_t port = 1; port <= 3; ++port) {
+    const auto answer = run(context, lasting.resolve("good", port));
+    ASSERT_TRUE(answer);
+    EXPECT_EQ(answer->at(0), tcp::endpoint(asio::ip::make_address("127.0.0.9"), port));
+  }
+  EXPECT_EQ(names->asked, 1);
+  (void)run(context, lasting.resolve("good", 1, Family::ipv4));  // another question
+  EXPECT_EQ(names->asked, 2);
+
+  Resolver passing(1, 8, names->look_up(), 1us);
+  for (int i = 0; i < 3; ++i) {
+    (void)run(context, passing.resolve("good", 1));
+    std::this_thread::sleep_for(1ms);
+  }
+  EXPECT_EQ(names->asked, 5);
+}
+
+TEST(Resolver, FailuresAreNotKept) {
+  asio::io_context context;
+  const auto names = std::make_shared<Names>();
+  Resolver resolver(1, 8, names->look_up(), std::chrono::hours(1));
+  for (int i = 0; i < 3; ++i) {
+    EXPECT_FALSE(run(context, resolver.resolve("unknown", 1)));
+    EXPECT_FALSE(run(context, resolver.resolve("none", 1)));
+  }
+  EXPECT_EQ(names->asked, 6);
+}
+
+TEST(Resolver, WhatNobodyWaitedForIsKnown) {
+  asio::io_context context;
+  const auto names = std::make_shared<Names>();
+  Resolver resolver(1, 8, names->look_up(), std::chrono::hours(1));
+  auto asking = start(context, resolver.resolve("silent", 1));
+  context.poll();
+  names->wait_inside(1);
+  asking.cancel();
+  EXPECT_FALSE(asking.wait());
+  names->release();
+  EXPECT_TRUE(run(context, resolver.resolve("good", 1)));  // the one thread is done with the silent name
+  EXPECT_TRUE(run(context, resolver.resolve("silent", 1)));
+  EXPECT_EQ(names->asked, 2);
+}
+
 TEST(Resolver, ServesManyThreads) {
   const auto names = std::make_shared<Names>();
-  Resolver resolver(3, 64, names->look_up());
+  Resolver resolver(3, 64, names->look_up(), std::chrono::microseconds(100));
   std::atomic<int> answered = 0;
   std::vector<std::thread> threads;
   for (int t = 0; t < 4; ++t) {

@@ -12,7 +12,7 @@ namespace culvert::relay {
 
 /// Connects to a target of a group: to the one that is chosen, and if that fails at once to the next, to each
 /// once at most. What becomes of each is told to the group. A stream holds its lease (Stream::hold), so that
-/// nothing stands in the way of its bytes. Names are resolved by `inner`, anew for each dial.
+/// nothing stands in the way of its bytes. Names are resolved by `inner`, for each dial.
 class BalancingDialer final : public Dialer {
  public:
   /// `inner` must outlive it. After `time` no further target is tried (zero: all of them are); how long one

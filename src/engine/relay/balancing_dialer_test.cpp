@@ -7,6 +7,7 @@
 #include <deque>
 #include <memory>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include <boost/asio/co_spawn.hpp>
@@ -174,9 +175,11 @@ TEST_F(BalancingDialerTest, WhoeverGivesUpBlamesNobody) {
 
 TEST_F(BalancingDialerTest, FollowsANameWhoseAddressChanges) {
   std::atomic<std::uint32_t> address = 0x7F000001;
-  net::Resolver changing(2, 2, [&](const std::string&, net::Family) {
+  constexpr Duration kLifetime = std::chrono::milliseconds(10);
+  const auto look_up = [&](const std::string&, net::Family) {
     return Result<std::vector<asio::ip::address>>({asio::ip::address_v4(address)});
-  });
+  };
+  net::Resolver changing(2, 2, look_up, kLifetime);
   DirectDialer by_name(changing);
   targets.emplace_back(context, "old").come();
   auto elsewhere = net::Listener::listen_tcp(context.get_executor(), at("127.0.0.2", targets[0].port()));
@@ -185,6 +188,7 @@ TEST_F(BalancingDialerTest, FollowsANameWhoseAddressChanges) {
   dialer = std::make_unique<BalancingDialer>(by_name, group);
   EXPECT_EQ(ask(dial()), "old heard me");
   address = 0x7F000002;
+  std::this_thread::sleep_for(kLifetime);
   const auto moved = dial();
   ASSERT_TRUE(moved);
   EXPECT_TRUE(run(context, elsewhere->accept()));

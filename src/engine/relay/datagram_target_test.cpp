@@ -43,7 +43,8 @@ class Names {
 
  public:
   net::Resolver resolver{2, 16,
-                         [answers = answers_](const std::string&, net::Family) { return answers->next(); }};
+                         [answers = answers_](const std::string&, net::Family) { return answers->next(); },
+                         Duration::zero()};
   std::atomic<int>& asked = answers_->asked;
 
   void set(const std::vector<std::string>& addresses) {
