@@ -171,9 +171,7 @@ relay::Task<Result<void>> DirectRun::check_targets(const DirectForward& forward)
       continue;
     }
     const auto found = co_await resolver_.resolve(place->host, place->port);
-    if (!found)
-      co_return fail(found.error().code,
-                     fmt::format("cannot resolve {}: {}", printable(place->host), found.error().message));
+    if (!found) co_return std::unexpected(net::cannot_resolve(place->host, found.error()));
     for (const auto& address : *found) {
       for (std::uint16_t offset = 0; offset < forward.ports; ++offset) {
         const auto port = static_cast<std::uint16_t>(place->port + offset);

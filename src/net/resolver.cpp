@@ -28,7 +28,10 @@
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
+#include <fmt/format.h>
+
 #include "base/assert.hpp"
+#include "base/text.hpp"
 #include "net/cancelled.hpp"
 #include "net/unique_fd.hpp"
 
@@ -262,6 +265,11 @@ Resolver::Resolver(unsigned threads, unsigned waiting) : Resolver(threads, waiti
 
 Resolver::Resolver(unsigned threads, unsigned waiting, LookUp look_up, Duration lifetime)
     : pool_(std::make_shared<Pool>(threads, waiting, std::move(look_up), lifetime)) {}
+
+Error cannot_resolve(std::string_view host, Error error) {
+  error.message = fmt::format("cannot resolve {}: {}", printable(host), error.message);
+  return error;
+}
 
 Resolver::~Resolver() { pool_->stop(); }
 

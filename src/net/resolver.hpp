@@ -5,6 +5,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include <boost/asio/awaitable.hpp>
@@ -54,5 +55,8 @@ class Resolver {
   struct Pool;
   std::shared_ptr<Pool> pool_;
 };
+
+/// The error of resolve() as a line for people: "cannot resolve db: Name or service not known".
+[[nodiscard]] Error cannot_resolve(std::string_view host, Error error);
 
 }  // namespace culvert::net

@@ -11,7 +11,6 @@
 
 #include "base/assert.hpp"
 #include "engine/proxy/udp_association.hpp"
-#include "engine/relay/direct_dialer.hpp"
 #include "engine/relay/socket_stream.hpp"
 #include "net/cancelled.hpp"
 #include "net/socket.hpp"

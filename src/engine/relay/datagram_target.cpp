@@ -6,7 +6,6 @@
 #include <utility>
 #include <vector>
 
-#include <fmt/format.h>
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/cancellation_signal.hpp>
 #include <boost/asio/co_spawn.hpp>
@@ -87,8 +86,8 @@ Task<void> ResolvedTarget::ready() {
 
 Result<udp::endpoint> ResolvedTarget::choose(const udp::endpoint&) {
   if (state_->addresses.empty()) {
-    return fail(Errc::not_found, fmt::format("cannot resolve {}: {}", printable(state_->destination.host),
-                                             state_->error ? state_->error->message : "no answer yet"));
+    return std::unexpected(net::cannot_resolve(
+        state_->destination.host, state_->error.value_or(Error{Errc::not_found, "no answer yet"})));
   }
   ++state_->flows;
   return state_->addresses[state_->current];
@@ -153,8 +152,8 @@ void ResolvedTarget::State::note(const Result<std::vector<asio::ip::tcp::endpoin
   error = answer ? std::nullopt : std::optional(answer.error());
   if (!answer) {
     if (!addresses.empty() && !failed_before) {
-      log(LogLevel::warning, "cannot resolve {} again: {}: still using {}", printable(destination.host),
-          error->message, net::to_text(addresses[current]));
+      log(LogLevel::warning, "{}: still using {}", net::cannot_resolve(destination.host, *error).message,
+          net::to_text(addresses[current]));
     }
     return;
   }

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "engine/relay/direct_dialer.hpp"
 
-#include <cerrno>
 #include <type_traits>
 
 #include "engine/relay/socket_stream.hpp"
@@ -24,40 +23,6 @@ Dialed dialed(std::expected<Socket, Failure> socket) {
 }
 
 }  // namespace
-
-Refusal refusal_for(const Error& error) {
-  switch (error.code) {
-    case Errc::timed_out:
-      return Refusal::timed_out;
-    case Errc::limit:
-      return Refusal::overloaded;
-    case Errc::cancelled:
-      return Refusal::closed;
-    case Errc::denied:
-      return Refusal::prohibited;
-    case Errc::system:
-      break;
-    default:
-      return Refusal::unreachable;
-  }
-  switch (error.detail) {
-    case ECONNREFUSED:
-    case ECONNRESET:
-      return Refusal::connection_refused;
-    case ENETUNREACH:
-      return Refusal::network_unreachable;
-    case EACCES:
-    case EPERM:
-      return Refusal::prohibited;
-    case EMFILE:
-    case ENFILE:
-    case ENOMEM:
-    case ENOBUFS:
-      return Refusal::overloaded;
-    default:
-      return Refusal::unreachable;
-  }
-}
 
 Task<Dialed> DirectDialer::dial(const Endpoint& destination, const Visit& visit) {
   if (const auto* unix_path = std::get_if<UnixPath>(&destination))

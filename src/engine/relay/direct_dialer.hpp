@@ -38,7 +38,4 @@ class DirectDialer final : public Dialer, private DatagramCarrier {
   ConnectJudge judge_;
 };
 
-/// What a failed connect or look-up means for whoever asked.
-[[nodiscard]] Refusal refusal_for(const Error& error);
-
 }  // namespace culvert::relay

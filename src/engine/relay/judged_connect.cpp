@@ -7,8 +7,6 @@
 
 #include <fmt/format.h>
 
-#include "base/text.hpp"
-#include "engine/relay/direct_dialer.hpp"
 #include "net/addresses.hpp"
 
 namespace culvert::relay {
@@ -52,8 +50,7 @@ Task<Resolved> resolve_judged(net::Resolver& resolver, HostPort place, net::Fami
   auto found = co_await resolver.resolve(place.host, place.port, family);
   if (!found) {
     co_return std::unexpected(
-        DialError{refusal_for(found.error()),
-                  fmt::format("cannot resolve {}: {}", printable(place.host), found.error().message)});
+        DialError{refusal_for(found.error()), net::cannot_resolve(place.host, found.error()).message});
   }
   if (judge) {
     files::Decision denied;

@@ -9,6 +9,7 @@
 #include <fmt/format.h>
 
 #include "base/log_fields.hpp"
+#include "base/result.hpp"
 
 namespace culvert::relay {
 
@@ -23,6 +24,9 @@ enum class Refusal : std::uint8_t {
   overloaded,
   closed
 };
+
+/// What a failed connect or look-up means for whoever asked.
+[[nodiscard]] Refusal refusal_for(const Error& error);
 
 /// A line of a configuration that would have allowed what was refused; empty: there is none. In the log it
 /// stands behind the reason, and is the field "rule".

@@ -85,8 +85,7 @@ relay::Task<Result<net::StreamSocket>> connect_to(const ServerOptions& server, s
   auto addresses = co_await resolver.resolve(host, port, family_of(server.family));
   if (!addresses) {
     if (addresses.error().code == Errc::cancelled) co_return std::unexpected(std::move(addresses).error());
-    co_return fail(addresses.error().code,
-                   fmt::format("cannot resolve {}: {}", printable(host), addresses.error().message));
+    co_return std::unexpected(net::cannot_resolve(host, std::move(addresses).error()));
   }
   if (!is_reached_from(how->bind_addresses, *addresses)) {
     co_return fail(Errc::system, fmt::format("cannot connect to {} from {}: they are of different families",
