@@ -44,24 +44,14 @@ relay::ConnectJudge judge_of_targets(const OwnListeners& own) {
   };
 }
 
-// The line of a rules file as the option that it is here.
-std::string option_for(std::string_view rule) {
-  constexpr std::string_view kBefore = "connect = [\"", kBehind = "\"]";
-  if (!rule.starts_with(kBefore) || !rule.ends_with(kBehind)) return std::string(rule);
-  rule.remove_prefix(kBefore.size());
-  rule.remove_suffix(kBehind.size());
-  return fmt::format("--connect '{}'", rule);
-}
-
 relay::ConnectJudge judge_of_proxies(const DirectPlan& plan, const OwnListeners& own) {
   files::Grants grants;
   grants.connect = plan.connect;
+  grants.form = files::RuleForm::option;
   return [grants = std::make_shared<const files::Grants>(std::move(grants)), &own](
              std::string_view host, std::uint16_t port, const std::optional<IpAddress>& resolved) {
-    auto decision = files::may_connect(*grants, host, port, resolved, net::own_addresses());
-    if (decision) return only_others(own, port, resolved);
-    decision.rule = option_for(decision.rule);
-    return decision;
+    const auto decision = files::may_connect(*grants, host, port, resolved, net::own_addresses());
+    return decision ? only_others(own, port, resolved) : decision;
   };
 }
 

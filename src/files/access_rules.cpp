@@ -18,10 +18,6 @@ std::string shown(std::string_view host, std::uint16_t port) {
   return host.find(':') == host.npos ? fmt::format("{}:{}", host, port) : fmt::format("[{}]:{}", host, port);
 }
 
-std::string line_for(std::string_view keyword, std::string_view entry) {
-  return fmt::format("{} = [\"{}\"]", keyword, entry);
-}
-
 /// The name that a peer sent may mean something else in a rule ("self", "*"): such a line helps nobody.
 bool is_plain_name(std::string_view entry) {
   const auto rule = ForwardRule::parse_connect(entry);
@@ -128,12 +124,13 @@ Target target_of(std::string_view host, std::uint16_t port, const std::optional<
   return target;
 }
 
-Decision no_rule_for(const Target& target) {
+Decision no_rule_for(const Target& target, RuleForm form) {
   const std::string host = printable(target.host, 255);
   if (!target.address) {
     const std::string place = shown(host, target.port);
-    return denied(fmt::format("no rule allows to connect to {}", place),
-                  is_plain_name(place) || target.name == "localhost" ? line_for("connect", place) : "");
+    return denied(
+        fmt::format("no rule allows to connect to {}", place),
+        is_plain_name(place) || target.name == "localhost" ? written_rule(form, "connect", place) : "");
   }
   const std::string address = target.address->text();
   const std::string place = shown(address, target.port);
@@ -142,11 +139,11 @@ Decision no_rule_for(const Target& target) {
     return denied(
         fmt::format("{} is {}, and no rule names that address or a network of its kind with port {}", who,
                     target.is_own ? "an address of this machine" : describe(target.range->kind), target.port),
-        line_for("connect", place));
+        written_rule(form, "connect", place));
   }
-  return denied(
-      fmt::format("no rule allows to connect to {} at port {}", who, target.port),
-      line_for("connect", is_plain_name(shown(host, target.port)) ? shown(host, target.port) : place));
+  return denied(fmt::format("no rule allows to connect to {} at port {}", who, target.port),
+                written_rule(form, "connect",
+                             is_plain_name(shown(host, target.port)) ? shown(host, target.port) : place));
 }
 
 PathDecision judge_path(const Grants& grants, const std::vector<ForwardRule>& rules, std::string_view keyword,
@@ -163,7 +160,7 @@ PathDecision judge_path(const Grants& grants, const std::vector<ForwardRule>& ru
   if (allowed) return {{true, {}, {}}, *std::move(normal)};
   const bool is_plain_path = normal->find_first_of("*?\"") == normal->npos && printable(*normal) == *normal;
   return {denied(fmt::format("no rule allows the Unix socket {}", printable(*normal)),
-                 is_plain_path ? line_for(keyword, "unix:" + *normal) : ""),
+                 is_plain_path ? written_rule(grants.form, keyword, "unix:" + *normal) : ""),
           {}};
 }
 
@@ -221,6 +218,11 @@ Grants grants_of(const UserRules& user, const RuleSet* of_key, const KeyOptions&
 
 }  // namespace
 
+std::string written_rule(RuleForm form, std::string_view keyword, std::string_view entry) {
+  return form == RuleForm::option ? fmt::format("--{} '{}'", keyword, entry)
+                                  : fmt::format("{} = [\"{}\"]", keyword, entry);
+}
+
 bool Grants::are_empty() const {
   const auto denies = [](const ForwardRule& rule) { return rule.denies; };
   return !port_forwarding || (std::ranges::all_of(connect, denies) && std::ranges::all_of(listen, denies));
@@ -266,7 +268,7 @@ Decision may_connect(const Grants& grants, std::string_view host, std::uint16_t 
     if (rule.denies && forbids(rule, target)) return denied(fmt::format("refused by \"{}\"", rule.text));
     if (!rule.denies) allowed = allowed || (target.address ? allows(rule, target) : may_allow(rule, target));
   }
-  return allowed ? Decision{true, {}, {}} : no_rule_for(target);
+  return allowed ? Decision{true, {}, {}} : no_rule_for(target, grants.form);
 }
 
 PathDecision may_connect_path(const Grants& grants, std::string_view path) {

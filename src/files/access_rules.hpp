@@ -49,14 +49,21 @@ struct UserRules {
   std::vector<OfKey> keys;
 };
 
+/// How a rule is written that would allow what is denied: `connect = ["db:5432"]`, a line of the rules file,
+/// or `--connect 'db:5432'`.
+enum class RuleForm : std::uint8_t { line, option };
+
+[[nodiscard]] std::string written_rule(RuleForm form, std::string_view keyword, std::string_view entry);
+
 /// What one session may do.
 struct Grants {
   bool port_forwarding = true;  ///< false: nothing, whatever the rules say
   std::vector<ForwardRule> connect, listen;
   /// What a request to listen at "localhost" or "" binds.
   std::vector<IpAddress> listen_default;
-  Limits user_limits;  ///< for all sessions of the user together
-  Limits key_limits;   ///< for all sessions of this key together; both hold
+  Limits user_limits;              ///< for all sessions of the user together
+  Limits key_limits;               ///< for all sessions of this key together; both hold
+  RuleForm form = RuleForm::line;  ///< of Decision::rule
 
   /// There is nothing that it may do.
   [[nodiscard]] bool are_empty() const;
@@ -81,7 +88,7 @@ struct Grants {
 struct Decision {
   bool allowed = false;
   std::string reason;  ///< of a denial: one line, printable
-  std::string rule;    ///< of a denial: the line that would allow it; empty if a rule denies it or none could
+  std::string rule;  ///< of a denial: what would allow it (RuleForm); empty if a rule denies it or none could
 
   explicit operator bool() const { return allowed; }
 };

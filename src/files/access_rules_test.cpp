@@ -257,6 +257,13 @@ TEST(MayConnect, SaysWhyNotAndWhatWouldHelp) {
   }
 }
 
+TEST(MayConnect, SaysTheOptionThatWouldHelpWhereRulesAreOptions) {
+  Grants grants = connecting({"*.example:80"});
+  grants.form = RuleForm::option;
+  EXPECT_EQ(ask(grants, {"db.internal", 5432, ""}).rule, "--connect 'db.internal:5432'");
+  EXPECT_EQ(ask(grants, {"a.example", 80, "127.0.0.1"}).rule, "--connect '127.0.0.1:80'");
+}
+
 TEST(MayConnect, PermitsOfAKeyAreComparedAsText) {
   struct Row {
     std::string_view options;

@@ -86,7 +86,7 @@ ListenDecision denied(std::string reason, std::string rule = {}) {
   return decision;
 }
 
-ListenDecision no_rule_for(const Request& request, bool is_standard_request) {
+ListenDecision no_rule_for(const Request& request, bool is_standard_request, RuleForm form) {
   const std::string port = request.port == 0 ? "*" : std::to_string(request.port);
   std::string place = port;
   if (!is_standard_request) {
@@ -95,7 +95,7 @@ ListenDecision no_rule_for(const Request& request, bool is_standard_request) {
         host.find(':') == host.npos ? fmt::format("{}:{}", host, port) : fmt::format("[{}]:{}", host, port);
   }
   return denied(fmt::format("no rule allows to listen at {}{}", is_standard_request ? "port " : "", place),
-                fmt::format("listen = [\"{}\"]", place));
+                written_rule(form, "listen", place));
 }
 
 }  // namespace
@@ -143,7 +143,7 @@ ListenDecision may_listen(const Grants& grants, std::string_view bind, std::uint
   decision.allowed = !decision.addresses.empty();
   if (decision.allowed) return decision;
   if (!refused_by.empty()) return denied(fmt::format("refused by \"{}\"", refused_by));
-  return no_rule_for(request, is_standard_request);
+  return no_rule_for(request, is_standard_request, grants.form);
 }
 
 }  // namespace culvert::files
