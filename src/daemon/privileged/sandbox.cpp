@@ -96,6 +96,10 @@ class Rules {
 };
 
 scmp_arg_cmp equals(unsigned argument, std::uint64_t value) { return {argument, SCMP_CMP_EQ, value, 0}; }
+scmp_arg_cmp has_type(unsigned argument, int type) {
+  constexpr std::uint64_t kTypes = 0xF;  // SOCK_TYPE_MASK of the kernel
+  return {argument, SCMP_CMP_MASKED_EQ, kTypes, static_cast<std::uint64_t>(type)};
+}
 scmp_arg_cmp has_none_of(unsigned argument, std::uint64_t bits) {
   return {argument, SCMP_CMP_MASKED_EQ, bits, 0};
 }
@@ -107,8 +111,14 @@ void add_rules(Rules& rules) {
   for (const std::string_view names : kAllowed) rules.allow_all(names);
   rules.allow_all(kAllowedForSanitizers);
   for (const int family : net::kSocketFamilies) {
-    rules.allow("socket", {equals(0, static_cast<std::uint64_t>(family))});
-    rules.allow("socketpair", {equals(0, static_cast<std::uint64_t>(family))});
+    const auto of_family = equals(0, static_cast<std::uint64_t>(family));
+    rules.allow("socketpair", {of_family});
+    if (family == AF_INET ||
+        family == AF_INET6) {  // none that are raw: CAP_NET_RAW may be kept for other things
+      for (const int type : {SOCK_STREAM, SOCK_DGRAM}) rules.allow("socket", {of_family, has_type(1, type)});
+    } else {
+      rules.allow("socket", {of_family});
+    }
   }
   // Libraries of the resolver are loaded when the first name is looked up: executable memory, that nobody
   // writes.

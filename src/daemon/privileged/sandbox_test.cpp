@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <netdb.h>
+#include <netinet/in.h>
 #include <sys/mman.h>
 #include <sys/ptrace.h>
 #include <sys/resource.h>
@@ -36,7 +37,7 @@ void in_sandbox(Checks checks) {
 
 bool refused(long result) { return result == -1 && errno == EPERM; }
 
-TEST(SandboxDeathTest, WhatAServerDoesStillWorks) {
+TEST(SandboxDeathTest, WhatForwardingNeedsStillWorks) {
   in_sandbox([]() -> const char* {
     int number = 0;
     std::thread([&] { number = 1; }).join();
@@ -44,9 +45,10 @@ TEST(SandboxDeathTest, WhatAServerDoesStillWorks) {
     addrinfo* found = nullptr;
     if (::getaddrinfo("localhost", "22", nullptr, &found) != 0) return "names";
     ::freeaddrinfo(found);
-    for (const int family : {AF_INET, AF_UNIX}) {
-      if (::socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0) < 0) return "sockets";
+    for (const int family : {AF_INET, AF_INET6, AF_UNIX}) {
+      if (::socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0) < 0 && errno != EAFNOSUPPORT) return "sockets";
     }
+    if (::socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK, 0) < 0) return "datagrams";
     if (::open("/etc/passwd", O_RDONLY | O_CLOEXEC) < 0) return "files";
     return nullptr;
   });
@@ -57,6 +59,8 @@ TEST(SandboxDeathTest, TheRestIsRefused) {
     char* const words[] = {nullptr};
     if (!refused(::execve("/bin/true", words, words))) return "programs";
     if (!refused(::socket(AF_PACKET, SOCK_RAW, 0))) return "packet sockets";
+    if (!refused(::socket(AF_INET, SOCK_RAW, IPPROTO_ICMP))) return "raw sockets";
+    if (!refused(::socket(AF_INET6, SOCK_RAW | SOCK_CLOEXEC, IPPROTO_ICMPV6))) return "raw sockets of IPv6";
     if (!refused(::rename("/nowhere/a", "/nowhere/b"))) return "renaming";
     if (!refused(::kill(::getppid(), 0))) return "signals";
     const auto* map =
