@@ -217,6 +217,7 @@ Result<void> read_map_line(std::span<const std::string_view> arguments, const En
   app.add_option("mapping", words, "LISTEN TARGET, any number of pairs")->type_name("");
   Targets targets(app, plan);
   Common common(app, plan);
+  add_privilege_options(app, line.plan);
   SubcommandReader reader(app, line);
   if (!TRY(reader.read(arguments))) return {};
 
@@ -257,6 +258,7 @@ Result<void> read_proxy_line(std::span<const std::string_view> arguments, const 
                  "address where SOCKS clients are told to send their datagrams (the one that they came to)");
   app.add_option("--users", users, "file of user:password lines: who may use it (everybody)");
   Common common(app, plan);
+  add_privilege_options(app, line.plan);
   SubcommandReader reader(app, line);
   if (!TRY(reader.read(arguments))) return {};
 

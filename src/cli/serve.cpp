@@ -85,10 +85,7 @@ Result<void> read_serve_line(std::span<const std::string_view> arguments, const 
   add_repeated(app, "--exempt", exempt, "network whose mistakes are not punished");
   app.add_option("--login-time", login_time, "how long a login may take (60)");
   app.add_option("--max-sessions", options.sessions, "clients that are logged in at once (4096)");
-  app.add_option("--user", line.plan.account,
-                 "started as root: the account to run as (culvert, or else nobody)");
-  app.add_flag("!--no-sandbox", line.plan.sandbox,
-               "do not refuse the system calls that a server does not need");
+  add_privilege_options(app, line.plan);
   SubcommandReader reader(app, line);
   if (!TRY(reader.read(arguments))) return {};
 

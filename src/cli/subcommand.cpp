@@ -43,6 +43,11 @@ CLI::Option* add_repeated(CLI::App& app, const std::string& names, std::vector<s
   return app.add_option(names, values, text + "; may be repeated")->allow_extra_args(false);
 }
 
+void add_privilege_options(CLI::App& app, daemon::Plan& plan) {
+  app.add_option("--user", plan.account, "started as root: the account to run as (culvert, or else nobody)");
+  app.add_flag("!--no-sandbox", plan.sandbox, "do not refuse the system calls that it does not need");
+}
+
 std::unexpected<Error> in_option(std::string_view option, const Error& error) {
   return fail(Errc::usage, fmt::format("{}: {}", option, error.message));
 }

@@ -46,6 +46,9 @@ class SubcommandReader {
 CLI::Option* add_repeated(CLI::App& app, const std::string& names, std::vector<std::string>& values,
                           const std::string& text);
 
+/// --user and --no-sandbox: what a process that strangers talk to gives up.
+void add_privilege_options(CLI::App& app, daemon::Plan& plan);
+
 /// Which option was wrong, in front of what is wrong with its value.
 [[nodiscard]] std::unexpected<Error> in_option(std::string_view option, const Error& error);
 

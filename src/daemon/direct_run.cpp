@@ -50,6 +50,10 @@ void tell_up(const DirectPlan& plan, const DirectPort& port, const std::string& 
   }
 }
 
+bool is_at_unix_socket(const DirectForward& forward) {
+  return std::holds_alternative<relay::UnixPath>(forward.listen.endpoint);
+}
+
 unsigned threads_of(const DirectPlan& plan) {
   return plan.threads != 0 ? plan.threads : std::max(1U, std::thread::hardware_concurrency());
 }
@@ -74,17 +78,24 @@ DirectRun::~DirectRun() {
   }
 }
 
-relay::Task<Result<void>> DirectRun::start() {
+relay::Task<Result<void>> DirectRun::open(net::Resolver& names) {
   if (plan_.transparent) CO_TRY(net::may_be_transparent());
   if (!plan_.proxy_accounts_file.empty())
     commons_.proxy_accounts = CO_TRY(proxy::read_accounts_file(plan_.proxy_accounts_file));
   for (const NamedTarget& named : plan_.names) CO_TRY(commons_.routes.add(named.name, named.target));
-  for (const DirectForward& forward : plan_.forwards) CO_TRY(co_await open(forward));
+  for (const DirectForward& forward : plan_.forwards)
+    if (!is_at_unix_socket(forward)) CO_TRY(co_await open(forward, names));
+  co_return Result<void>();
+}
+
+relay::Task<Result<void>> DirectRun::start() {
+  for (const DirectForward& forward : plan_.forwards)
+    if (is_at_unix_socket(forward)) CO_TRY(co_await open(forward, resolver_));
   for (const DirectForward& forward : plan_.forwards) CO_TRY(co_await check_targets(forward));
   co_return Result<void>();
 }
 
-relay::Task<Result<void>> DirectRun::open(const DirectForward& forward) {
+relay::Task<Result<void>> DirectRun::open(const DirectForward& forward, net::Resolver& names) {
   for (std::uint16_t offset = 0; offset < forward.ports; ++offset) {
     DirectPort port{&forward, offset};
     if (forward.targets.size() > 1) {
@@ -100,12 +111,13 @@ relay::Task<Result<void>> DirectRun::open(const DirectForward& forward) {
       port.group = relay::TargetGroup::make(std::move(targets), options, relay::log_target_change);
       if (is_checked) first_.watch(port.group);
     }
-    CO_TRY(forward.transport == Transport::udp ? co_await open_datagrams(port) : co_await open_streams(port));
+    CO_TRY(forward.transport == Transport::udp ? co_await open_datagrams(port, names)
+                                               : co_await open_streams(port, names));
   }
   co_return Result<void>();
 }
 
-relay::Task<Result<void>> DirectRun::open_streams(const DirectPort& port) {
+relay::Task<Result<void>> DirectRun::open_streams(const DirectPort& port, net::Resolver& names) {
   ListenSpec spec = port.forward->listen;
   spec.endpoint = port.moved(spec.endpoint);
   const bool is_shared = !workers_.empty() && std::holds_alternative<relay::HostPort>(spec.endpoint);
@@ -114,7 +126,7 @@ relay::Task<Result<void>> DirectRun::open_streams(const DirectPort& port) {
   const auto bind = [is_shared](const auto& endpoint) {
     return is_shared ? net::bind_shared_tcp(endpoint, net::Shares::first) : net::bind_tcp(endpoint);
   };
-  auto listeners = co_await open_listeners(spec, resolver_, bind, executor_of(owner));
+  auto listeners = co_await open_listeners(spec, names, bind, executor_of(owner));
   if (!listeners) co_return std::unexpected(std::move(listeners).error());
   for (net::Listener& listener : *listeners) {
     CO_TRY(listener.set_liveness(plan_.liveness));
@@ -140,10 +152,10 @@ relay::Task<Result<void>> DirectRun::open_streams(const DirectPort& port) {
   co_return Result<void>();
 }
 
-relay::Task<Result<void>> DirectRun::open_datagrams(const DirectPort& port) {
+relay::Task<Result<void>> DirectRun::open_datagrams(const DirectPort& port, net::Resolver& names) {
   ListenSpec spec = port.forward->listen;
   spec.endpoint = port.moved(spec.endpoint);
-  auto listeners = co_await open_udp_listeners(spec, resolver_);
+  auto listeners = co_await open_udp_listeners(spec, names);
   if (!listeners) co_return std::unexpected(std::move(listeners).error());
   for (const net::UdpListener& listener : *listeners) {
     commons_.own_datagrams.add(net::ip_address_of(listener.local.address()), listener.local.port());

@@ -19,13 +19,18 @@
 namespace culvert::daemon {
 
 /// One DirectPlan at work: its listeners, and the threads that carry its streams. The caller's thread is the
-/// first of them. A TCP port has a listener on each; the others are spread over them.
+/// first of them. A TCP port has a listener on each; the others are spread over them. open() needs the rights
+/// that the process was started with, the rest does not.
 class DirectRun final : public Run {
  public:
   /// Both must outlive it.
   DirectRun(boost::asio::any_io_executor executor, const DirectPlan& plan, net::Resolver& resolver);
   ~DirectRun() override;
 
+  /// Opens its ports, and reads who may use its proxies. Before start(), once. `names` resolves what the
+  /// listeners are called.
+  [[nodiscard]] relay::Task<Result<void>> open(net::Resolver& names);
+  /// Opens its Unix sockets: the account that it runs as makes them, and removes them in the end.
   [[nodiscard]] relay::Task<Result<void>> start() override;
   [[nodiscard]] relay::Task<Result<void>> serve() override;
   void stop(Duration time) override;
@@ -40,9 +45,9 @@ class DirectRun final : public Run {
     std::thread thread;
   };
 
-  relay::Task<Result<void>> open(const DirectForward& forward);
-  relay::Task<Result<void>> open_streams(const DirectPort& port);
-  relay::Task<Result<void>> open_datagrams(const DirectPort& port);
+  relay::Task<Result<void>> open(const DirectForward& forward, net::Resolver& names);
+  relay::Task<Result<void>> open_streams(const DirectPort& port, net::Resolver& names);
+  relay::Task<Result<void>> open_datagrams(const DirectPort& port, net::Resolver& names);
   relay::Task<Result<void>> check_targets(const DirectForward& forward);
   [[nodiscard]] DirectLane& lane(std::size_t index);
   [[nodiscard]] boost::asio::any_io_executor executor_of(std::size_t index);

@@ -160,9 +160,10 @@ struct Plan {
   std::vector<SessionPlan> sessions;
   std::vector<DirectPlan> direct;
   std::vector<ServerPlan> servers;
-  /// Started as root with servers, the process becomes this account; empty: find_process_account() chooses.
+  /// Started as root with servers or direct forwards, the process becomes this account; empty:
+  /// find_process_account() chooses.
   std::string account;
-  bool sandbox = true;  ///< servers: system calls that they do not need are refused
+  bool sandbox = true;  ///< with these: system calls that they do not need are refused
 };
 
 }  // namespace culvert::daemon

@@ -32,6 +32,7 @@ namespace asio = boost::asio;
 namespace {
 
 using Privileges = std::vector<std::unique_ptr<server::Privileges>>;
+using DirectRuns = std::vector<std::unique_ptr<DirectRun>>;
 
 constexpr Duration kDrainTime = std::chrono::seconds(2);
 
@@ -55,14 +56,17 @@ std::size_t forwards_of(const Plan& plan) {
 
 class Supervisor {
  public:
+  /// `direct`: the runs of plan.direct, which have their ports.
   Supervisor(asio::io_context& io, const Plan& plan, tunnel::Prompter& prompter, ServiceManager& manager,
-             const Hooks& hooks, Privileges& privileges, net::Resolver& resolver, crypto::Random& random)
+             const Hooks& hooks, Privileges& privileges, DirectRuns direct, net::Resolver& resolver,
+             crypto::Random& random)
       : io_(io),
         plan_(plan),
         prompter_(prompter),
         manager_(manager),
         hooks_(hooks),
         privileges_(privileges),
+        direct_(std::move(direct)),
         resolver_(resolver),
         random_(random),
         signals_(io.get_executor(), hooks.last_words) {}
@@ -75,8 +79,7 @@ class Supervisor {
       runs_.push_back(
           std::make_unique<SessionRun>(io_.get_executor(), session, resolver_, random_, prompter_, manager_));
     }
-    for (const DirectPlan& direct : plan_.direct)
-      runs_.push_back(std::make_unique<DirectRun>(io_.get_executor(), direct, resolver_));
+    for (auto& direct : direct_) runs_.push_back(std::move(direct));
     for (std::size_t i = 0; i < plan_.servers.size(); ++i) {
       runs_.push_back(std::make_unique<ServerRun>(io_.get_executor(), plan_.servers[i], *privileges_[i],
                                                   resolver_, random_));
@@ -158,6 +161,7 @@ class Supervisor {
   ServiceManager& manager_;
   const Hooks& hooks_;
   Privileges& privileges_;
+  DirectRuns direct_;  // until run()
   net::Resolver& resolver_;
   crypto::Random& random_;
   StopSignals signals_;
@@ -168,20 +172,41 @@ class Supervisor {
   bool stopping_ = false;
 };
 
+// By itself, on this thread: the names of listeners are looked up on others, which end with it.
+Result<void> open_ports(asio::io_context& io, DirectRuns& runs) {
+  net::Resolver names;
+  for (const auto& one : runs) {
+    Result<void> opened = fail(Errc::cancelled, "cancelled");
+    asio::co_spawn(io, one->open(names), [&](const std::exception_ptr& exception, Result<void> result) {
+      opened = exception ? std::unexpected(error_of(exception)) : std::move(result);
+    });
+    io.run();
+    io.restart();
+    if (!opened) return opened;
+  }
+  return {};
+}
+
 }  // namespace
 
 Outcome run(const Plan& plan, tunnel::Prompter& prompter, ServiceManager& manager, const Hooks& hooks) {
-  auto privileges = separate_privileges(plan);
+  // Coroutines that wait when the loop stops are destroyed with the io_context: what they use lives longer.
+  net::Resolver resolver;
+  crypto::SystemRandom random;
+  asio::io_context io(1);
+  DirectRuns direct;
+  auto privileges = separate_privileges(plan, [&] {
+    for (const DirectPlan& one : plan.direct)
+      direct.push_back(std::make_unique<DirectRun>(io.get_executor(), one, resolver));
+    return open_ports(io, direct);
+  });
   if (!privileges) {
     log_event(LogLevel::error, "failed", "{}", privileges.error().message);
     manager.status(privileges.error().message);
     return {};
   }
-  // Coroutines that wait when the loop stops are destroyed with the io_context: what they use lives longer.
-  net::Resolver resolver;
-  crypto::SystemRandom random;
-  asio::io_context io(1);
-  return Supervisor(io, plan, prompter, manager, hooks, *privileges, resolver, random).run();
+  return Supervisor(io, plan, prompter, manager, hooks, *privileges, std::move(direct), resolver, random)
+      .run();
 }
 
 }  // namespace culvert::daemon

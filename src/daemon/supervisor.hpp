@@ -31,8 +31,8 @@ struct Hooks {
 };
 
 /// Makes the running state match the plan, on the calling thread, until it is done, a signal comes, or
-/// something fails. All that went wrong is logged. With servers it gives up the rights of root first: before
-/// threads exist. `prompter` asks the person for what the sessions need;
+/// something fails. All that went wrong is logged. With servers or direct forwards it gives up the rights of
+/// root first: before threads exist. `prompter` asks the person for what the sessions need;
 /// `manager` is told how it goes, before `hooks` are.
 [[nodiscard]] Outcome run(const Plan& plan, tunnel::Prompter& prompter, ServiceManager& manager,
                           const Hooks& hooks);

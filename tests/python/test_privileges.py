@@ -1,22 +1,24 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`culvert serve` gives up what it does not need, and what it still does then."""
+"""`culvert serve`, `map` and `proxy` give up what they do not need, and what they still do then."""
 
 import contextlib
 import os
 import pathlib
 import pwd
 import signal
+import socket
 import subprocess
 import sys
 import time
 
 import pytest
 
-from harness.culvert import binary, environment
+from harness.culvert import binary, environment, run
 from harness.culvert_server import CulvertServer
 from harness.keys import public_part
 from harness.processes import Process, children_of, kill
-from harness.sockets import echo_both_ways, free_port
+from harness.proxy import reply_http, request_http
+from harness.sockets import DEADLINE, Server, connect, echo, echo_both_ways, free_port, receive_all
 from test_serve import client, client_command
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="what root gives up, only root has")
@@ -95,10 +97,15 @@ IN_NAMESPACE = ["unshare", "-n", "sh", "-c", "ip link set lo up && echo 1024 >/p
                 '&& exec "$0" "$@"']
 
 
-def test_ports_of_root(folder, user_key, host_keys):
-    """Where the options or a rule say so, and nowhere else."""
+@pytest.fixture(name="namespace")
+def in_namespace():
     if subprocess.run([*IN_NAMESPACE, "true"], capture_output=True, check=False).returncode != 0:
         pytest.skip("network namespaces cannot be made here")
+
+
+@pytest.mark.usefixtures("namespace")
+def test_ports_of_root(folder, user_key, host_keys):
+    """Where the options or a rule say so, and nowhere else."""
     keys, rules = folder / "keys", folder / "rules.toml"
     CulvertServer.write(keys, public_part(user_key) + "\n")
     CulvertServer.write(rules, '[[user]]\nname = "me"\nlisten = ["443", "8443"]\n')
@@ -122,7 +129,7 @@ def test_ports_of_root(folder, user_key, host_keys):
 
 
 def test_who_it_becomes(serve):
-    assert "--user root: all of the server runs with the rights of root" in serve("--allow-all", "--user", "root").process.text
+    assert "--user root: all of it runs with the rights of root" in serve("--allow-all", "--user", "root").process.text
 
 
 def test_users_that_make_no_sense(folder, user_key):
@@ -137,3 +144,120 @@ def test_users_that_make_no_sense(folder, user_key):
     assert words("no-such-user") == (255, ["culvert: --user: there is no account no-such-user"])
     assert words("root", user=OTHER) == \
         (255, ["culvert: --user: only root can run as somebody else (start it as root, or leave that out)"])
+
+
+# ------------------------------------------------------------------------------------------------------------ map and proxy
+
+NET_BIND_SERVICE, NET_RAW = 1 << 10, 1 << 13
+
+
+@contextlib.contextmanager
+def direct(*arguments, inside=()):
+    """A `culvert map` or `culvert proxy` that is ready."""
+    with Process([*inside, binary(), *map(str, arguments)], env=environment(), start_new_session=True) as process:
+        process.wait_for("culvert: ready")
+        yield process
+
+
+def threads_of(pid: int) -> list[dict[str, str]]:
+    return [status_of(int(thread.name)) for thread in pathlib.Path(f"/proc/{pid}/task").iterdir()]
+
+
+def assert_unprivileged(process: Process, capabilities: int = 0) -> None:
+    threads = threads_of(process.pid)
+    for thread in threads:
+        assert set(thread["Uid"].split()) == {str(OTHER)}
+        assert set(thread["Gid"].split()) == {str(pwd.getpwuid(OTHER).pw_gid)}
+        assert {int(thread[name], 16) for name in ("CapPrm", "CapEff")} == {capabilities}
+        assert {int(thread[name], 16) for name in ("CapInh", "CapAmb")} == {0}
+        assert (thread["NoNewPrivs"], thread["Seccomp"]) == ("1", "2")
+
+
+def test_a_map_has_no_rights_once_it_listens(echo_server):
+    """On none of its threads, one that looks names up among them."""
+    port = free_port()
+    with direct("map", f"127.0.0.1:{port}", f"localhost:{echo_server.port}", "--threads", 3) as process:
+        assert "culvert: runs as nobody" in process.lines
+        echo_both_ways(port, 100000)
+        assert len(threads_of(process.pid)) >= 4
+        assert_unprivileged(process)
+
+
+@pytest.mark.usefixtures("namespace")
+def test_a_map_at_ports_of_root(folder):
+    """On every thread; and the target is a Unix socket, since the namespace has no other way out."""
+    path = str(folder / "echo.sock")
+    with Server(echo, path=path), direct("map", "127.0.0.1:80", path, "udp/127.0.0.1:53", "127.0.0.1:5353", "--threads", 3,
+                                         inside=IN_NAMESPACE) as process:
+        assert_unprivileged(process)
+        probe = ("import socket; s = socket.create_connection(('127.0.0.1', 80)); s.sendall(b'hello'); "
+                 "print(s.recv(5))")
+        for _ in range(8):  # they are spread over the threads
+            done = subprocess.run(["nsenter", "-t", str(process.pid), "-n", sys.executable, "-c", probe], capture_output=True,
+                                  text=True, check=False, timeout=DEADLINE)
+            assert done.stdout == "b'hello'\n", done.stderr
+
+
+def test_the_users_of_a_proxy_are_for_root_to_read(folder, echo_server):
+    users = folder / "users"
+    users.write_text("me:secret\n")
+    users.chmod(0o600)
+    port = free_port()
+    with direct("proxy", f"127.0.0.1:{port}", "--users", users, "--connect", "127.0.0.0/8:*") as process:
+        assert_unprivileged(process)
+        with connect(port) as s:
+            s.sendall(request_http("127.0.0.1", echo_server.port, ("me", "secret")))
+            assert reply_http(s) == 200
+
+
+def test_the_account_makes_unix_sockets_and_removes_them(folder, echo_server):
+    path = folder / "here.sock"
+    with direct("map", path, f"127.0.0.1:{echo_server.port}") as process:
+        assert path.stat().st_uid == OTHER
+        echo_both_ways(str(path), 1000)
+        process.signal(signal.SIGTERM)
+        assert process.wait() == 0
+    assert not path.exists()
+
+
+@pytest.mark.parametrize("arguments, capabilities", [
+    (["--source", "127.0.0.1:700"], NET_BIND_SERVICE),
+    (["--source", "127.0.0.1:7000"], 0),
+    (["--transparent"], NET_RAW),
+    (["--transparent", "udp/127.0.0.1:0", "127.0.0.1:9"], NET_RAW | NET_BIND_SERVICE),
+])
+def test_what_connecting_needs_is_kept(arguments, capabilities, folder):
+    """And it works: a target sees the address and port."""
+    seen = []
+
+    def see(s):
+        seen.append(s.getpeername())
+
+    port = free_port()
+    with Server(see) as target, direct("map", f"127.0.0.1:{port}", f"127.0.0.1:{target.port}", *arguments) as process:
+        assert_unprivileged(process, capabilities)
+        with socket.create_connection(("127.0.0.1", port), DEADLINE, source_address=("127.0.0.7", 0)) as s:
+            assert receive_all(s) == b""
+    assert seen[0][0] == ("127.0.0.7" if "--transparent" in arguments else "127.0.0.1")
+    if "--source" in arguments:
+        assert seen[0][1] == int(arguments[1].split(":")[1])
+
+
+def test_who_a_map_becomes(folder):
+    with direct("map", "127.0.0.1:0", "127.0.0.1:9", "--user", "root", "--no-sandbox") as process:
+        assert "--user root: all of it runs with the rights of root" in process.text
+        assert status_of(process.pid)["Seccomp"] == "0"
+    for account, more, why in (("no-such-user", {}, "--user: there is no account no-such-user"),
+                               ("root", {"user": OTHER}, "--user: only root can run as somebody else (start it as root, or "
+                                                         "leave that out)")):
+        done = run("map", "127.0.0.1:0", "127.0.0.1:9", "--user", account, **more)
+        assert (done.status, done.lines) == (255, [f"culvert: {why}"])
+
+
+def test_a_map_of_somebody_else(echo_server):
+    port = free_port()
+    with direct("map", f"127.0.0.1:{port}", f"127.0.0.1:{echo_server.port}", inside=["setpriv", "--reuid", str(OTHER), "--clear-groups"]
+                ) as process:
+        echo_both_ways(port, 100000)
+        [thread, *_] = threads_of(process.pid)
+        assert (thread["NoNewPrivs"], thread["Seccomp"], int(thread["CapPrm"], 16)) == ("1", "2", 0)

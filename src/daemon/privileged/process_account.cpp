@@ -37,15 +37,18 @@ Result<ProcessAccount> find_process_account(const std::string& name) {
               "started as root, and there is no account to run as: neither culvert nor nobody (--user NAME)");
 }
 
-Result<void> become(const ProcessAccount& account) {
+Result<void> become(const ProcessAccount& account, Capabilities kept) {
   const auto cannot = [&](int error) {
     return fail_errno("cannot run as " + printable(account.name), error);
   };
   if (::initgroups(account.name.c_str(), account.group) != 0) return cannot(errno);
   if (::setresgid(account.group, account.group, account.group) != 0) return cannot(errno);
+  // Whoever ceases to be root loses all capabilities otherwise.
+  if (kept != kNoCapabilities && ::prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) != 0) return cannot(errno);
   if (::setresuid(account.user, account.user, account.user) != 0) return cannot(errno);
-  CULVERT_ASSERT(account.user == 0 ||
-                 (::setuid(0) != 0 && ::geteuid() == account.user));  // there is no way back
+  if (account.user == 0) return {};
+  TRY(keep_capabilities(kept));
+  CULVERT_ASSERT(::setuid(0) != 0 && ::geteuid() == account.user);  // there is no way back
   return {};
 }
 

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "base/result.hpp"
+#include "daemon/privileged/capabilities.hpp"
 
 namespace culvert::daemon {
 
@@ -20,9 +21,9 @@ struct ProcessAccount {
 /// user. Blocks.
 [[nodiscard]] Result<ProcessAccount> find_process_account(const std::string& name);
 
-/// Makes this process that one for good, with its groups and without any capability. Before threads exist.
-/// Needs root. Errc::system.
-[[nodiscard]] Result<void> become(const ProcessAccount& account);
+/// Makes this process that one for good, with its groups and no other capabilities than `kept`; "root" keeps
+/// all. Before threads exist. Needs root. Errc::system.
+[[nodiscard]] Result<void> become(const ProcessAccount& account, Capabilities kept = kNoCapabilities);
 
 /// No program that this process starts, now or later, can gain a right that it does not have. For good.
 [[nodiscard]] Result<void> refuse_new_privileges();

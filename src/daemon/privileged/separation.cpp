@@ -6,6 +6,7 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <string>
 #include <utility>
@@ -80,22 +81,32 @@ Result<Privileges> start_helper(const ServerPlan& plan) {
   return TRY(HelperClient::meet(std::move(channel->first), std::move(end), child));
 }
 
-Result<std::vector<Privileges>> start_helpers(const Plan& plan) {
+void tell_account(const Plan& plan, const ProcessAccount& account, Capabilities kept) {
+  if (account.user == 0) {
+    log(LogLevel::warning, "--user {}: all of it runs with the rights of root", printable(account.name));
+  } else if (!plan.servers.empty()) {
+    log(LogLevel::notice, "runs as {}; a helper keeps the rights of root", printable(account.name));
+  } else {
+    log(LogLevel::notice, "runs as {}{}", printable(account.name),
+        kept == kNoCapabilities ? "" : "; it keeps " + to_string(kept));
+  }
+}
+
+Result<std::vector<Privileges>> give_up_root(const Plan& plan,
+                                             const std::function<Result<void>()>& with_rights) {
   const ProcessAccount account = TRY(find_process_account(plan.account));
   std::vector<Privileges> privileges;
   for (const ServerPlan& server : plan.servers) privileges.push_back(TRY(start_helper(server)));
-  TRY(become(account));
-  if (account.user == 0) {
-    log(LogLevel::warning, "--user {}: all of the server runs with the rights of root",
-        printable(account.name));
-  } else {
-    log(LogLevel::notice, "runs as {}; a helper keeps the rights of root", printable(account.name));
-  }
+  TRY(with_rights());
+  const Capabilities kept = capabilities_for(plan, TRY(permitted_capabilities()));
+  TRY(become(account, kept));
+  tell_account(plan, account, kept);
   return privileges;
 }
 
-Result<std::vector<Privileges>> take_privileges(const Plan& plan) {
-  if (::geteuid() == 0) return start_helpers(plan);
+Result<std::vector<Privileges>> take_privileges(const Plan& plan,
+                                                const std::function<Result<void>()>& with_rights) {
+  if (::geteuid() == 0) return give_up_root(plan, with_rights);
   if (!plan.account.empty()) {
     const ProcessAccount account = TRY(find_process_account(plan.account));
     if (account.user != ::geteuid())
@@ -104,14 +115,35 @@ Result<std::vector<Privileges>> take_privileges(const Plan& plan) {
   }
   std::vector<Privileges> privileges;
   for (const ServerPlan& server : plan.servers) privileges.push_back(TRY(load(server)));
+  TRY(with_rights());
+  // A server binds ports at any time; it has what its file or its unit gave it.
+  if (plan.servers.empty()) TRY(keep_capabilities(capabilities_for(plan, TRY(permitted_capabilities()))));
   return privileges;
 }
 
 }  // namespace
 
-Result<std::vector<Privileges>> separate_privileges(const Plan& plan) {
-  if (plan.servers.empty()) return {};
-  auto privileges = TRY(take_privileges(plan));
+Capabilities capabilities_for(const Plan& plan, Capabilities permitted) {
+  // Either of them lets a socket have the address of somebody else; who has both keeps the one that cannot
+  // change how the machine routes and filters. Raw sockets, the rest of it, the sandbox refuses.
+  const Capabilities any_address = (permitted & kNetRaw) != 0 ? kNetRaw : kNetAdmin;
+  const auto is_low = [](std::uint16_t port) { return port > 0 && port < 1024; };
+  Capabilities needed = kNoCapabilities;
+  for (const DirectPlan& direct : plan.direct) {
+    if (direct.transparent) needed |= any_address;
+    // A datagram of a visitor comes from the visitor's port.
+    const bool has_datagrams = std::ranges::any_of(
+        direct.forwards, [](const DirectForward& forward) { return forward.transport == Transport::udp; });
+    if ((direct.source && is_low(direct.source->port)) || (direct.transparent && has_datagrams))
+      needed |= kBindService;
+  }
+  return needed & permitted;
+}
+
+Result<std::vector<Privileges>> separate_privileges(const Plan& plan,
+                                                    const std::function<Result<void>()>& with_rights) {
+  if (plan.servers.empty() && plan.direct.empty()) return {};
+  auto privileges = TRY(take_privileges(plan, with_rights));
   TRY(refuse_new_privileges());
   if (!plan.sandbox) return privileges;
   const auto entered = enter_sandbox();
