@@ -95,11 +95,7 @@ class Common {
 
   Result<void> fill() {
     TRY(fill_access());
-    for (const std::string& text : header_from_) {
-      const auto network = IpNetwork::parse(text);
-      if (!network) return in_option("--accept-proxy", network.error());
-      plan_.proxy_header_from.push_back(*network);
-    }
+    plan_.proxy_header_from = TRY(networks_of("--accept-proxy", header_from_));
     if (!source_.empty()) {
       const auto source = source_of(source_);
       if (!source) return in_option("--source", source.error());

@@ -69,7 +69,7 @@ Result<void> read_serve_line(std::span<const std::string_view> arguments, const 
                              SubcommandLine& line) {
   daemon::ServerPlan& plan = line.plan.servers.emplace_back();
   server::ServerOptions& options = plan.options;
-  std::vector<std::string> listen, keys, host_keys, revoked, exempt;
+  std::vector<std::string> listen, keys, host_keys, revoked, exempt, proxies, listener_proxies;
   std::string banner, login_time;
 
   CLI::App app(kAbout, "culvert serve");
@@ -83,6 +83,10 @@ Result<void> read_serve_line(std::span<const std::string_view> arguments, const 
   add_repeated(app, "--host-certificate", options.host_certificate_files, "certificate of a host key");
   app.add_option("--banner", banner, "file with a text that clients show before the login");
   add_repeated(app, "--exempt", exempt, "network whose mistakes are not punished");
+  add_repeated(app, "--accept-proxy", proxies,
+               "network of proxies: clients come from there alone, with a PROXY header (v1 or v2) in front");
+  add_repeated(app, "--remote-accept-proxy", listener_proxies,
+               "the same of what comes to the ports that clients listen at (-R)");
   app.add_option("--login-time", login_time, "how long a login may take (60)");
   app.add_option("--max-sessions", options.sessions, "clients that are logged in at once (4096)");
   add_privilege_options(app, line.plan);
@@ -113,11 +117,9 @@ Result<void> read_serve_line(std::span<const std::string_view> arguments, const 
   }
   for (const std::string& text : revoked)
     options.revoked_keys.push_back(TRY(expand_tilde(text, environment.home)));
-  for (const std::string& text : exempt) {
-    auto network = IpNetwork::parse(text);
-    if (!network) return in_option("--exempt", network.error());
-    options.guard.exempt.push_back(*network);
-  }
+  options.guard.exempt = TRY(networks_of("--exempt", exempt));
+  options.proxies = TRY(networks_of("--accept-proxy", proxies));
+  options.listener_proxies = TRY(networks_of("--remote-accept-proxy", listener_proxies));
   if (!login_time.empty()) {
     const auto time = parse_time(login_time);
     if (!time) return in_option("--login-time", time.error());

@@ -43,6 +43,16 @@ CLI::Option* add_repeated(CLI::App& app, const std::string& names, std::vector<s
   return app.add_option(names, values, text + "; may be repeated")->allow_extra_args(false);
 }
 
+Result<std::vector<IpNetwork>> networks_of(std::string_view option, std::span<const std::string> texts) {
+  std::vector<IpNetwork> networks;
+  for (const std::string& text : texts) {
+    const auto network = IpNetwork::parse(text);
+    if (!network) return in_option(option, network.error());
+    networks.push_back(*network);
+  }
+  return networks;
+}
+
 void add_privilege_options(CLI::App& app, daemon::Plan& plan) {
   app.add_option("--user", plan.account, "started as root: the account to run as (culvert, or else nobody)");
   app.add_flag("!--no-sandbox", plan.sandbox, "do not refuse the system calls that it does not need");

@@ -5,9 +5,11 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include <CLI/CLI.hpp>
 
+#include "base/ip_address.hpp"
 #include "base/log.hpp"
 #include "base/result.hpp"
 #include "daemon/plan.hpp"
@@ -45,6 +47,10 @@ class SubcommandReader {
 /// An option that may be repeated, one value each time.
 CLI::Option* add_repeated(CLI::App& app, const std::string& names, std::vector<std::string>& values,
                           const std::string& text);
+
+/// The values of a repeated option, as networks. Errc::usage with its name in front.
+[[nodiscard]] Result<std::vector<IpNetwork>> networks_of(std::string_view option,
+                                                         std::span<const std::string> texts);
 
 /// --user and --no-sandbox: what a process that strangers talk to gives up.
 void add_privilege_options(CLI::App& app, daemon::Plan& plan);

@@ -5,12 +5,15 @@
 import contextlib
 import ipaddress
 import queue
+import signal
 import socket
 import struct
 
 import pytest
 
-from harness.culvert import Culvert, destination, login_arguments, run
+from harness.culvert import Culvert, binary, destination, environment, login_arguments, run
+from harness.keys import public_part
+from harness.processes import Process
 from harness.proxy import SOCKS5
 from harness.sockets import DEADLINE, Server, connect, free_port, has_ipv6, receive_all, receive_exactly
 
@@ -198,3 +201,76 @@ def test_and_so_are_streams_without_a_header(sshd, folder, echo_server, option):
             assert receive_all(s) == b""
         assert "not a PROXY protocol header" in culvert.wait_for("refused 127.0.0.1:")
     assert echo_server.accepted == 0
+
+
+# ------------------------------------------------------------------------------------------------------------ culvert serve
+
+@contextlib.contextmanager
+def load_balancer(target: int):
+    """A port in front of it, that tells it who came."""
+    port = free_port()
+    with Process([binary(), "map", f"127.0.0.1:{port}", f"127.0.0.1:{target}", "--send-proxy", "v2"], env=environment(),
+                 start_new_session=True) as process:
+        process.wait_for("culvert: ready")
+        yield port
+
+
+def test_a_server_behind_a_proxy_sees_its_clients(serve, folder, user_key, echo_server):
+    """As the address that a key may be used from."""
+    authorized = f'from="127.0.0.9" {public_part(user_key)}\n'
+    server = serve("--accept-proxy", "127.0.0.1", "--allow-all", authorized=authorized)
+    port = free_port()
+    with load_balancer(server.port) as through:
+        known_hosts = server.known_hosts().replace(f"[127.0.0.1]:{server.port}", "the-server")
+        arguments = login_arguments(server, folder, known_hosts=known_hosts,
+                                    options={"HostKeyAlias": "the-server", "BatchMode": "yes"})
+        arguments[arguments.index("-p") + 1] = str(through)
+        where = f"127.0.0.1:{port}:127.0.0.1:{echo_server.port}"
+        with Process([binary(), *arguments, "-b", "127.0.0.9", "-L", where, destination(server)], env=environment(),
+                     start_new_session=True) as culvert:
+            culvert.wait_for("culvert: ready")
+            with connect(port) as s:
+                echoes(s)
+        assert "127.0.0.9" in server.process.wait_for("logged in")
+        assert run(*arguments, "-N", destination(server)).status == 255  # from 127.0.0.1
+
+
+def test_a_server_behind_a_proxy_hears_no_others(serve):
+    server = serve("--accept-proxy", "127.0.0.1", "--allow-all", "-v")
+    with connect(server.port) as s, contextlib.suppress(ConnectionResetError):
+        s.sendall(b"SSH-2.0-stranger\r\n")
+        assert receive_all(s) == b""
+    server.process.wait_for("127.0.0.1: not heard: not a PROXY protocol header")
+    with contextlib.suppress(ConnectionResetError), socket.create_connection(("127.0.0.1", server.port), DEADLINE,
+                                                                              source_address=("127.0.0.2", 0)) as s:
+        s.sendall(HEADERS["v1"])
+        assert receive_all(s) == b""
+    server.process.wait_for("127.0.0.2: not heard: no PROXY protocol header is taken from there")
+    for header in HEADERS.values():  # byte by byte, and with what follows at once
+        for pieces in ([header + b"SSH-2.0-test\r\n"], [header[i:i + 1] for i in range(len(header))]):
+            with connect(server.port) as s:
+                for piece in pieces:
+                    s.sendall(piece)
+                assert receive_exactly(s, 16) == b"SSH-2.0-culvert_"
+    with connect(server.port) as s:  # who waits with it does not hold up the end
+        s.sendall(HEADERS["v1"][:10])
+        server.process.signal(signal.SIGTERM)
+        assert server.process.wait() == 0
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_a_service_sees_the_visitor_of_the_proxy_in_front_of_the_server(serve, folder, version):
+    server = serve("--remote-accept-proxy", "127.0.0.1", "--allow-all")
+    port = free_port()
+    with Service("v2") as service, tunnel(server, folder, "-R", f"127.0.0.1:{port}:127.0.0.1:{service.port}", "--send-proxy",
+                                          "v2") as culvert:
+        with connect(port) as s:
+            s.sendall(HEADERS[version])
+            echoes(s)
+            assert service.next() == (VISITOR, ("127.0.0.1", port))
+        with contextlib.suppress(ConnectionResetError), connect(port) as s:
+            s.sendall(b"hello, who is there?")
+            assert receive_all(s) == b""
+        server.process.wait_for("refused 127.0.0.1:")
+        assert culvert.popen.poll() is None
+    assert service.accepted == 1

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "engine/relay/proxy_header.hpp"
 
+#include <algorithm>
+
 namespace culvert::relay {
 
 using proxyproto::Header;
@@ -39,6 +41,13 @@ Header header_of(const Visit& visit) {
   return {.addresses =
               InetAddresses{*source, port_of(visit.origin()),
                             address_of(reached).value_or(unspecified_like(*source)), port_of(reached)}};
+}
+
+bool is_trusted_proxy(std::span<const IpNetwork> proxies, const Endpoint& peer) {
+  const auto address = address_of(peer);
+  return address && std::ranges::any_of(proxies, [&](const IpNetwork& network) {
+           return network.normalised().contains(*address);
+         });
 }
 
 }  // namespace culvert::relay

@@ -3,7 +3,9 @@
 #pragma once
 
 #include <optional>
+#include <span>
 
+#include "base/ip_address.hpp"
 #include "engine/relay/visit.hpp"
 #include "proto/proxyproto/header.hpp"
 
@@ -18,5 +20,9 @@ namespace culvert::relay {
 /// they connected to is not or is a name (the "localhost" of `ssh -R`), that is the unspecified address, with
 /// the port if there is one: the protocol has no other way to say one of the two.
 [[nodiscard]] proxyproto::Header header_of(const Visit& visit);
+
+/// Whether `peer` is one of the proxies that may say so: an address in one of these networks. An IPv4 address
+/// in IPv6 counts as IPv4.
+[[nodiscard]] bool is_trusted_proxy(std::span<const IpNetwork> proxies, const Endpoint& peer);
 
 }  // namespace culvert::relay

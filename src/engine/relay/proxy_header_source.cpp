@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "engine/relay/proxy_header_source.hpp"
 
-#include <algorithm>
 #include <optional>
 #include <string>
 #include <utility>
@@ -18,10 +17,7 @@ using proxyproto::Decoder;
 
 bool is_trusted(const Endpoint& peer, const ProxyHeaderSourceOptions& options) {
   if (std::holds_alternative<UnixPath>(peer)) return options.trusts_unix_sockets;
-  const auto address = address_of(peer);
-  return address && std::ranges::any_of(options.trusted, [&](const IpNetwork& network) {
-           return network.normalised().contains(*address);
-         });
+  return is_trusted_proxy(options.trusted, peer);
 }
 
 class HeaderHearing final : public Hearing {

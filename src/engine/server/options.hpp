@@ -28,6 +28,11 @@ struct ServerOptions {
   bool allow_all = false;
   std::string banner;
   GuardOptions guard;
+  /// Clients come through these proxies alone, each with a PROXY header in front, and count as who is in it.
+  std::vector<IpNetwork> proxies;
+  /// The same of what comes to the TCP listeners that clients have asked for: the client is told who is in
+  /// the header.
+  std::vector<IpNetwork> listener_proxies;
   std::uint32_t login_attempts = 6;
   Duration login_time = std::chrono::seconds(60);
   std::size_t sessions = 4096;                       ///< logged in, at once

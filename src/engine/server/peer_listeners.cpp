@@ -16,6 +16,7 @@
 #include "base/log.hpp"
 #include "base/text.hpp"
 #include "engine/relay/listener_source.hpp"
+#include "engine/relay/proxy_header_source.hpp"
 #include "engine/server/ruled_dialer.hpp"
 #include "net/addresses.hpp"
 #include "net/listener_set.hpp"
@@ -208,8 +209,14 @@ void PeerListeners::add(const ssh::ListenRequested& request, std::vector<net::Li
   ++permit_->of_user->listeners;
   ++permit_->of_key->listeners;
   place->dialer = std::make_unique<ClientDialer>(driver_, place->asked, context_->accounts, permit_, who_);
+  std::unique_ptr<relay::Source> source = std::make_unique<relay::ListenerSource>(std::move(listeners));
+  const auto& proxies = context_->options.listener_proxies;
+  if (!proxies.empty() && !request.is_path) {
+    source = std::make_unique<relay::ProxyHeaderSource>(std::move(source),
+                                                        relay::ProxyHeaderSourceOptions{.trusted = proxies});
+  }
   place->forward = std::make_unique<relay::Forward>(
-      std::make_unique<relay::ListenerSource>(std::move(listeners)), *place->dialer,
+      std::move(source), *place->dialer,
       relay::ForwardOptions{.destination = place->asked, .context = context_of(who_, Direction::forwarded)});
   asio::co_spawn(
       driver_->executor(),

@@ -7,11 +7,14 @@
 #include <exception>
 #include <utility>
 
+#include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/co_spawn.hpp>
 
 #include <fmt/format.h>
 
 #include "base/log.hpp"
+#include "engine/relay/announced_socket.hpp"
+#include "engine/relay/proxy_header.hpp"
 #include "net/addresses.hpp"
 
 namespace culvert::server {
@@ -23,6 +26,32 @@ namespace {
 constexpr Duration kTidyAfter = std::chrono::seconds(5);
 // So soon a session ends whose key was revoked, if it opens nothing.
 constexpr Duration kLookAfter = std::chrono::seconds(5);
+// Of clients behind proxies: how long a header may take, and how many may be waited for.
+constexpr Duration kHeaderPatience = std::chrono::seconds(10);
+constexpr std::size_t kMostHeard = 1024;
+
+void log_not_heard(const asio::ip::tcp::endpoint& from, std::string_view reason) {
+  log_event(LogLevel::verbose, "not_heard", "{}: not heard: {}",
+            field("source_address", from.address().to_string()), field("reason", std::string(reason)));
+}
+
+// By a reset, which holds no port.
+void turn_away(net::StreamSocket& socket, const asio::ip::tcp::endpoint& from, std::string_view reason) {
+  log_not_heard(from, reason);
+  (void)net::set_reset_on_close(socket.native_handle());
+}
+
+relay::Endpoint place_of(const asio::ip::tcp::endpoint& endpoint) {
+  return relay::HostPort{endpoint.address().to_string(), endpoint.port()};
+}
+
+// None: it is no address.
+std::optional<asio::ip::tcp::endpoint> visitor_of(const relay::Visit& visit) {
+  const auto address = relay::address_of(visit.origin());
+  if (!address) return std::nullopt;
+  return asio::ip::tcp::endpoint(net::asio_address_of(*address),
+                                 std::get<relay::HostPort>(visit.origin()).port);
+}
 
 }  // namespace
 
@@ -47,7 +76,7 @@ relay::Task<Result<void>> Server::run(std::vector<net::Listener> listeners) {
   // while after clients have gone, it is asked to give that back.
   Instant tidy_at = kNever;
   Instant look_at = monotonic_now();
-  while (accepting_ > 0 || !peers_.empty()) {
+  while (accepting_ > 0 || !heard_.empty() || !peers_.empty()) {
     const Instant now = monotonic_now();
     if (now >= look_at) {
       look_for_changes();
@@ -87,17 +116,36 @@ void Server::arrived(net::Accepted connection) {
   net::StreamSocket& socket = connection.socket;
   const auto& from = connection.peer;
   if (!from) return;  // it has gone already
-  const auto admission = context_->guard.arrived(net::ip_address_of(from->address()), monotonic_now());
+  const auto& proxies = context_->options.proxies;
+  if (proxies.empty()) return admit(std::move(socket), *from);
+  if (!relay::is_trusted_proxy(proxies, place_of(*from)))
+    return turn_away(socket, *from, "no PROXY protocol header is taken from there");
+  if (heard_.size() >= kMostHeard)
+    return turn_away(socket, *from, "too many PROXY protocol headers have not come");
+  const auto give_up = heard_.emplace(heard_.end());
+  asio::co_spawn(context_->executor, hear(std::move(socket), *from),
+                 asio::bind_cancellation_slot(give_up->slot(), [this, give_up](const std::exception_ptr&) {
+                   heard_.erase(give_up);
+                   changed_.wake();
+                 }));
+}
+
+relay::Task<void> Server::hear(net::StreamSocket socket, asio::ip::tcp::endpoint proxy) {
+  auto heard = co_await relay::take_announced(std::move(socket), kHeaderPatience);
+  if (stopped_) co_return;
+  if (!heard) co_return log_not_heard(proxy, heard.error().message);
+  admit(std::move(heard->socket), heard->visit ? visitor_of(*heard->visit).value_or(proxy) : proxy);
+}
+
+void Server::admit(net::StreamSocket socket, const asio::ip::tcp::endpoint& from) {
+  const auto admission = context_->guard.arrived(net::ip_address_of(from.address()), monotonic_now());
   if (admission.refused != Guard::Refused::no) {
     const std::string reason =
         admission.refused == Guard::Refused::penalized
             ? fmt::format("penalized for another {} s",
                           std::chrono::duration_cast<std::chrono::seconds>(admission.penalty).count())
             : std::string("it has too many connections without a login");
-    log_event(LogLevel::verbose, "not_heard", "{}: not heard: {}",
-              field("source_address", from->address().to_string()), field("reason", reason));
-    (void)net::set_reset_on_close(socket.native_handle());
-    return;
+    return turn_away(socket, from, reason);
   }
   if (admission.leaving) {
     if (const auto oldest = peers_.find(*admission.leaving); oldest != peers_.end()) {
@@ -105,7 +153,7 @@ void Server::arrived(net::Accepted connection) {
       oldest->second->make_room();
     }
   }
-  const auto peer = std::make_shared<Peer>(context_, admission.ticket, *from);
+  const auto peer = std::make_shared<Peer>(context_, admission.ticket, from);
   peers_[admission.ticket] = peer;
   asio::co_spawn(context_->executor, peer->run(std::move(socket)),
                  [this, ticket = admission.ticket](const std::exception_ptr& exception) {
@@ -119,6 +167,7 @@ void Server::arrived(net::Accepted connection) {
 void Server::stop(Duration time) {
   if (std::exchange(stopped_, !failed_ || stopped_)) return;
   for (net::Listener& listener : listeners_) listener.close();
+  for (asio::cancellation_signal& one : heard_) one.emit(asio::cancellation_type::terminal);
   for (const auto& [ticket, peer] : peers_) peer->stop(time);
 }
 

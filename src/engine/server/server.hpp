@@ -7,6 +7,8 @@
 #include <vector>
 
 #include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/cancellation_signal.hpp>
+#include <boost/asio/ip/tcp.hpp>
 
 #include "crypto/random.hpp"
 #include "engine/relay/signal.hpp"
@@ -36,10 +38,14 @@ class Server {
   void look_for_changes();
   [[nodiscard]] relay::Task<void> accept_all(net::Listener& listener);
   void arrived(net::Accepted connection);
+  /// A proxy says whose the connection is.
+  [[nodiscard]] relay::Task<void> hear(net::StreamSocket socket, boost::asio::ip::tcp::endpoint proxy);
+  void admit(net::StreamSocket socket, const boost::asio::ip::tcp::endpoint& from);
 
   const std::shared_ptr<Context> context_;  // sessions that end with the executor outlive the server
   std::vector<net::Listener> listeners_;
   std::map<Guard::Ticket, std::shared_ptr<Peer>> peers_;
+  std::list<boost::asio::cancellation_signal> heard_;  // of those whose header is read
   relay::Signal changed_;
   std::optional<Error> failed_;
   std::size_t accepting_ = 0;
