@@ -3,52 +3,15 @@
 
 import contextlib
 import hashlib
-import re
-import signal
 import socket
 import ssl
-import subprocess
-import threading
 import time
 
 import pytest
 
-from harness.culvert import SMALL, binary, environment, run
-from harness.sockets import DEADLINE, Server, assert_ends, connect, digest_sink, echo, free_port, receive_all, receive_exactly, test_data
-
-
-@contextlib.contextmanager
-def mapped(*arguments, command="map", inside=()):
-    """A running one, once it is ready; the list of its lines grows."""
-    process = subprocess.Popen([*inside, binary(), command, *map(str, arguments)], stderr=subprocess.PIPE, text=True,
-                               env=environment())
-    lines = []
-    ready = threading.Event()
-
-    def read():
-        for line in process.stderr:
-            lines.append(line.strip())
-            if line == "culvert: ready\n":
-                ready.set()
-        ready.set()
-
-    reader = threading.Thread(target=read, daemon=True)
-    reader.start()
-    try:
-        assert ready.wait(DEADLINE) and "culvert: ready" in lines, lines
-        yield lines
-    finally:
-        process.send_signal(signal.SIGTERM)
-        status = process.wait(DEADLINE)
-        reader.join(DEADLINE)
-    assert status == 0, lines
-
-
-def wait_for(lines, pattern):
-    deadline = time.monotonic() + DEADLINE
-    while not any(re.search(pattern, line) for line in lines):
-        assert time.monotonic() < deadline, lines
-        time.sleep(0.02)
+from harness.culvert import SMALL, run
+from harness.direct import mapped, proxied
+from harness.sockets import DEADLINE, Server, connect, digest_sink, echo, free_port, receive_all, receive_exactly, test_data
 
 
 @pytest.mark.parametrize("threads", [1, 3])
@@ -64,9 +27,8 @@ def test_streams_arrive_whole(threads):
 
 
 def test_a_range_maps_one_to_one():
-    with Server(echo) as one, mapped(0, f"localhost:{one.port}") as lines:
-        port = int(re.search(r":(\d+) ->", lines[0])[1])
-        with connect(port) as client:
+    with Server(echo) as one, mapped(0, f"localhost:{one.port}") as culvert:
+        with connect(culvert.port) as client:
             client.sendall(b"hello")
             assert receive_exactly(client, 5) == b"hello"
 
@@ -103,21 +65,21 @@ def test_datagrams_come_back_to_their_own_clients():
 def test_a_target_that_is_gone_costs_no_stream():
     port, gone = free_port(), free_port()
     with Server(echo) as target, mapped(f"127.0.0.1:{port}",
-                                        f"127.0.0.1:{gone},127.0.0.1:{target.port}") as lines:
+                                        f"127.0.0.1:{gone},127.0.0.1:{target.port}") as culvert:
         for _ in range(12):
             with connect(port) as client:
                 client.sendall(b"x")
                 assert receive_exactly(client, 1) == b"x"
-        wait_for(lines, rf"target 127\.0\.0\.1:{gone} down: .*refused")
+        culvert.wait_for_match(rf"target 127\.0\.0\.1:{gone} down: .*refused")
 
 
 def test_checks_bring_a_target_back():
     port, late = free_port(), free_port()
     with Server(echo) as target, mapped(f"127.0.0.1:{port}", f"127.0.0.1:{late},127.0.0.1:{target.port}", "--check",
-                                        "1,1,1") as lines:
-        wait_for(lines, rf"target 127\.0\.0\.1:{late} down")
+                                        "1,1,1") as culvert:
+        culvert.wait_for_match(rf"target 127\.0\.0\.1:{late} down")
         with socket.create_server(("127.0.0.1", late)):
-            wait_for(lines, rf"target 127\.0\.0\.1:{late} up")
+            culvert.wait_for_match(rf"target 127\.0\.0\.1:{late} up")
 
 
 def test_a_name_is_followed_when_its_address_changes(folder):
@@ -169,7 +131,7 @@ def test_a_trusted_proxy_says_who_came():
         heard.append(client.recv(200))
 
     with Server(take) as target, mapped(f"127.0.0.1:{port}", f"127.0.0.1:{target.port}", "--accept-proxy",
-                                        "127.0.0.0/8", "--send-proxy", "v1", "--deny", "192.0.2.66") as lines:
+                                        "127.0.0.0/8", "--send-proxy", "v1", "--deny", "192.0.2.66") as culvert:
         with connect(port) as client:
             client.sendall(b"PROXY TCP4 192.0.2.7 192.0.2.1 4000 80\r\n")
             assert receive_all(client) == b""
@@ -178,15 +140,16 @@ def test_a_trusted_proxy_says_who_came():
             client.sendall(b"PROXY TCP4 192.0.2.66 192.0.2.1 4000 80\r\n")
             with pytest.raises(ConnectionResetError):
                 client.recv(1)
-        wait_for(lines, r"refused 192\.0\.2\.66:4000: not allowed from there")
+        culvert.wait_for_match(r"refused 192\.0\.2\.66:4000: not allowed from there")
 
 
 def test_who_may_not_come_is_turned_away():
     port = free_port()
     with Server(echo) as target, mapped(f"127.0.0.1:{port}", f"127.0.0.1:{target.port}", "--deny", "127.0.0.1",
-                                        "--allow", "all") as lines:
-        assert_ends(port)
-        wait_for(lines, r"refused 127\.0\.0\.1:\d+: not allowed from there")
+                                        "--allow", "all") as culvert:
+        with connect(port) as client, pytest.raises(ConnectionResetError):
+            client.recv(1)
+        culvert.wait_for_match(r"refused 127\.0\.0\.1:\d+: not allowed from there")
 
 
 def test_the_name_in_tls_decides():
@@ -197,12 +160,12 @@ def test_the_name_in_tls_decides():
         heard.append(client.recv(3)[:1])
 
     with Server(take) as target, mapped(f"127.0.0.1:{port}", "-", "--sni",
-                                        f"*.example.org=127.0.0.1:{target.port}") as lines:
+                                        f"*.example.org=127.0.0.1:{target.port}") as culvert:
         context = ssl.create_default_context()
         for name in ("a.example.org", "other.test"):
             with connect(port) as client, pytest.raises((ssl.SSLError, OSError)):
                 context.wrap_socket(client, server_hostname=name)
-        wait_for(lines, r"other\.test")
+        culvert.wait_for_match(r"other\.test")
     assert heard == [b"\x16"]
 
 
@@ -265,7 +228,7 @@ def test_the_proxy_reaches_ordinary_addresses_alone():
     port = free_port()
     with Server(echo) as target:
         for rules, code in (((), 2), (("--connect", "127.0.0.0/8:*"), 0)):
-            with mapped(f"127.0.0.1:{port}", *rules, command="proxy"), connect(port) as client:
+            with proxied(f"127.0.0.1:{port}", *rules), connect(port) as client:
                 client.sendall(b"\x05\x01\x00")
                 assert receive_exactly(client, 2) == b"\x05\x00"
                 client.sendall(b"\x05\x01\x00\x01\x7f\x00\x00\x01" + target.port.to_bytes(2, "big"))
