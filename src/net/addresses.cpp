@@ -11,9 +11,11 @@
 #include <net/if.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
+#include <boost/asio/ip/udp.hpp>
 
 #include "base/assert.hpp"
 #include "base/time.hpp"
+#include "net/unique_fd.hpp"
 
 namespace culvert::net {
 
@@ -50,6 +52,20 @@ Result<std::vector<InterfaceAddress>> interface_addresses() {
                    address_of(entry->ifa_addr)});
   }
   return all;
+}
+
+// The kernel chooses when a datagram socket is connected, which sends nothing.
+Result<ip::address> own_address_towards(const ip::address& peer) {
+  const ip::udp::endpoint to(peer, 9);
+  const UniqueFd fd(::socket(to.protocol().family(), SOCK_DGRAM | SOCK_CLOEXEC, IPPROTO_UDP));
+  if (!fd || ::connect(fd.get(), to.data(), static_cast<socklen_t>(to.size())) != 0)
+    return fail(Errc::system, ::strerrordesc_np(errno), errno);
+  ip::udp::endpoint own;
+  socklen_t length = static_cast<socklen_t>(own.capacity());
+  if (::getsockname(fd.get(), own.data(), &length) != 0)
+    return fail(Errc::system, ::strerrordesc_np(errno), errno);
+  own.resize(length);
+  return own.address();
 }
 
 IpAddress ip_address_of(const ip::address& address) {

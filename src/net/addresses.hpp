@@ -27,6 +27,9 @@ struct InterfaceAddress {
 /// Every address of this machine, as it was a second ago at most. Until the thread asks again.
 [[nodiscard]] std::span<const IpAddress> own_addresses();
 
+/// The address of this machine that it would speak to `peer` from. Errc::system, with the cause alone.
+[[nodiscard]] Result<boost::asio::ip::address> own_address_towards(const boost::asio::ip::address& peer);
+
 /// The address as rules see it: without a zone.
 [[nodiscard]] IpAddress ip_address_of(const boost::asio::ip::address& address);
 [[nodiscard]] boost::asio::ip::address asio_address_of(const IpAddress& address);

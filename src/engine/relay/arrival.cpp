@@ -47,8 +47,12 @@ struct Arrival::Watched {
   std::optional<DialError> reason;
 };
 
-Arrival::Arrival(FarListener* listener, Negotiation& client, Duration time)
-    : listener_(listener), client_(client), time_(time), watched_(std::make_shared<Watched>()) {}
+Arrival::Arrival(PeerListener* listener, Negotiation& client, Endpoint expected, Duration time)
+    : listener_(listener),
+      client_(client),
+      expected_(std::move(expected)),
+      time_(time),
+      watched_(std::make_shared<Watched>()) {}
 
 Arrival::~Arrival() { watched_->source = nullptr; }
 
@@ -61,8 +65,7 @@ Task<Dialed> Arrival::run() {
   // After a cancellation what was started must still be waited for.
   const bool throws = co_await asio::this_coro::throw_if_cancelled();
   co_await asio::this_coro::throw_if_cancelled(false);
-  // Any address and port there: what the client named is not where to listen but whom to expect.
-  auto source = co_await listener_->listen(HostPort{});
+  auto source = co_await listener_->listen_for(expected_);
   Dialed arrived = std::unexpected(DialError{Refusal::closed, "cancelled"});
   if (!source) {
     arrived = std::unexpected(std::move(source).error());
@@ -128,7 +131,7 @@ Task<Dialed> Arrival::take_stream(BoundSource& source) {
           DialError{cancelled ? Refusal::closed : Refusal::unreachable, std::move(pending).error().message});
     }
     const Endpoint peer = (*pending)->origin();
-    if (!client_.expects(peer)) {
+    if (!client_.expects(peer) || !source.lets_in(peer)) {
       (*pending)->refuse(Refusal::prohibited);
       continue;
     }

@@ -10,12 +10,13 @@
 namespace culvert::relay {
 
 /// Waits at a dialer's far end for the one stream that a client wants to come (SOCKS BIND): listens at any
-/// port there, tells the client which, takes the first stream from whom the client expects, tells that, and
-/// listens no longer. Others who come are turned away.
+/// port there, tells the client which, takes the first stream from whom the client expects and that end lets
+/// in, tells that, and listens no longer. Others who come are turned away.
 class Arrival {
  public:
   /// `listener`: null if the dialer has none, which is Refusal::unsupported. Both must outlive run().
-  Arrival(FarListener* listener, Negotiation& client, Duration time);
+  /// `expected`: whom the client has named.
+  Arrival(PeerListener* listener, Negotiation& client, Endpoint expected, Duration time);
   ~Arrival();
   Arrival(const Arrival&) = delete;
   Arrival& operator=(const Arrival&) = delete;
@@ -31,8 +32,9 @@ class Arrival {
   Task<Dialed> wait_for_stream(BoundSource& source);
   Task<Dialed> take_stream(BoundSource& source);
 
-  FarListener* const listener_;
+  PeerListener* const listener_;
   Negotiation& client_;
+  const Endpoint expected_;
   const Duration time_;
   const std::shared_ptr<Watched> watched_;
 };

@@ -49,6 +49,7 @@ struct Far {
   std::optional<Endpoint> asked;
   std::optional<DialError> refuses;
   std::optional<Error> fails;
+  std::optional<Endpoint> keeps_out;
   asio::steady_timer changed;
 };
 
@@ -57,6 +58,7 @@ class TestBound final : public BoundSource {
   explicit TestBound(Far& far) : far_(far) { far.alive = true; }
   ~TestBound() override { far_.alive = false; }
   const Endpoint& bound() const override { return bound_; }
+  bool lets_in(const Endpoint& peer) const override { return peer != far_.keeps_out; }
   std::string name() const override { return "far"; }
   void stop() override {
     far_.stopped = true;
@@ -143,7 +145,7 @@ class ArrivalTest : public ::testing::Test {
   Far far{context.get_executor()};
   TestListener listener{far};
   TestClient client{context.get_executor()};
-  Arrival arrival{&listener, client, std::chrono::hours(1)};
+  Arrival arrival{&listener, client, HostPort{"friend", 9}, std::chrono::hours(1)};
 };
 
 TEST_F(ArrivalTest, TakesWhoIsExpectedAndTellsTheClientTwice) {
@@ -164,8 +166,20 @@ TEST_F(ArrivalTest, TakesWhoIsExpectedAndTellsTheClientTwice) {
   expect_over();
 }
 
+TEST_F(ArrivalTest, WhoIsNotLetInIsTurnedAway) {
+  far.keeps_out = HostPort{"friend", 7};
+  auto running = start(context, arrival.run());
+  settle();
+  auto peer = come("friend");
+  EXPECT_EQ(run(context, testing::receive_all(*peer)).error->code, Errc::reset);
+  EXPECT_FALSE(running.done());
+  far.keeps_out.reset();
+  auto again = come("friend");
+  EXPECT_TRUE(running.wait());
+}
+
 TEST_F(ArrivalTest, WithoutAListenerItIsUnsupported) {
-  Arrival none(nullptr, client, std::chrono::hours(1));
+  Arrival none(nullptr, client, HostPort{}, std::chrono::hours(1));
   EXPECT_EQ(run(context, none.run()).error().reason, Refusal::unsupported);
   far.refuses = DialError{Refusal::prohibited, "not here"};
   EXPECT_EQ(run(context, arrival.run()).error().reason, Refusal::prohibited);
@@ -173,7 +187,7 @@ TEST_F(ArrivalTest, WithoutAListenerItIsUnsupported) {
 }
 
 TEST_F(ArrivalTest, NobodyComesInTime) {
-  Arrival brief(&listener, client, std::chrono::milliseconds(20));
+  Arrival brief(&listener, client, HostPort{}, std::chrono::milliseconds(20));
   const auto came = run(context, brief.run());
   EXPECT_EQ(came.error().reason, Refusal::timed_out);
   expect_over();
@@ -201,7 +215,7 @@ TEST_F(ArrivalTest, IsStoppedAtAnyTime) {
   arrival.stop();
   EXPECT_EQ(running.wait().error().reason, Refusal::closed);
   expect_over();
-  Arrival before(&listener, client, std::chrono::hours(1));
+  Arrival before(&listener, client, HostPort{}, std::chrono::hours(1));
   before.stop();
   EXPECT_EQ(run(context, before.run()).error().reason, Refusal::closed);
   expect_over();

@@ -19,17 +19,33 @@ class BoundSource : public Source {
  public:
   /// Where it listens, with the port that was chosen if 0 was asked for.
   [[nodiscard]] virtual const Endpoint& bound() const = 0;
+  /// Whether a stream from there may be taken, as far as this end knows.
+  [[nodiscard]] virtual bool lets_in(const Endpoint&) const { return true; }
 };
 
 using Bound = std::expected<std::unique_ptr<BoundSource>, DialError>;
 
-/// Of dialers whose far end can be listened at: remote forwards, and SOCKS BIND.
-class FarListener {
+/// Of dialers at whose far end somebody may come to a client (SOCKS BIND).
+class PeerListener {
  public:
-  virtual ~FarListener() = default;
+  virtual ~PeerListener() = default;
+  /// Listens at any port there, for one stream of `peer`: its host may be zeros or a name that only the far
+  /// end knows, its port 0. It ends as of FarListener.
+  [[nodiscard]] virtual Task<Bound> listen_for(Endpoint peer) = 0;
+};
+
+/// Of dialers whose far end can be listened at, wherever that is said to be (remote forwards).
+class FarListener : public PeerListener {
+ public:
   /// Listens at `where` on the far end; port 0: that end chooses. What an empty host, "localhost" and "*"
   /// mean is that of RFC 4254 section 7.1. It ends with stop() of the source, or when that is destroyed.
   [[nodiscard]] virtual Task<Bound> listen(const Endpoint& where) = 0;
+
+  /// At every address.
+  [[nodiscard]] Task<Bound> listen_for(Endpoint) override {
+    const Endpoint anywhere = HostPort{};
+    co_return co_await listen(anywhere);
+  }
 };
 
 /// How a destination is reached.
@@ -43,6 +59,8 @@ class Dialer {
 
   /// How its far end is listened at; null if it cannot be. As long as the dialer.
   [[nodiscard]] virtual FarListener* far_listener() { return nullptr; }
+  /// How somebody there comes to a client; null if nobody can. As long as the dialer.
+  [[nodiscard]] virtual PeerListener* peer_listener() { return far_listener(); }
   /// How datagrams get there; null if they cannot. As long as the dialer.
   [[nodiscard]] virtual DatagramCarrier* datagrams() { return nullptr; }
 };

@@ -3,6 +3,7 @@
 
 #include <type_traits>
 
+#include "engine/relay/judged_listen.hpp"
 #include "engine/relay/socket_stream.hpp"
 #include "net/addresses.hpp"
 
@@ -58,6 +59,10 @@ Task<DatagramCarrier::Found> DirectDialer::look_up(HostPort destination, Endpoin
   std::vector<asio::ip::udp::endpoint> found;
   for (const auto& one : *addresses) found.emplace_back(one.address(), one.port());
   co_return found;
+}
+
+Task<Bound> DirectDialer::listen_for(Endpoint peer) {
+  return listen_judged(resolver_, std::get<HostPort>(std::move(peer)), family_, options_, judge_);
 }
 
 }  // namespace culvert::relay

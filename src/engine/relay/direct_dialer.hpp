@@ -11,8 +11,8 @@
 namespace culvert::relay {
 
 /// Connects from here: resolves, and tries the addresses by Happy Eyeballs. Datagrams go where
-/// streams may.
-class DirectDialer final : public Dialer, private DatagramCarrier {
+/// streams may, and from there streams may come.
+class DirectDialer final : public Dialer, private DatagramCarrier, private PeerListener {
  public:
   /// `resolver` must outlive it. With options.transparent it connects from the address of whoever came, if
   /// that is one, in place of options.bind_addresses. `judge` says where it may connect; empty: anywhere.
@@ -25,12 +25,14 @@ class DirectDialer final : public Dialer, private DatagramCarrier {
   [[nodiscard]] Task<Dialed> dial(const Endpoint& destination, const Visit& visit) override;
 
   [[nodiscard]] DatagramCarrier* datagrams() override { return this; }
+  [[nodiscard]] PeerListener* peer_listener() override { return this; }
 
  private:
   [[nodiscard]] net::ConnectOptions options_for(const Visit& visit) const;
   [[nodiscard]] std::expected<void, DialError> judge(const boost::asio::ip::udp::endpoint& destination,
                                                      const Endpoint& origin) override;
   [[nodiscard]] Task<Found> look_up(HostPort destination, Endpoint origin) override;
+  [[nodiscard]] Task<Bound> listen_for(Endpoint peer) override;
 
   net::Resolver& resolver_;
   net::ConnectOptions options_;

@@ -49,10 +49,10 @@ struct ForwardOptions {
 /// All calls on one thread.
 ///
 /// A stream is accepted only once its destination is reached; until then early data waits in the kernel or in
-/// its window. A client that asks for a listener (Negotiation) gets one from the dialer's far_listener(), one
-/// that has datagrams carries them as far as its datagrams() say.
-/// What fails is logged at `notice`, as the event "stream_refused": "127.0.0.1:15432 -> 10.0.0.5:5432: open
-/// failed: connect failed: Connection refused".
+/// its window. A client that asks for a listener (Negotiation) gets one from the dialer's peer_listener(),
+/// one that has datagrams carries them as far as its datagrams() say. What fails is logged at `notice`, as
+/// the event "stream_refused": "127.0.0.1:15432 -> 10.0.0.5:5432: open failed: connect failed: Connection
+/// refused".
 class Forward {
  public:
   /// `dialer` must outlive it and its streams.

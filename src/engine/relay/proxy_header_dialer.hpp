@@ -21,6 +21,7 @@ class ProxyHeaderDialer final : public Dialer {
 
   [[nodiscard]] Task<Dialed> dial(const Endpoint& destination, const Visit& visit) override;
   [[nodiscard]] FarListener* far_listener() override { return inner_.far_listener(); }
+  [[nodiscard]] PeerListener* peer_listener() override { return inner_.peer_listener(); }
 
  private:
   Dialer& inner_;
