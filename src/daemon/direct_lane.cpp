@@ -59,6 +59,11 @@ std::shared_ptr<relay::Rate> rate_of(const std::optional<std::uint64_t>& a_secon
   return a_second ? std::make_shared<relay::Rate>(*a_second) : nullptr;
 }
 
+net::Family family_of_source(const DirectPlan& plan) {
+  if (!plan.source) return net::Family::any;
+  return plan.source->address.is_v4() ? net::Family::ipv4 : net::Family::ipv6;
+}
+
 std::optional<boost::asio::ip::udp::endpoint> datagram_source(const DirectPlan& plan) {
   if (!plan.source) return std::nullopt;
   return boost::asio::ip::udp::endpoint(net::asio_address_of(plan.source->address), plan.source->port);
@@ -133,8 +138,9 @@ void DirectLane::add(const DirectPort& port, std::vector<net::UdpListener> liste
   options.transparent = plan.transparent;
   std::vector<std::unique_ptr<relay::ResolvedTarget>> targets;
   for (const relay::Endpoint& target : port.forward->targets) {
-    targets.push_back(
-        std::make_unique<relay::ResolvedTarget>(std::get<relay::HostPort>(port.moved(target)), resolver_));
+    targets.push_back(std::make_unique<relay::ResolvedTarget>(
+        std::get<relay::HostPort>(port.moved(target)), resolver_,
+        relay::ResolvedTargetOptions{.family = family_of_source(plan), .same_family = plan.transparent}));
   }
   auto target = std::make_unique<relay::GroupedTarget>(std::move(targets), port.group, plan.access,
                                                        commons_.new_streams);

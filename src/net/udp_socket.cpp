@@ -79,6 +79,7 @@ Result<UdpListener> listen_udp(const udp::endpoint& endpoint) {
 }
 
 Result<UdpSocket> connect_udp(const udp::endpoint& target, const UdpConnectOptions& options) {
+  if (options.source && options.source->protocol() != target.protocol()) return cause_alone(EAFNOSUPPORT);
   UdpSocket made;
   made.fd = open_udp(target);
   const int socket = made.fd.get();

@@ -45,7 +45,8 @@ struct UdpListener {
 [[nodiscard]] Result<UdpListener> listen_udp(const boost::asio::ip::udp::endpoint& endpoint);
 
 struct UdpConnectOptions {
-  /// What it sends from. Port 0: the kernel chooses. With a port, one socket at a time (EADDRINUSE).
+  /// What it sends from, of the target's family (EAFNOSUPPORT). Port 0: the kernel chooses. With a port, one
+  /// socket at a time (EADDRINUSE).
   std::optional<boost::asio::ip::udp::endpoint> source = {};
   /// The source may be an address that this machine does not have (IP_TRANSPARENT; needs CAP_NET_ADMIN).
   bool transparent = false;

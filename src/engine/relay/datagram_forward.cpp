@@ -94,6 +94,8 @@ struct DatagramForward::State : std::enable_shared_from_this<State> {
   [[nodiscard]] Entry* flow_of(const net::UdpArrival& arrival, net::UdpListener& listener, Instant now);
   [[nodiscard]] Entry* begin_flow(const FlowKey& key, const net::UdpArrival& arrival,
                                   net::UdpListener& listener, Instant now);
+  [[nodiscard]] Result<net::UdpSocket> connect_flow(const udp::endpoint& to,
+                                                    const udp::endpoint& client) const;
   [[nodiscard]] Result<Entry*> open_flow(const FlowKey& key, const net::UdpArrival& arrival,
                                          net::UdpListener& listener, const udp::endpoint& to, Instant now);
   void end_flow(Entry& entry, DatagramTarget::End how);
@@ -316,15 +318,21 @@ Result<DatagramForward::State::Entry*> DatagramForward::State::open_flow(const F
                                                                          net::UdpListener& listener,
                                                                          const udp::endpoint& to,
                                                                          Instant now) {
-  net::UdpConnectOptions how{options.source, options.transparent};
-  if (options.transparent) how.source = *arrival.from;
-  Flow flow{TRY(net::connect_udp(to, how)), to, *arrival.from, arrival.to, &listener};
+  Flow flow{TRY(connect_flow(to, *arrival.from)), to, *arrival.from, arrival.to, &listener};
   Entry& entry = flows.insert(key, std::move(flow), now);
   if (auto added = ready_set->add(entry.flow.socket.fd.get(), &entry); !added) {
     flows.remove(entry);
     return std::unexpected(std::move(added).error());
   }
   return &entry;
+}
+
+Result<net::UdpSocket> DatagramForward::State::connect_flow(const udp::endpoint& to,
+                                                            const udp::endpoint& client) const {
+  if (!options.transparent) return net::connect_udp(to, {options.source});
+  auto connected = net::connect_udp(to, {client, true});
+  if (connected || connected.error().detail != EADDRINUSE) return connected;
+  return net::connect_udp(to, {udp::endpoint(client.address(), 0), true});
 }
 
 void DatagramForward::State::end_flow(Entry& entry, DatagramTarget::End how) {

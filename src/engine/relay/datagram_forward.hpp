@@ -40,7 +40,8 @@ struct DatagramOptions {
   std::size_t most_flows = 65536;
   /// What targets are spoken to from; none: what the route says.
   std::optional<boost::asio::ip::udp::endpoint> source = {};
-  /// The target sees the client's own address and port (IP_TRANSPARENT). Then `source` is not used.
+  /// The target sees the client's own address (IP_TRANSPARENT), and its port, unless another flow of this
+  /// client or a socket of this machine has that. Then `source` is not used.
   bool transparent = false;
   /// Whose forward this is, for lines of the log.
   LogContext context = {};

@@ -18,6 +18,7 @@
 
 #include <gtest/gtest.h>
 
+#include "net/connect.hpp"
 #include "net/listener_set.hpp"
 #include "net/udp_outbox.hpp"
 #include "tests/support/run_task.hpp"
@@ -181,6 +182,20 @@ TEST_F(DatagramForwardTest, SpeaksFromTheGivenSource) {
   std::optional<UdpPeer::Heard> heard;
   until([&] { return (heard = target_.hear()).has_value(); });
   EXPECT_EQ(heard->from.address().to_string(), "127.0.0.33");
+}
+
+TEST_F(DatagramForwardTest, TheTargetSeesTheClientsAddress) {
+  if (!net::may_be_transparent()) GTEST_SKIP() << "needs a privilege";
+  forward({.transparent = true});
+  answering_ = false;
+  UdpPeer client(udp_at("127.0.0.9"));
+  client.send("x", here_);
+  std::optional<UdpPeer::Heard> heard;
+  until([&] { return heard || (heard = target_.hear()); });
+  EXPECT_EQ(heard->from.address(), client.local().address());
+  EXPECT_NE(heard->from.port(), client.local().port()) << "the client, on this machine, has that";
+  target_.send("answer", heard->from);
+  EXPECT_EQ(hear(client), "answer");
 }
 
 TEST_F(DatagramForwardTest, AnIdleFlowIsOver) {

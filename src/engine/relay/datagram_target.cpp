@@ -31,8 +31,8 @@ constexpr Duration kPace = std::chrono::seconds(1);
 }  // namespace
 
 struct ResolvedTarget::State : std::enable_shared_from_this<State> {
-  State(HostPort to, net::Resolver& with, net::Family kind, Duration often)
-      : destination(std::move(to)), resolver(with), family(kind), again(often) {}
+  State(HostPort to, net::Resolver& with, const ResolvedTargetOptions& how)
+      : destination(std::move(to)), resolver(with), options(how) {}
 
   void keep_fresh_on(const asio::any_io_executor& executor);
   static Task<void> keep_fresh(std::shared_ptr<State> state);
@@ -40,13 +40,15 @@ struct ResolvedTarget::State : std::enable_shared_from_this<State> {
   [[nodiscard]] bool is_fresh() const {
     return is_literal || (answered && monotonic_now() - *answered < lifetime());
   }
+  [[nodiscard]] Result<udp::endpoint> address_for(const udp::endpoint& client) const;
   /// Of the last answer.
-  [[nodiscard]] Duration lifetime() const { return addresses.empty() ? std::min(kPace, again) : again; }
+  [[nodiscard]] Duration lifetime() const {
+    return addresses.empty() ? std::min(kPace, options.again) : options.again;
+  }
 
   const HostPort destination;
   net::Resolver& resolver;
-  const net::Family family;
-  const Duration again;
+  const ResolvedTargetOptions options;
   bool is_literal = false;
   std::vector<udp::endpoint> addresses;
   std::size_t current = 0;
@@ -62,9 +64,8 @@ struct ResolvedTarget::State : std::enable_shared_from_this<State> {
   asio::cancellation_signal give_up;
 };
 
-ResolvedTarget::ResolvedTarget(HostPort destination, net::Resolver& resolver, net::Family family,
-                               Duration again)
-    : state_(std::make_shared<State>(std::move(destination), resolver, family, again)) {
+ResolvedTarget::ResolvedTarget(HostPort destination, net::Resolver& resolver, ResolvedTargetOptions options)
+    : state_(std::make_shared<State>(std::move(destination), resolver, options)) {
   boost::system::error_code no_address;
   const auto address = asio::ip::make_address(state_->destination.host, no_address);
   if (no_address) return;
@@ -84,13 +85,23 @@ Task<void> ResolvedTarget::ready() {
   }
 }
 
-Result<udp::endpoint> ResolvedTarget::choose(const udp::endpoint&) {
+Result<udp::endpoint> ResolvedTarget::choose(const udp::endpoint& client) {
   if (state_->addresses.empty()) {
     return std::unexpected(net::cannot_resolve(
         state_->destination.host, state_->error.value_or(Error{Errc::not_found, "no answer yet"})));
   }
-  ++state_->flows;
-  return state_->addresses[state_->current];
+  auto chosen = state_->address_for(client);
+  if (chosen) ++state_->flows;
+  return chosen;
+}
+
+Result<udp::endpoint> ResolvedTarget::State::address_for(const udp::endpoint& client) const {
+  for (std::size_t i = 0; i < addresses.size(); ++i) {
+    const udp::endpoint& one = addresses[(current + i) % addresses.size()];
+    if (!options.same_family || one.protocol() == client.protocol()) return one;
+  }
+  return fail(Errc::not_found, fmt::format("{} has no address of the visitor's family ({})",
+                                           printable(destination.host), client.address().to_string()));
 }
 
 void ResolvedTarget::ended(const udp::endpoint& target, End how) {
@@ -130,8 +141,8 @@ void ResolvedTarget::State::keep_fresh_on(const asio::any_io_executor& on) {
 Task<void> ResolvedTarget::State::keep_fresh(std::shared_ptr<State> state) {
   do {
     state->refused = false;
-    const auto answer =
-        co_await state->resolver.resolve(state->destination.host, state->destination.port, state->family);
+    const auto answer = co_await state->resolver.resolve(state->destination.host, state->destination.port,
+                                                         state->options.family);
     if (state->stopped || net::is_cancelled(co_await asio::this_coro::cancellation_state)) co_return;
     state->note(answer);
     state->answer_came->wake();

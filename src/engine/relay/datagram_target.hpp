@@ -42,6 +42,13 @@ class DatagramTarget {
   [[nodiscard]] virtual std::string name() const = 0;
 };
 
+struct ResolvedTargetOptions {
+  net::Family family = net::Family::any;
+  Duration again = std::chrono::seconds(30);
+  /// A client gets an address of its own family or none, since its flow comes from the client's address.
+  bool same_family = false;
+};
+
 /// One host and port. A name is looked up off the loop: before the first flow, then again every `again` as
 /// long as there are flows, and when its target refuses. New flows go to the new address, those that live
 /// stay where they are. If a name has several addresses, the next one is taken when one refuses. An answer is
@@ -49,8 +56,7 @@ class DatagramTarget {
 class ResolvedTarget final : public DatagramTarget {
  public:
   /// `resolver` must outlive it.
-  ResolvedTarget(HostPort destination, net::Resolver& resolver, net::Family family = net::Family::any,
-                 Duration again = std::chrono::seconds(30));
+  ResolvedTarget(HostPort destination, net::Resolver& resolver, ResolvedTargetOptions options = {});
   ~ResolvedTarget() override;
 
   [[nodiscard]] Task<void> ready() override;

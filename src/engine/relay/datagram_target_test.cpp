@@ -91,7 +91,7 @@ TEST_F(ResolvedTargetTest, ANameIsLookedUpBeforeTheFirstFlow) {
 }
 
 TEST_F(ResolvedTargetTest, SaysWhyThereIsNoAddressAndAsksAgainLater) {
-  ResolvedTarget target({"db", 53}, names_.resolver, net::Family::any, milliseconds(20));
+  ResolvedTarget target({"db", 53}, names_.resolver, {.again = milliseconds(20)});
   ready(target);
   EXPECT_EQ(choose(target), "cannot resolve db: Name or service not known");
   names_.set({"127.0.0.2"});
@@ -103,7 +103,7 @@ TEST_F(ResolvedTargetTest, SaysWhyThereIsNoAddressAndAsksAgainLater) {
 
 TEST_F(ResolvedTargetTest, FollowsItsAddressWhileThereAreFlows) {
   names_.set({"127.0.0.2"});
-  ResolvedTarget target({"db", 53}, names_.resolver, net::Family::any, milliseconds(20));
+  ResolvedTarget target({"db", 53}, names_.resolver, {.again = milliseconds(20)});
   ready(target);
   EXPECT_EQ(choose(target), "127.0.0.2:53");
   names_.set({"127.0.0.3"});
@@ -112,7 +112,7 @@ TEST_F(ResolvedTargetTest, FollowsItsAddressWhileThereAreFlows) {
 
 TEST_F(ResolvedTargetTest, AsksNobodyWhenThereAreNoFlows) {
   names_.set({"127.0.0.2"});
-  ResolvedTarget target({"db", 53}, names_.resolver, net::Family::any, milliseconds(5));
+  ResolvedTarget target({"db", 53}, names_.resolver, {.again = milliseconds(5)});
   ready(target);
   context_.restart();
   context_.run();  // ends: nothing is waited for
@@ -124,7 +124,7 @@ TEST_F(ResolvedTargetTest, AsksNobodyWhenThereAreNoFlows) {
 
 TEST_F(ResolvedTargetTest, KeepsItsAddressWhileTheNameHasIt) {
   names_.set({"127.0.0.2", "127.0.0.3"});
-  ResolvedTarget target({"db", 53}, names_.resolver, net::Family::any, milliseconds(5));
+  ResolvedTarget target({"db", 53}, names_.resolver, {.again = milliseconds(5)});
   ready(target);
   EXPECT_EQ(choose(target), "127.0.0.2:53");
   names_.set({"127.0.0.3", "127.0.0.2"});
@@ -146,6 +146,18 @@ TEST_F(ResolvedTargetTest, TakesTheNextAddressWhenOneRefuses) {
   target.ended(udp_at("127.0.0.2", 53), End::refused);
   EXPECT_EQ(choose(target), "127.0.0.3:53") << "both flows say the same";
   until([&] { return names_.asked == 2; });
+}
+
+TEST_F(ResolvedTargetTest, AClientGetsAnAddressOfItsFamilyIfItMust) {
+  names_.set({"::1", "127.0.0.2"});
+  ResolvedTarget any({"db", 53}, names_.resolver);
+  ready(any);
+  EXPECT_EQ(choose(any), "[::1]:53");
+  ResolvedTarget same({"db", 53}, names_.resolver, {.same_family = true});
+  ready(same);
+  EXPECT_EQ(choose(same), "127.0.0.2:53");
+  ResolvedTarget other({"::1", 53}, names_.resolver, {.same_family = true});
+  EXPECT_EQ(choose(other), "::1 has no address of the visitor's family (127.0.0.1)");
 }
 
 TEST_F(ResolvedTargetTest, StopsWhileANameIsSilent) {
