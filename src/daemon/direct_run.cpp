@@ -92,6 +92,7 @@ relay::Task<Result<void>> DirectRun::start() {
   for (const DirectForward& forward : plan_.forwards)
     if (is_at_unix_socket(forward)) CO_TRY(co_await open(forward, resolver_));
   for (const DirectForward& forward : plan_.forwards) CO_TRY(co_await check_targets(forward));
+  for (const std::string& line : routing_.lines()) log(LogLevel::notice, "{}", line);
   co_return Result<void>();
 }
 
@@ -185,6 +186,10 @@ relay::Task<Result<void>> DirectRun::check_targets(const DirectForward& forward)
     const auto found = co_await resolver_.resolve(place->host, place->port);
     if (!found) co_return std::unexpected(net::cannot_resolve(place->host, found.error()));
     for (const auto& address : *found) {
+      if (plan_.transparent) {
+        if (const auto facing = net::own_address_towards(address.address()))
+          routing_.add(net::ip_address_of(address.address()), net::ip_address_of(*facing));
+      }
       for (std::uint16_t offset = 0; offset < forward.ports; ++offset) {
         const auto port = static_cast<std::uint16_t>(place->port + offset);
         if (own.are_reached_at(net::ip_address_of(address.address()), port)) co_return loop(offset);

@@ -13,6 +13,7 @@
 #include "daemon/direct_lane.hpp"
 #include "daemon/plan.hpp"
 #include "daemon/run.hpp"
+#include "daemon/transparent_routing.hpp"
 #include "engine/relay/signal.hpp"
 #include "net/resolver.hpp"
 
@@ -58,6 +59,7 @@ class DirectRun final : public Run {
   const DirectPlan& plan_;
   net::Resolver& resolver_;
   DirectCommons commons_;
+  TransparentRouting routing_;
   DirectLane first_;
   std::vector<std::unique_ptr<Worker>> workers_;
   std::size_t next_ = 0;   // whose turn it is to get what one thread alone can have
