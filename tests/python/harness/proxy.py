@@ -7,7 +7,7 @@ import ipaddress
 import socket
 import struct
 
-from .sockets import connect, receive_exactly
+from .sockets import DEADLINE, connect, receive_exactly
 
 CONNECT, BIND, UDP_ASSOCIATE = 1, 2, 3
 
@@ -105,3 +105,44 @@ SOCKS4A = Protocol("socks4a", request4, reply4, 90, 91, hosts=("localhost",))
 SOCKS5 = Protocol("socks5", request5, reply5, 0, 5, b"\x05\x01\0", b"\x05\0", ("127.0.0.1", "::1", "localhost"))
 HTTP = Protocol("http", request_http, reply_http, 200, 502, hosts=("127.0.0.1", "::1", "localhost"))
 PROTOCOLS = (SOCKS4, SOCKS4A, SOCKS5, HTTP)
+
+
+# ------------------------------------------------------------------------------------------ UDP ASSOCIATE (RFC 1928 section 7)
+
+def udp_header(host: str, port: int, fragment: int = 0) -> bytes:
+    return b"\0\0" + bytes((fragment,)) + address5(host) + struct.pack(">H", port)
+
+
+def split_datagram(datagram: bytes) -> tuple[str, int, bytes]:
+    """Of one that came back: who it is from, and what it says."""
+    assert datagram[:3] == b"\0\0\0" and datagram[3] in (1, 4)
+    end = 8 if datagram[3] == 1 else 20
+    host = ipaddress.ip_address(datagram[4:end])
+    return str(host), struct.unpack(">H", datagram[end:end + 2])[0], datagram[end + 2:]
+
+
+class Association:
+    """A client's connection, the place that it was told to send datagrams to, and a socket to send them from."""
+
+    def __init__(self, proxy, expected: tuple[str, int] = ("0.0.0.0", 0)):
+        self.control = connect(proxy)
+        self.control.sendall(b"\x05\x01\0" + request5(*expected, UDP_ASSOCIATE))
+        assert receive_exactly(self.control, 2) == b"\x05\0"
+        self.code, *place = reply5(self.control)
+        self.place = tuple(place)
+        family = socket.AF_INET6 if ":" in self.place[0] else socket.AF_INET
+        self.socket = socket.socket(family, socket.SOCK_DGRAM)
+        self.socket.settimeout(DEADLINE)
+
+    def send(self, host: str, port: int, data: bytes, fragment: int = 0, to=None) -> None:
+        self.socket.sendto(udp_header(host, port, fragment) + data, to or self.place)
+
+    def receive(self) -> tuple[str, int, bytes]:
+        return split_datagram(self.socket.recv(1 << 16))
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.control.close()
+        self.socket.close()

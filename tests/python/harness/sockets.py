@@ -264,3 +264,33 @@ def silent(s: socket.socket) -> None:
         with contextlib.suppress(BlockingIOError):
             if s.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) == b"":
                 return
+
+
+class DatagramEcho:
+    """Answers each datagram with a prefix and the same, from a port of loopback; remembers who sent them."""
+
+    def __init__(self, address: str = "127.0.0.1", prefix: bytes = b"re:"):
+        self._prefix = prefix
+        self.socket = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_DGRAM)
+        self.socket.bind((address, 0))
+        self.port = self.socket.getsockname()[1]
+        self.heard: list[tuple[bytes, tuple]] = []
+        self._stop = threading.Event()
+        self.socket.settimeout(0.1)
+        self._thread = threading.Thread(target=self._serve, daemon=True)
+        self._thread.start()
+
+    def _serve(self) -> None:
+        while not self._stop.is_set():
+            with contextlib.suppress(TimeoutError, ConnectionRefusedError):
+                data, peer = self.socket.recvfrom(1 << 16)
+                self.heard.append((data, peer[:2]))
+                self.socket.sendto(self._prefix + data, peer)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self._stop.set()
+        self._thread.join(5)
+        self.socket.close()
