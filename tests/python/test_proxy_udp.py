@@ -12,7 +12,7 @@ from harness.direct import proxied
 from harness.proxies import HERE
 from harness.proxy import Association
 from harness.resources import descriptors
-from harness.sockets import DatagramEcho, connect, receive_all, receive_exactly, reset
+from harness.sockets import connect, datagram_echo, receive_all, receive_exactly, reset
 
 OPEN = [word for rule in HERE for word in ("--connect", rule)]
 
@@ -25,7 +25,7 @@ def proxy():
 
 @pytest.fixture
 def target():
-    with DatagramEcho() as echo:
+    with datagram_echo() as echo:
         yield echo
 
 
@@ -37,7 +37,7 @@ def until(condition, what):
 
 
 def test_datagrams_go_and_come_with_their_addresses(proxy, target):
-    with Association(proxy.port) as client, DatagramEcho(prefix=b"other:") as other:
+    with Association(proxy.port) as client, datagram_echo(prefix=b"other:") as other:
         assert client.code == 0 and client.place[0] == "127.0.0.1"
         for echo, answer in ((target, b"re:"), (other, b"other:"), (target, b"re:")):
             for data in (b"one", b"", b"x" * 8000):
@@ -54,7 +54,7 @@ def test_the_largest_datagram(proxy, target):
 
 
 def test_names_and_ipv6(proxy, target):
-    with Association(proxy.port) as client, DatagramEcho("::1") as six:
+    with Association(proxy.port) as client, datagram_echo("::1") as six:
         client.send("::1", six.port, b"six")
         assert client.receive() == ("::1", six.port, b"re:six")
         client.send("::ffff:127.0.0.1", target.port, b"mapped")
@@ -69,7 +69,7 @@ def test_names_and_ipv6(proxy, target):
 def test_a_name_with_two_families(proxy, address):
     """Whichever address localhost leads to first: a target of that family hears it."""
     first = socket.getaddrinfo("localhost", 9, type=socket.SOCK_DGRAM)[0][4][0]
-    with DatagramEcho(address) as echo, Association(proxy.port) as client:
+    with datagram_echo(address) as echo, Association(proxy.port) as client:
         client.send("localhost", echo.port, b"x")
         if address == first:
             assert client.receive() == (first, echo.port, b"re:x")
@@ -79,7 +79,7 @@ def test_a_name_with_two_families(proxy, address):
 
 
 def test_over_ipv6_to_the_proxy():
-    with proxied("[::1]:0", *OPEN) as proxy, DatagramEcho() as target:
+    with proxied("[::1]:0", *OPEN) as proxy, datagram_echo() as target:
         with Association(("::1", proxy.port), ("::", 0)) as client:
             assert client.place[0] == "::1"
             client.send("127.0.0.1", target.port, b"x")
@@ -182,7 +182,7 @@ def test_the_address_outside_of_a_nat_is_told(target):
 
 
 def test_rules_are_about_each_datagram(target):
-    with DatagramEcho() as other, DatagramEcho("127.0.0.2") as third:
+    with datagram_echo() as other, datagram_echo("127.0.0.2") as third:
         rules = ("--connect", f"127.0.0.1:{target.port}", "--connect", f"127.0.0.2:{third.port}", "--connect", "!*.forbidden:*")
         with proxied("127.0.0.1:0", *rules) as proxy, Association(proxy.port) as client:
             for host, port in (("127.0.0.1", other.port), ("127.0.0.2", target.port), ("a.forbidden", target.port)):

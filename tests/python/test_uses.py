@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What ports are forwarded for: mail, a web site, files over FTP, a remote desktop, repositories. Each with Debian's server and a
-client that people use, over every kind of forward.
+client that people use, over every kind of forward, with a tunnel and without.
 
 The client's end of a tunnel is 127.0.0.2, with the server's own port numbers: FTP's passive mode names a port, and the client
 connects to that port of the host it already talks to.
@@ -23,6 +23,7 @@ import pytest
 
 from harness import proxy, services
 from harness.culvert import SMALL, Culvert, environment
+from harness.direct import mapped, proxied
 from harness.sockets import CHUNK, DEADLINE, free_port, test_data
 
 NEAR = "127.0.0.2"
@@ -43,7 +44,23 @@ def remote(sshd, folder, ports):
 def dynamic(sshd, folder, ports):
     """The clients know nothing of proxies: something between them and -D does, as proxychains would."""
     front = free_port()
-    with Culvert(sshd, folder, [], arguments=["-D", str(front)]), contextlib.ExitStack() as stack:
+    with Culvert(sshd, folder, [], arguments=["-D", str(front)]), socksified(front, ports):
+        yield
+
+
+def without_tunnel(_sshd, _folder, ports):
+    return mapped(*(word for port in ports for word in (f"{NEAR}:{port}", f"127.0.0.1:{port}")))
+
+
+@contextlib.contextmanager
+def through_a_proxy(_sshd, _folder, ports):
+    with proxied("127.0.0.1:0", "--connect", "127.0.0.1:*") as front, socksified(front.port, ports):
+        yield
+
+
+@contextlib.contextmanager
+def socksified(front: int, ports):
+    with contextlib.ExitStack() as stack:
         for port in ports:
             stack.enter_context(Socksifier(front, port))
         yield
@@ -95,7 +112,7 @@ def bastion(make_sshd):
         yield server
 
 
-@pytest.fixture(params=[local, remote, dynamic], ids=["-L", "-R", "-D"])
+@pytest.fixture(params=[local, remote, dynamic, without_tunnel, through_a_proxy], ids=["-L", "-R", "-D", "map", "proxy"])
 def tunnel(request, bastion, folder):
     """tunnel(service): the service's ports are at NEAR as well while the block runs."""
     return lambda service: request.param(bastion, folder, service.ports)

@@ -266,13 +266,13 @@ def silent(s: socket.socket) -> None:
                 return
 
 
-class DatagramEcho:
-    """Answers each datagram with a prefix and the same, from a port of loopback; remembers who sent them."""
+class DatagramServer:
+    """Answers each datagram with what `reply(datagram)` gives, from a port of loopback; remembers who sent them."""
 
-    def __init__(self, address: str = "127.0.0.1", prefix: bytes = b"re:"):
-        self._prefix = prefix
+    def __init__(self, reply, address: str = "127.0.0.1", port: int = 0):
+        self._reply = reply
         self.socket = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_DGRAM)
-        self.socket.bind((address, 0))
+        self.socket.bind((address, port))
         self.port = self.socket.getsockname()[1]
         self.heard: list[tuple[bytes, tuple]] = []
         self._stop = threading.Event()
@@ -285,7 +285,7 @@ class DatagramEcho:
             with contextlib.suppress(TimeoutError, ConnectionRefusedError):
                 data, peer = self.socket.recvfrom(1 << 16)
                 self.heard.append((data, peer[:2]))
-                self.socket.sendto(self._prefix + data, peer)
+                self.socket.sendto(self._reply(data), peer)
 
     def __enter__(self):
         return self
@@ -294,3 +294,7 @@ class DatagramEcho:
         self._stop.set()
         self._thread.join(5)
         self.socket.close()
+
+
+def datagram_echo(address: str = "127.0.0.1", prefix: bytes = b"re:", port: int = 0) -> DatagramServer:
+    return DatagramServer(lambda data: prefix + data, address, port)
