@@ -169,6 +169,26 @@ def test_the_name_in_tls_decides():
     assert heard == [b"\x16"]
 
 
+def test_bulk_behind_a_server_name_arrives_whole():
+    """A ClientHello in two pieces, as those of today are, and a sender that pauses."""
+    data = test_data((2 if SMALL else 16) << 20)
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    with pytest.raises(ssl.SSLWantReadError):
+        ssl.create_default_context().wrap_bio(incoming, outgoing, server_hostname="a.example.org").do_handshake()
+    hello = outgoing.read()
+    heard = []
+    # One that takes faster than it could look at: then culvert looks at nothing, either.
+    with Server(lambda s: heard.append(receive_all(s))) as sink, \
+            mapped("127.0.0.1:0", "-", "--sni", f"a.example.org=127.0.0.1:{sink.port}") as culvert:
+        with connect(culvert.port) as client:
+            for part in (hello[:100], hello[100:], data[:len(data) // 2], data[len(data) // 2:]):
+                client.sendall(part)
+                time.sleep(0.1)
+            client.shutdown(socket.SHUT_WR)
+            assert receive_all(client) == b""
+    assert heard == [hello + data]
+
+
 def test_the_source_address_is_the_one_asked_for():
     port = free_port()
     heard = []

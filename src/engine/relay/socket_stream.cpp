@@ -110,8 +110,6 @@ void SocketStream::abort() {
   socket_.close();
 }
 
-SocketStream* SocketStream::kernel_socket() {
-  return closed_ || !socket_.is_open() ? nullptr : this;
-}
+SocketStream* SocketStream::kernel_socket() { return closed_ || !socket_.is_open() ? nullptr : this; }
 
 }  // namespace culvert::relay

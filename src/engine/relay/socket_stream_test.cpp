@@ -221,6 +221,28 @@ TEST_P(SocketPairing, PassesAResetOnInTheMiddleOfBulk) {
   EXPECT_FALSE(pumping.wait().error);
 }
 
+// The destination of bulk is the source of the other direction, which may hold bytes at the time.
+TEST_P(SocketPairing, BulkGoesOnWhileTheOtherDirectionStalls) {
+  const int small = 16 * 1024;
+  ASSERT_EQ(
+      ::setsockopt(b->kernel_socket()->socket().native_handle(), SOL_SOCKET, SO_SNDBUF, &small, sizeof small),
+      0);
+  auto pumping = start(context, pump->run());
+  const std::string in = pattern(std::size_t{8} << 20, 8), out = pattern(std::size_t{8} << 20, 9);
+  auto sending_in = start(context, send_all(*server, in));
+  auto first = run(context, receive_all(*client, std::size_t{4} << 20));
+  auto sending_out = start(context, send_all(*client, out));
+  context.restart();
+  context.run_for(std::chrono::milliseconds(50));  // nobody reads it, so it stalls
+  const auto rest = run(context, receive_all(*client));
+  EXPECT_FALSE(rest.error);
+  EXPECT_TRUE(first.bytes + rest.bytes == in);
+  EXPECT_TRUE(run(context, receive_all(*server)).bytes == out);
+  EXPECT_TRUE(sending_in.wait());
+  EXPECT_TRUE(sending_out.wait());
+  EXPECT_FALSE(pumping.wait().error);
+}
+
 TEST_P(SocketPairing, KeepsNoPipeWhileItIsSilent) {
   auto pumping = start(context, pump->run());
   const std::string much = pattern(std::size_t{8} << 20, 8);

@@ -78,7 +78,7 @@ def has_ipv6() -> bool:
 
 
 def connect(target: int | str | tuple[str, int], timeout: float = DEADLINE) -> socket.socket:
-    """To a port of 127.0.0.1, a Unix socket's path, or (address, port)."""
+    """To a port of 127.0.0.1, a Unix socket's path ("\\0name": abstract), or (address, port)."""
     if isinstance(target, str):
         s = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         s.settimeout(timeout)
@@ -154,20 +154,21 @@ def echo_both_ways(target: int | str, size: int) -> None:
 
 
 class Server:
-    """Accepts on loopback (or on a Unix path) and runs `handler(socket)` in a thread for each connection."""
+    """Accepts on loopback (or on a Unix path, "\\0name" for an abstract one) and runs `handler(socket)` in a thread for each connection."""
 
-    def __init__(self, handler, path: str | None = None, address: str = "127.0.0.1", backlog: int = 512):
+    def __init__(self, handler, path: str | None = None, address: str = "127.0.0.1", backlog: int = 512, port: int = 0):
         self._handler = handler
         if path is None:
             family = socket.AF_INET6 if ":" in address else socket.AF_INET
             self._listener = socket.socket(family, socket.SOCK_STREAM)
             self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            self._listener.bind((address, 0))
+            self._listener.bind((address, port))
             self.port = self._listener.getsockname()[1]
         else:
             self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
             self._listener.bind(path)
-            os.chmod(path, 0o777)
+            if not path.startswith("\0"):
+                os.chmod(path, 0o777)
         self.path = path
         self._listener.listen(backlog)
         self._open: set[socket.socket] = set()
