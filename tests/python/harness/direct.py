@@ -24,7 +24,8 @@ class Direct(Process):
     @property
     def ports(self) -> list[int]:
         """Where it listens, in the order of its lines: what port 0 became."""
-        return [int(found[1]) for line in self.lines if (found := re.match(r"culvert: (?:map|proxy) .*?:(\d+)(?:-\d+)?(?: -> .*)? up$", line))]
+        pattern = re.compile(r"culvert: (?:map|proxy) (?:udp )?\S*:(\d+)(?:-\d+)?(?: -> .*)? up$")
+        return [int(found[1]) for line in self.lines if (found := pattern.match(line))]
 
     @property
     def port(self) -> int:
