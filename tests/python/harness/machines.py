@@ -54,6 +54,9 @@ class Machine:
         assert not check or done.returncode == 0, f"{words}: {done.stdout}{done.stderr}"
         return done
 
+    def ip(self, *words: str) -> None:
+        self.run("ip", *words)
+
     def start(self, *words: str, **options) -> Process:
         return Process(["ip", "netns", "exec", self.name, *words], **options)
 
@@ -88,7 +91,7 @@ def machines(*names: str):
             full = f"culvert-{os.getpid()}-{name}"
             subprocess.run(["ip", "netns", "add", full], check=True, capture_output=True, timeout=20)
             made.append(Machine(full))
-            made[-1].run("ip", "link", "set", "lo", "up")
+            made[-1].ip("link", "set", "lo", "up")
         yield made
     finally:
         for machine in made:
@@ -101,5 +104,5 @@ def join(one: Machine, other: Machine, wire: str, *addresses: tuple[str, str]) -
                    check=True, capture_output=True, timeout=20)
     for machine, side in ((one, 0), (other, 1)):
         for pair in addresses:
-            machine.run("ip", "addr", "add", pair[side], "dev", wire, *(["nodad"] if ":" in pair[side] else []))
-        machine.run("ip", "link", "set", wire, "up")
+            machine.ip("addr", "add", pair[side], "dev", wire, *(["nodad"] if ":" in pair[side] else []))
+        machine.ip("link", "set", wire, "up")
