@@ -96,6 +96,21 @@ def assert_ends(target: int | str | tuple[str, int]) -> None:
             assert s.recv(1) == b""
 
 
+def assert_resets(target: int | str | tuple[str, int], say: bytes = b"", source: str | None = None) -> None:
+    """Whoever connects, and says that, is reset, which may come before the connect returns."""
+    try:
+        if source is None:
+            s = connect(target)
+        else:
+            s = socket.create_connection(target, timeout=DEADLINE, source_address=(source, 0))
+        with s:
+            s.sendall(say)
+            got = s.recv(1)
+    except (ConnectionResetError, BrokenPipeError):
+        return
+    raise AssertionError(f"no reset, but {got!r}")
+
+
 def receive_exactly(s: socket.socket, n: int) -> bytes:
     parts = []
     while n > 0:
