@@ -95,7 +95,7 @@ def test_a_name_is_followed_when_its_address_changes(folder):
         s.sendall(s.getsockname()[0].encode())
 
     port = free_port()
-    with Server(who, address="0.0.0.0") as target, mapped(f"127.0.0.1:{port}", f"service.test:{target.port}", inside=inside):
+    with Server(who, address="0.0.0.0") as target, mapped(f"127.0.0.1:{port}", f"service.test:{target.port}", before=tuple(inside)):
 
         def reached():
             with connect(port) as client:
