@@ -214,8 +214,11 @@ Result<void> read_map_line(std::span<const std::string_view> arguments, const En
   Targets targets(app, plan);
   Common common(app, plan);
   add_privilege_options(app, line.plan);
+  bool opens = false;
+  add_open_gateway(app, opens);
   SubcommandReader reader(app, line);
   if (!TRY(reader.read(arguments))) return {};
+  if (opens) line.plan.gateway.emplace().listeners = true;
 
   if (words.empty()) return fail(Errc::usage, "map: LISTEN and TARGET expected (see culvert map --help)");
   if (words.size() % 2 != 0)

@@ -40,6 +40,7 @@ class Builder {
     TRY(set_forwards(session));
     daemon::Plan plan;
     plan.sessions.push_back(std::move(session));
+    if (settings_.open_gateway.value_or(false)) plan.gateway.emplace().listeners = true;
     return plan;
   }
 

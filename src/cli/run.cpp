@@ -15,6 +15,7 @@
 #include "cli/exit_status.hpp"
 #include "cli/help.hpp"
 #include "cli/map.hpp"
+#include "cli/open.hpp"
 #include "cli/options.hpp"
 #include "cli/plan_builder.hpp"
 #include "cli/process.hpp"
@@ -97,7 +98,7 @@ struct Subcommand {
                        SubcommandLine& line);
 };
 constexpr Subcommand kSubcommands[] = {
-    {"serve", read_serve_line}, {"map", read_map_line}, {"proxy", read_proxy_line}};
+    {"serve", read_serve_line}, {"map", read_map_line}, {"proxy", read_proxy_line}, {"open", read_open_line}};
 
 int run_subcommand(const Subcommand& command, std::span<const std::string_view> arguments) {
   SubcommandLine line;
@@ -105,7 +106,7 @@ int run_subcommand(const Subcommand& command, std::span<const std::string_view> 
   // What is wrong with the options is said on standard error, and in the form that they ask for.
   (void)set_up_log(line.log_level, "", line.log_format);
   if (!read) return complain(read.error());
-  if (line.wants_help) return print(line.help);
+  if (line.answer) return print(*line.answer);
   if (const auto done = check_log_file(line.log_file); !done) return complain(done.error());
   if (const auto done = set_up_log(line.log_level, line.log_file, line.log_format); !done)
     return complain(done.error());

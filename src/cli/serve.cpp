@@ -90,8 +90,11 @@ Result<void> read_serve_line(std::span<const std::string_view> arguments, const 
   app.add_option("--login-time", login_time, "how long a login may take (60)");
   app.add_option("--max-sessions", options.sessions, "clients that are logged in at once (4096)");
   add_privilege_options(app, line.plan);
+  bool opens = false;
+  add_open_gateway(app, opens);
   SubcommandReader reader(app, line);
   if (!TRY(reader.read(arguments))) return {};
+  if (opens) line.plan.gateway.emplace().listeners = true;
 
   if (listen.empty()) listen.emplace_back(fmt::format("*:{}", kDefaultPort));
   for (const std::string& text : listen) {

@@ -72,6 +72,7 @@ struct Settings {
   std::optional<std::string> on_listen;
   std::optional<bool> no_reconnect, wait_for_first;
   std::optional<relay::HostPort> stdio;
+  std::optional<bool> open_gateway;  ///< the home router leads to what others can reach of the listeners here
   std::optional<bool> gateway_ports, exit_on_forward_failure, clear_forwardings, unlink_sockets;
   std::optional<unsigned> socket_mask;
   std::optional<bool> no_command;  ///< asked for in so many words: log in even with nothing to forward

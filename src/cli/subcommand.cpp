@@ -23,8 +23,7 @@ Result<bool> SubcommandReader::read(std::span<const std::string_view> arguments)
   try {
     app_.parse(words);
   } catch (const CLI::CallForHelp&) {
-    line_.wants_help = true;
-    line_.help = app_.help();
+    line_.answer = app_.help();
     return false;
   } catch (const CLI::ParseError& error) {
     const std::string command = app_.get_name().substr(app_.get_name().find(' ') + 1);
@@ -56,6 +55,13 @@ Result<std::vector<IpNetwork>> networks_of(std::string_view option, std::span<co
 void add_privilege_options(CLI::App& app, daemon::Plan& plan) {
   app.add_option("--user", plan.account, "started as root: the account to run as (culvert, or else nobody)");
   app.add_flag("!--no-sandbox", plan.sandbox, "do not refuse the system calls that it does not need");
+}
+
+void add_open_gateway(CLI::App& app, bool& opens) {
+  app.add_flag(
+      "--open-gateway", opens,
+      "have the home router lead to those ports, as culvert open does; what listens on this machine alone "
+      "stays closed");
 }
 
 std::unexpected<Error> in_option(std::string_view option, const Error& error) {

@@ -2,6 +2,7 @@
 // What the commands besides the SSH client have in common: `culvert serve`, `culvert map`, `culvert proxy`.
 #pragma once
 
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -18,8 +19,7 @@ namespace culvert::cli {
 
 /// What the words behind the name of a command stand for.
 struct SubcommandLine {
-  bool wants_help = false;
-  std::string help;  ///< if wanted
+  std::optional<std::string> answer;  ///< to be printed, with nothing to run: help, a list
   daemon::Plan plan;
   LogLevel log_level = LogLevel::notice;
   LogFormat log_format = LogFormat::text;
@@ -32,8 +32,8 @@ class SubcommandReader {
   /// `app` and `line` must outlive it. Adds -h and the options of the log to those that `app` has already.
   SubcommandReader(CLI::App& app, SubcommandLine& line);
 
-  /// Fills what the options of `app` are bound to, and the log of the line. False: help is wanted, and
-  /// nothing else. Errc::usage with the command's name in front.
+  /// Fills what the options of `app` are bound to, and the log of the line. False: the answer is
+  /// help. Errc::usage with the command's name in front.
   [[nodiscard]] Result<bool> read(std::span<const std::string_view> arguments);
 
  private:
@@ -54,6 +54,9 @@ CLI::Option* add_repeated(CLI::App& app, const std::string& names, std::vector<s
 
 /// --user and --no-sandbox: what a process that strangers talk to gives up.
 void add_privilege_options(CLI::App& app, daemon::Plan& plan);
+
+/// --open-gateway, of all that listen.
+void add_open_gateway(CLI::App& app, bool& opens);
 
 /// Which option was wrong, in front of what is wrong with its value.
 [[nodiscard]] std::unexpected<Error> in_option(std::string_view option, const Error& error);

@@ -60,10 +60,12 @@ unsigned threads_of(const DirectPlan& plan) {
 
 }  // namespace
 
-DirectRun::DirectRun(asio::any_io_executor executor, const DirectPlan& plan, net::Resolver& resolver)
+DirectRun::DirectRun(asio::any_io_executor executor, const DirectPlan& plan, net::Resolver& resolver,
+                     BoundPorts& bound)
     : executor_(std::move(executor)),
       plan_(plan),
       resolver_(resolver),
+      bound_(bound),
       commons_(plan),
       first_(executor_, commons_, resolver),
       changed_(executor_) {
@@ -128,11 +130,19 @@ relay::Task<Result<void>> DirectRun::open_streams(const DirectPort& port, net::R
     return is_shared ? net::bind_shared_tcp(endpoint, net::Shares::first) : net::bind_tcp(endpoint);
   };
   auto listeners = co_await open_listeners(spec, names, bind, executor_of(owner));
+  if (!listeners && port.forward->outside != 0) {
+    // The router can lead from that port to any of ours.
+    std::get<relay::HostPort>(spec.endpoint).port = 0;
+    listeners = co_await open_listeners(spec, names, bind, executor_of(owner));
+  }
   if (!listeners) co_return std::unexpected(std::move(listeners).error());
   for (net::Listener& listener : *listeners) {
     CO_TRY(listener.set_liveness(plan_.liveness));
-    if (const auto at = listener.endpoint())
+    if (const auto at = listener.endpoint()) {
       commons_.own_streams.add(net::ip_address_of(at->address()), at->port());
+      bound_.add(net::ip_address_of(at->address()), gateway::Protocol::tcp, at->port(),
+                 port.forward->outside);
+    }
     tell_up(plan_, port, listener.name());
   }
   if (is_shared) {
@@ -157,9 +167,15 @@ relay::Task<Result<void>> DirectRun::open_datagrams(const DirectPort& port, net:
   ListenSpec spec = port.forward->listen;
   spec.endpoint = port.moved(spec.endpoint);
   auto listeners = co_await open_udp_listeners(spec, names);
+  if (!listeners && port.forward->outside != 0) {
+    std::get<relay::HostPort>(spec.endpoint).port = 0;
+    listeners = co_await open_udp_listeners(spec, names);
+  }
   if (!listeners) co_return std::unexpected(std::move(listeners).error());
   for (const net::UdpListener& listener : *listeners) {
     commons_.own_datagrams.add(net::ip_address_of(listener.local.address()), listener.local.port());
+    bound_.add(net::ip_address_of(listener.local.address()), gateway::Protocol::udp, listener.local.port(),
+               port.forward->outside);
     tell_up(plan_, port, listener.name());
   }
   lane(next_++ % (workers_.size() + 1)).add(port, std::move(*listeners));

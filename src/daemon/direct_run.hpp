@@ -10,6 +10,7 @@
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/io_context.hpp>
 
+#include "daemon/bound_ports.hpp"
 #include "daemon/direct_lane.hpp"
 #include "daemon/plan.hpp"
 #include "daemon/run.hpp"
@@ -24,8 +25,9 @@ namespace culvert::daemon {
 /// that the process was started with, the rest does not.
 class DirectRun final : public Run {
  public:
-  /// Both must outlive it.
-  DirectRun(boost::asio::any_io_executor executor, const DirectPlan& plan, net::Resolver& resolver);
+  /// All of them must outlive it. Its listeners are put into `bound` when it has started.
+  DirectRun(boost::asio::any_io_executor executor, const DirectPlan& plan, net::Resolver& resolver,
+            BoundPorts& bound);
   ~DirectRun() override;
 
   /// Opens its ports, and reads who may use its proxies. Before start(), once. `names` resolves what the
@@ -58,6 +60,7 @@ class DirectRun final : public Run {
   const boost::asio::any_io_executor executor_;
   const DirectPlan& plan_;
   net::Resolver& resolver_;
+  BoundPorts& bound_;
   DirectCommons commons_;
   TransparentRouting routing_;
   DirectLane first_;

@@ -10,6 +10,7 @@
 
 #include "base/ip_address.hpp"
 #include "base/time.hpp"
+#include "engine/mapper/port_keeper.hpp"
 #include "engine/relay/access_list.hpp"
 #include "engine/relay/endpoint.hpp"
 #include "engine/relay/proxy_header_dialer.hpp"
@@ -102,6 +103,9 @@ struct DirectForward {
   /// So many ports in a row, from the one in `listen`, each to the same one behind that of each target. 1
   /// where either is a Unix socket.
   std::uint16_t ports = 1;
+  /// The home router's port that should lead to it (GatewayPlan); the listener's own is another one if it
+  /// cannot be had. 0: the listener's own.
+  std::uint16_t outside = 0;
 
   bool operator==(const DirectForward&) const = default;
 };
@@ -156,10 +160,19 @@ struct DirectPlan {
   unsigned threads = 0;                              ///< 0: one for each processor
 };
 
+/// Ports of the home router that lead here, as long as this runs: `culvert open`, and --open-gateway.
+struct GatewayPlan {
+  std::vector<mapper::Port> ports;  ///< those that were named
+  bool listeners = false;           ///< and those of every listener that others can reach
+  std::chrono::seconds lifetime = std::chrono::hours(2);  ///< to ask for; at least 1; renewed at half of it
+  bool is_required = false;  ///< it is a failure if no port can be opened; otherwise only said
+};
+
 struct Plan {
   std::vector<SessionPlan> sessions;
   std::vector<DirectPlan> direct;
   std::vector<ServerPlan> servers;
+  std::optional<GatewayPlan> gateway;
   /// Started as root with servers or direct forwards, the process becomes this account; empty:
   /// find_process_account() chooses.
   std::string account;

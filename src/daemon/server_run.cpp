@@ -11,6 +11,7 @@
 
 #include "base/log.hpp"
 #include "daemon/open_listeners.hpp"
+#include "net/addresses.hpp"
 
 namespace culvert::daemon {
 
@@ -35,8 +36,11 @@ relay::Task<Result<void>> ServerRun::start() {
         "--allow-all: whoever logs in may connect anywhere from here, to this machine too, and listen at any "
         "port");
   }
-  for (const net::Listener& listener : listeners_)
+  for (const net::Listener& listener : listeners_) {
     log_event(LogLevel::notice, "server_up", "server {} up", field("listener", listener.name()));
+    if (const auto at = listener.endpoint())
+      bound_.add(net::ip_address_of(at->address()), gateway::Protocol::tcp, at->port());
+  }
   server_ = std::make_unique<server::Server>(executor_, options, privileges_, *host_keys_, *accounts_,
                                              resolver_, random_);
   co_return Result<void>();

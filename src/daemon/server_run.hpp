@@ -8,6 +8,7 @@
 #include <boost/asio/posix/stream_descriptor.hpp>
 
 #include "crypto/random.hpp"
+#include "daemon/bound_ports.hpp"
 #include "daemon/plan.hpp"
 #include "daemon/run.hpp"
 #include "engine/server/server.hpp"
@@ -19,14 +20,15 @@ namespace culvert::daemon {
 /// One ServerPlan at work: keys, accounts, listeners and the server on them.
 class ServerRun final : public Run {
  public:
-  /// All of them must outlive it.
+  /// All of them must outlive it. Its listeners are put into `bound` when it has started.
   ServerRun(boost::asio::any_io_executor executor, const ServerPlan& plan, server::Privileges& privileges,
-            net::Resolver& resolver, crypto::Random& random)
+            net::Resolver& resolver, crypto::Random& random, BoundPorts& bound)
       : executor_(std::move(executor)),
         plan_(plan),
         privileges_(privileges),
         resolver_(resolver),
-        random_(random) {}
+        random_(random),
+        bound_(bound) {}
 
   [[nodiscard]] relay::Task<Result<void>> start() override;
   [[nodiscard]] relay::Task<Result<void>> serve() override;
@@ -41,6 +43,7 @@ class ServerRun final : public Run {
   server::Privileges& privileges_;
   net::Resolver& resolver_;
   crypto::Random& random_;
+  BoundPorts& bound_;
   std::unique_ptr<server::HostKeys> host_keys_;
   std::unique_ptr<server::Accounts> accounts_;
   std::unique_ptr<server::Server> server_;

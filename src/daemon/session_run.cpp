@@ -16,6 +16,7 @@
 #include "engine/proxy/front.hpp"
 #include "engine/relay/listener_source.hpp"
 #include "engine/relay/proxy_header_source.hpp"
+#include "net/addresses.hpp"
 
 namespace culvert::daemon {
 
@@ -53,10 +54,12 @@ tunnel::TunnelOptions options_of(const SessionPlan& plan, ServiceManager& manage
 }  // namespace
 
 SessionRun::SessionRun(asio::any_io_executor executor, const SessionPlan& plan, net::Resolver& resolver,
-                       crypto::Random& random, tunnel::Prompter& prompter, ServiceManager& manager)
+                       crypto::Random& random, tunnel::Prompter& prompter, ServiceManager& manager,
+                       BoundPorts& bound)
     : executor_(std::move(executor)),
       plan_(plan),
       resolver_(resolver),
+      bound_(bound),
       tunnel_(executor_, options_of(plan, manager), resolver, random, prompter),
       direct_(resolver),
       permitted_(direct_, plan.permitted_remote),
@@ -106,6 +109,7 @@ relay::Task<Result<void>> SessionRun::open_local_forwards() {
     for (const net::Listener& listener : *listeners) {
       log(LogLevel::notice, "local {} -> {} up", listener.name(), to_string(forward.destination));
     }
+    note_bound(*listeners);
     add_forward(std::make_unique<relay::ListenerSource>(std::move(*listeners)), tunnel_, forward.destination);
   }
   co_return Result<void>();
@@ -119,6 +123,7 @@ relay::Task<Result<void>> SessionRun::open_dynamic_forwards() {
       continue;
     }
     for (const net::Listener& listener : *listeners) log(LogLevel::notice, "dynamic {} up", listener.name());
+    note_bound(*listeners);
     add_forward(std::make_unique<relay::ListenerSource>(std::move(*listeners)), tunnel_, std::nullopt);
   }
   co_return Result<void>();
@@ -143,6 +148,13 @@ relay::Task<Result<void>> SessionRun::open_remote_forwards() {
     add_forward(std::move(source), direct, forward.destination);
   }
   co_return Result<void>();
+}
+
+void SessionRun::note_bound(const std::vector<net::Listener>& listeners) {
+  for (const net::Listener& listener : listeners) {
+    if (const auto at = listener.endpoint())
+      bound_.add(net::ip_address_of(at->address()), gateway::Protocol::tcp, at->port());
+  }
 }
 
 void SessionRun::add_forward(std::unique_ptr<relay::Source> source, relay::Dialer& dialer,

@@ -11,6 +11,7 @@
 #include "base/result.hpp"
 #include "base/time.hpp"
 #include "crypto/random.hpp"
+#include "daemon/bound_ports.hpp"
 #include "daemon/permitted_dialer.hpp"
 #include "daemon/plan.hpp"
 #include "daemon/run.hpp"
@@ -21,6 +22,7 @@
 #include "engine/relay/proxy_header_dialer.hpp"
 #include "engine/relay/signal.hpp"
 #include "engine/tunnel/tunnel.hpp"
+#include "net/listener.hpp"
 #include "net/resolver.hpp"
 #include "proto/socks/accounts.hpp"
 
@@ -30,9 +32,10 @@ namespace culvert::daemon {
 /// if it has one.
 class SessionRun final : public Run {
  public:
-  /// All of them must outlive it. `manager` is told of changes of state from start() on.
+  /// All of them must outlive it. `manager` is told of changes of state from start() on; the listeners here
+  /// are put into `bound` when it has started.
   SessionRun(boost::asio::any_io_executor executor, const SessionPlan& plan, net::Resolver& resolver,
-             crypto::Random& random, tunnel::Prompter& prompter, ServiceManager& manager);
+             crypto::Random& random, tunnel::Prompter& prompter, ServiceManager& manager, BoundPorts& bound);
 
   [[nodiscard]] relay::Task<Result<void>> start() override;
   [[nodiscard]] relay::Task<Result<void>> serve() override;
@@ -44,6 +47,7 @@ class SessionRun final : public Run {
   relay::Task<Result<void>> open_local_forwards();
   relay::Task<Result<void>> open_dynamic_forwards();
   relay::Task<Result<void>> open_remote_forwards();
+  void note_bound(const std::vector<net::Listener>& listeners);
   /// Without a destination a proxy front is on the source.
   void add_forward(std::unique_ptr<relay::Source> source, relay::Dialer& dialer,
                    std::optional<relay::Endpoint> destination);
@@ -61,6 +65,7 @@ class SessionRun final : public Run {
   const boost::asio::any_io_executor executor_;
   const SessionPlan& plan_;
   net::Resolver& resolver_;
+  BoundPorts& bound_;
   tunnel::Tunnel tunnel_;
   relay::DirectDialer direct_;
   PermittedDialer permitted_;  // of proxies at the server

@@ -14,7 +14,9 @@
 
 #include "base/log.hpp"
 #include "crypto/random.hpp"
+#include "daemon/bound_ports.hpp"
 #include "daemon/direct_run.hpp"
+#include "daemon/gateway_run.hpp"
 #include "daemon/privileged/separation.hpp"
 #include "daemon/run.hpp"
 #include "daemon/server_run.hpp"
@@ -56,10 +58,10 @@ std::size_t forwards_of(const Plan& plan) {
 
 class Supervisor {
  public:
-  /// `direct`: the runs of plan.direct, which have their ports.
+  /// `direct`: the runs of plan.direct, which have their ports: these are in `bound`.
   Supervisor(asio::io_context& io, const Plan& plan, tunnel::Prompter& prompter, ServiceManager& manager,
-             const Hooks& hooks, Privileges& privileges, DirectRuns direct, net::Resolver& resolver,
-             crypto::Random& random)
+             const Hooks& hooks, Privileges& privileges, DirectRuns direct, BoundPorts& bound,
+             net::Resolver& resolver, crypto::Random& random)
       : io_(io),
         plan_(plan),
         prompter_(prompter),
@@ -67,6 +69,7 @@ class Supervisor {
         hooks_(hooks),
         privileges_(privileges),
         direct_(std::move(direct)),
+        bound_(bound),
         resolver_(resolver),
         random_(random),
         signals_(io.get_executor(), hooks.last_words) {}
@@ -76,13 +79,19 @@ class Supervisor {
     spawn(watch_signals());
     if (const auto interval = manager_.watchdog_interval()) spawn(show_life(*interval));
     for (const SessionPlan& session : plan_.sessions) {
-      runs_.push_back(
-          std::make_unique<SessionRun>(io_.get_executor(), session, resolver_, random_, prompter_, manager_));
+      runs_.push_back(std::make_unique<SessionRun>(io_.get_executor(), session, resolver_, random_, prompter_,
+                                                   manager_, bound_));
     }
     for (auto& direct : direct_) runs_.push_back(std::move(direct));
     for (std::size_t i = 0; i < plan_.servers.size(); ++i) {
       runs_.push_back(std::make_unique<ServerRun>(io_.get_executor(), plan_.servers[i], *privileges_[i],
-                                                  resolver_, random_));
+                                                  resolver_, random_, bound_));
+    }
+    if (plan_.gateway) {
+      auto gateways =
+          std::make_unique<GatewayRun>(io_.get_executor(), *plan_.gateway, bound_, runs_.size(), random_);
+      gateways_ = gateways.get();
+      runs_.push_back(std::move(gateways));
     }
     live_ = runs_.size();
     for (const auto& one : runs_) spawn(work(*one));
@@ -116,21 +125,29 @@ class Supervisor {
   relay::Task<void> work(Run& one) {
     const auto started = co_await one.start();
     if (!started) co_return failed(started.error());
+    if (gateways_ != nullptr && &one != gateways_) gateways_->started();
     serving_.push_back(&one);
     if (serving_.size() == runs_.size()) ready();
     if (stopping_) one.stop(kDrainTime);
     const auto ended = co_await one.serve();
     std::erase(serving_, &one);
     if (!ended) co_return failed(ended.error());
-    if (--live_ > 0) co_return;
-    if (!stopping_) outcome_.end = Outcome::End::finished;
+    --live_;
+    // Ports are not kept open for what has ended.
+    if (live_ == 1 && is_serving(gateways_)) gateways_->stop(kDrainTime);
+    if (live_ > 0 && !has_failed_) co_return;
+    if (!stopping_ && !has_failed_) outcome_.end = Outcome::End::finished;
     io_.stop();
+  }
+
+  [[nodiscard]] bool is_serving(const Run* one) const {
+    return std::ranges::find(serving_, one) != serving_.end();
   }
 
   void ready() {
     const bool speaks =
         std::ranges::any_of(plan_.sessions, [](const SessionPlan& plan) { return !plan.stdio; }) ||
-        !plan_.servers.empty() || !plan_.direct.empty();
+        !plan_.servers.empty() || !plan_.direct.empty() || plan_.gateway;
     if (speaks) log_event(LogLevel::notice, "ready", "ready");
     outcome_.was_ready = true;
     const std::size_t forwards = forwards_of(plan_);
@@ -146,7 +163,13 @@ class Supervisor {
       manager_.status(error.message);
       outcome_.end = Outcome::End::failed;
     }
-    io_.stop();
+    // Routers would keep ports open for hours: they are told.
+    if (is_serving(gateways_)) {
+      has_failed_ = true;
+      gateways_->stop(kDrainTime);
+    } else {
+      io_.stop();
+    }
   }
 
   void spawn(relay::Task<void> task) {
@@ -162,14 +185,17 @@ class Supervisor {
   const Hooks& hooks_;
   Privileges& privileges_;
   DirectRuns direct_;  // until run()
+  BoundPorts& bound_;
   net::Resolver& resolver_;
   crypto::Random& random_;
   StopSignals signals_;
   Outcome outcome_;
   std::vector<std::unique_ptr<Run>> runs_;
-  std::vector<Run*> serving_;  // those that have started
+  GatewayRun* gateways_ = nullptr;  // among them
+  std::vector<Run*> serving_;       // those that have started
   std::size_t live_ = 0;
   bool stopping_ = false;
+  bool has_failed_ = false;  // ends when the routers know
 };
 
 // By itself, on this thread: the names of listeners are looked up on others, which end with it.
@@ -194,10 +220,11 @@ Outcome run(const Plan& plan, tunnel::Prompter& prompter, ServiceManager& manage
   net::Resolver resolver;
   crypto::SystemRandom random;
   asio::io_context io(1);
+  BoundPorts bound;
   DirectRuns direct;
   auto privileges = separate_privileges(plan, [&] {
     for (const DirectPlan& one : plan.direct)
-      direct.push_back(std::make_unique<DirectRun>(io.get_executor(), one, resolver));
+      direct.push_back(std::make_unique<DirectRun>(io.get_executor(), one, resolver, bound));
     return open_ports(io, direct);
   });
   if (!privileges) {
@@ -205,7 +232,8 @@ Outcome run(const Plan& plan, tunnel::Prompter& prompter, ServiceManager& manage
     manager.status(privileges.error().message);
     return {};
   }
-  return Supervisor(io, plan, prompter, manager, hooks, *privileges, std::move(direct), resolver, random)
+  return Supervisor(io, plan, prompter, manager, hooks, *privileges, std::move(direct), bound, resolver,
+                    random)
       .run();
 }
 

@@ -151,8 +151,14 @@ void Client::take_mapping(const Answer& answer, Instant now) {
       continue;
     }
     if (kept.is_leaving) {
-      // A late answer to what was asked before grants it; then the end is on its way still.
-      if (answer.status != Status::success || answer.lifetime == 0) leave(i);
+      if (answer.status != Status::success && !kept.is_cut_short && is_pcp()) {
+        // miniupnpd 2.3.1 does not end pinholes of IPv6.
+        kept.is_cut_short = true;
+        kept.request.lifetime = 1;
+        ask(kept.question, now);
+      } else if (answer.status != Status::success || answer.lifetime == 0 || kept.is_cut_short) {
+        leave(i);
+      }  // else a late answer to what was asked before; the end is on its way still
     } else if (answer.status == Status::success && answer.lifetime > 0 && answer.outside != 0) {
       grant(i, answer, now);
     } else {

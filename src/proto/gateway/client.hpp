@@ -120,6 +120,7 @@ class Client {
     Question question;
     std::optional<Open> open;
     bool is_leaving = false;
+    bool is_cut_short = false;  // leaving: since the router does not end it, it is to run out
   };
 
   void take(const Answer& answer, Instant now);

@@ -351,6 +351,20 @@ TEST_F(GatewayClient, RemovesWithTheSameNonce) {
   EXPECT_EQ(client.next_deadline(), kNever);
 }
 
+TEST_F(GatewayClient, OneThatTheRouterDoesNotEndRunsOut) {
+  Client& client = make(Dialect::pcp);
+  (void)opened();
+  client.remove(0, now());
+  const auto requests = sent();
+  client.receive(pcp_answer(requests.at(0), 1000, 30, 2), now());
+  EXPECT_TRUE(events().empty());
+  const auto shorter = sent();
+  ASSERT_EQ(shorter.size(), 1U);
+  EXPECT_EQ(Bytes(shorter[0].begin() + 4, shorter[0].begin() + 8), (Bytes{0, 0, 0, 1}));
+  client.receive(pcp_answer(shorter[0], 1000, 120), now());
+  EXPECT_EQ(events(), (std::vector<Event>{Removed{0}}));
+}
+
 TEST_F(GatewayClient, OneThatWasNeverAskedForIsGoneAtOnce) {
   Client& client = make(Dialect::nat_pmp);
   client.add(Protocol::tcp, 80, 80, now());

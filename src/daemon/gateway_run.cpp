@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "daemon/gateway_run.hpp"
+
+#include <algorithm>
+#include <utility>
+
+#include <boost/asio/co_spawn.hpp>
+
+#include <fmt/format.h>
+
+#include "base/log.hpp"
+
+namespace culvert::daemon {
+
+namespace asio = boost::asio;
+
+namespace {
+
+// Several changes come together when a network does.
+constexpr Duration kSettling = std::chrono::milliseconds(500);
+// A router that does not answer to the end does not hold it up.
+constexpr Duration kGoodbye = std::chrono::milliseconds(1500);
+
+std::string port_text(const mapper::Port& port) {
+  return fmt::format("{} {}", gateway::name_of(port.protocol), port.outside);
+}
+
+}  // namespace
+
+struct GatewayRun::Router {
+  Router(const net::DefaultRoute& route, std::span<const mapper::Port> ports, GatewayRun& owner)
+      : gateway(
+            route, ports, owner.plan_.lifetime, owner.random_, [&owner] { owner.changed_.wake(); },
+            owner.executor_) {}
+  mapper::Gateway gateway;
+  bool is_over = false;
+};
+
+GatewayRun::GatewayRun(asio::any_io_executor executor, const GatewayPlan& plan, const BoundPorts& bound,
+                       std::size_t others, crypto::Random& random)
+    : executor_(std::move(executor)),
+      plan_(plan),
+      bound_(bound),
+      random_(random),
+      changed_(executor_),
+      awaited_(others) {}
+
+GatewayRun::~GatewayRun() = default;
+
+void GatewayRun::started() {
+  if (awaited_ > 0) --awaited_;
+  changed_.wake();
+}
+
+relay::Task<Result<void>> GatewayRun::start() {
+  while (awaited_ > 0) co_await changed_.wait();
+  auto watch = net::RouteWatch::open(executor_);
+  if (watch) watch_.emplace(std::move(*watch));
+  auto followed = follow_routes();
+  if (followed && routers_.empty())
+    followed = fail(Errc::not_found,
+                    "there is no router to open ports: no default route, or no listener that it leads to");
+  if (!plan_.is_required) {
+    if (!followed) log(LogLevel::warning, "{}", followed.error().message);
+    co_return Result<void>();
+  }
+  CO_TRY(followed);
+  while (!any_open() && !all_failed() && !stop_within_) co_await changed_.wait();
+  if (!any_open() && !stop_within_) {
+    Error error = why_not();
+    stop(Duration::zero());
+    (void)co_await serve();
+    co_return std::unexpected(std::move(error));
+  }
+  co_return Result<void>();
+}
+
+relay::Task<Result<void>> GatewayRun::serve() {
+  if (watch_ && !stop_within_) {
+    watching_ = true;
+    asio::co_spawn(executor_, GatewayRun::watch(), [this](const std::exception_ptr&) {
+      watching_ = false;
+      changed_.wake();
+    });
+  }
+  while (!stop_within_) {
+    co_await changed_.wait();
+    drop_ended();
+  }
+  if (watch_) watch_->close();
+  for (const auto& router : routers_) router->gateway.stop(std::min(*stop_within_, kGoodbye));
+  while (watching_ || !std::ranges::all_of(routers_, [](const auto& router) { return router->is_over; }))
+    co_await changed_.wait();
+  co_return Result<void>();
+}
+
+void GatewayRun::stop(Duration time) {
+  if (!stop_within_) stop_within_ = time;
+  changed_.wake();
+}
+
+relay::Task<void> GatewayRun::watch() {
+  relay::Signal pause(executor_);
+  while (co_await watch_->changed()) {
+    co_await pause.wait(kSettling);
+    if (stop_within_) break;
+    if (const auto followed = follow_routes(); !followed)
+      log(LogLevel::verbose, "{}", followed.error().message);
+  }
+}
+
+// Routers that are new are asked, those that are gone are let go, the others may look whether all is as it
+// was.
+Result<void> GatewayRun::follow_routes() {
+  const auto routes = net::default_routes();
+  if (!routes) return fail(Errc::system, "cannot read the default routes: " + routes.error().message);
+  for (const auto& router : routers_) {
+    if (std::ranges::find(*routes, router->gateway.route()) == routes->end()) {
+      router->gateway.stop(Duration::zero());
+    } else {
+      router->gateway.refresh();
+    }
+  }
+  for (const net::DefaultRoute& route : *routes) {
+    const bool is_known = std::ranges::any_of(
+        routers_, [&](const auto& router) { return !router->is_over && router->gateway.route() == route; });
+    if (!is_known) add(route);
+  }
+  return {};
+}
+
+void GatewayRun::add(const net::DefaultRoute& route) {
+  const auto ports = ports_for(route);
+  if (ports.empty()) return;
+  log(LogLevel::verbose, "asking router {} ({}) for {} port{}", route.gateway.to_string(), route.interface,
+      ports.size(), ports.size() == 1 ? "" : "s");
+  Router& router = *routers_.emplace_back(std::make_unique<Router>(route, ports, *this));
+  asio::co_spawn(executor_, router.gateway.run(), [this, &router](const std::exception_ptr& exception) {
+    if (exception) log(LogLevel::error, "{}", error_of(exception).message);
+    router.is_over = true;
+    changed_.wake();
+  });
+}
+
+void GatewayRun::drop_ended() {
+  std::erase_if(routers_, [](const auto& router) { return router->is_over; });
+}
+
+std::vector<mapper::Port> GatewayRun::ports_for(const net::DefaultRoute& route) const {
+  std::vector<mapper::Port> ports = plan_.ports;
+  if (!plan_.listeners) return ports;
+  for (const mapper::Port& port : bound_.reached_from(route)) {
+    if (std::ranges::find(ports, port) == ports.end()) ports.push_back(port);
+  }
+  return ports;
+}
+
+bool GatewayRun::any_open() const {
+  return std::ranges::any_of(routers_, [](const auto& router) { return router->gateway.any_open(); });
+}
+
+bool GatewayRun::all_failed() const {
+  return std::ranges::all_of(
+      routers_, [](const auto& router) { return router->is_over || router->gateway.failure().has_value(); });
+}
+
+Error GatewayRun::why_not() const {
+  std::string what, why;
+  const mapper::Gateway& first = routers_.front()->gateway;
+  for (const auto& state : first.states()) what += (what.empty() ? "" : ", ") + port_text(state.port);
+  for (const auto& router : routers_)
+    why +=
+        fmt::format("{}router {}: {}", why.empty() ? "" : "; ", router->gateway.route().gateway.to_string(),
+                    router->gateway.failure().value_or("no answer"));
+  return {Errc::denied, fmt::format("cannot open {}: {} (switch UPnP or PCP on in the router's settings, or "
+                                    "forward the port there by hand to {})",
+                                    what, why, first.route().here.to_string())};
+}
+
+}  // namespace culvert::daemon

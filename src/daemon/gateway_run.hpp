@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include <boost/asio/any_io_executor.hpp>
+
+#include "crypto/random.hpp"
+#include "daemon/bound_ports.hpp"
+#include "daemon/plan.hpp"
+#include "daemon/run.hpp"
+#include "engine/mapper/gateway.hpp"
+#include "engine/relay/signal.hpp"
+#include "net/route_watch.hpp"
+
+namespace culvert::daemon {
+
+/// A GatewayPlan at work: each default route's router, as routes come and go.
+class GatewayRun final : public Run {
+ public:
+  /// `bound`: what the other runs listen at, which is complete when `others` of them have said started(). All
+  /// of them must outlive it.
+  GatewayRun(boost::asio::any_io_executor executor, const GatewayPlan& plan, const BoundPorts& bound,
+             std::size_t others, crypto::Random& random);
+  ~GatewayRun() override;
+
+  /// One more of the other runs has its listeners.
+  void started();
+
+  [[nodiscard]] relay::Task<Result<void>> start() override;
+  [[nodiscard]] relay::Task<Result<void>> serve() override;
+  void stop(Duration time) override;
+
+ private:
+  struct Router;
+
+  Result<void> follow_routes();
+  relay::Task<void> watch();
+  void add(const net::DefaultRoute& route);
+  void drop_ended();
+  [[nodiscard]] std::vector<mapper::Port> ports_for(const net::DefaultRoute& route) const;
+  [[nodiscard]] bool any_open() const;
+  [[nodiscard]] bool all_failed() const;
+  [[nodiscard]] Error why_not() const;
+
+  const boost::asio::any_io_executor executor_;
+  const GatewayPlan& plan_;
+  const BoundPorts& bound_;
+  crypto::Random& random_;
+  relay::Signal changed_;
+  std::size_t awaited_;  // other runs that have not started
+  std::vector<std::unique_ptr<Router>> routers_;
+  std::optional<net::RouteWatch> watch_;
+  bool watching_ = false;
+  std::optional<Duration> stop_within_;
+};
+
+}  // namespace culvert::daemon

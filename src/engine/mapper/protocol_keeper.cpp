@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "engine/mapper/protocol_keeper.hpp"
+
+#include <algorithm>
+#include <cerrno>
+#include <utility>
+
+#include <boost/asio/co_spawn.hpp>
+
+#include "net/addresses.hpp"
+
+namespace culvert::mapper {
+
+namespace asio = boost::asio;
+
+namespace {
+
+// A first question that got lost is asked again after three seconds (RFC 6887 section 8.1.1).
+constexpr Duration kPatience = std::chrono::seconds(4);
+
+asio::ip::address announcement_group(const asio::ip::address& family_of) {
+  return asio::ip::make_address(family_of.is_v4() ? "224.0.0.1" : "ff02::1");
+}
+
+}  // namespace
+
+ProtocolKeeper::ProtocolKeeper(gateway::Dialect dialect, const net::DefaultRoute& route,
+                               std::span<const Port> ports, std::chrono::seconds lifetime,
+                               crypto::Random& random, KeeperListener& listener,
+                               const asio::any_io_executor& executor)
+    : dialect_(dialect),
+      route_(route),
+      ports_(ports.begin(), ports.end()),
+      listener_(listener),
+      client_({.dialect = dialect,
+               .here = net::ip_address_of(route.here),
+               .lifetime = static_cast<std::uint32_t>(lifetime.count())},
+              random),
+      changed_(executor),
+      states_(ports.size(), State::asked) {}
+
+std::string_view ProtocolKeeper::name() const {
+  return dialect_ == gateway::Dialect::pcp ? "PCP" : "NAT-PMP";
+}
+
+relay::Task<Result<void>> ProtocolKeeper::run() {
+  CO_TRY(open_ports());
+  spawn(hear());
+  if (announcements_) spawn(hear_announcements());
+  auto why = co_await work();
+  port_->close();
+  if (announcements_) announcements_->close();
+  while (running_ > 0) co_await changed_.wait();
+  if (why) co_return std::unexpected(std::move(*why));
+  co_return Result<void>();
+}
+
+Result<void> ProtocolKeeper::open_ports() {
+  const auto executor = changed_.executor();
+  port_.emplace(
+      TRY(net::DatagramPort::connect(executor, route_.here, {route_.gateway, gateway::kServerPort})));
+  auto announcements = net::DatagramPort::join(
+      executor, {announcement_group(route_.gateway), gateway::kClientPort}, route_.index);
+  // Without announcements a restart shows when the next answer does.
+  if (announcements) announcements_.emplace(std::move(*announcements));
+  return {};
+}
+
+relay::Task<std::optional<Error>> ProtocolKeeper::work() {
+  const Instant begin = monotonic_now();
+  for (const Port& one : ports_) (void)client_.add(one.protocol, one.inside, one.outside, begin);
+  patience_ = begin + kPatience;
+  while (!abandoned_) {
+    drive();
+    if (auto why = hopeless()) co_return why;
+    if (stopping_ && std::ranges::all_of(states_, [](State state) { return state == State::gone; })) break;
+    const Instant now = monotonic_now();
+    Instant next = std::min(client_.next_deadline(), now + std::chrono::hours(1));
+    if (patience_ > now) next = std::min(next, patience_);
+    co_await changed_.wait(std::max(next - now, Duration(std::chrono::milliseconds(1))));
+  }
+  co_return std::nullopt;
+}
+
+relay::Task<void> ProtocolKeeper::hear() {
+  while (!broken_) {
+    const auto heard = co_await port_->receive();
+    if (heard) {
+      client_.receive(heard->bytes, monotonic_now());
+    } else if (heard.error().code == Errc::cancelled) {
+      break;
+    } else if (heard.error().detail != ECONNREFUSED) {
+      broken_ = heard.error();
+    } else if (!client_.was_answered()) {
+      // Who has answered before may be starting again.
+      broken_ = Error{Errc::closed, "it does not speak it"};
+    }
+    changed_.wake();
+  }
+}
+
+relay::Task<void> ProtocolKeeper::hear_announcements() {
+  while (true) {
+    const auto heard = co_await announcements_->receive();
+    if (!heard) break;
+    if (heard->from.address() != route_.gateway || heard->from.port() != gateway::kServerPort) continue;
+    client_.announced(heard->bytes, monotonic_now());
+    changed_.wake();
+  }
+}
+
+void ProtocolKeeper::spawn(relay::Task<void> task) {
+  ++running_;
+  asio::co_spawn(changed_.executor(), std::move(task), [this](const std::exception_ptr& exception) {
+    --running_;
+    if (exception) broken_ = error_of(exception);
+    changed_.wake();
+  });
+}
+
+void ProtocolKeeper::drive() {
+  client_.advance(monotonic_now());
+  while (const auto datagram = client_.next_output()) {
+    // An error of one before it (ICMP) shows in receive(), too; a network that is down is one without
+    // answers.
+    (void)port_->send(*datagram);
+  }
+  while (const auto event = client_.next_event()) take(*event);
+}
+
+void ProtocolKeeper::take(const gateway::Event& event) {
+  if (const auto* granted = std::get_if<gateway::Granted>(&event)) {
+    was_open_ = true;
+    states_[granted->mapping] = State::open;
+    listener_.opened(granted->mapping, {granted->outside_address, granted->outside, granted->lifetime,
+                                        client_.nonce(granted->mapping)});
+  } else if (const auto* refused = std::get_if<gateway::Refused>(&event)) {
+    if (states_[refused->mapping] != State::open) states_[refused->mapping] = State::refused;
+    last_refusal_ = gateway::describe(refused->status);
+    listener_.refused(refused->mapping, last_refusal_);
+  } else if (const auto* lost = std::get_if<gateway::Lost>(&event)) {
+    states_[lost->mapping] = State::asked;
+    patience_ = monotonic_now() + kPatience;
+    listener_.lost(lost->mapping);
+  } else if (const auto* removed = std::get_if<gateway::Removed>(&event)) {
+    states_[removed->mapping] = State::gone;
+  } else if (std::holds_alternative<gateway::Restarted>(event)) {
+    listener_.restarted();
+  } else {
+    broken_ = Error{Errc::unsupported, "it does not speak it"};
+  }
+}
+
+std::optional<Error> ProtocolKeeper::hopeless() const {
+  if (stopping_) return std::nullopt;
+  if (broken_) return broken_;
+  const bool nothing_open = std::ranges::none_of(states_, [](State state) { return state == State::open; });
+  const bool is_silent = !client_.was_answered() || was_open_;
+  if (nothing_open && is_silent && monotonic_now() >= patience_)
+    return Error{Errc::timed_out, was_open_ ? "no answer any more" : "no answer"};
+  if (!was_open_ && std::ranges::all_of(states_, [](State state) { return state == State::refused; }))
+    return Error{Errc::denied, last_refusal_};
+  return std::nullopt;
+}
+
+void ProtocolKeeper::stop() {
+  if (std::exchange(stopping_, true)) return;
+  const Instant now = monotonic_now();
+  for (std::size_t i = 0; i < ports_.size(); ++i) client_.remove(i, now);
+  changed_.wake();
+}
+
+void ProtocolKeeper::abandon() {
+  abandoned_ = true;
+  changed_.wake();
+}
+
+void ProtocolKeeper::refresh() {
+  if (stopping_) return;
+  client_.refresh(monotonic_now());
+  changed_.wake();
+}
+
+}  // namespace culvert::mapper

@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "crypto/random.hpp"
+#include "engine/mapper/port_keeper.hpp"
+#include "engine/relay/signal.hpp"
+#include "net/datagram_port.hpp"
+#include "net/default_routes.hpp"
+#include "proto/gateway/client.hpp"
+
+namespace culvert::mapper {
+
+/// Keeps ports open by PCP or NAT-PMP: gateway::Client with sockets and a clock.
+class ProtocolKeeper final : public PortKeeper {
+ public:
+  /// `listener` and `random` must outlive it.
+  ProtocolKeeper(gateway::Dialect dialect, const net::DefaultRoute& route, std::span<const Port> ports,
+                 std::chrono::seconds lifetime, crypto::Random& random, KeeperListener& listener,
+                 const boost::asio::any_io_executor& executor);
+
+  [[nodiscard]] std::string_view name() const override;
+  [[nodiscard]] relay::Task<Result<void>> run() override;
+  void stop() override;
+  void abandon() override;
+  void refresh() override;
+
+ private:
+  enum class State : std::uint8_t { asked, open, refused, gone };
+
+  Result<void> open_ports();
+  relay::Task<std::optional<Error>> work();
+  relay::Task<void> hear();
+  relay::Task<void> hear_announcements();
+  void spawn(relay::Task<void> task);
+  void drive();
+  void take(const gateway::Event& event);
+  /// Why there is no point in going on, if so.
+  [[nodiscard]] std::optional<Error> hopeless() const;
+
+  const gateway::Dialect dialect_;
+  const net::DefaultRoute route_;
+  const std::vector<Port> ports_;
+  KeeperListener& listener_;
+  gateway::Client client_;
+  relay::Signal changed_;
+  std::optional<net::DatagramPort> port_, announcements_;
+  std::vector<State> states_;
+  std::string last_refusal_;
+  std::optional<Error> broken_;
+  Instant patience_ = kNever;  // an answer of any kind is there until then
+  bool was_open_ = false;
+  bool stopping_ = false;
+  bool abandoned_ = false;
+  std::size_t running_ = 0;  // coroutines of spawn()
+};
+
+}  // namespace culvert::mapper

@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "crypto/random.hpp"
+#include "engine/mapper/port_keeper.hpp"
+#include "engine/mapper/upnp_router.hpp"
+#include "engine/relay/signal.hpp"
+
+namespace culvert::mapper {
+
+/// Keeps ports open by UPnP: mappings of IPv4, pinholes of IPv6. UPnP tells of nothing by itself: once a
+/// minute it looks whether the router still knows them, and what its address is.
+class UpnpKeeper final : public PortKeeper {
+ public:
+  /// `listener` and `random` must outlive it.
+  UpnpKeeper(const net::DefaultRoute& route, std::span<const Port> ports, std::chrono::seconds lifetime,
+             crypto::Random& random, KeeperListener& listener, const boost::asio::any_io_executor& executor);
+
+  [[nodiscard]] std::string_view name() const override { return "UPnP"; }
+  [[nodiscard]] relay::Task<Result<void>> run() override;
+  void stop() override;
+  void abandon() override;
+  void refresh() override;
+
+ private:
+  struct Held {
+    Port port;
+    std::optional<UpnpRouter::Mapping> mapping;  // IPv4
+    std::string pinhole;                         // IPv6
+    bool is_open = false;
+    Instant renewal = kNever, end = kNever;
+  };
+
+  relay::Task<Result<void>> keep();
+  relay::Task<void> close_all();
+  relay::Task<Result<void>> open(Held& held);
+  relay::Task<Result<void>> renew(Held& held);
+  /// Opens or renews one, and tells what came of it.
+  relay::Task<void> hold(std::size_t index);
+  /// Whether the router is as it was. Errors: it is not there.
+  relay::Task<Result<void>> look();
+  void tell_opened(std::size_t index);
+  [[nodiscard]] std::uint32_t lease() const;
+  [[nodiscard]] bool any_open() const;
+  [[nodiscard]] Instant next_renewal() const;
+
+  const net::DefaultRoute route_;
+  const std::chrono::seconds lifetime_;
+  crypto::Random& random_;
+  KeeperListener& listener_;
+  UpnpRouter router_;
+  relay::Signal changed_;
+  std::vector<Held> held_;
+  IpAddress address_;  // outside
+  std::optional<Error> last_error_;
+  bool stopping_ = false, abandoned_ = false, looks_now_ = false;
+};
+
+}  // namespace culvert::mapper

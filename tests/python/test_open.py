@@ -1,0 +1,323 @@
+# SPDX-License-Identifier: Apache-2.0
+"""culvert open: a home router in namespaces (harness/home.py): miniupnpd, and ones of our own that do wrong."""
+
+import contextlib
+import pathlib
+import re
+import signal
+import sys
+import time
+
+import pytest
+
+from harness.culvert import ROOT, binary, environment
+from harness.home import (FLUSH, MACHINE, MACHINE_V6, OUTSIDE_OF_ROUTER, ROUTER, ROUTER_V6, Home)
+from harness.processes import kill
+
+ECHO = "import socket,sys\ns=socket.socket(socket.AF_INET6); s.setsockopt(41,26,0); s.bind(('::',int(sys.argv[1]))); s.listen()\n" \
+       "print('up',file=sys.stderr,flush=True)\nwhile True:\n c,a=s.accept(); c.sendall(b'from '+c.recv(100)); c.close()\n"
+ASK = "import socket,sys\nc=socket.create_connection((sys.argv[1],int(sys.argv[2])),float(sys.argv[3])); c.sendall(b'here'); print(c.recv(100).decode())"
+
+
+@pytest.fixture
+def home(folder):
+    home = Home(pathlib.Path(folder))
+    try:
+        home.up()
+        yield home
+    finally:
+        home.down()
+
+
+def opening(home: Home, *arguments: str):
+    return home.process(home.machine, binary(), "open", *arguments, env=environment(XDG_RUNTIME_DIR=str(home.folder)))
+
+
+@contextlib.contextmanager
+def service(home: Home, port: int = 8080, namespace: str | None = None):
+    with home.process(namespace or home.machine, sys.executable, "-c", ECHO, str(port)) as server:
+        server.wait_for("up")
+        yield
+
+
+def is_reached(home: Home, address: str = OUTSIDE_OF_ROUTER, port: int = 8080, patience: float = 5) -> bool:
+    try:
+        return home.run(home.outside, sys.executable, "-c", ASK, address, str(port), str(patience)).strip() == "from here"
+    except AssertionError:
+        return False
+
+
+@contextlib.contextmanager
+def fake(home: Home, *behaviour: str, namespace: str | None = None, address: str = ROUTER):
+    program = str(ROOT / "tests/python/harness/fake_router.py")
+    with home.process(namespace or home.router, sys.executable, program, address, *behaviour) as router:
+        router.wait_for("router is up")
+        yield router
+
+
+def end(culvert, number: int = signal.SIGTERM) -> int:
+    kill(culvert.pid, number)
+    return culvert.wait(10)
+
+
+@pytest.mark.parametrize("settings, by", [((), "PCP"), (("enable_natpmp=no",), "UPnP"),
+                                          (("enable_natpmp=no", "force_igd_desc_v1=yes"), "UPnP")], ids=["pcp", "igd2", "igd1"])
+def test_a_port_is_open_as_long_as_it_runs(home, settings, by):
+    with home.miniupnpd(*settings), service(home):
+        assert not is_reached(home, patience=1)
+        with opening(home, "8080") as culvert:
+            line = culvert.wait_for("open ")
+            assert line == f"culvert: open {OUTSIDE_OF_ROUTER}:8080 -> {MACHINE}:8080 up ({by}, router {ROUTER})"
+            culvert.wait_for("ready")
+            assert is_reached(home)
+            assert end(culvert) == 0
+        assert not is_reached(home, patience=1)
+        assert "8080" not in home.run(home.router, "nft", "list", "ruleset")
+
+
+@pytest.mark.parametrize("settings, by", [((), "PCP"), (("enable_natpmp=no",), "UPnP")], ids=["pcp", "igd2"])
+def test_a_pinhole_lets_ipv6_in(home, settings, by):
+    home.with_ipv6()
+    with home.miniupnpd(*settings, "min_lifetime=1"), service(home):
+        assert not is_reached(home, MACHINE_V6, patience=1)
+        with opening(home, "8080") as culvert:
+            culvert.wait_for(f"open [{MACHINE_V6}]:8080 -> [{MACHINE_V6}]:8080 up ({by}, router {ROUTER_V6})")
+            culvert.wait_for(f"open {OUTSIDE_OF_ROUTER}:8080")
+            assert is_reached(home, MACHINE_V6)
+            assert is_reached(home)
+            assert end(culvert) == 0
+        deadline = time.monotonic() + 10  # one that the router does not end runs out
+        while is_reached(home, MACHINE_V6, patience=1) and time.monotonic() < deadline:
+            pass
+        assert not is_reached(home, MACHINE_V6, patience=1)
+
+
+def test_udp_and_ranges(home):
+    with home.miniupnpd(), opening(home, "7000-7002/tcp+udp", "9000/udp") as culvert:
+        culvert.wait_for("ready")
+        for port in (7000, 7001, 7002):
+            culvert.wait_for(f"open {OUTSIDE_OF_ROUTER}:{port} -> {MACHINE}:{port} up")
+            culvert.wait_for(f"open udp {OUTSIDE_OF_ROUTER}:{port} -> udp {MACHINE}:{port} up")
+        culvert.wait_for(f"open udp {OUTSIDE_OF_ROUTER}:9000")
+
+
+@pytest.mark.parametrize("settings", [(), ("enable_natpmp=no",)], ids=["pcp", "upnp"])
+def test_it_is_renewed_and_otherwise_runs_out(home, settings):
+    with home.miniupnpd(*settings, "max_lifetime=86400"), service(home), opening(home, "8080", "--lifetime", "10", "-v") as culvert:
+        begin = time.monotonic()
+        culvert.wait_for("ready")
+        culvert.wait_for("renewed", count=2)
+        culvert.wait_for("renewed", count=3)
+        while time.monotonic() < begin + 14:
+            time.sleep(0.2)
+        assert is_reached(home)
+        end(culvert, signal.SIGKILL)
+        deadline = time.monotonic() + 20
+        while is_reached(home, patience=1) and time.monotonic() < deadline:
+            time.sleep(0.5)
+        assert not is_reached(home, patience=1)
+
+
+def test_a_router_that_starts_again_is_asked_again(home):
+    with service(home), opening_after(home) as culvert:
+        home.run(home.router, "nft", FLUSH)
+        time.sleep(2.5)  # its epoch begins anew; an earlier one of two seconds could be a clock's
+        with home.miniupnpd():
+            culvert.wait_for(f"router {ROUTER} has started again", timeout=30)
+            deadline = time.monotonic() + 20
+            while not is_reached(home, patience=1) and time.monotonic() < deadline:
+                time.sleep(0.3)
+            assert is_reached(home)
+
+
+@contextlib.contextmanager
+def opening_after(home, *settings):
+    """One whose router has just ended without a word."""
+    with contextlib.ExitStack() as stack:
+        with home.miniupnpd(*settings) as daemon:
+            culvert = stack.enter_context(opening(home, "8080"))
+            culvert.wait_for("ready")
+            time.sleep(3)
+            kill(daemon.pid, signal.SIGKILL)
+        yield culvert
+
+
+def test_a_changed_address_outside_is_told(home):
+    with home.miniupnpd() as daemon, opening(home, "8080", "--lifetime", "10") as culvert:
+        culvert.wait_for("ready")
+        home.ip(home.router, "addr", "add", "11.0.0.6/24", "dev", "wan")
+        home.ip(home.router, "addr", "del", f"{OUTSIDE_OF_ROUTER}/24", "dev", "wan")
+        home.ip(home.router, "addr", "add", "11.0.0.6/24", "dev", "wan") if False else None
+        kill(daemon.pid, signal.SIGUSR1)
+        culvert.wait_for(f"open 11.0.0.6:8080 -> {MACHINE}:8080 now (it was {OUTSIDE_OF_ROUTER}:8080)", timeout=30)
+
+
+def test_a_refusal_is_explained(home):
+    with home.miniupnpd("deny 0-65535 0.0.0.0/0 0-65535"), opening(home, "8080") as culvert:
+        assert culvert.wait(20) == 255
+        assert re.search(rf"cannot open tcp 8080: router {ROUTER}: PCP: it does not allow that .*; UPnP: .*"
+                         rf"switch UPnP or PCP on in the router's settings, or forward the port there by hand to {MACHINE}\)", culvert.text)
+
+
+def test_without_a_router_there_is_nobody_to_ask(home):
+    home.ip(home.machine, "route", "del", "default")
+    with opening(home, "8080") as culvert:
+        assert culvert.wait(10) == 255
+        assert "there is no router to open ports: no default route" in culvert.text
+
+
+def test_a_router_that_knows_nothing(home):
+    begin = time.monotonic()
+    with opening(home, "8080") as culvert:
+        assert culvert.wait(20) == 255
+    assert "PCP: it does not speak it; NAT-PMP: it does not speak it; UPnP: no answer" in culvert.text
+    assert time.monotonic() - begin < 8
+
+
+def test_nat_pmp_where_pcp_is_not_known(home):
+    with fake(home, "nat-pmp"), opening(home, "8080") as culvert:
+        culvert.wait_for(f"open {OUTSIDE_OF_ROUTER}:8080 -> {MACHINE}:8080 up (NAT-PMP, router {ROUTER})")
+        culvert.wait_for("ready")
+        assert end(culvert) == 0
+
+
+@pytest.mark.parametrize("address, why", [("100.64.3.2", "carrier-grade NAT"), ("192.168.1.5", "double NAT"), ("10.0.0.4", "double NAT")])
+def test_an_address_that_nobody_reaches_is_explained(home, address, why):
+    with fake(home, "pcp", f"address={address}"), opening(home, "8080") as culvert:
+        assert why in culvert.wait_for(f"router {ROUTER} is {address} outside")
+
+
+def test_leases_without_an_end(home):
+    with fake(home, "permanent") as router, opening(home, "8080") as culvert:
+        culvert.wait_for("up (UPnP")
+        router.wait_for("'NewLeaseDuration': '0'")
+        culvert.wait_for("ready")
+        assert end(culvert) == 0
+        router.wait_for("DeletePortMapping {'NewExternalPort': '8080'}")
+
+
+def test_a_port_that_somebody_else_has(home):
+    with fake(home, "conflict"), opening(home, "8080") as culvert:
+        culvert.wait_for("since 8080 could not be had")
+        assert re.search(rf"open {OUTSIDE_OF_ROUTER}:\d+ -> {MACHINE}:8080 up \(UPnP", culvert.text)
+
+
+@pytest.mark.parametrize("behaviour", ["silent", "garbage", "truncated", "wrong-source", "flood"])
+def test_hostile_answers_open_nothing(home, behaviour):
+    begin = time.monotonic()
+    with fake(home, behaviour), opening(home, "8080") as culvert:
+        assert culvert.wait(20) == 255
+        assert "cannot open tcp 8080" in culvert.text
+    assert time.monotonic() - begin < 12
+
+
+@pytest.mark.parametrize("behaviour, why", [
+    ("http=endless", "its answer is too long"), ("http=slow", "no answer in time"), ("http=garbage", "its answer is not HTTP"),
+    ("http=huge-head", "its answer is too long"), ("http=half", "before its answer was whole"), ("http=hang", "no answer in time"),
+    ("elsewhere", "no answer")])
+def test_hostile_upnp(home, behaviour, why):
+    begin = time.monotonic()
+    with fake(home, behaviour) as router, opening(home, "8080") as culvert:
+        assert culvert.wait(20) == 255
+        assert why in culvert.text
+        assert behaviour != "elsewhere" or "GET" not in router.text
+    assert time.monotonic() - begin < 12
+
+
+@pytest.mark.parametrize("xml", ["", "<", "<root>" * 20000, "no XML at all", "<root><device></device></root>", "<![CDATA[" + "x" * 1000,
+                                 "<controlURL>" + "a" * 100000, "<serviceType>urn:schemas-upnp-org:service:WANIPConnection:1</serviceType>",
+                                 "<?xml" + "\0" * 100 + "?>"], ids=range(9))
+def test_bad_descriptions(home, xml):
+    (home.folder / "xml").write_text(xml, encoding="latin-1")
+    with fake(home, f"xml={home.folder}/xml"), opening(home, "8080") as culvert:
+        assert culvert.wait(20) == 255
+        assert "UPnP: " in culvert.text
+
+
+def test_each_of_two_routers_opens_it(home):
+    home.wire(home.machine, "lan2", home.outside, "lan2")
+    for namespace, address in ((home.machine, "192.168.78.2/24"), (home.outside, "192.168.78.1/24")):
+        home.ip(namespace, "addr", "add", address, "dev", "lan2")
+        home.ip(namespace, "link", "set", "lan2", "up")
+    home.ip(home.machine, "route", "add", "default", "via", "192.168.78.1", "metric", "100")
+    with home.miniupnpd(), fake(home, "pcp", "address=12.0.0.7", namespace=home.outside, address="192.168.78.1"):
+        with opening(home, "8080") as culvert:
+            culvert.wait_for(f"open {OUTSIDE_OF_ROUTER}:8080 -> {MACHINE}:8080 up")
+            culvert.wait_for("open 12.0.0.7:8080 -> 192.168.78.2:8080 up (PCP, router 192.168.78.1)")
+
+
+def test_a_router_that_comes_later_is_asked(home):
+    home.wire(home.machine, "lan2", home.outside, "lan2")
+    for namespace, address in ((home.machine, "192.168.78.2/24"), (home.outside, "192.168.78.1/24")):
+        home.ip(namespace, "addr", "add", address, "dev", "lan2")
+        home.ip(namespace, "link", "set", "lan2", "up")
+    with home.miniupnpd(), fake(home, "pcp", "address=12.0.0.7", namespace=home.outside, address="192.168.78.1"):
+        with opening(home, "8080") as culvert:
+            culvert.wait_for("ready")
+            home.ip(home.machine, "route", "add", "default", "via", "192.168.78.1", "metric", "100")
+            culvert.wait_for("open 12.0.0.7:8080 -> 192.168.78.2:8080 up")
+
+
+def test_another_port_of_this_machine(home):
+    with home.miniupnpd(), service(home, 8443), opening(home, "443", "--to", "8443") as culvert:
+        culvert.wait_for(f"open {OUTSIDE_OF_ROUTER}:443 -> {MACHINE}:8443 up")
+        assert is_reached(home, port=443)
+
+
+@pytest.mark.parametrize("to", ["127.0.0.1:8443", "192.168.77.1:9000"], ids=["loopback", "another machine"])
+def test_where_the_router_cannot_lead_culvert_does(home, to):
+    with home.miniupnpd(), service(home, 8443), service(home, 9000, home.router), opening(home, "8080", "--to", to) as culvert:
+        culvert.wait_for(f"open {OUTSIDE_OF_ROUTER}:8080 -> {MACHINE}:8080 up")
+        assert is_reached(home)
+        assert end(culvert) == 0
+
+
+def test_a_taken_port_is_led_to_another_one(home):
+    with home.miniupnpd(), service(home, 8080, home.machine), service(home, 8443), opening(home, "8080", "--to", "127.0.0.1:8443") as culvert:
+        line = culvert.wait_for(f"open {OUTSIDE_OF_ROUTER}:8080 -> ")
+        assert not line.split(" up ")[0].endswith(f"{MACHINE}:8080")
+        assert is_reached(home)
+
+
+def test_map_opens_what_others_can_reach(home):
+    with home.miniupnpd(), service(home, 8443):
+        with home.process(home.machine, binary(), "map", "--open-gateway", "*:8080", "127.0.0.1:8443", "7070", "127.0.0.1:8443",
+                          "udp/*:53", "127.0.0.1:53", env=environment()) as culvert:
+            culvert.wait_for(f"open {OUTSIDE_OF_ROUTER}:8080 -> {MACHINE}:8080 up")
+            culvert.wait_for(f"open udp {OUTSIDE_OF_ROUTER}:53 -> udp {MACHINE}:53 up")
+            assert is_reached(home)
+            assert "7070" not in home.run(home.router, "nft", "list", "ruleset")
+            assert end(culvert) == 0
+        assert "8080" not in home.run(home.router, "nft", "list", "ruleset")
+
+
+def test_map_goes_on_without_a_router(home):
+    with home.process(home.machine, binary(), "map", "--open-gateway", "*:8080", "127.0.0.1:8443", env=environment()) as culvert:
+        culvert.wait_for("ready")
+        culvert.wait_for("router 192.168.77.1 opens no port")
+        assert end(culvert) == 0
+
+
+def test_serve_opens_its_port(home, folder):
+    with home.miniupnpd():
+        with home.process(home.machine, binary(), "serve", "--open-gateway", "--allow-all", "--authorized-keys", "/dev/null", "--host-key",
+                          f"{folder}/host", env=environment()) as culvert:
+            culvert.wait_for("2222 up (PCP")
+            assert end(culvert) == 0
+
+
+@pytest.mark.parametrize("arguments, why", [
+    ((), "PORT expected"), (("80/sctp",), "not port[-port]"), (("0",), ""), (("90-80",), "ends before it begins"),
+    (("1-1000",), "256 at most"), (("80", "--lifetime", "0"), "1 second to 7 days"), (("80-81", "--to", "90"), "one PORT at a time")])
+def test_mistakes(arguments, why, folder):
+    home = Home(pathlib.Path(folder))
+    with home_free(binary(), "open", *arguments) as culvert:
+        assert culvert.wait(10) == 255
+        assert why in culvert.text
+
+
+@contextlib.contextmanager
+def home_free(*command):
+    from harness.processes import Process
+    with Process(list(command), env=environment()) as process:
+        yield process
