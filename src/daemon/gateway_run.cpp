@@ -33,6 +33,7 @@ struct GatewayRun::Router {
             route, ports, owner.plan_.lifetime, owner.random_, [&owner] { owner.changed_.wake(); },
             owner.executor_) {}
   mapper::Gateway gateway;
+  std::string told;  // of its failure
   bool is_over = false;
 };
 
@@ -84,6 +85,7 @@ relay::Task<Result<void>> GatewayRun::serve() {
     });
   }
   while (!stop_within_) {
+    tell_failures();
     co_await changed_.wait();
     drop_ended();
   }
@@ -140,6 +142,18 @@ void GatewayRun::add(const net::DefaultRoute& route) {
     router.is_over = true;
     changed_.wake();
   });
+}
+
+// Each reason once.
+void GatewayRun::tell_failures() {
+  for (const auto& router : routers_) {
+    const std::string failure = router->gateway.failure().value_or("");
+    if (!failure.empty() && failure != router->told) {
+      log_event(LogLevel::warning, "open_failed", "router {} opens no port: {}",
+                field("router", router->gateway.route().gateway.to_string()), field("reason", failure));
+    }
+    router->told = failure;
+  }
 }
 
 void GatewayRun::drop_ended() {

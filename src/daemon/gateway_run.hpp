@@ -40,6 +40,7 @@ class GatewayRun final : public Run {
   Result<void> follow_routes();
   relay::Task<void> watch();
   void add(const net::DefaultRoute& route);
+  void tell_failures();
   void drop_ended();
   [[nodiscard]] std::vector<mapper::Port> ports_for(const net::DefaultRoute& route) const;
   [[nodiscard]] bool any_open() const;
