@@ -18,14 +18,15 @@ install: ## install program, man page, systemd unit, documents, licence (DESTDIR
 	@test -x $(RELEASE)/culvert || scripts/build release culvert
 	$(INSTALL) -d $(DESTDIR)$(BINDIR) $(DESTDIR)$(MANDIR)/man1 $(DESTDIR)$(UNITDIR) $(DESTDIR)$(DOCDIR)
 	$(INSTALL) -m 755 $(RELEASE)/culvert $(DESTDIR)$(BINDIR)/culvert
-	$(INSTALL) -m 644 docs/culvert.1 docs/culvert-map.1 docs/culvert-serve.1 $(DESTDIR)$(MANDIR)/man1/
+	$(INSTALL) -m 644 docs/culvert.1 docs/culvert-map.1 docs/culvert-open.1 docs/culvert-serve.1 $(DESTDIR)$(MANDIR)/man1/
 	for unit in culvert@ culvert-serve; do \
 	  sed 's|@bindir@|$(BINDIR)|g' systemd/$$unit.service >$(DESTDIR)$(UNITDIR)/$$unit.service && \
 	  chmod 644 $(DESTDIR)$(UNITDIR)/$$unit.service || exit 1; done
 	$(INSTALL) -m 644 README.md LICENSE docs/options.md docs/rules.md $(DESTDIR)$(DOCDIR)/
 
 uninstall: ## remove what install put there
-	rm -f $(DESTDIR)$(BINDIR)/culvert $(DESTDIR)$(MANDIR)/man1/culvert.1 $(DESTDIR)$(MANDIR)/man1/culvert-map.1 $(DESTDIR)$(MANDIR)/man1/culvert-serve.1 \
+	rm -f $(DESTDIR)$(BINDIR)/culvert $(DESTDIR)$(MANDIR)/man1/culvert.1 $(DESTDIR)$(MANDIR)/man1/culvert-map.1 $(DESTDIR)$(MANDIR)/man1/culvert-open.1 \
+	  $(DESTDIR)$(MANDIR)/man1/culvert-serve.1 \
 	  $(DESTDIR)$(UNITDIR)/culvert@.service $(DESTDIR)$(UNITDIR)/culvert-serve.service
 	rm -rf $(DESTDIR)$(DOCDIR)
 

@@ -1,16 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cli/open.hpp"
 
+#include <signal.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
 #include <optional>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include <fmt/format.h>
 
+#include "base/time.hpp"
 #include "cli/endpoint_spec.hpp"
 #include "cli/spec_fields.hpp"
 #include "cli/values.hpp"
+#include "daemon/open_record.hpp"
 #include "net/addresses.hpp"
 #include "net/route_watch.hpp"
 
@@ -85,6 +93,69 @@ daemon::DirectForward forward_of(Protocol protocol, const Range& range, const Wh
 
 constexpr std::size_t kMostPorts = 256;
 
+std::string list_text(const std::vector<daemon::OpenRecord>& records, bool as_json) {
+  std::string text;
+  for (const daemon::OpenRecord& record : records) {
+    for (const daemon::OpenPortRecord& port : record.ports) {
+      if (as_json) {
+        // An object a line.
+        std::string one = daemon::encode_open_record(std::span(&port, 1));
+        one = one.substr(1, one.size() - 3);
+        text += fmt::format("{},\"pid\":{},\"running\":{}}}\n", one, record.pid, record.is_running);
+        continue;
+      }
+      text += fmt::format("{} {} -> {} ({}, router {}, {} {})\n", port.protocol, port.outside, port.inside,
+                          port.by, port.router, record.is_running ? "process" : "left by the killed process",
+                          record.pid);
+    }
+  }
+  return text;
+}
+
+// Ends the processes that keep these ports open, if they keep no other ones.
+Result<std::string> close(const std::vector<Range>& ranges) {
+  const std::string folder = daemon::open_records_folder();
+  const auto is_meant = [&ranges](const daemon::OpenPortRecord& port) {
+    return std::ranges::any_of(ranges, [&port](const Range& range) {
+      return port.port >= range.first && port.port < range.first + unsigned{range.count} &&
+             std::ranges::any_of(
+                 range.protocols, [&port](Protocol one) { return gateway::name_of(one) == port.protocol; });
+    });
+  };
+  std::vector<std::int64_t> ended;
+  std::string text;
+  for (const daemon::OpenRecord& record : daemon::read_open_records(folder, unix_now())) {
+    if (std::ranges::none_of(record.ports, is_meant)) continue;
+    if (!record.is_running)
+      return fail(
+          Errc::not_found,
+          fmt::format("--close: the process {} that opened it was killed: the router closes it at its time; "
+                      "opening and closing it once more does so now",
+                      record.pid));
+    const auto other = std::ranges::find_if_not(record.ports, is_meant);
+    if (other != record.ports.end())
+      return fail(Errc::usage,
+                  fmt::format("--close: process {} keeps {} {} open, too: name all of its ports, or end it",
+                              record.pid, other->protocol, other->outside));
+    if (::kill(static_cast<pid_t>(record.pid), SIGTERM) != 0)
+      return fail_errno(fmt::format("--close: cannot end process {}", record.pid), errno);
+    ended.push_back(record.pid);
+    text += list_text({record}, false);
+  }
+  if (ended.empty())
+    return fail(Errc::not_found, "--close: no culvert of this user keeps that open (see --list)");
+  constexpr int kMostRounds = 50;
+  const auto lives = [&ended](const daemon::OpenRecord& one) {
+    return std::ranges::find(ended, one.pid) != ended.end();
+  };
+  for (int round = 0; std::ranges::any_of(daemon::read_open_records(folder, unix_now()), lives); ++round) {
+    if (round == kMostRounds)
+      return fail(Errc::timed_out, "--close: it has been told to, and has not ended yet");
+    ::usleep(100'000);
+  }
+  return text;
+}
+
 }  // namespace
 
 Result<void> read_open_line(std::span<const std::string_view> arguments, const Environment&,
@@ -97,10 +168,31 @@ Result<void> read_open_line(std::span<const std::string_view> arguments, const E
   app.add_option("--to", to, "[host:]port where it leads, of a single PORT (the same port of this machine)");
   app.add_option("--lifetime", lifetime,
                  "how long the router keeps it open by itself (2h); renewed at half of it");
+  bool lists = false, closes = false, as_json = false;
+  app.add_flag("--list", lists, "print which ports culverts of this user keep open");
+  app.add_flag("--json", as_json, "with --list: an object a line");
+  app.add_flag("--close", closes, "close PORT: end the culvert that keeps it open");
   SubcommandReader reader(app, line);
   if (!TRY(reader.read(arguments))) return {};
+  if (lists) {
+    line.answer = list_text(daemon::read_open_records(daemon::open_records_folder(), unix_now()), as_json);
+    return {};
+  }
 
   if (words.empty()) return fail(Errc::usage, "open: PORT expected (see culvert open --help)");
+  std::vector<Range> ranges;
+  std::size_t count = 0;
+  for (const std::string& word : words) {
+    ranges.push_back(TRY(range_of(word)));
+    count += ranges.back().count * ranges.back().protocols.size();
+  }
+  if (closes) {
+    line.answer = TRY(close(ranges));
+    return {};
+  }
+  if (count > kMostPorts)
+    return fail(Errc::usage,
+                fmt::format("open: {} ports are more than routers take; {} at most", count, kMostPorts));
   daemon::GatewayPlan& plan = line.plan.gateway.emplace();
   plan.is_required = true;
   if (!lifetime.empty()) {
@@ -110,15 +202,6 @@ Result<void> read_open_line(std::span<const std::string_view> arguments, const E
     if (plan.lifetime < std::chrono::seconds(1) || plan.lifetime > std::chrono::hours(24 * 7))
       return in_option("--lifetime", {Errc::usage, "1 second to 7 days"});
   }
-  std::vector<Range> ranges;
-  std::size_t count = 0;
-  for (const std::string& word : words) {
-    ranges.push_back(TRY(range_of(word)));
-    count += ranges.back().count * ranges.back().protocols.size();
-  }
-  if (count > kMostPorts)
-    return fail(Errc::usage,
-                fmt::format("open: {} ports are more than routers take; {} at most", count, kMostPorts));
   std::optional<WhereTo> destination;
   if (!to.empty()) {
     auto read = where_to(to);

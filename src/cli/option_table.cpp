@@ -214,7 +214,7 @@ constexpr LongOption kLongOptions[] = {
     {"help", "", "", act<Action::help>},
     {"no-reconnect", "", "end when it is lost", switch_on<&Settings::no_reconnect>},
     {"on-listen", "cmd", "run when a -R is up", set_on_listen},
-    {"open-gateway", "", "have the router open them", switch_on<&Settings::open_gateway>},
+    {"open-gateway", "", "at the router, too", switch_on<&Settings::open_gateway>},
     {"proxy-auth", "file", "logins for proxies", set_proxy_auth},
     {"send-proxy", "v1|v2", "PROXY header out", set_send_proxy},
     {"version", "", "", act<Action::version>},

@@ -9,6 +9,8 @@
 #include <fmt/format.h>
 
 #include "base/log.hpp"
+#include "net/addresses.hpp"
+#include "net/socket.hpp"
 
 namespace culvert::daemon {
 
@@ -20,6 +22,10 @@ namespace {
 constexpr Duration kSettling = std::chrono::milliseconds(500);
 // A router that does not answer to the end does not hold it up.
 constexpr Duration kGoodbye = std::chrono::milliseconds(1500);
+
+std::string place_text(const IpAddress& address, std::uint16_t port) {
+  return net::to_text(asio::ip::tcp::endpoint(net::asio_address_of(address), port));
+}
 
 std::string port_text(const mapper::Port& port) {
   return fmt::format("{} {}", gateway::name_of(port.protocol), port.outside);
@@ -55,6 +61,12 @@ void GatewayRun::started() {
 
 relay::Task<Result<void>> GatewayRun::start() {
   while (awaited_ > 0) co_await changed_.wait();
+  auto record = OpenRecordFile::create(open_records_folder());
+  if (record) {
+    record_.emplace(std::move(*record));
+  } else {
+    log(LogLevel::verbose, "--list will not show this one: {}", record.error().message);
+  }
   auto watch = net::RouteWatch::open(executor_);
   if (watch) watch_.emplace(std::move(*watch));
   auto followed = follow_routes();
@@ -86,6 +98,7 @@ relay::Task<Result<void>> GatewayRun::serve() {
   }
   while (!stop_within_) {
     tell_failures();
+    write_record();
     co_await changed_.wait();
     drop_ended();
   }
@@ -154,6 +167,27 @@ void GatewayRun::tell_failures() {
     }
     router->told = failure;
   }
+}
+
+void GatewayRun::write_record() {
+  if (!record_) return;
+  std::vector<OpenPortRecord> ports;
+  for (const auto& router : routers_) {
+    const net::DefaultRoute& route = router->gateway.route();
+    for (const auto& state : router->gateway.states()) {
+      if (!state.opening) continue;
+      const auto left = std::chrono::duration_cast<std::chrono::seconds>(state.end - monotonic_now());
+      ports.push_back({.protocol = std::string(gateway::name_of(state.port.protocol)),
+                       .outside = place_text(state.opening->address, state.opening->port),
+                       .port = state.opening->port,
+                       .inside = place_text(net::ip_address_of(route.here), state.port.inside),
+                       .router = route.gateway.to_string(),
+                       .by = std::string(state.by),
+                       .until = state.end == kNever ? 0 : unix_now() + left.count()});
+    }
+  }
+  if (const auto written = record_->write(ports); !written)
+    log(LogLevel::verbose, "{}", written.error().message);
 }
 
 void GatewayRun::drop_ended() {

@@ -10,6 +10,7 @@
 
 #include "crypto/random.hpp"
 #include "daemon/bound_ports.hpp"
+#include "daemon/open_record.hpp"
 #include "daemon/plan.hpp"
 #include "daemon/run.hpp"
 #include "engine/mapper/gateway.hpp"
@@ -41,6 +42,7 @@ class GatewayRun final : public Run {
   relay::Task<void> watch();
   void add(const net::DefaultRoute& route);
   void tell_failures();
+  void write_record();
   void drop_ended();
   [[nodiscard]] std::vector<mapper::Port> ports_for(const net::DefaultRoute& route) const;
   [[nodiscard]] bool any_open() const;
@@ -55,6 +57,7 @@ class GatewayRun final : public Run {
   std::size_t awaited_;  // other runs that have not started
   std::vector<std::unique_ptr<Router>> routers_;
   std::optional<net::RouteWatch> watch_;
+  std::optional<OpenRecordFile> record_;
   bool watching_ = false;
   std::optional<Duration> stop_within_;
 };

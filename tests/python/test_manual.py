@@ -13,7 +13,7 @@ from harness.sockets import DEADLINE
 PAGE = ROOT / "docs/culvert.1"
 
 
-@pytest.mark.parametrize("page", [PAGE, ROOT / "docs/culvert-serve.1", ROOT / "docs/culvert-map.1"], ids=lambda page: page.name)
+@pytest.mark.parametrize("page", sorted((ROOT / "docs").glob("*.1")), ids=lambda page: page.name)
 def test_the_page_is_clean(page):
     done = subprocess.run(["mandoc", "-Tlint", "-Wwarning", str(page)], capture_output=True, text=True, timeout=DEADLINE,
                           check=False)
@@ -63,6 +63,10 @@ def test_the_options_of_serve_are_those_of_its_help():
 
 def test_the_options_of_map_and_proxy_are_those_of_their_help():
     assert options_of_page("culvert-map.1") == options_of_help("map") | options_of_help("proxy")
+
+
+def test_the_options_of_open_are_those_of_its_help():
+    assert options_of_page("culvert-open.1") == options_of_help("open")
 
 
 def test_the_events_of_the_log_are_those_of_the_page():

@@ -2,6 +2,7 @@
 """culvert open: a home router in namespaces (harness/home.py): miniupnpd, and ones of our own that do wrong."""
 
 import contextlib
+import json
 import pathlib
 import re
 import signal
@@ -313,6 +314,34 @@ def test_serve_opens_its_port(home, folder):
                           str(make_key(folder / "host")), env=environment()) as culvert:
             culvert.wait_for("2222 up (PCP")
             assert end(culvert) == 0
+
+
+def asked(home: Home, *arguments: str) -> str:
+    return home.run(home.machine, "env", f"XDG_RUNTIME_DIR={home.folder}", binary(), "open", *arguments)
+
+
+def test_list_and_close(home):
+    with home.miniupnpd(), opening(home, "8080") as first, opening(home, "9000/udp", "9001/udp") as second:
+        for culvert in (first, second):
+            culvert.wait_for("ready")
+        second.wait_for("9001 up")
+        deadline = time.monotonic() + 10
+        while asked(home, "--list").count("\n") < 3 and time.monotonic() < deadline:
+            pass
+        assert f"tcp {OUTSIDE_OF_ROUTER}:8080 -> {MACHINE}:8080 (PCP, router {ROUTER}, process " in asked(home, "--list")
+        listed = [json.loads(line) for line in asked(home, "--list", "--json").splitlines()]
+        of_test = {(one["protocol"], one["port"]): one for one in listed if one["router"] == ROUTER and one["running"]}
+        assert set(of_test) == {("tcp", 8080), ("udp", 9000), ("udp", 9001)}
+        assert 7000 < of_test["udp", 9000]["until"] - time.time() < 7300
+        with pytest.raises(AssertionError, match="keeps udp .*:9001 open, too"):
+            asked(home, "--close", "9000/udp")
+        with pytest.raises(AssertionError, match="no culvert of this user keeps that open"):
+            asked(home, "--close", "8080/udp")
+        assert "8080" in asked(home, "--close", "8080")
+        assert first.wait(10) == 0
+        asked(home, "--close", "9000-9001/udp")
+        assert second.wait(10) == 0
+        assert asked(home, "--list", "--json") == ""
 
 
 @pytest.mark.parametrize("arguments, why", [

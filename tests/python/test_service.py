@@ -133,7 +133,7 @@ def installed(shared_folder):
 
 def test_install_puts_everything_in_its_place(installed):
     files = {path.relative_to(installed).as_posix() for path in installed.rglob("*") if path.is_file()}
-    assert files == {"bin/culvert", "share/man/man1/culvert.1", "share/man/man1/culvert-map.1",
+    assert files == {"bin/culvert", "share/man/man1/culvert.1", "share/man/man1/culvert-map.1", "share/man/man1/culvert-open.1",
                      "share/man/man1/culvert-serve.1", "lib/systemd/system/culvert@.service",
                      "lib/systemd/system/culvert-serve.service", "share/doc/culvert/README.md", "share/doc/culvert/LICENSE", "share/doc/culvert/options.md",
                      "share/doc/culvert/rules.md"}

@@ -59,7 +59,7 @@ Gateway::Gateway(const net::DefaultRoute& route, std::span<const Port> ports, st
       random_(random),
       on_change_(std::move(on_change)),
       changed_(executor) {
-  for (const Port& port : ports_) states_.push_back({.port = port, .opening = {}, .by = {}, .why = {}});
+  for (const Port& port : ports_) states_.emplace_back().port = port;
 }
 
 Gateway::~Gateway() = default;
@@ -192,6 +192,7 @@ void Gateway::opened(Attempt& by, std::size_t port, const Opening& opening) {
   failure_.reset();
   State& state = states_[port];
   const auto before = std::exchange(state.opening, opening);
+  state.end = opening.lifetime == Duration::zero() ? kNever : monotonic_now() + opening.lifetime;
   state.by = by.keeper->name();
   state.why.clear();
   const std::string router = route_.gateway.to_string();

@@ -25,8 +25,9 @@ class Gateway final {
   struct State {
     Port port;
     std::optional<Opening> opening;
-    std::string_view by;  ///< "PCP"; if it is open
-    std::string why;      ///< not open: what the router said
+    Instant end = kNever;  ///< if nobody renews it
+    std::string_view by;   ///< "PCP"; if it is open
+    std::string why;       ///< not open: what the router said
   };
   /// `random` must outlive it. `on_change` is called when states() has changed.
   Gateway(const net::DefaultRoute& route, std::span<const Port> ports, std::chrono::seconds lifetime,

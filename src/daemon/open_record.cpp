@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "daemon/open_record.hpp"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <charconv>
+#include <cstdlib>
+#include <filesystem>
+#include <optional>
+#include <utility>
+
+#include <boost/json.hpp>
+
+#include "base/text.hpp"
+
+namespace culvert::daemon {
+
+namespace json = boost::json;
+
+namespace {
+
+constexpr std::size_t kLongestFile = 1 << 20;
+constexpr std::string_view kEnding = ".json";
+
+std::optional<std::string> whole_text(int file) {
+  std::string text(kLongestFile, '\0');
+  const ssize_t size = ::pread(file, text.data(), text.size(), 0);
+  if (size < 0) return std::nullopt;
+  text.resize(static_cast<std::size_t>(size));
+  return text;
+}
+
+bool set_text(const json::object& from, std::string_view name, std::string& to) {
+  const json::value* value = from.if_contains(name);
+  if (value == nullptr || !value->is_string() || !is_printable(std::string_view(value->get_string())))
+    return false;
+  to = std::string_view(value->get_string());
+  return true;
+}
+
+std::optional<std::int64_t> number_of(const json::object& from, std::string_view name) {
+  const json::value* value = from.if_contains(name);
+  return value != nullptr && value->is_int64() ? std::optional(value->get_int64()) : std::nullopt;
+}
+
+std::optional<OpenPortRecord> port_of(const json::value& value) {
+  if (!value.is_object()) return std::nullopt;
+  const json::object& from = value.get_object();
+  OpenPortRecord port;
+  const auto number = number_of(from, "port"), until = number_of(from, "until");
+  const bool is_whole = set_text(from, "protocol", port.protocol) &&
+                        set_text(from, "outside", port.outside) && set_text(from, "inside", port.inside) &&
+                        set_text(from, "router", port.router) && set_text(from, "by", port.by) && number &&
+                        *number > 0 && *number <= 0xFFFF && until;
+  if (!is_whole) return std::nullopt;
+  port.port = static_cast<std::uint16_t>(*number);
+  port.until = *until;
+  return port;
+}
+
+}  // namespace
+
+std::string open_records_folder() {
+  const char* folder = std::getenv("XDG_RUNTIME_DIR");
+  if (folder != nullptr && folder[0] == '/') return std::string(folder) + "/culvert/open";
+  return ::geteuid() == 0 ? "/run/culvert/open" : "";
+}
+
+std::string encode_open_record(std::span<const OpenPortRecord> ports) {
+  json::array list;
+  for (const OpenPortRecord& port : ports) {
+    list.push_back({{"protocol", port.protocol},
+                    {"outside", port.outside},
+                    {"port", std::int64_t{port.port}},
+                    {"inside", port.inside},
+                    {"router", port.router},
+                    {"by", port.by},
+                    {"until", port.until}});
+  }
+  return json::serialize(list);
+}
+
+Result<std::vector<OpenPortRecord>> decode_open_record(std::string_view text) {
+  boost::system::error_code error;
+  const json::value value = json::parse(json::string_view(text), error);
+  if (error || !value.is_array()) return fail(Errc::malformed, "not a list of open ports");
+  std::vector<OpenPortRecord> ports;
+  for (const json::value& one : value.get_array()) {
+    auto port = port_of(one);
+    if (!port) return fail(Errc::malformed, "not a list of open ports");
+    ports.push_back(std::move(*port));
+  }
+  return ports;
+}
+
+Result<OpenRecordFile> OpenRecordFile::create(const std::string& folder) {
+  if (folder.empty()) return fail(Errc::not_found, "there is no XDG_RUNTIME_DIR");
+  std::error_code ignored;
+  std::filesystem::create_directories(folder, ignored);
+  std::string path = folder + "/" + std::to_string(::getpid()) + std::string(kEnding);
+  net::UniqueFd file(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
+  if (!file) return fail_errno("cannot write " + path, errno);
+  // Of an earlier process of this number, at most.
+  if (::flock(file.get(), LOCK_EX | LOCK_NB) != 0) return fail_errno("cannot lock " + path, errno);
+  return OpenRecordFile(std::move(file), std::move(path));
+}
+
+OpenRecordFile::~OpenRecordFile() {
+  if (file_) ::unlink(path_.c_str());
+}
+
+Result<void> OpenRecordFile::write(std::span<const OpenPortRecord> ports) {
+  const std::string text = encode_open_record(ports);
+  if (::ftruncate(file_.get(), 0) != 0 ||
+      ::pwrite(file_.get(), text.data(), text.size(), 0) != static_cast<ssize_t>(text.size())) {
+    return fail_errno("cannot write " + path_, errno);
+  }
+  return {};
+}
+
+std::vector<OpenRecord> read_open_records(const std::string& folder, UnixSeconds now) {
+  std::vector<OpenRecord> records;
+  std::error_code error;
+  for (const auto& entry : std::filesystem::directory_iterator(folder, error)) {
+    const std::string name = entry.path().filename().string();
+    OpenRecord record;
+    const auto [end, wrong] = std::from_chars(name.data(), name.data() + name.size(), record.pid);
+    if (wrong != std::errc() || record.pid <= 0 || std::string_view(end) != kEnding) continue;
+    const net::UniqueFd file(::open(entry.path().c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
+    if (!file) continue;
+    record.is_running = ::flock(file.get(), LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK;
+    auto ports = decode_open_record(whole_text(file.get()).value_or(""));
+    if (ports) record.ports = std::move(*ports);
+    if (!record.is_running) {
+      std::erase_if(record.ports,
+                    [now](const OpenPortRecord& port) { return port.until != 0 && port.until <= now; });
+      if (record.ports.empty()) {
+        ::unlink(entry.path().c_str());
+        continue;
+      }
+    }
+    records.push_back(std::move(record));
+  }
+  std::ranges::sort(records, {}, &OpenRecord::pid);
+  return records;
+}
+
+}  // namespace culvert::daemon
