@@ -4,7 +4,10 @@
 #include <algorithm>
 #include <utility>
 
+#include <boost/asio/as_tuple.hpp>
 #include <boost/asio/co_spawn.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/use_awaitable.hpp>
 
 #include <fmt/format.h>
 
@@ -89,13 +92,8 @@ relay::Task<Result<void>> GatewayRun::start() {
 }
 
 relay::Task<Result<void>> GatewayRun::serve() {
-  if (watch_ && !stop_within_) {
-    watching_ = true;
-    asio::co_spawn(executor_, GatewayRun::watch(), [this](const std::exception_ptr&) {
-      watching_ = false;
-      changed_.wake();
-    });
-  }
+  if (watch_ && !stop_within_) spawn(watch());
+  if (!stop_within_) spawn(look_for_services());
   while (!stop_within_) {
     tell_failures();
     write_record();
@@ -104,9 +102,33 @@ relay::Task<Result<void>> GatewayRun::serve() {
   }
   if (watch_) watch_->close();
   for (const auto& router : routers_) router->gateway.stop(std::min(*stop_within_, kGoodbye));
-  while (watching_ || !std::ranges::all_of(routers_, [](const auto& router) { return router->is_over; }))
+  while (running_ > 0 || !std::ranges::all_of(routers_, [](const auto& router) { return router->is_over; }))
     co_await changed_.wait();
   co_return Result<void>();
+}
+
+void GatewayRun::spawn(relay::Task<void> task) {
+  ++running_;
+  asio::co_spawn(executor_, std::move(task), [this](const std::exception_ptr&) {
+    --running_;
+    changed_.wake();
+  });
+}
+
+relay::Task<void> GatewayRun::look_for_services() {
+  if (routers_.empty()) co_return;
+  const asio::ip::address here = routers_.front()->gateway.route().here;
+  for (const mapper::Port& port : plan_.ports) {
+    if (port.protocol != gateway::Protocol::tcp) continue;
+    // Own addresses answer at once, one way or the other.
+    asio::ip::tcp::socket socket(executor_);
+    const auto [error] =
+        co_await socket.async_connect({here, port.inside}, asio::as_tuple(asio::use_awaitable));
+    if (error != asio::error::connection_refused) continue;
+    log(LogLevel::warning,
+        "nobody listens at {} yet (what listens on this machine alone is reached with --to localhost:{})",
+        place_text(net::ip_address_of(here), port.inside), port.inside);
+  }
 }
 
 void GatewayRun::stop(Duration time) {

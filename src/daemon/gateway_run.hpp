@@ -41,7 +41,10 @@ class GatewayRun final : public Run {
   Result<void> follow_routes();
   relay::Task<void> watch();
   void add(const net::DefaultRoute& route);
+  void spawn(relay::Task<void> task);
   void tell_failures();
+  /// Whether somebody listens at a port that was named, on this machine.
+  relay::Task<void> look_for_services();
   void write_record();
   void drop_ended();
   [[nodiscard]] std::vector<mapper::Port> ports_for(const net::DefaultRoute& route) const;
@@ -58,7 +61,7 @@ class GatewayRun final : public Run {
   std::vector<std::unique_ptr<Router>> routers_;
   std::optional<net::RouteWatch> watch_;
   std::optional<OpenRecordFile> record_;
-  bool watching_ = false;
+  std::size_t running_ = 0;  // coroutines of spawn()
   std::optional<Duration> stop_within_;
 };
 

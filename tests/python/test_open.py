@@ -97,6 +97,20 @@ def test_a_pinhole_lets_ipv6_in(home, settings, by):
         assert not is_reached(home, MACHINE_V6, patience=1)
 
 
+def test_a_pinhole_of_a_router_with_a_link_local_address(home):
+    """As routers announce themselves."""
+    link_local = re.search(r"inet6 (fe80\S+)/64", home.run(home.router, "ip", "addr", "show", "dev", "lan"))[1]
+    home.ip(home.machine, "-6", "route", "add", "default", "via", link_local, "dev", "lan")
+    with home.miniupnpd(), service(home), opening(home, "8080") as culvert:
+        culvert.wait_for(f"open [{MACHINE_V6}]:8080 -> [{MACHINE_V6}]:8080 up (PCP, router {link_local}%lan)")
+        assert is_reached(home, MACHINE_V6)
+
+
+def test_nobody_who_listens_is_told(home):
+    with home.miniupnpd(), opening(home, "8080") as culvert:
+        culvert.wait_for(f"nobody listens at {MACHINE}:8080 yet (what listens on this machine alone is reached with --to localhost:8080)")
+
+
 def test_udp_and_ranges(home):
     with home.miniupnpd(), opening(home, "7000-7002/tcp+udp", "9000/udp") as culvert:
         culvert.wait_for("ready")
@@ -128,6 +142,19 @@ def test_a_router_that_starts_again_is_asked_again(home):
         home.run(home.router, "nft", FLUSH)
         time.sleep(2.5)  # its epoch begins anew; an earlier one of two seconds could be a clock's
         with home.miniupnpd():
+            culvert.wait_for(f"router {ROUTER} has started again", timeout=30)
+            deadline = time.monotonic() + 20
+            while not is_reached(home, patience=1) and time.monotonic() < deadline:
+                time.sleep(0.3)
+            assert is_reached(home)
+
+
+def test_what_upnp_has_lost_is_opened_again(home):
+    with service(home), opening_after(home, "enable_natpmp=no") as culvert:
+        home.run(home.router, "nft", FLUSH)
+        (home.folder / "leases").unlink(missing_ok=True)
+        with home.miniupnpd("enable_natpmp=no"):
+            home.ip(home.machine, "addr", "add", "192.168.77.3/24", "dev", "lan")  # it looks when networks change, not once a minute only
             culvert.wait_for(f"router {ROUTER} has started again", timeout=30)
             deadline = time.monotonic() + 20
             while not is_reached(home, patience=1) and time.monotonic() < deadline:

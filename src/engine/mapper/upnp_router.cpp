@@ -78,7 +78,7 @@ relay::Task<Result<gateway::HttpUrl>> UpnpRouter::search() {
   std::optional<gateway::HttpUrl> found;
   bool over = false;
   searching_ = &*port;
-  asio::co_spawn(executor_, hear(*port, heard, found, over), [&](const std::exception_ptr&) {
+  asio::co_spawn(executor_, hear(*port, heard, found), [&](const std::exception_ptr&) {
     over = true;
     heard.wake();
   });
@@ -104,7 +104,7 @@ relay::Task<Result<gateway::HttpUrl>> UpnpRouter::search() {
 }
 
 relay::Task<void> UpnpRouter::hear(net::DatagramPort& port, relay::Signal& heard,
-                                   std::optional<gateway::HttpUrl>& found, bool&) {
+                                   std::optional<gateway::HttpUrl>& found) {
   while (!found) {
     const auto datagram = co_await port.receive();
     if (!datagram && datagram.error().code == Errc::cancelled) break;

@@ -58,7 +58,7 @@ class UpnpRouter {
  private:
   [[nodiscard]] relay::Task<Result<gateway::HttpUrl>> search();
   [[nodiscard]] relay::Task<void> hear(net::DatagramPort& port, relay::Signal& heard,
-                                       std::optional<gateway::HttpUrl>& found, bool& over);
+                                       std::optional<gateway::HttpUrl>& found);
   [[nodiscard]] bool may_be_router(const gateway::HttpUrl& where) const;
   [[nodiscard]] relay::Task<Result<HttpAnswer>> exchange(const gateway::HttpUrl& where,
                                                          std::string soap_action, std::string body);

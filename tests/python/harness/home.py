@@ -64,6 +64,8 @@ class Home:
             self.wire(self.router, "wan", self.outside, "wan")
         except (OSError, subprocess.CalledProcessError):
             pytest.skip("network namespaces cannot be made here")
+        for name in self.made:  # addresses are there at once
+            self.run(name, "sh", "-c", "for f in /proc/sys/net/ipv6/conf/*/accept_dad; do echo 0 >$f; done")
         for namespace, device, *addresses in ((self.machine, "lan", f"{MACHINE}/24", f"{MACHINE_V6}/64"),
                                               (self.router, "lan", f"{ROUTER}/24", f"{ROUTER_V6}/64"),
                                               (self.router, "wan", f"{OUTSIDE_OF_ROUTER}/24", "2001:db8:1::5/64"),
