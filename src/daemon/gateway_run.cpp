@@ -2,12 +2,12 @@
 #include "daemon/gateway_run.hpp"
 
 #include <algorithm>
+#include <type_traits>
 #include <utility>
 
-#include <boost/asio/as_tuple.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/ip/tcp.hpp>
-#include <boost/asio/use_awaitable.hpp>
+#include <boost/asio/ip/udp.hpp>
 
 #include <fmt/format.h>
 
@@ -32,6 +32,19 @@ std::string place_text(const IpAddress& address, std::uint16_t port) {
 
 std::string port_text(const mapper::Port& port) {
   return fmt::format("{} {}", gateway::name_of(port.protocol), port.outside);
+}
+
+// A connection would tell, too, but whoever waits for a single one would have had it.
+template <class Endpoint>
+bool can_be_bound(const asio::any_io_executor& executor, const Endpoint& endpoint) {
+  typename Endpoint::protocol_type::socket socket(executor);
+  boost::system::error_code error;
+  socket.open(endpoint.protocol(), error);
+  if (!error && std::is_same_v<Endpoint, asio::ip::tcp::endpoint>)
+    socket.set_option(asio::socket_base::reuse_address(true),
+                      error);  // connections that have ended do not count
+  if (!error) socket.bind(endpoint, error);
+  return !error;
 }
 
 }  // namespace
@@ -93,7 +106,7 @@ relay::Task<Result<void>> GatewayRun::start() {
 
 relay::Task<Result<void>> GatewayRun::serve() {
   if (watch_ && !stop_within_) spawn(watch());
-  if (!stop_within_) spawn(look_for_services());
+  if (!stop_within_) look_for_services();
   while (!stop_within_) {
     tell_failures();
     write_record();
@@ -115,19 +128,17 @@ void GatewayRun::spawn(relay::Task<void> task) {
   });
 }
 
-relay::Task<void> GatewayRun::look_for_services() {
-  if (routers_.empty()) co_return;
+void GatewayRun::look_for_services() const {
+  if (routers_.empty()) return;
   const asio::ip::address here = routers_.front()->gateway.route().here;
   for (const mapper::Port& port : plan_.ports) {
-    if (port.protocol != gateway::Protocol::tcp) continue;
-    // Own addresses answer at once, one way or the other.
-    asio::ip::tcp::socket socket(executor_);
-    const auto [error] =
-        co_await socket.async_connect({here, port.inside}, asio::as_tuple(asio::use_awaitable));
-    if (error != asio::error::connection_refused) continue;
+    const bool is_free = port.protocol == gateway::Protocol::tcp
+                             ? can_be_bound(executor_, asio::ip::tcp::endpoint(here, port.inside))
+                             : can_be_bound(executor_, asio::ip::udp::endpoint(here, port.inside));
+    if (!is_free) continue;
     log(LogLevel::warning,
-        "nobody listens at {} yet (what listens on this machine alone is reached with --to localhost:{})",
-        place_text(net::ip_address_of(here), port.inside), port.inside);
+        "nobody listens at {} {} yet (what listens on this machine alone is reached with --to localhost:{})",
+        gateway::name_of(port.protocol), place_text(net::ip_address_of(here), port.inside), port.inside);
   }
 }
 

@@ -43,8 +43,8 @@ class GatewayRun final : public Run {
   void add(const net::DefaultRoute& route);
   void spawn(relay::Task<void> task);
   void tell_failures();
-  /// Whether somebody listens at a port that was named, on this machine.
-  relay::Task<void> look_for_services();
+  /// Tells if nobody listens at a port that was named, on this machine.
+  void look_for_services() const;
   void write_record();
   void drop_ended();
   [[nodiscard]] std::vector<mapper::Port> ports_for(const net::DefaultRoute& route) const;

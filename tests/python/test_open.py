@@ -13,7 +13,7 @@ import pytest
 
 from harness.culvert import ROOT, binary, environment
 from harness.home import (FLUSH, MACHINE, MACHINE_V6, OUTSIDE_OF_ROUTER, ROUTER, ROUTER_V6, Home)
-from harness.keys import make_key
+from harness.keys import make_key, public_part
 from harness.processes import Process, kill
 
 ECHO = "import socket,sys\ns=socket.socket(socket.AF_INET6); s.setsockopt(41,26,0); s.bind(('::',int(sys.argv[1]))); s.listen()\n" \
@@ -107,8 +107,9 @@ def test_a_pinhole_of_a_router_with_a_link_local_address(home):
 
 
 def test_nobody_who_listens_is_told(home):
-    with home.miniupnpd(), opening(home, "8080") as culvert:
-        culvert.wait_for(f"nobody listens at {MACHINE}:8080 yet (what listens on this machine alone is reached with --to localhost:8080)")
+    with home.miniupnpd(), service(home, 8443), opening(home, "8080", "8443") as culvert:
+        culvert.wait_for(f"nobody listens at tcp {MACHINE}:8080 yet (what listens on this machine alone is reached with --to localhost:8080)")
+        assert "nobody listens at tcp 192.168.77.2:8443" not in culvert.text
 
 
 def test_udp_and_ranges(home):
@@ -333,6 +334,27 @@ def test_map_goes_on_without_a_router(home):
         culvert.wait_for("ready")
         culvert.wait_for("router 192.168.77.1 opens no port")
         assert end(culvert) == 0
+
+
+@pytest.mark.parametrize("is_lost", [False, True], ids=["ended", "lost"])
+def test_a_tunnel_opens_what_others_can_reach(home, folder, is_lost):
+    host, user = make_key(folder / "host"), make_key(folder / "user")
+    server = [binary(), "serve", "--listen", "2222", "--allow-all", "--authorized-keys", str(user) + ".pub", "--host-key", str(host)]
+    client = [binary(), "-F", "none", "-N", "-p", "2222", "-i", str(user), "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null",
+              "--open-gateway", "--no-reconnect", "-g", "-L", "8080:127.0.0.1:9000", "-L", "127.0.0.1:7070:127.0.0.1:9000", f"me@{ROUTER}"]
+    (folder / "user.pub").write_text(public_part(user) + "\n")
+    with home.miniupnpd(), service(home, 9000, home.router), home.process(home.router, *server, env=environment()) as sshd:
+        sshd.wait_for("ready")
+        with home.process(home.machine, *client, env=environment()) as culvert:
+            culvert.wait_for(f"open {OUTSIDE_OF_ROUTER}:8080 -> {MACHINE}:8080 up")
+            assert is_reached(home)
+            assert "7070" not in home.run(home.router, "nft", "list", "ruleset")
+            if is_lost:
+                kill(sshd.pid, signal.SIGKILL)
+                assert culvert.wait(10) == 255
+            else:
+                assert end(culvert) == 0
+        assert "8080" not in home.run(home.router, "nft", "list", "ruleset")
 
 
 def test_serve_opens_its_port(home, folder):
