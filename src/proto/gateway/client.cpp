@@ -102,12 +102,19 @@ void Client::announced(ByteView datagram, Instant now) {
 }
 
 void Client::check_epoch(const Answer& answer, Duration most_delay, Instant now) {
+  using State = Question::State;
   if (epoch_.fits(answer.epoch, now)) return;
-  events_.emplace_back(Restarted{});
+  // Those that are being asked for already make no news: a flood of announcements neither delays them nor
+  // shows.
+  bool is_news = false;
   for (Kept& kept : kept_) {
-    if (!kept.is_leaving && kept.open) ask(kept.question, now + random_part(most_delay));
+    if (kept.is_leaving || !kept.open || kept.question.state == State::asking) continue;
+    ask(kept.question, now + random_part(most_delay));
+    is_news = true;
   }
-  if (!is_pcp()) ask(address_question_, now);
+  if (!is_news) return;
+  events_.emplace_back(Restarted{});
+  if (!is_pcp() && address_question_.state != State::asking) ask(address_question_, now);
 }
 
 void Client::take(const Answer& answer, Instant now) {

@@ -235,6 +235,21 @@ TEST_F(GatewayClient, ARestartedRouterIsAskedForEverythingAgain) {
   EXPECT_EQ(events(), (std::vector<Event>{Granted{0, kOutside, 8080, hours(2)}}));
 }
 
+TEST_F(GatewayClient, AFloodOfAnnouncementsNeitherDelaysNorShows) {
+  Client& client = make(Dialect::pcp);
+  (void)opened(1000);
+  std::size_t told = 0, requests = 0;
+  for (int i = 0; i < 60; ++i) {
+    client.announced(pcp_announcement(i % 2 == 0 ? 0 : 100'000), now());
+    told += events().size();
+    requests += sent().size();
+    clock_.advance(milliseconds(100));
+  }
+  EXPECT_EQ(told, 1U);
+  EXPECT_GE(requests, 1U);  // within five seconds
+  EXPECT_LE(requests, 2U);
+}
+
 TEST_F(GatewayClient, AnAnnouncementOfARouterThatNeverAnsweredIsNothing) {
   Client& client = make(Dialect::pcp);
   client.add(Protocol::tcp, 80, 80, now());
