@@ -1,0 +1,190 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "proto/nft/listing.hpp"
+
+#include <algorithm>
+#include <charconv>
+#include <optional>
+
+#include <fmt/format.h>
+
+namespace culvert::nft {
+namespace {
+
+constexpr std::string_view kBlank = " \t";
+
+std::string_view trimmed(std::string_view text) {
+  const auto first = text.find_first_not_of(kBlank);
+  if (first == std::string_view::npos) return {};
+  return text.substr(first, text.find_last_not_of(kBlank) - first + 1);
+}
+
+std::string_view take_line(std::string_view& text) {
+  const auto end = text.find('\n');
+  const std::string_view line = text.substr(0, end);
+  text.remove_prefix(end == std::string_view::npos ? text.size() : end + 1);
+  return trimmed(line);
+}
+
+std::string_view take_word(std::string_view& text) {
+  text.remove_prefix(std::min(text.find_first_not_of(kBlank), text.size()));
+  const std::string_view word = text.substr(0, text.find_first_of(kBlank));
+  text.remove_prefix(word.size());
+  return word;
+}
+
+// How many more braces a line opens than it closes, outside of what stands in quotes.
+int depth_of(std::string_view line) {
+  int depth = 0;
+  bool is_quoted = false;
+  for (const char c : line) {
+    if (c == '"') is_quoted = !is_quoted;
+    if (is_quoted) continue;
+    depth += c == '{' ? 1 : c == '}' ? -1 : 0;
+  }
+  return depth;
+}
+
+std::string_view in_quotes(std::string_view line) {
+  const auto first = line.find('"');
+  const auto last = line.rfind('"');
+  return first == last ? std::string_view() : line.substr(first + 1, last - first - 1);
+}
+
+// The word behind `name`, without a semicolon.
+std::string_view behind(std::string_view line, std::string_view name) {
+  while (!line.empty()) {
+    if (take_word(line) != name) continue;
+    std::string_view word = take_word(line);
+    if (word.ends_with(';')) word.remove_suffix(1);
+    return word;
+  }
+  return {};
+}
+
+std::uint64_t number(std::string_view text) {
+  std::uint64_t value = 0;
+  std::from_chars(text.data(), text.data() + text.size(), value);
+  return value;
+}
+
+class Reader {
+ public:
+  explicit Reader(std::string_view text) : rest_(text) {}
+
+  std::vector<Table> tables() {
+    while (!rest_.empty()) {
+      std::string_view line = take_line(rest_);
+      if (line.starts_with("# Warning: table ")) is_of_iptables_ = line.contains("iptables-nft");
+      if (line.starts_with("table ") && line.ends_with('{')) table(line);
+    }
+    return std::move(tables_);
+  }
+
+ private:
+  void table(std::string_view line) {
+    Table& table = tables_.emplace_back();
+    take_word(line);
+    table.family = take_word(line);
+    table.name = take_word(line);
+    table.is_of_iptables = std::exchange(is_of_iptables_, false);
+    while (!rest_.empty()) {
+      line = take_line(rest_);
+      if (line == "}") return;
+      if (line.starts_with("comment ")) table.label = in_quotes(line);
+      if (!line.ends_with('{')) continue;
+      const std::string_view kind = take_word(line);
+      const std::string_view name = take_word(line);
+      if (kind == "chain") {
+        chain(table.chains.emplace_back(Chain{.name = std::string(name)}));
+      } else if (kind == "counter") {
+        counter(table.counters[std::string(name)]);
+      } else {
+        elements(table, kind == "map" ? name : "");
+      }
+    }
+  }
+
+  void chain(Chain& chain) {
+    while (!rest_.empty()) {
+      const std::string_view line = take_line(rest_);
+      if (line == "}") return;
+      if (line.starts_with("type ") && line.contains(" hook ")) {
+        chain.type = behind(line, "type");
+        chain.hook = behind(line, "hook");
+        chain.drops = behind(line, "policy") == "drop";
+      } else if (!line.empty() && !line.starts_with("comment ")) {
+        chain.rules.emplace_back(line);
+      }
+    }
+  }
+
+  void counter(Counter& counter) {
+    while (!rest_.empty()) {
+      const std::string_view line = take_line(rest_);
+      if (line == "}") return;
+      if (!line.starts_with("packets ")) continue;
+      counter.packets = number(behind(line, "packets"));
+      counter.bytes = number(behind(line, "bytes"));
+    }
+  }
+
+  // Of anything that is no chain, until its block ends; `map` is its name if the keys are of interest.
+  void elements(Table& table, std::string_view map) {
+    int depth = 1;
+    bool is_inside = false;
+    while (!rest_.empty() && depth > 0) {
+      std::string_view line = take_line(rest_);
+      depth += depth_of(line);
+      if (line.starts_with("elements = {")) {
+        line.remove_prefix(line.find('{') + 1);
+        is_inside = true;
+      }
+      if (is_inside && !map.empty()) keys(table, map, line);
+      is_inside = is_inside && depth > 1;
+    }
+  }
+
+  static void keys(Table& table, std::string_view map, std::string_view line) {
+    for (;;) {
+      const auto colon = line.find(" : ");
+      if (colon == std::string_view::npos) return;
+      table.keys.insert(fmt::format("{} {}", map, trimmed(line.substr(0, colon))));
+      const auto comma = line.find(',', colon);
+      if (comma == std::string_view::npos) return;
+      line.remove_prefix(comma + 1);
+    }
+  }
+
+  std::string_view rest_;
+  bool is_of_iptables_ = false;
+  std::vector<Table> tables_;
+};
+
+}  // namespace
+
+const Chain* Table::chain(std::string_view called) const {
+  const auto found = std::ranges::find(chains, called, &Chain::name);
+  return found == chains.end() ? nullptr : &*found;
+}
+
+std::vector<Table> read_listing(std::string_view text) { return Reader(text).tables(); }
+
+std::set<std::string, std::less<>> keys_of(const RuleSet& rules) {
+  const auto tables = read_listing(to_text(rules));
+  return tables.empty() ? std::set<std::string, std::less<>>() : tables.front().keys;
+}
+
+Traffic traffic_of(const Table& table, std::size_t index) {
+  const auto counter = [&](std::string_view what) {
+    const auto found = table.counters.find(fmt::format("{}-{}", counter_prefix(index), what));
+    return found == table.counters.end() ? Counter() : found->second;
+  };
+  const Counter to = counter("to"), back = counter("back");
+  return {.connections = counter("new").packets,
+          .packets_to = to.packets,
+          .bytes_to = to.bytes,
+          .packets_back = back.packets,
+          .bytes_back = back.bytes};
+}
+
+}  // namespace culvert::nft
