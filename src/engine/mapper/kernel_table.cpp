@@ -1,0 +1,182 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "engine/mapper/kernel_table.hpp"
+
+#include <algorithm>
+#include <optional>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "net/name_lock.hpp"
+
+namespace culvert::mapper {
+namespace {
+
+using net::NftTables;
+
+constexpr std::string_view kLabel = "culvert map --kernel";
+constexpr std::string_view kKeptLabel = "culvert map --kernel --persist";
+constexpr unsigned kMostTables = 64;
+
+std::string name_of(unsigned number) {
+  return number == 1 ? std::string("culvert") : fmt::format("culvert-{}", number);
+}
+
+// Somebody else's table may have any name, but not our label.
+bool is_ours(const nft::Table& table) {
+  return table.family == "inet" && (table.name == "culvert" || table.name.starts_with("culvert-")) &&
+         (table.label == kLabel || table.label == kKeptLabel);
+}
+
+Result<std::optional<net::UniqueFd>> hold(std::string_view table) {
+  return net::hold_name(fmt::format("culvert/nft/{}", table));
+}
+
+Result<std::vector<nft::Table>> all_tables(NftTables& tables) {
+  const auto listing = tables.list("list ruleset", NftTables::State::without);
+  if (!listing)
+    return fail(listing.error().code, "cannot read the rules of nftables: " + listing.error().message);
+  return nft::read_listing(*listing);
+}
+
+std::string list_command(std::string_view table) { return fmt::format("list table inet {}", table); }
+
+std::optional<std::string> common_key(const std::set<std::string, std::less<>>& a,
+                                      const std::set<std::string, std::less<>>& b) {
+  for (const std::string& key : a)
+    if (b.contains(key)) return key;
+  return std::nullopt;
+}
+
+// Which mapping a key is of, for people.
+std::string mapping_with(const nft::RuleSet& rules, std::string_view key) {
+  for (const nft::Mapping& mapping : rules.mappings) {
+    nft::RuleSet one;
+    one.mappings = {mapping};
+    if (nft::keys_of(one).contains(key)) return mapping.name;
+  }
+  return std::string(key);
+}
+
+}  // namespace
+
+Result<KernelTable> KernelTable::take(nft::RuleSet rules, bool is_kept) {
+  rules.label = is_kept ? kKeptLabel : kLabel;
+  KernelTable table(TRY(NftTables::open()), std::move(rules));
+  TRY(table.choose(TRY(all_tables(table.tables_))));
+  return table;
+}
+
+Result<void> KernelTable::choose(const std::vector<nft::Table>& installed) {
+  const auto own_keys = nft::keys_of(rules_);
+  std::set<std::string> taken;
+  std::string own;
+  for (const nft::Table& table : installed) {
+    if (table.family != "inet") continue;
+    taken.insert(table.name);
+    if (!is_ours(table)) continue;
+    auto name = TRY(hold(table.name));
+    const auto common = common_key(own_keys, table.keys);
+    if (!name) {
+      if (!common) continue;
+      return fail(Errc::usage, fmt::format("cannot map {}: another culvert does already (table inet {})",
+                                           mapping_with(rules_, *common), table.name));
+    }
+    if (table.label == kKeptLabel && !common) continue;
+    left_behind_.push_back(table.name);
+    held_.push_back(std::move(*name));
+    if (own.empty()) own = table.name;
+  }
+  for (unsigned number = 1; own.empty(); ++number) {
+    if (number > kMostTables)
+      return fail(Errc::limit, fmt::format("more than {} tables of culvert are there", kMostTables));
+    if (taken.contains(name_of(number))) continue;
+    auto name = TRY(hold(name_of(number)));
+    if (!name) continue;
+    held_.push_back(std::move(*name));
+    own = name_of(number);
+  }
+  rules_.table = own;
+  return {};
+}
+
+Result<void> KernelTable::install() {
+  std::string commands;
+  for (const std::string& name : left_behind_) {
+    if (name != rules_.table) commands += fmt::format("add table inet {}\n{}", name, nft::remove_text(name));
+  }
+  const auto done = tables_.run(commands + nft::replace_text(rules_));
+  if (!done) return fail(done.error().code, "cannot install the rules: " + done.error().message);
+  left_behind_.clear();
+  installed_ = TRY(tables_.list(list_command(rules_.table), NftTables::State::without));
+  return {};
+}
+
+Result<bool> KernelTable::repair() {
+  const auto there = tables_.list(list_command(rules_.table), NftTables::State::without);
+  if (there && *there == installed_) return false;
+  if (!there && there.error().code != Errc::not_found) return std::unexpected(there.error());
+  (void)traffic();  // what is still there of it
+  TRY(install());
+  return true;
+}
+
+Result<void> KernelTable::change(std::vector<nft::Mapping> mappings) {
+  (void)traffic();
+  for (nft::Mapping& mapping : mappings) {
+    const auto before = std::ranges::find(rules_.mappings, mapping.name, &nft::Mapping::name);
+    if (before != rules_.mappings.end()) mapping.traffic = before->traffic;
+  }
+  rules_.mappings = std::move(mappings);
+  return install();
+}
+
+Result<std::vector<nft::Traffic>> KernelTable::traffic() {
+  const std::string counters =
+      TRY(tables_.list("list counters table inet " + rules_.table, NftTables::State::with));
+  const auto tables = nft::read_listing(counters);
+  std::vector<nft::Traffic> all;
+  for (std::size_t i = 0; i < rules_.mappings.size(); ++i) {
+    // A counter that is gone counts from where it was last seen.
+    nft::Traffic& last = rules_.mappings[i].traffic;
+    const nft::Traffic now = tables.empty() ? nft::Traffic() : nft::traffic_of(tables.front(), i);
+    last = {.connections = std::max(last.connections, now.connections),
+            .packets_to = std::max(last.packets_to, now.packets_to),
+            .bytes_to = std::max(last.bytes_to, now.bytes_to),
+            .packets_back = std::max(last.packets_back, now.packets_back),
+            .bytes_back = std::max(last.bytes_back, now.bytes_back)};
+    all.push_back(last);
+  }
+  return all;
+}
+
+Result<std::vector<nft::Table>> KernelTable::others() {
+  auto tables = TRY(all_tables(tables_));
+  std::erase_if(tables, is_ours);
+  return tables;
+}
+
+Result<void> KernelTable::remove() {
+  const auto done = tables_.run(nft::remove_text(rules_.table));
+  if (!done && done.error().code != Errc::not_found)
+    return fail(done.error().code, "cannot remove the rules: " + done.error().message);
+  return {};
+}
+
+Result<std::vector<std::string>> remove_left_behind() {
+  NftTables tables = TRY(NftTables::open());
+  std::vector<std::string> removed;
+  for (const nft::Table& table : TRY(all_tables(tables))) {
+    if (!is_ours(table)) continue;
+    const auto name = TRY(hold(table.name));
+    if (!name) continue;
+    const auto done = tables.run(nft::remove_text(table.name));
+    if (!done)
+      return fail(done.error().code,
+                  fmt::format("cannot remove table inet {}: {}", table.name, done.error().message));
+    removed.push_back(table.name);
+  }
+  return removed;
+}
+
+}  // namespace culvert::mapper

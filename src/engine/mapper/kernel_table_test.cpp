@@ -1,0 +1,187 @@
+// SPDX-License-Identifier: Apache-2.0
+// In a network namespace of the test's own, where it may have one (as root).
+#include "engine/mapper/kernel_table.hpp"
+
+#include <sched.h>
+
+#include <functional>
+#include <thread>
+
+#include <gtest/gtest.h>
+
+#include "engine/mapper/hindrances.hpp"
+#include "net/forwarding.hpp"
+#include "net/route_lookup.hpp"
+
+namespace culvert::mapper {
+namespace {
+
+using State = net::NftTables::State;
+
+// A thread is in a namespace for itself.
+void in_namespace(const std::function<void()>& test) {
+  bool is_alone = false;
+  std::thread([&] {
+    is_alone = ::unshare(CLONE_NEWNET) == 0;
+    if (is_alone) test();
+  }).join();
+  if (!is_alone) GTEST_SKIP() << "needs root";
+}
+
+nft::RuleSet one(std::uint16_t port) {
+  nft::Mapping mapping{.port = port, .ports = 1, .target_port = 80};
+  mapping.targets = {IpAddress::parse("10.0.0.5").value()};
+  mapping.name = "tcp/*:" + std::to_string(port);
+  nft::RuleSet rules;
+  rules.mappings = {mapping};
+  return rules;
+}
+
+KernelTable installed(std::uint16_t port, bool is_kept = false) {
+  auto table = KernelTable::take(one(port), is_kept);
+  EXPECT_TRUE(table) << table.error().message;
+  const auto done = table->install();
+  EXPECT_TRUE(done) << done.error().message;
+  return std::move(*table);
+}
+
+std::string listing() {
+  auto tables = net::NftTables::open();
+  return tables->list("list ruleset", State::without).value();
+}
+
+void run(const std::string& commands) {
+  auto tables = net::NftTables::open();
+  const auto done = tables->run(commands);
+  EXPECT_TRUE(done) << done.error().message;
+}
+
+TEST(KernelTable, IsThereUntilItIsRemoved) {
+  in_namespace([] {
+    KernelTable table = installed(8080);
+    EXPECT_EQ(table.name(), "culvert");
+    EXPECT_TRUE(listing().contains("8080 : 10.0.0.5 . 80"));
+    EXPECT_TRUE(table.remove());
+    EXPECT_EQ(listing(), "");
+    EXPECT_TRUE(table.remove()) << "somebody else was faster";
+  });
+}
+
+TEST(KernelTable, IsPutBackAndCountsOn) {
+  in_namespace([] {
+    KernelTable table = installed(8080);
+    const std::string whole = listing();
+    EXPECT_EQ(table.repair(), false);
+    for (const char* harm : {"delete table inet culvert", "flush chain inet culvert translate",
+                             "delete element inet culvert tcp4 { 8080 }", "flush ruleset",
+                             "add rule inet culvert prerouting drop"}) {
+      run(harm);
+      EXPECT_EQ(table.repair(), true) << harm;
+      EXPECT_EQ(listing(), whole) << harm;
+      EXPECT_EQ(table.repair(), false) << harm;
+    }
+    run("add table inet other");
+    EXPECT_EQ(table.repair(), false);
+  });
+}
+
+TEST(KernelTable, HasANameForEachThatRuns) {
+  in_namespace([] {
+    const KernelTable first = installed(8080);
+    KernelTable second = installed(8081);
+    EXPECT_EQ(second.name(), "culvert-2");
+    const auto same = KernelTable::take(one(8080), false);
+    ASSERT_FALSE(same);
+    EXPECT_EQ(same.error().message,
+              "cannot map tcp/*:8080: another culvert does already (table inet culvert)");
+    EXPECT_TRUE(second.remove());
+    EXPECT_TRUE(listing().contains("table inet culvert {"));
+    EXPECT_FALSE(listing().contains("culvert-2"));
+  });
+}
+
+TEST(KernelTable, TakesThePlaceOfWhatWasLeftBehind) {
+  in_namespace([] {
+    {
+      const KernelTable killed = installed(8080), another = installed(8081);
+    }
+    auto table = KernelTable::take(one(8082), false);
+    ASSERT_TRUE(table);
+    EXPECT_EQ(table->left_behind(), (std::vector<std::string>{"culvert", "culvert-2"}));
+    EXPECT_TRUE(listing().contains("8081"));
+    EXPECT_TRUE(table->install());
+    EXPECT_FALSE(listing().contains("8081"));
+    EXPECT_TRUE(listing().contains("8082 : 10.0.0.5 . 80"));
+    EXPECT_EQ(table->name(), "culvert");
+  });
+}
+
+TEST(KernelTable, KeepsWhatIsToBeKeptUnlessItIsTheSame) {
+  in_namespace([] {
+    {
+      const KernelTable kept = installed(8080, true);
+    }
+    {
+      const KernelTable other = installed(8081);
+      EXPECT_EQ(other.name(), "culvert-2");
+      EXPECT_TRUE(listing().contains("8080 : "));
+    }
+    const KernelTable again = installed(8080, true);
+    EXPECT_EQ(again.name(), "culvert");
+    EXPECT_FALSE(listing().contains("culvert-2"));
+  });
+}
+
+TEST(KernelTable, IsCleanedUpOnceNobodyKeepsIt) {
+  in_namespace([] {
+    run("table inet culvert-9 { }\ntable ip culvert { }");  // of others: without our label, of another family
+    {
+      const KernelTable killed = installed(8080), kept = installed(8081, true);
+    }
+    const KernelTable live = installed(8082);
+    EXPECT_EQ(remove_left_behind(), (std::vector<std::string>{"culvert-2"}));
+    EXPECT_TRUE(listing().contains("8082 : "));
+    EXPECT_FALSE(listing().contains("8081 : "));
+    EXPECT_TRUE(listing().contains("table inet culvert-9 {"));
+    EXPECT_EQ(remove_left_behind(), (std::vector<std::string>{}));
+  });
+}
+
+TEST(KernelTable, SaysWhatNftSays) {
+  in_namespace([] {
+    auto tables = net::NftTables::open();
+    const auto done = tables->run("add rule inet none none drop");
+    ASSERT_FALSE(done);
+    EXPECT_EQ(done.error().message, "Could not process rule: No such file or directory");
+    EXPECT_EQ(tables->list("list table inet none", State::without).error().code, Errc::not_found);
+  });
+}
+
+TEST(Hindrances, AreNamedWithTheirRemedy) {
+  in_namespace([] {
+    EXPECT_EQ(hindrances(one(8080), {}),
+              (std::vector<std::string>{"there is no way to 10.0.0.5: Network is unreachable"}));
+  });
+}
+
+TEST(Hindrances, ForwardingIsSetInOnesOwnNamespaceAlone) {
+  in_namespace([] {
+    const net::Forwarding v4{.is_v4 = true};
+    ASSERT_TRUE(v4.set(true));
+    EXPECT_EQ(v4.is_on(), true);
+    ASSERT_TRUE(v4.set(false));
+    EXPECT_EQ(v4.is_on(), false);
+    EXPECT_TRUE(unforwarded(one(8080).mappings).v4);
+    EXPECT_FALSE(unforwarded(one(8080).mappings).v6);
+  });
+}
+
+TEST(RouteLookup, KnowsWhatIsLocal) {
+  const auto route = net::route_to(IpAddress::parse("127.0.0.1").value());
+  ASSERT_TRUE(route) << route.error().message;
+  EXPECT_TRUE(route->is_local);
+  EXPECT_EQ(route->interface, "lo");
+}
+
+}  // namespace
+}  // namespace culvert::mapper

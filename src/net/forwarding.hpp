@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "base/result.hpp"
+
+namespace culvert::net {
+
+/// Whether this machine passes packets on between its interfaces: net.ipv4.ip_forward,
+/// net.ipv6.conf.all.forwarding. Of the network namespace of the calling thread.
+struct Forwarding {
+  bool is_v4 = true;
+
+  /// As sysctl(8) names it.
+  [[nodiscard]] std::string name() const;
+  /// Errc::not_found: this kernel has no such protocol.
+  [[nodiscard]] Result<bool> is_on() const;
+  /// Needs CAP_NET_ADMIN. Errc::system with the line for the user.
+  [[nodiscard]] Result<void> set(bool on) const;
+};
+
+/// Interfaces that would lose their IPv6 default route with forwarding on, since they have it from a router's
+/// advertisements and listen to those only without (accept_ra is 1).
+[[nodiscard]] std::vector<std::string> interfaces_that_need_advertisements();
+
+/// Whether connection tracking, and so NAT, knows the ports of DCCP: Linux has it no more since 6.17. True if
+/// tracking is not loaded yet.
+[[nodiscard]] bool tracks_dccp();
+
+}  // namespace culvert::net

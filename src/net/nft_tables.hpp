@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "base/result.hpp"
+
+struct nft_ctx;
+
+namespace culvert::net {
+
+/// The rule sets of nftables in the network namespace of the thread that opens this, through libnftables,
+/// which is named here and nowhere else. Calls block: not for a thread with other work. One thread at a time.
+class NftTables {
+ public:
+  enum class State : std::uint8_t {
+    without,  ///< only what stays the same while nobody changes a rule
+    with,     ///< what counters say, too
+  };
+
+  /// Errc::system: there is no memory, or no netlink.
+  [[nodiscard]] static Result<NftTables> open();
+
+  /// Commands as nft(8) reads them, all of them or none. Errc::denied: CAP_NET_ADMIN is missing. Errc::system
+  /// with what libnftables says, printable.
+  [[nodiscard]] Result<void> run(const std::string& commands);
+  /// What `command` prints ("list ruleset"), services and protocols as numbers. Errc::not_found: there is
+  /// no such table.
+  [[nodiscard]] Result<std::string> list(const std::string& command, State state);
+
+ private:
+  struct Free {
+    void operator()(nft_ctx* context) const;
+  };
+  explicit NftTables(nft_ctx* context) : context_(context) {}
+  [[nodiscard]] Result<void> run(const std::string& commands, unsigned flags);
+
+  std::unique_ptr<nft_ctx, Free> context_;
+};
+
+}  // namespace culvert::net
