@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cli/map.hpp"
 
+#include <algorithm>
+#include <iterator>
 #include <optional>
 #include <string>
 #include <vector>
@@ -9,6 +11,7 @@
 
 #include "cli/endpoint_spec.hpp"
 #include "cli/expand.hpp"
+#include "cli/kernel_mapping.hpp"
 #include "cli/values.hpp"
 
 namespace culvert::cli {
@@ -18,13 +21,16 @@ constexpr const char* kAboutMap =
     "A port here becomes a host and port there, without a tunnel.\n"
     "LISTEN: [tcp/|udp/|tcp+udp/][bind:]port[-port], a /path or an @name; on this machine alone unless bind "
     "says otherwise (* is every address).\n"
-    "TARGET: host:port[-port], a /path or an @name; several with commas between them.";
+    "TARGET: host:port[-port], a /path or an @name; several with commas between them.\n"
+    "With --kernel, LISTEN also: sctp/ or dccp/, or NUMBER/[bind] with a TARGET without port: a whole "
+    "protocol.";
 
 constexpr const char* kMapExamples =
     "examples:\n"
     "  culvert map '*:8080' 10.0.0.5:80\n"
     "  culvert map '*:8000-8010' db.internal:9000-9010 tcp+udp/127.0.0.1:53 192.0.2.53:53\n"
     "  culvert map '*:80' 10.0.0.5:80,10.0.0.6:80    culvert map 5432 /run/postgresql/.s.PGSQL.5432\n"
+    "  culvert map --kernel '*:80' 10.0.0.5:80       culvert map --kernel '47/*' 10.0.0.5\n"
     "exit: 0 ended by a signal; 255 failed";
 
 constexpr const char* kAboutProxy =
@@ -202,6 +208,73 @@ class Targets {
   std::vector<std::string> names_;
 };
 
+// What `map --kernel` has. The other options are of user space.
+class Kernel {
+ public:
+  explicit Kernel(CLI::App& app) : app_(app) {
+    CLI::Option* kernel =
+        app.add_flag("--kernel", wanted_, "by rules of nftables, which are kept installed (CAP_NET_ADMIN)");
+    const auto add = [&](const char* name, bool& value, const char* text) {
+      return app.add_flag(name, value, text)->needs(kernel);
+    };
+    options_ = {
+        kernel,
+        add("--print", print_, "print the rules, and change nothing"),
+        add("--persist", plan_.persist, "leave the rules when culvert ends"),
+        add("--masquerade", plan_.masquerade, "targets see this machine as the client"),
+        add("--enable-forwarding", plan_.enable_forwarding,
+            "have this machine pass packets on, while culvert runs (net.ipv4.ip_forward)"),
+        app.add_flag("--clean", clean_, "remove the rules that a killed culvert or --persist has left")};
+  }
+
+  [[nodiscard]] bool is_wanted() const { return wanted_ || clean_; }
+  [[nodiscard]] bool cleans() const { return clean_; }
+
+  Result<void> fill(std::span<const std::string> words, SubcommandLine& line) {
+    TRY(check_options());
+    daemon::DirectPlan direct = std::move(line.plan.direct.back());
+    line.plan.direct.clear();
+    if (clean_) {
+      if (!words.empty()) return fail(Errc::usage, "map: --clean takes no mapping");
+      plan_.action = daemon::KernelPlan::Action::clean;
+      line.plan.kernel.push_back(std::move(plan_));
+      return {};
+    }
+    for (std::size_t i = 0; i < words.size(); i += 2) {
+      KernelMapping mapping = TRY(parse_kernel_mapping(words[i], words[i + 1]));
+      std::ranges::move(mapping.in_kernel, std::back_inserter(plan_.forwards));
+      std::ranges::move(mapping.in_user_space, std::back_inserter(direct.forwards));
+    }
+    if (plan_.forwards.empty())
+      return fail(
+          Errc::usage,
+          "map: nothing for --kernel to do: without a bind address, port is on this machine alone (say "
+          "*:port), and the kernel does not map loopback");
+    TRY(check_overlaps(direct.forwards));
+    if (print_) plan_.action = daemon::KernelPlan::Action::print;
+    if (!print_ && !direct.forwards.empty()) line.plan.direct.push_back(std::move(direct));
+    line.plan.kernel.push_back(std::move(plan_));
+    return {};
+  }
+
+ private:
+  Result<void> check_options() const {
+    for (const CLI::Option* option : app_.parse_order()) {
+      const std::string name = option->get_name();
+      if (std::ranges::find(options_, option) != options_.end() || !name.starts_with("--")) continue;
+      if (name == "--log-file" || name == "--log-format" || name == "--user" || name == "--no-sandbox") continue;
+      return fail(Errc::usage, fmt::format("map: {} is for user space: it does not go with {}", name,
+                                           clean_ ? "--clean" : "--kernel"));
+    }
+    return {};
+  }
+
+  CLI::App& app_;
+  daemon::KernelPlan plan_;
+  std::vector<const CLI::Option*> options_;
+  bool wanted_ = false, print_ = false, clean_ = false;
+};
+
 }  // namespace
 
 Result<void> read_map_line(std::span<const std::string_view> arguments, const Environment&,
@@ -216,15 +289,20 @@ Result<void> read_map_line(std::span<const std::string_view> arguments, const En
   add_privilege_options(app, line.plan);
   bool opens = false;
   add_open_gateway(app, opens);
+  Kernel kernel(app);
   SubcommandReader reader(app, line);
   if (!TRY(reader.read(arguments))) return {};
   if (opens) line.plan.gateway.emplace().listeners = true;
 
-  if (words.empty()) return fail(Errc::usage, "map: LISTEN and TARGET expected (see culvert map --help)");
+  if (words.empty() && !kernel.cleans())
+    return fail(Errc::usage, "map: LISTEN and TARGET expected (see culvert map --help)");
   if (words.size() % 2 != 0)
     return fail(Errc::usage,
                 fmt::format("map: {} has no TARGET (see culvert map --help)", in_quotes(words.back())));
+  if (kernel.is_wanted()) return kernel.fill(words, line);
   for (std::size_t i = 0; i < words.size(); i += 2) {
+    if (needs_kernel(words[i]))
+      return fail(Errc::usage, fmt::format("map: {} needs --kernel", in_quotes(words[i])));
     for (daemon::DirectForward& forward : TRY(parse_mapping(words[i], words[i + 1])))
       plan.forwards.push_back(std::move(forward));
   }

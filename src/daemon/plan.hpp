@@ -168,9 +168,36 @@ struct GatewayPlan {
   bool is_required = false;  ///< it is a failure if no port can be opened; otherwise only said
 };
 
+/// What the kernel does by itself: what arrives at `bind` goes on to `host`.
+struct KernelForward {
+  std::uint8_t protocol = 6;          ///< by its number at IANA
+  std::string bind = "*";             ///< a name or address of this machine; "*": any, loopback's apart
+  std::uint16_t port = 0, ports = 0;  ///< 0: a protocol without ports
+  std::string host;
+  std::uint16_t target_port = 0;
+  std::string name;  ///< for people: "tcp/*:8080 -> 10.0.0.5:80"
+
+  bool operator==(const KernelForward&) const = default;
+};
+
+/// Forwards by the rules of nftables: `culvert map --kernel`.
+struct KernelPlan {
+  enum class Action : std::uint8_t {
+    keep,   ///< keep the rules installed until the end
+    print,  ///< print them, and change nothing
+    clean,  ///< remove what was left behind
+  };
+  Action action = Action::keep;
+  std::vector<KernelForward> forwards;
+  bool persist = false;            ///< the rules outlive the program
+  bool masquerade = false;         ///< targets see this machine as the client
+  bool enable_forwarding = false;  ///< have this machine pass packets on, while it runs
+};
+
 struct Plan {
   std::vector<SessionPlan> sessions;
   std::vector<DirectPlan> direct;
+  std::vector<KernelPlan> kernel;
   std::vector<ServerPlan> servers;
   std::optional<GatewayPlan> gateway;
   /// Started as root with servers or direct forwards, the process becomes this account; empty:

@@ -17,6 +17,7 @@
 #include "daemon/bound_ports.hpp"
 #include "daemon/direct_run.hpp"
 #include "daemon/gateway_run.hpp"
+#include "daemon/kernel_run.hpp"
 #include "daemon/privileged/separation.hpp"
 #include "daemon/run.hpp"
 #include "daemon/server_run.hpp"
@@ -82,6 +83,8 @@ class Supervisor {
       runs_.push_back(std::make_unique<SessionRun>(io_.get_executor(), session, resolver_, random_, prompter_,
                                                    manager_, bound_));
     }
+    for (const KernelPlan& kernel : plan_.kernel)
+      runs_.push_back(std::make_unique<KernelRun>(io_.get_executor(), kernel, resolver_));
     for (auto& direct : direct_) runs_.push_back(std::move(direct));
     for (std::size_t i = 0; i < plan_.servers.size(); ++i) {
       runs_.push_back(std::make_unique<ServerRun>(io_.get_executor(), plan_.servers[i], *privileges_[i],
@@ -147,7 +150,9 @@ class Supervisor {
   void ready() {
     const bool speaks =
         std::ranges::any_of(plan_.sessions, [](const SessionPlan& plan) { return !plan.stdio; }) ||
-        !plan_.servers.empty() || !plan_.direct.empty() || plan_.gateway;
+        !plan_.servers.empty() || !plan_.direct.empty() || plan_.gateway ||
+        std::ranges::any_of(plan_.kernel,
+                            [](const KernelPlan& plan) { return plan.action == KernelPlan::Action::keep; });
     if (speaks) log_event(LogLevel::notice, "ready", "ready");
     outcome_.was_ready = true;
     const std::size_t forwards = forwards_of(plan_);

@@ -121,6 +121,11 @@ Result<std::vector<Privileges>> take_privileges(const Plan& plan,
   return privileges;
 }
 
+bool changes_rules(const Plan& plan) {
+  return std::ranges::any_of(
+      plan.kernel, [](const KernelPlan& kernel) { return kernel.action != KernelPlan::Action::print; });
+}
+
 }  // namespace
 
 Capabilities capabilities_for(const Plan& plan, Capabilities permitted) {
@@ -128,7 +133,7 @@ Capabilities capabilities_for(const Plan& plan, Capabilities permitted) {
   // change how the machine routes and filters. Raw sockets, the rest of it, the sandbox refuses.
   const Capabilities any_address = (permitted & kNetRaw) != 0 ? kNetRaw : kNetAdmin;
   const auto is_low = [](std::uint16_t port) { return port > 0 && port < 1024; };
-  Capabilities needed = kNoCapabilities;
+  Capabilities needed = changes_rules(plan) ? kNetAdmin : kNoCapabilities;
   for (const DirectPlan& direct : plan.direct) {
     if (direct.transparent) needed |= any_address;
     // A datagram of a visitor comes from the visitor's port.
@@ -142,7 +147,12 @@ Capabilities capabilities_for(const Plan& plan, Capabilities permitted) {
 
 Result<std::vector<Privileges>> separate_privileges(const Plan& plan,
                                                     const std::function<Result<void>()>& with_rights) {
-  if (plan.servers.empty() && plan.direct.empty()) return {};
+  if (plan.servers.empty() && plan.direct.empty() && !changes_rules(plan)) return {};
+  if (changes_rules(plan) && (TRY(permitted_capabilities()) & kNetAdmin) == 0) {
+    return fail(Errc::denied,
+                "map --kernel needs CAP_NET_ADMIN: start it as root, or give culvert that with 'setcap "
+                "cap_net_admin+ep'; without --kernel the same mappings work in user space");
+  }
   auto privileges = TRY(take_privileges(plan, with_rights));
   TRY(refuse_new_privileges());
   if (!plan.sandbox) return privileges;

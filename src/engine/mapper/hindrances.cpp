@@ -96,8 +96,8 @@ std::vector<std::string> hindrances(const nft::RuleSet& rules, std::span<const n
   return Search(rules).lines(others);
 }
 
-Unforwarded unforwarded(std::span<const nft::Mapping> mappings) {
-  Unforwarded found;
+Families unforwarded(std::span<const nft::Mapping> mappings) {
+  Families found;
   for (const IpAddress& target : targets_of(mappings)) {
     bool& is_off = target.is_v4() ? found.v4 : found.v6;
     if (is_off) continue;

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "engine/mapper/kernel_table.hpp"
 #include "proto/nft/listing.hpp"
 #include "proto/nft/rule_set.hpp"
 
@@ -17,9 +18,6 @@ namespace culvert::mapper {
                                                   std::span<const nft::Table> others);
 
 /// The families whose forwarding is off although mappings need it.
-struct Unforwarded {
-  bool v4 = false, v6 = false;
-};
-[[nodiscard]] Unforwarded unforwarded(std::span<const nft::Mapping> mappings);
+[[nodiscard]] Families unforwarded(std::span<const nft::Mapping> mappings);
 
 }  // namespace culvert::mapper

@@ -7,6 +7,7 @@
 
 #include <fmt/format.h>
 
+#include "net/forwarding.hpp"
 #include "net/name_lock.hpp"
 
 namespace culvert::mapper {
@@ -22,10 +23,32 @@ std::string name_of(unsigned number) {
   return number == 1 ? std::string("culvert") : fmt::format("culvert-{}", number);
 }
 
+// "culvert map --kernel; net.ipv4.ip_forward was 0"
+std::string was_off(bool is_v4) { return fmt::format("; {} was 0", net::Forwarding{is_v4}.name()); }
+
+std::string label_of(bool is_kept, const Families& enabled) {
+  std::string label(is_kept ? kKeptLabel : kLabel);
+  if (enabled.v4) label += was_off(true);
+  if (enabled.v6) label += was_off(false);
+  return label;
+}
+
 // Somebody else's table may have any name, but not our label.
 bool is_ours(const nft::Table& table) {
   return table.family == "inet" && (table.name == "culvert" || table.name.starts_with("culvert-")) &&
-         (table.label == kLabel || table.label == kKeptLabel);
+         table.label.starts_with(kLabel);
+}
+
+bool is_kept(const nft::Table& table) { return table.label.starts_with(kKeptLabel); }
+
+Families enabled_by(const nft::Table& table) {
+  return {.v4 = table.label.contains(was_off(true)), .v6 = table.label.contains(was_off(false))};
+}
+
+Result<void> disable_forwarding(const Families& families) {
+  if (families.v4) TRY(net::Forwarding{.is_v4 = true}.set(false));
+  if (families.v6) TRY(net::Forwarding{.is_v4 = false}.set(false));
+  return {};
 }
 
 Result<std::optional<net::UniqueFd>> hold(std::string_view table) {
@@ -61,8 +84,7 @@ std::string mapping_with(const nft::RuleSet& rules, std::string_view key) {
 }  // namespace
 
 Result<KernelTable> KernelTable::take(nft::RuleSet rules, bool is_kept) {
-  rules.label = is_kept ? kKeptLabel : kLabel;
-  KernelTable table(TRY(NftTables::open()), std::move(rules));
+  KernelTable table(TRY(NftTables::open()), std::move(rules), is_kept);
   TRY(table.choose(TRY(all_tables(table.tables_))));
   return table;
 }
@@ -82,8 +104,10 @@ Result<void> KernelTable::choose(const std::vector<nft::Table>& installed) {
       return fail(Errc::usage, fmt::format("cannot map {}: another culvert does already (table inet {})",
                                            mapping_with(rules_, *common), table.name));
     }
-    if (table.label == kKeptLabel && !common) continue;
+    if (culvert::mapper::is_kept(table) && !common) continue;
     left_behind_.push_back(table.name);
+    const Families before = enabled_by(table);
+    enabled_ = {.v4 = enabled_.v4 || before.v4, .v6 = enabled_.v6 || before.v6};
     held_.push_back(std::move(*name));
     if (own.empty()) own = table.name;
   }
@@ -100,7 +124,20 @@ Result<void> KernelTable::choose(const std::vector<nft::Table>& installed) {
   return {};
 }
 
+Result<void> KernelTable::enable_forwarding(Families families) {
+  if (families.v4) {
+    TRY(net::Forwarding{.is_v4 = true}.set(true));
+    enabled_.v4 = true;
+  }
+  if (families.v6) {
+    TRY(net::Forwarding{.is_v4 = false}.set(true));
+    enabled_.v6 = true;
+  }
+  return {};
+}
+
 Result<void> KernelTable::install() {
+  rules_.label = label_of(is_kept_, enabled_);
   std::string commands;
   for (const std::string& name : left_behind_) {
     if (name != rules_.table) commands += fmt::format("add table inet {}\n{}", name, nft::remove_text(name));
@@ -160,7 +197,10 @@ Result<void> KernelTable::remove() {
   const auto done = tables_.run(nft::remove_text(rules_.table));
   if (!done && done.error().code != Errc::not_found)
     return fail(done.error().code, "cannot remove the rules: " + done.error().message);
-  return {};
+  if (enabled_ == Families()) return {};
+  const auto left = TRY(all_tables(tables_));
+  if (std::ranges::any_of(left, is_ours)) return {};
+  return disable_forwarding(std::exchange(enabled_, {}));
 }
 
 Result<std::vector<std::string>> remove_left_behind() {
@@ -175,6 +215,7 @@ Result<std::vector<std::string>> remove_left_behind() {
       return fail(done.error().code,
                   fmt::format("cannot remove table inet {}: {}", table.name, done.error().message));
     removed.push_back(table.name);
+    TRY(disable_forwarding(enabled_by(table)));
   }
   return removed;
 }

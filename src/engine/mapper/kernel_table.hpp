@@ -13,6 +13,12 @@
 
 namespace culvert::mapper {
 
+/// For which families something has to do with the forwarding of this machine.
+struct Families {
+  bool v4 = false, v6 = false;
+  bool operator==(const Families&) const = default;
+};
+
 /// The table of nftables that one run of the program keeps: "culvert", or, beside others, "culvert-2" and so
 /// on. All calls block, and are for one thread.
 ///
@@ -29,6 +35,10 @@ class KernelTable {
   /// What take() has found that install() takes the place of.
   [[nodiscard]] const std::vector<std::string>& left_behind() const { return left_behind_; }
 
+  /// Has this machine pass on packets of these families, until remove(). Before install(): the table says so,
+  /// and who finds it left behind sets it back. Needs CAP_NET_ADMIN. Errc::system.
+  [[nodiscard]] Result<void> enable_forwarding(Families families);
+
   /// Puts the rules there in one transaction. What they have counted goes on.
   [[nodiscard]] Result<void> install();
   /// Puts them back if they are not what install() has put there. Whether that was so.
@@ -39,17 +49,20 @@ class KernelTable {
   [[nodiscard]] Result<std::vector<nft::Traffic>> traffic();
   /// The tables of others.
   [[nodiscard]] Result<std::vector<nft::Table>> others();
+  /// And sets forwarding back, unless another culvert runs here that may need it.
   [[nodiscard]] Result<void> remove();
 
   [[nodiscard]] const std::vector<nft::Mapping>& mappings() const { return rules_.mappings; }
 
  private:
-  KernelTable(net::NftTables tables, nft::RuleSet rules)
-      : tables_(std::move(tables)), rules_(std::move(rules)) {}
+  KernelTable(net::NftTables tables, nft::RuleSet rules, bool is_kept)
+      : tables_(std::move(tables)), rules_(std::move(rules)), is_kept_(is_kept) {}
   Result<void> choose(const std::vector<nft::Table>& installed);
 
   net::NftTables tables_;
   nft::RuleSet rules_;
+  bool is_kept_;
+  Families enabled_;  // their forwarding was off before us
   std::vector<std::string> left_behind_;
   std::vector<net::UniqueFd> held_;  // our name, and until install() those of what was left behind
   std::string installed_;            // the listing of our table, without counters

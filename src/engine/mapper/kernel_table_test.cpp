@@ -147,6 +147,44 @@ TEST(KernelTable, IsCleanedUpOnceNobodyKeepsIt) {
   });
 }
 
+TEST(KernelTable, SetsForwardingBack) {
+  in_namespace([] {
+    const net::Forwarding v4{.is_v4 = true};
+    ASSERT_TRUE(v4.set(false));
+    const auto forwarding = [](std::uint16_t port) {
+      auto table = KernelTable::take(one(port), false);
+      EXPECT_TRUE(table->enable_forwarding({.v4 = true}));
+      EXPECT_TRUE(table->install());
+      return std::move(*table);
+    };
+    {
+      KernelTable table = forwarding(8080);
+      EXPECT_EQ(v4.is_on(), true);
+      KernelTable other = installed(8081);
+      EXPECT_TRUE(table.remove());
+      EXPECT_EQ(v4.is_on(), true) << "the other one may need it";
+      EXPECT_TRUE(other.remove());
+      EXPECT_TRUE(table.remove());
+      EXPECT_EQ(v4.is_on(), false);
+    }
+    {
+      const KernelTable killed = forwarding(8080);
+    }
+    EXPECT_EQ(v4.is_on(), true);
+    {
+      KernelTable next = installed(8080);
+      EXPECT_EQ(v4.is_on(), true);
+      EXPECT_TRUE(next.remove());
+      EXPECT_EQ(v4.is_on(), false);
+    }
+    {
+      const KernelTable killed = forwarding(8080);
+    }
+    EXPECT_TRUE(remove_left_behind());
+    EXPECT_EQ(v4.is_on(), false);
+  });
+}
+
 TEST(KernelTable, SaysWhatNftSays) {
   in_namespace([] {
     auto tables = net::NftTables::open();

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 #include <iterator>
+#include <map>
 
 #include <fmt/format.h>
 
@@ -214,6 +215,25 @@ std::string replace_text(const RuleSet& rules) {
 }
 
 std::string remove_text(std::string_view table) { return fmt::format("delete table inet {}\n", table); }
+
+std::optional<std::pair<std::string, std::string>> overlap(const RuleSet& rules) {
+  std::map<std::pair<std::string, std::uint32_t>, const Mapping*> takers;
+  for (const Group& group : groups_of(rules)) {
+    takers.clear();
+    for (const Mapping& mapping : rules.mappings) {
+      if (group.target_of(mapping) == nullptr) continue;
+      const bool is_whole = group.protocol == nullptr;
+      const std::uint32_t first = is_whole ? mapping.protocol : mapping.port;
+      const std::uint32_t count = is_whole ? 1 : mapping.ports;
+      for (std::uint32_t key = first; key < first + count; ++key) {
+        const auto [there, is_new] =
+            takers.try_emplace({group.is_bound ? mapping.at->text() : "", key}, &mapping);
+        if (!is_new) return std::pair(there->second->name, mapping.name);
+      }
+    }
+  }
+  return std::nullopt;
+}
 
 std::string comment_of(std::string_view text) {
   std::string comment(text.substr(0, kLongestComment));

@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/ip_address.hpp"
@@ -63,6 +64,9 @@ struct RuleSet {
 /// The same in place of the table of this name that may be there: one transaction.
 [[nodiscard]] std::string replace_text(const RuleSet& rules);
 [[nodiscard]] std::string remove_text(std::string_view table);
+
+/// Two mappings that take the same of what arrives, by their names; nothing: there are none.
+[[nodiscard]] std::optional<std::pair<std::string, std::string>> overlap(const RuleSet& rules);
 
 /// The longest comment that nftables takes (NFTNL_UDATA_COMMENT_MAXLEN), and what may stand in one.
 inline constexpr std::size_t kLongestComment = 127;

@@ -118,6 +118,23 @@ TEST(RuleSet, NothingInACommentEndsIt) {
   EXPECT_EQ(comment_of(std::string(500, 'x')).size(), kLongestComment);
 }
 
+TEST(RuleSet, NoTwoMappingsTakeTheSame) {
+  Mapping range = web(), bound = web(), udp = web(), gre{.protocol = 47, .targets = web().targets};
+  range.port = 8078;
+  range.ports = 3;
+  range.name = "range";
+  bound.at = address("192.0.2.1");
+  udp.protocol = kUdp;
+  EXPECT_EQ(overlap({.mappings = {web(), range}}), std::pair(web().name, range.name));
+  range.ports = 2;
+  EXPECT_EQ(overlap({.mappings = {web(), range, bound, udp, gre}}), std::nullopt);
+  EXPECT_TRUE(overlap({.mappings = {gre, gre}}));
+  Mapping v4 = web(), v6 = web();
+  v4.targets.pop_back();
+  v6.targets.erase(v6.targets.begin());
+  EXPECT_EQ(overlap({.mappings = {v4, v6}}), std::nullopt);
+}
+
 TEST(RuleSet, IsReplacedInOneTransaction) {
   const RuleSet rules{.table = "culvert-2", .mappings = {web()}};
   EXPECT_EQ(replace_text(rules), "add table inet culvert-2\ndelete table inet culvert-2\n" + to_text(rules));

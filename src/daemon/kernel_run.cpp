@@ -1,0 +1,339 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "daemon/kernel_run.hpp"
+
+#include <signal.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <exception>
+#include <utility>
+
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/signal_set.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include <fmt/format.h>
+
+#include "base/log.hpp"
+#include "base/text.hpp"
+#include "engine/mapper/hindrances.hpp"
+#include "net/addresses.hpp"
+#include "net/forwarding.hpp"
+
+namespace culvert::daemon {
+
+namespace asio = boost::asio;
+
+namespace {
+
+constexpr Duration kLookUpInterval = std::chrono::seconds(30);
+constexpr Duration kRetryInterval = std::chrono::seconds(1);
+constexpr Duration kRepairInterval = std::chrono::milliseconds(50);
+
+// The first address of each family.
+std::vector<IpAddress> one_of_each(const std::vector<asio::ip::tcp::endpoint>& found) {
+  std::vector<IpAddress> addresses;
+  for (const auto& endpoint : found) {
+    const IpAddress address = net::ip_address_of(endpoint.address());
+    if (std::ranges::find(addresses, address.is_v4(), &IpAddress::is_v4) == addresses.end())
+      addresses.push_back(address);
+  }
+  return addresses;
+}
+
+// What cannot be the target of packets that come from elsewhere.
+Result<void> check_target(const KernelForward& forward, const IpAddress& address) {
+  const auto range = known_range(address);
+  if (!range || range->kind == AddressKind::metadata || range->kind == AddressKind::transition) return {};
+  return fail(Errc::usage,
+              fmt::format("cannot map {} in the kernel: {} is {}, where packets from elsewhere do not go{}",
+                          forward.name, address.text(), describe(range->kind),
+                          range->kind == AddressKind::loopback ? " (without --kernel it works)" : ""));
+}
+
+void tell_removed(const std::vector<std::string>& names) {
+  for (const std::string& name : names)
+    log_event(LogLevel::notice, "rules", "removed table inet {}, which was left behind", field("table", name),
+              field("did", "removed"));
+}
+
+}  // namespace
+
+KernelRun::KernelRun(asio::any_io_executor executor, const KernelPlan& plan, net::Resolver& resolver)
+    : executor_(std::move(executor)),
+      plan_(plan),
+      resolver_(resolver),
+      signals_(executor_),
+      changed_(executor_) {}
+
+KernelRun::~KernelRun() {
+  helper_.join();
+  remove();
+}
+
+template <class F>
+relay::Task<std::invoke_result_t<F>> KernelRun::on_helper(F work) {
+  using Value = std::invoke_result_t<F>;
+  return asio::co_spawn(
+      helper_, [](F todo) -> asio::awaitable<Value> { co_return todo(); }(std::move(work)),
+      asio::use_awaitable);
+}
+
+relay::Task<Result<void>> KernelRun::start() {
+  if (plan_.action == KernelPlan::Action::clean) {
+    const auto removed = co_await on_helper([] { return mapper::remove_left_behind(); });
+    if (!removed) co_return std::unexpected(removed.error());
+    tell_removed(*removed);
+    co_return Result<void>();
+  }
+  auto rules = co_await resolved();
+  if (!rules) co_return std::unexpected(rules.error());
+  if (const auto both = nft::overlap(*rules))
+    co_return fail(Errc::usage, fmt::format("{} and {} take the same port", both->first, both->second));
+  if (plan_.action == KernelPlan::Action::keep) co_return co_await install(std::move(*rules));
+  rules->label = "culvert map --kernel";
+  const std::string text = nft::to_text(*rules);
+  if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size() || std::fflush(stdout) != 0)
+    co_return fail_errno("cannot print the rules", errno);
+  co_return Result<void>();
+}
+
+relay::Task<Result<nft::RuleSet>> KernelRun::resolved() {
+  nft::RuleSet rules;
+  rules.masquerade = plan_.masquerade;
+  for (const KernelForward& forward : plan_.forwards) {
+    auto mappings = co_await mappings_of(forward);
+    if (!mappings) co_return std::unexpected(mappings.error());
+    std::ranges::move(*mappings, std::back_inserter(rules.mappings));
+  }
+  co_return rules;
+}
+
+// One for each address that it is bound to.
+relay::Task<Result<std::vector<nft::Mapping>>> KernelRun::mappings_of(const KernelForward& forward) {
+  const auto cannot = [](const std::string& host, const Error& error) {
+    return fail(error.code, fmt::format("cannot resolve {}: {}", printable(host), error.message));
+  };
+  const auto found = co_await resolver_.resolve(forward.host, forward.target_port);
+  if (!found) co_return cannot(forward.host, found.error());
+  nft::Mapping mapping{.protocol = forward.protocol,
+                       .port = forward.port,
+                       .ports = forward.ports,
+                       .targets = one_of_each(*found),
+                       .target_port = forward.target_port,
+                       .name = forward.name};
+  for (const IpAddress& target : mapping.targets) CO_TRY(check_target(forward, target));
+  if (forward.bind == "*") co_return std::vector{std::move(mapping)};
+
+  const auto places = co_await resolver_.resolve(forward.bind, forward.port);
+  if (!places) co_return cannot(forward.bind, places.error());
+  std::vector<nft::Mapping> mappings;
+  for (const auto& place : *places) {
+    nft::Mapping one = mapping;
+    const IpAddress at = net::ip_address_of(place.address());
+    std::erase_if(one.targets, [&](const IpAddress& target) { return target.is_v4() != at.is_v4(); });
+    if (!at.is_unspecified()) one.at = at;
+    if (!one.targets.empty()) mappings.push_back(std::move(one));
+  }
+  if (mappings.empty())
+    co_return fail(Errc::usage,
+                   fmt::format("cannot map {} in the kernel: a packet keeps its family, and {} has "
+                               "no address of that of {}",
+                               forward.name, printable(forward.host), printable(forward.bind)));
+  co_return mappings;
+}
+
+relay::Task<Result<void>> KernelRun::install(nft::RuleSet rules) {
+  boost::system::error_code error;
+  signals_.add(SIGUSR1, error);
+  const auto done = co_await on_helper([&] { return take_and_install(std::move(rules)); });
+  if (!done) co_return done;
+  // What happened before the watch began is looked at once.
+  auto watch = net::NftWatch::open(executor_, table_->name());
+  if (!watch) co_return std::unexpected(watch.error());
+  watch_.emplace(std::move(*watch));
+  rules_changed_ = true;
+  for (const nft::Mapping& mapping : table_->mappings()) {
+    log_event(LogLevel::notice, "forward_up", "map {} up, in the kernel", field("mapping", mapping.name),
+              field("table", table_->name()));
+  }
+  co_await tell_hindrances();
+  co_return Result<void>();
+}
+
+Result<void> KernelRun::take_and_install(nft::RuleSet rules) {
+  table_.emplace(TRY(mapper::KernelTable::take(std::move(rules), plan_.persist)));
+  const std::vector<std::string> left_behind = table_->left_behind();
+  if (plan_.enable_forwarding) {
+    const mapper::Families off = mapper::unforwarded(table_->mappings());
+    if (off.v6) {
+      for (const std::string& interface : net::interfaces_that_need_advertisements())
+        log_event(
+            LogLevel::warning, "hindrance",
+            "with net.ipv6.conf.all.forwarding this machine no longer listens to routers on {0}, and may "
+            "lose its default route: sysctl net.ipv6.conf.{0}.accept_ra=2 prevents that",
+            printable(interface));
+    }
+    TRY(table_->enable_forwarding(off));
+  }
+  TRY(table_->install());
+  tell_removed(left_behind);
+  return {};
+}
+
+relay::Task<Result<void>> KernelRun::serve() {
+  if (!watch_) co_return Result<void>();  // there was nothing to keep
+  spawn(watch_rules());
+  spawn(watch_signal());
+  Instant next_look_up = monotonic_now() + kLookUpInterval;
+  Instant next_look = monotonic_now();
+  while (!is_stopping_) {
+    const Instant now = monotonic_now();
+    if (rules_changed_ && now >= next_repair_) {
+      co_await put_back();
+    } else if (others_changed_ && now >= next_look) {
+      // Whoever reloads a firewall makes many changes.
+      others_changed_ = false;
+      next_look = now + kRetryInterval;
+      co_await tell_hindrances();
+    } else if (std::exchange(is_asked_, false)) {
+      co_await tell_traffic();
+    } else if (now >= next_look_up) {
+      co_await look_up_again();
+      next_look_up = monotonic_now() + kLookUpInterval;
+    } else {
+      Instant next = next_look_up;
+      if (rules_changed_) next = std::min(next, next_repair_);
+      if (others_changed_) next = std::min(next, next_look);
+      co_await changed_.wait(next - now);
+    }
+  }
+  watch_->close();
+  signals_.cancel();
+  while (working_ > 0) co_await changed_.wait();
+  co_await tell_traffic();
+  co_await on_helper([this] { remove(); });
+  co_return Result<void>();
+}
+
+relay::Task<void> KernelRun::put_back() {
+  rules_changed_ = false;
+  const auto done = co_await on_helper([this] { return table_->repair(); });
+  if (!done) {
+    log_event(LogLevel::error, "rules", "cannot put the rules of table inet {} back: {}",
+              field("table", table_->name()), field("reason", done.error().message));
+    rules_changed_ = true;
+    next_repair_ = monotonic_now() + kRetryInterval;
+  } else if (*done) {
+    next_repair_ = monotonic_now() + kRepairInterval;
+    log_event(put_back_.is_due(monotonic_now()) ? LogLevel::warning : LogLevel::verbose, "rules",
+              "somebody has changed table inet {}: put it back", field("table", table_->name()),
+              field("did", "put_back"));
+  }
+}
+
+// Those that were not there before.
+relay::Task<void> KernelRun::tell_hindrances() {
+  using Lines = Result<std::vector<std::string>>;
+  const auto lines = co_await on_helper([this]() -> Lines {
+    const auto others = TRY(table_->others());
+    nft::RuleSet rules;
+    rules.masquerade = plan_.masquerade;
+    rules.mappings = table_->mappings();
+    return mapper::hindrances(rules, others);
+  });
+  if (!lines) {
+    log(LogLevel::warning, "cannot look for what keeps the mappings from working: {}", lines.error().message);
+    co_return;
+  }
+  std::set<std::string> now(lines->begin(), lines->end());
+  for (const std::string& line : *lines)
+    if (!told_.contains(line)) log_event(LogLevel::warning, "hindrance", "{}", line);
+  told_ = std::move(now);
+}
+
+relay::Task<void> KernelRun::tell_traffic() {
+  const auto all = co_await on_helper([this] { return table_->traffic(); });
+  if (!all) {
+    log(LogLevel::warning, "cannot read what the mappings have carried: {}", all.error().message);
+    co_return;
+  }
+  for (std::size_t i = 0; i < all->size(); ++i) {
+    const nft::Traffic& traffic = (*all)[i];
+    if (traffic == nft::Traffic()) continue;
+    log_event(LogLevel::notice, "traffic",
+              "{}: {} connections, {} bytes in {} packets to the target, {} in {} back",
+              field("mapping", table_->mappings()[i].name), field("connections", traffic.connections),
+              field("bytes_to", traffic.bytes_to), field("packets_to", traffic.packets_to),
+              field("bytes_back", traffic.bytes_back), field("packets_back", traffic.packets_back));
+  }
+}
+
+// Names that do not resolve now stay where they were.
+relay::Task<void> KernelRun::look_up_again() {
+  // Who deletes the table takes its counters along: what they said a while ago is not lost.
+  (void)co_await on_helper([this] { return table_->traffic(); });
+  auto rules = co_await resolved();
+  if (!rules) {
+    log(LogLevel::verbose, "{}; the rules stay as they are", rules.error().message);
+    co_return;
+  }
+  const auto targets_differ = [](const nft::Mapping& a, const nft::Mapping& b) {
+    return a.targets != b.targets || a.at != b.at;
+  };
+  if (std::ranges::equal(rules->mappings, table_->mappings(), std::not_fn(targets_differ)) ||
+      nft::overlap(*rules))
+    co_return;
+  const auto done = co_await on_helper([&] { return table_->change(std::move(rules->mappings)); });
+  if (!done) {
+    log_event(LogLevel::error, "rules", "cannot change table inet {}: {}", field("table", table_->name()),
+              field("reason", done.error().message));
+    rules_changed_ = true;
+    co_return;
+  }
+  log_event(LogLevel::notice, "rules", "names have other addresses now: changed table inet {}",
+            field("table", table_->name()), field("did", "changed"));
+  others_changed_ = true;
+}
+
+relay::Task<void> KernelRun::watch_rules() {
+  while (const auto change = co_await watch_->changed()) {
+    rules_changed_ |= change->ours;
+    others_changed_ |= change->others;
+    changed_.wake();
+  }
+}
+
+relay::Task<void> KernelRun::watch_signal() {
+  for (;;) {
+    const auto [error, number] = co_await signals_.async_wait(asio::as_tuple(asio::use_awaitable));
+    if (error) co_return;
+    is_asked_ = true;
+    changed_.wake();
+  }
+}
+
+void KernelRun::spawn(relay::Task<void> task) {
+  ++working_;
+  asio::co_spawn(executor_, std::move(task), [this](const std::exception_ptr&) {
+    --working_;
+    changed_.wake();
+  });
+}
+
+void KernelRun::stop(Duration) {
+  is_stopping_ = true;
+  changed_.wake();
+}
+
+void KernelRun::remove() {
+  if (!table_) return;
+  if (!plan_.persist) {
+    const auto done = table_->remove();
+    if (!done) log_event(LogLevel::error, "rules", "{}", field("reason", done.error().message));
+  }
+  table_.reset();
+}
+
+}  // namespace culvert::daemon

@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstddef>
+#include <optional>
+#include <set>
+#include <string>
+#include <type_traits>
+#include <vector>
+
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/signal_set.hpp>
+#include <boost/asio/thread_pool.hpp>
+
+#include "base/complaint.hpp"
+#include "base/time.hpp"
+#include "daemon/plan.hpp"
+#include "daemon/run.hpp"
+#include "engine/mapper/kernel_table.hpp"
+#include "engine/relay/signal.hpp"
+#include "net/nft_watch.hpp"
+#include "net/resolver.hpp"
+#include "proto/nft/rule_set.hpp"
+
+namespace culvert::daemon {
+
+/// One KernelPlan at work: its rules are installed, watched, put back, counted, and removed.
+class KernelRun final : public Run {
+ public:
+  /// Both must outlive it.
+  KernelRun(boost::asio::any_io_executor executor, const KernelPlan& plan, net::Resolver& resolver);
+  ~KernelRun() override;  ///< removes the rules if nobody has had the time to
+
+  [[nodiscard]] relay::Task<Result<void>> start() override;
+  [[nodiscard]] relay::Task<Result<void>> serve() override;
+  void stop(Duration time) override;
+
+ private:
+  template <class F>
+  relay::Task<std::invoke_result_t<F>> on_helper(F work);
+
+  relay::Task<Result<nft::RuleSet>> resolved();
+  relay::Task<Result<std::vector<nft::Mapping>>> mappings_of(const KernelForward& forward);
+  relay::Task<Result<void>> install(nft::RuleSet rules);
+  Result<void> take_and_install(nft::RuleSet rules);
+  relay::Task<void> tell_hindrances();
+  relay::Task<void> tell_traffic();
+  relay::Task<void> put_back();
+  relay::Task<void> look_up_again();
+  relay::Task<void> watch_rules();
+  relay::Task<void> watch_signal();
+  void spawn(relay::Task<void> task);
+  void remove();
+
+  const boost::asio::any_io_executor executor_;
+  const KernelPlan& plan_;
+  net::Resolver& resolver_;
+  std::optional<mapper::KernelTable> table_;  // touched by the helper alone while one of its calls runs
+  std::optional<net::NftWatch> watch_;
+  boost::asio::signal_set signals_;  // SIGUSR1: what have the mappings carried?
+  relay::Signal changed_;            // one of those below; serve() sleeps on it
+  bool is_stopping_ = false;
+  bool rules_changed_ = false, others_changed_ = false, is_asked_ = false;
+  std::size_t working_ = 0;
+  std::set<std::string> told_;  // the hindrances
+  Instant next_repair_;         // two who want different rules would keep each other busy
+  Complaint put_back_;
+  boost::asio::thread_pool helper_{1};
+};
+
+}  // namespace culvert::daemon
