@@ -42,26 +42,27 @@ Result<NftTables> NftTables::open() {
   return tables;
 }
 
-Result<void> NftTables::run(const std::string& commands, unsigned flags) {
+Result<std::string> NftTables::run(const std::string& commands, unsigned flags) {
   ::nft_ctx_output_set_flags(context_.get(), flags);
   const int status = ::nft_run_cmd_from_buffer(context_.get(), commands.c_str());
   const char* said =
       ::nft_ctx_get_error_buffer(context_.get());  // taken out each time: it would go on growing
-  if (status != 0) return std::unexpected(error_of(said == nullptr ? "" : said));
-  return {};
+  if (said == nullptr) said = "";
+  if (status != 0) return std::unexpected(error_of(said));
+  return std::string(said);
 }
 
 Result<void> NftTables::run(const std::string& commands) {
-  TRY(run(commands, kNumbers));
+  (void)TRY(run(commands, kNumbers));
   (void)::nft_ctx_get_output_buffer(context_.get());
   return {};
 }
 
 Result<std::string> NftTables::list(const std::string& command, State state) {
-  const auto done = run(command, kNumbers | (state == State::without ? NFT_CTX_OUTPUT_STATELESS : 0));
+  const auto warnings = run(command, kNumbers | (state == State::without ? NFT_CTX_OUTPUT_STATELESS : 0));
   const char* printed = ::nft_ctx_get_output_buffer(context_.get());
-  if (!done) return std::unexpected(done.error());
-  return std::string(printed == nullptr ? "" : printed);
+  if (!warnings) return std::unexpected(warnings.error());
+  return *warnings + (printed == nullptr ? "" : printed);
 }
 
 }  // namespace culvert::net

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <string>
 
@@ -25,8 +26,9 @@ class NftTables {
   /// Commands as nft(8) reads them, all of them or none. Errc::denied: CAP_NET_ADMIN is missing. Errc::system
   /// with what libnftables says, printable.
   [[nodiscard]] Result<void> run(const std::string& commands);
-  /// What `command` prints ("list ruleset"), services and protocols as numbers. Errc::not_found: there is
-  /// no such table.
+  /// What `command` prints ("list ruleset"), services and protocols as numbers, behind its warnings ("#
+  /// Warning:
+  /// ..."). Errc::not_found: there is no such table.
   [[nodiscard]] Result<std::string> list(const std::string& command, State state);
 
  private:
@@ -34,7 +36,7 @@ class NftTables {
     void operator()(nft_ctx* context) const;
   };
   explicit NftTables(nft_ctx* context) : context_(context) {}
-  [[nodiscard]] Result<void> run(const std::string& commands, unsigned flags);
+  [[nodiscard]] Result<std::string> run(const std::string& commands, unsigned flags);
 
   std::unique_ptr<nft_ctx, Free> context_;
 };

@@ -147,6 +147,32 @@ TEST(KernelTable, IsCleanedUpOnceNobodyKeepsIt) {
   });
 }
 
+TEST(KernelTable, TakesOtherMappingsInPlace) {
+  in_namespace([] {
+    KernelTable table = installed(8080);
+    nft::RuleSet moved = one(8080);
+    moved.mappings[0].targets = {IpAddress::parse("10.0.0.6").value()};
+    EXPECT_TRUE(table.change(moved.mappings));
+    EXPECT_TRUE(listing().contains("8080 : 10.0.0.6 . 80"));
+    EXPECT_FALSE(listing().contains("10.0.0.5 . 80"));
+    EXPECT_EQ(table.repair(), false);
+    EXPECT_EQ(table.traffic()->size(), 1U);
+  });
+}
+
+TEST(KernelTable, CountsOnWhenItIsPutBack) {
+  in_namespace([] {
+    nft::RuleSet rules = one(8080);
+    rules.mappings[0].traffic = {.connections = 7, .packets_to = 20, .bytes_to = 3000};
+    auto table = KernelTable::take(rules, false);
+    ASSERT_TRUE(table && table->install());
+    EXPECT_EQ(table->traffic()->at(0), rules.mappings[0].traffic);
+    run("delete table inet culvert");
+    EXPECT_EQ(table->repair(), true);
+    EXPECT_EQ(table->traffic()->at(0), rules.mappings[0].traffic);
+  });
+}
+
 TEST(KernelTable, SetsForwardingBack) {
   in_namespace([] {
     const net::Forwarding v4{.is_v4 = true};

@@ -3,7 +3,7 @@
 
 #include <algorithm>
 #include <charconv>
-#include <optional>
+#include <utility>
 
 #include <fmt/format.h>
 
@@ -74,19 +74,28 @@ class Reader {
   std::vector<Table> tables() {
     while (!rest_.empty()) {
       std::string_view line = take_line(rest_);
-      if (line.starts_with("# Warning: table ")) is_of_iptables_ = line.contains("iptables-nft");
+      if (line.starts_with("# Warning: table ") && line.contains("iptables-nft")) warning(line);
       if (line.starts_with("table ") && line.ends_with('{')) table(line);
     }
+    for (Table& table : tables_)
+      table.is_of_iptables = of_iptables_.contains(std::pair(table.family, table.name));
     return std::move(tables_);
   }
 
  private:
+  // nft has said so in front of the table, and libnftables says it apart from the listing.
+  void warning(std::string_view line) {
+    while (take_word(line) != "table") {
+    }
+    std::string family(take_word(line));
+    of_iptables_.emplace(std::move(family), take_word(line));
+  }
+
   void table(std::string_view line) {
     Table& table = tables_.emplace_back();
     take_word(line);
     table.family = take_word(line);
     table.name = take_word(line);
-    table.is_of_iptables = std::exchange(is_of_iptables_, false);
     while (!rest_.empty()) {
       line = take_line(rest_);
       if (line == "}") return;
@@ -156,7 +165,7 @@ class Reader {
   }
 
   std::string_view rest_;
-  bool is_of_iptables_ = false;
+  std::set<std::pair<std::string, std::string>> of_iptables_;
   std::vector<Table> tables_;
 };
 

@@ -7,9 +7,9 @@ namespace culvert::nft {
 namespace {
 
 TEST(Listing, HasTablesChainsAndKeys) {
-  const auto tables = read_listing(R"(table ip6 raw {
+  const auto tables = read_listing(R"(# Warning: table ip filter is managed by iptables-nft, do not touch!
+table ip6 raw {
 }
-# Warning: table ip filter is managed by iptables-nft, do not touch!
 table ip filter {
 	chain FORWARD {
 		type filter hook forward priority filter; policy drop;
