@@ -16,7 +16,8 @@ pkg_check_modules(TOMLPLUSPLUS REQUIRED IMPORTED_TARGET tomlplusplus)
 pkg_check_modules(SECCOMP REQUIRED IMPORTED_TARGET libseccomp)
 # Of its parsers alone: src/proto/gateway/igd.cpp.
 pkg_check_modules(MINIUPNPC REQUIRED IMPORTED_TARGET miniupnpc)
-pkg_check_modules(NFTABLES REQUIRED IMPORTED_TARGET libnftables)
+# Its header alone: src/net/nft_tables.cpp loads it when rules are wanted.
+pkg_check_modules(NFTABLES REQUIRED libnftables)
 
 add_library(culvert_asio INTERFACE)
 target_compile_definitions(culvert_asio INTERFACE BOOST_ASIO_NO_DEPRECATED BOOST_ASIO_HAS_CO_AWAIT)

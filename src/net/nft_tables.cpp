@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "net/nft_tables.hpp"
 
+#include <dlfcn.h>
+
 #include <cerrno>
 #include <cstdint>
 #include <string_view>
@@ -9,11 +11,52 @@
 #include <nftables/libnftables.h>
 #include <sys/socket.h>
 
+#include <fmt/format.h>
+
 #include "base/text.hpp"
 #include "net/unique_fd.hpp"
 
 namespace culvert::net {
 namespace {
+
+// Loaded when rules are wanted: it brings five other libraries, which most processes never need.
+struct Library {
+  decltype(&::nft_ctx_new) make = nullptr;
+  decltype(&::nft_ctx_free) free = nullptr;
+  decltype(&::nft_ctx_buffer_output) keep_output = nullptr;
+  decltype(&::nft_ctx_buffer_error) keep_errors = nullptr;
+  decltype(&::nft_ctx_get_output_buffer) output = nullptr;
+  decltype(&::nft_ctx_get_error_buffer) errors = nullptr;
+  decltype(&::nft_ctx_output_set_flags) set_flags = nullptr;
+  decltype(&::nft_run_cmd_from_buffer) run = nullptr;
+  bool is_whole = false;
+
+  Library() {
+    void* const library = ::dlopen(kLibrary, RTLD_NOW | RTLD_LOCAL);
+    if (library == nullptr) return;
+    is_whole = find(library, "nft_ctx_new", make) && find(library, "nft_ctx_free", free) &&
+               find(library, "nft_ctx_buffer_output", keep_output) &&
+               find(library, "nft_ctx_buffer_error", keep_errors) &&
+               find(library, "nft_ctx_get_output_buffer", output) &&
+               find(library, "nft_ctx_get_error_buffer", errors) &&
+               find(library, "nft_ctx_output_set_flags", set_flags) &&
+               find(library, "nft_run_cmd_from_buffer", run);
+  }
+
+  static constexpr const char* kLibrary = "libnftables.so.1";
+
+ private:
+  template <class Function>
+  static bool find(void* library, const char* name, Function& function) {
+    function = reinterpret_cast<Function>(::dlsym(library, name));
+    return function != nullptr;
+  }
+};
+
+const Library& library() {
+  static const Library loaded;
+  return loaded;
+}
 
 constexpr unsigned kNumbers = NFT_CTX_OUTPUT_NUMERIC_PROTO;
 
@@ -29,24 +72,28 @@ Error error_of(std::string_view said) {
 
 }  // namespace
 
-void NftTables::Free::operator()(nft_ctx* context) const { ::nft_ctx_free(context); }
+void NftTables::Free::operator()(nft_ctx* context) const { library().free(context); }
 
 Result<NftTables> NftTables::open() {
+  if (!library().is_whole) {
+    return fail(
+        Errc::unsupported,
+        fmt::format("rules need {}, which is not there (apt-get install libnftables1)", Library::kLibrary));
+  }
   // Without one, libnftables would end the process.
   const UniqueFd netlink(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_NETFILTER));
   if (!netlink) return fail_errno("cannot reach nftables", errno);
-  NftTables tables(::nft_ctx_new(NFT_CTX_DEFAULT));
-  if (!tables.context_ || ::nft_ctx_buffer_output(tables.context_.get()) != 0 ||
-      ::nft_ctx_buffer_error(tables.context_.get()) != 0)
+  NftTables tables(library().make(NFT_CTX_DEFAULT));
+  if (!tables.context_ || library().keep_output(tables.context_.get()) != 0 ||
+      library().keep_errors(tables.context_.get()) != 0)
     return fail_errno("cannot reach nftables", ENOMEM);
   return tables;
 }
 
 Result<std::string> NftTables::run(const std::string& commands, unsigned flags) {
-  ::nft_ctx_output_set_flags(context_.get(), flags);
-  const int status = ::nft_run_cmd_from_buffer(context_.get(), commands.c_str());
-  const char* said =
-      ::nft_ctx_get_error_buffer(context_.get());  // taken out each time: it would go on growing
+  library().set_flags(context_.get(), flags);
+  const int status = library().run(context_.get(), commands.c_str());
+  const char* said = library().errors(context_.get());  // taken out each time: it would go on growing
   if (said == nullptr) said = "";
   if (status != 0) return std::unexpected(error_of(said));
   return std::string(said);
@@ -54,13 +101,13 @@ Result<std::string> NftTables::run(const std::string& commands, unsigned flags) 
 
 Result<void> NftTables::run(const std::string& commands) {
   (void)TRY(run(commands, kNumbers));
-  (void)::nft_ctx_get_output_buffer(context_.get());
+  (void)library().output(context_.get());
   return {};
 }
 
 Result<std::string> NftTables::list(const std::string& command, State state) {
   const auto warnings = run(command, kNumbers | (state == State::without ? NFT_CTX_OUTPUT_STATELESS : 0));
-  const char* printed = ::nft_ctx_get_output_buffer(context_.get());
+  const char* printed = library().output(context_.get());
   if (!warnings) return std::unexpected(warnings.error());
   return *warnings + (printed == nullptr ? "" : printed);
 }

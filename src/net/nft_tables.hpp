@@ -20,7 +20,7 @@ class NftTables {
     with,     ///< what counters say, too
   };
 
-  /// Errc::system: there is no memory, or no netlink.
+  /// Errc::unsupported: libnftables is not there. Errc::system: there is no memory, or no netlink.
   [[nodiscard]] static Result<NftTables> open();
 
   /// Commands as nft(8) reads them, all of them or none. Errc::denied: CAP_NET_ADMIN is missing. Errc::system
