@@ -22,6 +22,9 @@ using daemon::KernelForward;
 
 constexpr std::uint8_t kTcp = 6, kUdp = 17;
 
+// A port takes a socket of each family: more of them are hardly meant for clients on this machine.
+constexpr std::uint16_t kMostOnLoopback = 256;
+
 struct NamedProtocol {
   std::string_view name;
   std::uint8_t number;
@@ -128,7 +131,7 @@ Result<void> add(KernelMapping& mapping, DirectForward forward, std::string_view
                     .name = {}};
   one.name = name_of(one, protocol);
   mapping.in_kernel.push_back(std::move(one));
-  if (at->host == "*" && has_user_space) {
+  if (at->host == "*" && has_user_space && forward.ports <= kMostOnLoopback) {
     forward.listen.endpoint = relay::HostPort{"localhost", at->port};
     mapping.in_user_space.push_back(std::move(forward));
   }

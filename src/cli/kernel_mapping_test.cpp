@@ -34,6 +34,10 @@ TEST(KernelMapping, LoopbackIsForUserSpace) {
   EXPECT_EQ(bound.in_kernel.size(), 1U);
   EXPECT_TRUE(bound.in_user_space.empty());
 
+  const auto wide = parsed("udp/*:10000-20000", "10.0.0.5:10000-20000");
+  EXPECT_EQ(wide.in_kernel.size(), 1U);
+  EXPECT_TRUE(wide.in_user_space.empty());
+
   for (const std::string_view listen : {"8080", "127.0.0.9:8080", "[::1]:8080", "localhost:8080"}) {
     const auto loopback = parsed(listen, "10.0.0.5:80");
     EXPECT_TRUE(loopback.in_kernel.empty()) << listen;

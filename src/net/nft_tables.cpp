@@ -9,6 +9,7 @@
 
 #include <linux/netlink.h>
 #include <nftables/libnftables.h>
+#include <sys/eventfd.h>
 #include <sys/socket.h>
 
 #include <fmt/format.h>
@@ -58,6 +59,7 @@ const Library& library() {
   return loaded;
 }
 
+constexpr std::size_t kSpares = 4;
 constexpr unsigned kNumbers = NFT_CTX_OUTPUT_NUMERIC_PROTO;
 
 // "/dev/stdin:3:1-20: Error: Could not process rule: File exists", and then what was wrong, underlined.
@@ -91,12 +93,24 @@ Result<NftTables> NftTables::open() {
 }
 
 Result<std::string> NftTables::run(const std::string& commands, unsigned flags) {
+  if (!take_spares()) return fail(Errc::limit, "too many open files");
+  spares_.clear();
   library().set_flags(context_.get(), flags);
   const int status = library().run(context_.get(), commands.c_str());
   const char* said = library().errors(context_.get());  // taken out each time: it would go on growing
   if (said == nullptr) said = "";
+  (void)take_spares();
   if (status != 0) return std::unexpected(error_of(said));
   return std::string(said);
+}
+
+bool NftTables::take_spares() {
+  while (spares_.size() < kSpares) {
+    UniqueFd spare(::eventfd(0, EFD_CLOEXEC));
+    if (!spare) return false;
+    spares_.push_back(std::move(spare));
+  }
+  return true;
 }
 
 Result<void> NftTables::run(const std::string& commands) {

@@ -4,8 +4,10 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "base/result.hpp"
+#include "net/unique_fd.hpp"
 
 struct nft_ctx;
 
@@ -23,8 +25,8 @@ class NftTables {
   /// Errc::unsupported: libnftables is not there. Errc::system: there is no memory, or no netlink.
   [[nodiscard]] static Result<NftTables> open();
 
-  /// Commands as nft(8) reads them, all of them or none. Errc::denied: CAP_NET_ADMIN is missing. Errc::system
-  /// with what libnftables says, printable.
+  /// Commands as nft(8) reads them, all of them or none. Errc::denied: CAP_NET_ADMIN is missing. Errc::limit:
+  /// this process has no descriptors left. Errc::system with what libnftables says, printable.
   [[nodiscard]] Result<void> run(const std::string& commands);
   /// What `command` prints ("list ruleset"), services and protocols as numbers, behind its warnings ("#
   /// Warning:
@@ -38,7 +40,11 @@ class NftTables {
   explicit NftTables(nft_ctx* context) : context_(context) {}
   [[nodiscard]] Result<std::string> run(const std::string& commands, unsigned flags);
 
+  bool take_spares();
+
   std::unique_ptr<nft_ctx, Free> context_;
+  // Held for libnftables, which ends the process when it cannot open a socket.
+  std::vector<UniqueFd> spares_;
 };
 
 }  // namespace culvert::net

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <optional>
+#include <set>
 #include <utility>
 
 #include <fmt/format.h>
@@ -64,21 +65,15 @@ Result<std::vector<nft::Table>> all_tables(NftTables& tables) {
 
 std::string list_command(std::string_view table) { return fmt::format("list table inet {}", table); }
 
-std::optional<std::string> common_key(const std::set<std::string, std::less<>>& a,
-                                      const std::set<std::string, std::less<>>& b) {
-  for (const std::string& key : a)
-    if (b.contains(key)) return key;
-  return std::nullopt;
-}
-
-// Which mapping a key is of, for people.
-std::string mapping_with(const nft::RuleSet& rules, std::string_view key) {
-  for (const nft::Mapping& mapping : rules.mappings) {
-    nft::RuleSet one;
-    one.mappings = {mapping};
-    if (nft::keys_of(one).contains(key)) return mapping.name;
-  }
-  return std::string(key);
+// The mapping that takes what a table has already.
+const nft::Mapping* taken_by(const nft::Table& table, const nft::RuleSet& rules) {
+  const auto is_taken = [&](const nft::Key& key) {
+    return std::ranges::any_of(table.keys, [&](const nft::Key& other) { return key.meets(other); });
+  };
+  const auto found = std::ranges::find_if(rules.mappings, [&](const nft::Mapping& mapping) {
+    return std::ranges::any_of(nft::keys_of(mapping), is_taken);
+  });
+  return found == rules.mappings.end() ? nullptr : &*found;
 }
 
 }  // namespace
@@ -90,7 +85,6 @@ Result<KernelTable> KernelTable::take(nft::RuleSet rules, bool is_kept) {
 }
 
 Result<void> KernelTable::choose(const std::vector<nft::Table>& installed) {
-  const auto own_keys = nft::keys_of(rules_);
   std::set<std::string> taken;
   std::string own;
   for (const nft::Table& table : installed) {
@@ -98,13 +92,13 @@ Result<void> KernelTable::choose(const std::vector<nft::Table>& installed) {
     taken.insert(table.name);
     if (!is_ours(table)) continue;
     auto name = TRY(hold(table.name));
-    const auto common = common_key(own_keys, table.keys);
+    const nft::Mapping* common = taken_by(table, rules_);
     if (!name) {
-      if (!common) continue;
+      if (common == nullptr) continue;
       return fail(Errc::usage, fmt::format("cannot map {}: another culvert does already (table inet {})",
-                                           mapping_with(rules_, *common), table.name));
+                                           common->name, table.name));
     }
-    if (culvert::mapper::is_kept(table) && !common) continue;
+    if (culvert::mapper::is_kept(table) && common == nullptr) continue;
     left_behind_.push_back(table.name);
     const Families before = enabled_by(table);
     enabled_ = {.v4 = enabled_.v4 || before.v4, .v6 = enabled_.v6 || before.v6};

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <set>
 #include <utility>
 
 #include <fmt/format.h>
@@ -157,11 +158,26 @@ class Reader {
     for (;;) {
       const auto colon = line.find(" : ");
       if (colon == std::string_view::npos) return;
-      table.keys.insert(fmt::format("{} {}", map, trimmed(line.substr(0, colon))));
+      table.keys.push_back(key(map, trimmed(line.substr(0, colon))));
       const auto comma = line.find(',', colon);
       if (comma == std::string_view::npos) return;
       line.remove_prefix(comma + 1);
     }
+  }
+
+  // "8080", "8000-8010", "192.0.2.1 . 8080"
+  static Key key(std::string_view map, std::string_view text) {
+    if (map.ends_with("-range")) map.remove_suffix(6);
+    Key key{.map = std::string(map)};
+    if (const auto dot = text.find(" . "); dot != std::string_view::npos) {
+      key.at = text.substr(0, dot);
+      text.remove_prefix(dot + 3);
+    }
+    const auto dash = text.find('-');
+    key.first = static_cast<std::uint32_t>(number(text.substr(0, dash)));
+    key.last = dash == std::string_view::npos ? key.first
+                                              : static_cast<std::uint32_t>(number(text.substr(dash + 1)));
+    return key;
   }
 
   std::string_view rest_;
@@ -177,11 +193,6 @@ const Chain* Table::chain(std::string_view called) const {
 }
 
 std::vector<Table> read_listing(std::string_view text) { return Reader(text).tables(); }
-
-std::set<std::string, std::less<>> keys_of(const RuleSet& rules) {
-  const auto tables = read_listing(to_text(rules));
-  return tables.empty() ? std::set<std::string, std::less<>>() : tables.front().keys;
-}
 
 Traffic traffic_of(const Table& table, std::size_t index) {
   const auto counter = [&](std::string_view what) {

@@ -5,7 +5,6 @@
 
 #include <cstdint>
 #include <map>
-#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -34,8 +33,7 @@ struct Table {
   bool is_of_iptables = false;  ///< nft says so: what iptables cannot read must not be added
   std::vector<Chain> chains;
   std::map<std::string, Counter, std::less<>> counters;
-  /// Of its maps, as keys_of() has them.
-  std::set<std::string, std::less<>> keys;
+  std::vector<Key> keys;  ///< of its maps, as keys_of() has them; each range by itself
 
   [[nodiscard]] const Chain* chain(std::string_view called) const;
 };
@@ -44,9 +42,6 @@ struct Table {
 /// state. Text that is no listing gives what is like one in it. Names and rules are as they stand there: for
 /// a terminal they want printable().
 [[nodiscard]] std::vector<Table> read_listing(std::string_view text);
-
-/// What a table of these rules takes for itself: "tcp4 8080", "udp4-bound 192.0.2.1 . 53".
-[[nodiscard]] std::set<std::string, std::less<>> keys_of(const RuleSet& rules);
 
 /// What the counters of the mapping at `index` say; nothing for those that are not there.
 [[nodiscard]] Traffic traffic_of(const Table& table, std::size_t index);

@@ -39,6 +39,12 @@ table inet culvert {
 		type ipv4_addr . inet_service : ipv4_addr . inet_service
 		elements = { 192.0.2.1 . 80 : 10.0.0.5 . 80 }
 	}
+
+	map udp4-bound-range {
+		type ipv4_addr . inet_service : ipv4_addr
+		flags interval
+		elements = { 192.0.2.1 . 5000-5004 : 10.0.0.5 }
+	}
 	chain translate {
 		tcp dport map @tcp4
 	}
@@ -60,8 +66,12 @@ table inet culvert {
   EXPECT_EQ(tables[1].chain("none"), nullptr);
   EXPECT_FALSE(tables[2].is_of_iptables);
   EXPECT_EQ(tables[2].label, "culvert map --kernel");
-  EXPECT_EQ(tables[2].keys, (std::set<std::string, std::less<>>{"tcp4 80", "tcp4 8080", "tcp4 8081",
-                                                                "tcp4-bound 192.0.2.1 . 80"}));
+  EXPECT_EQ(tables[2].keys,
+            (std::vector<Key>{{.map = "tcp4", .first = 80, .last = 80},
+                              {.map = "tcp4", .first = 8080, .last = 8080},
+                              {.map = "tcp4", .first = 8081, .last = 8081},
+                              {.map = "tcp4-bound", .at = "192.0.2.1", .first = 80, .last = 80},
+                              {.map = "udp4-bound", .at = "192.0.2.1", .first = 5000, .last = 5004}}));
   EXPECT_EQ(tables[2].chains.size(), 1U);
 }
 

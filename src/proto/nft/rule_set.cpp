@@ -4,7 +4,8 @@
 #include <algorithm>
 #include <array>
 #include <iterator>
-#include <map>
+#include <set>
+#include <tuple>
 
 #include <fmt/format.h>
 
@@ -96,44 +97,85 @@ class Writer {
   }
 
   void maps(const Group& group) {
+    const std::string name = group.name();
+    const bool is_whole = group.protocol == nullptr;
     const std::string key =
         fmt::format("{}{}", group.is_bound ? std::string(group.address_type()) + " . " : "",
-                    group.protocol == nullptr ? "inet_proto" : "inet_service");
-    map(group, group.name(), key,
-        group.protocol == nullptr ? std::string(group.address_type())
-                                  : fmt::format("{} . inet_service", group.address_type()),
-        [](std::size_t, const std::string& target) { return target; });
+                    is_whole ? "inet_proto" : "inet_service");
+    const std::string address(group.address_type());
+    map(name, key, is_whole ? address : address + " . inet_service", "", translations(group));
+    map(name + "-range", key, address, "    flags interval\n", same_ranges(group));
     for (const std::string_view what : {"new", "to", "back"}) {
-      map(group, fmt::format("{}-{}", group.name(), what), key, "counter",
-          [&](std::size_t index, const std::string&) {
-            return fmt::format("\"{}-{}\"", counter_prefix(index), what);
-          });
+      map(fmt::format("{}-{}", name, what), key, "counter", "", counted(group, what, false));
+      map(fmt::format("{}-range-{}", name, what), key, "counter", "    flags interval\n",
+          counted(group, what, true));
     }
   }
 
-  template <class Value>
-  void map(const Group& group, const std::string& name, std::string_view key, std::string_view type,
-           Value value) {
+  // What is in no map, no rule asks for.
+  void map(const std::string& name, std::string_view key, std::string_view type, std::string_view flags,
+           const std::vector<std::string>& elements) {
+    if (elements.empty()) return;
+    maps_.insert(name);
     line("  map {} {{", name);
     line("    type {} : {}", key, type);
-    text_ += "    elements = {";
-    std::string_view separator = "\n";
+    text_ += flags;
+    line("    elements = {{\n      {}\n    }}", fmt::join(elements, ",\n      "));
+    line("  }}");
+  }
+
+  template <class Visit>
+  void each(const Group& group, Visit visit) const {
     for (std::size_t i = 0; i < rules_.mappings.size(); ++i) {
       const Mapping& mapping = rules_.mappings[i];
-      const IpAddress* target = group.target_of(mapping);
-      if (target == nullptr) continue;
-      const std::string at = group.is_bound ? mapping.at->text() + " . " : "";
-      const auto element = [&](std::uint32_t number, const std::string& to) {
-        fmt::format_to(std::back_inserter(text_), "{}      {}{} : {}", separator, at, number, value(i, to));
-        separator = ",\n";
-      };
-      if (group.protocol == nullptr) element(mapping.protocol, target->text());
-      // One by one: nftables has no way to say that a range goes to another, one to one.
-      for (std::uint32_t offset = 0; offset < mapping.ports; ++offset)
-        element(mapping.port + offset, fmt::format("{} . {}", target->text(), mapping.target_port + offset));
+      if (const IpAddress* target = group.target_of(mapping))
+        visit(i, mapping, group.is_bound ? mapping.at->text() + " . " : "", target->text());
     }
-    line("\n    }}");
-    line("  }}");
+  }
+
+  // To other ports a range goes one by one: nftables has no way to say that one range is another one.
+  [[nodiscard]] std::vector<std::string> translations(const Group& group) const {
+    std::vector<std::string> elements;
+    each(group, [&](std::size_t, const Mapping& mapping, const std::string& at, const std::string& target) {
+      if (group.protocol == nullptr) {
+        elements.push_back(fmt::format("{}{} : {}", at, mapping.protocol, target));
+      } else if (!goes_to_same_range(mapping)) {
+        for (std::uint32_t i = 0; i < mapping.ports; ++i)
+          elements.push_back(
+              fmt::format("{}{} : {} . {}", at, mapping.port + i, target, mapping.target_port + i));
+      }
+    });
+    return elements;
+  }
+
+  [[nodiscard]] std::vector<std::string> same_ranges(const Group& group) const {
+    std::vector<std::string> elements;
+    each(group, [&](std::size_t, const Mapping& mapping, const std::string& at, const std::string& target) {
+      if (goes_to_same_range(mapping))
+        elements.push_back(fmt::format("{}{} : {}", at, ports_text(mapping), target));
+    });
+    return elements;
+  }
+
+  [[nodiscard]] std::vector<std::string> counted(const Group& group, std::string_view what,
+                                                 bool ranges) const {
+    std::vector<std::string> elements;
+    each(group, [&](std::size_t index, const Mapping& mapping, const std::string& at, const std::string&) {
+      if ((mapping.ports > 1) != ranges) return;
+      elements.push_back(
+          fmt::format("{}{} : \"{}-{}\"", at,
+                      group.protocol == nullptr ? fmt::format("{}", mapping.protocol) : ports_text(mapping),
+                      counter_prefix(index), what));
+    });
+    return elements;
+  }
+
+  static bool goes_to_same_range(const Mapping& mapping) {
+    return mapping.ports > 1 && mapping.port == mapping.target_port;
+  }
+  static std::string ports_text(const Mapping& mapping) {
+    return mapping.ports == 1 ? fmt::format("{}", mapping.port)
+                              : fmt::format("{}-{}", mapping.port, mapping.port + mapping.ports - 1);
   }
 
   void translation() {
@@ -141,11 +183,14 @@ class Writer {
     for (const Group& group : groups_) {
       const std::string key = group.protocol == nullptr ? std::string("meta l4proto")
                                                         : fmt::format("{} dport", group.protocol->name);
-      if (group.is_bound) {
-        line("    dnat {0} to {0} daddr . {1} map @{2}", group.family(), key, group.name());
-      } else {
-        line("    {0} daddr != {1} fib daddr type local dnat {0} to {2} map @{3}", group.family(),
-             group.is_v4 ? "127.0.0.0/8" : "::1", key, group.name());
+      for (const std::string& name : {group.name(), group.name() + "-range"}) {
+        if (!maps_.contains(name)) continue;
+        if (group.is_bound) {
+          line("    dnat {0} to {0} daddr . {1} map @{2}", group.family(), key, name);
+        } else {
+          line("    {0} daddr != {1} fib daddr type local dnat {0} to {2} map @{3}", group.family(),
+               group.is_v4 ? "127.0.0.0/8" : "::1", key, name);
+        }
       }
     }
     line("  }}");
@@ -181,9 +226,13 @@ class Writer {
     for (const Group& group : groups_) {
       const std::string address =
           group.is_bound ? fmt::format("ct original {} daddr . ", group.family()) : "";
-      line("    meta nfproto {}{} counter name {}{} map @{}-{} {}", group.is_v4 ? "ipv4" : "ipv6",
-           group.protocol == nullptr ? "" : fmt::format(" meta l4proto {}", group.protocol->name), address,
-           group.protocol == nullptr ? "meta l4proto" : "ct original proto-dst", group.name(), what, then);
+      for (const std::string_view kind : {"", "-range"}) {
+        const std::string name = fmt::format("{}{}-{}", group.name(), kind, what);
+        if (!maps_.contains(name)) continue;
+        line("    meta nfproto {}{} counter name {}{} map @{} {}", group.is_v4 ? "ipv4" : "ipv6",
+             group.protocol == nullptr ? "" : fmt::format(" meta l4proto {}", group.protocol->name), address,
+             group.protocol == nullptr ? "meta l4proto" : "ct original proto-dst", name, then);
+      }
     }
     line("  }}");
   }
@@ -198,6 +247,7 @@ class Writer {
 
   const RuleSet& rules_;
   const std::vector<Group> groups_;
+  std::set<std::string, std::less<>> maps_;
   std::string text_;
 };
 
@@ -216,21 +266,39 @@ std::string replace_text(const RuleSet& rules) {
 
 std::string remove_text(std::string_view table) { return fmt::format("delete table inet {}\n", table); }
 
-std::optional<std::pair<std::string, std::string>> overlap(const RuleSet& rules) {
-  std::map<std::pair<std::string, std::uint32_t>, const Mapping*> takers;
+bool Key::meets(const Key& other) const {
+  return map == other.map && at == other.at && first <= other.last && other.first <= last;
+}
+
+std::vector<Key> keys_of(const Mapping& mapping) {
+  RuleSet rules;
+  rules.mappings = {mapping};
+  std::vector<Key> keys;
   for (const Group& group : groups_of(rules)) {
-    takers.clear();
-    for (const Mapping& mapping : rules.mappings) {
-      if (group.target_of(mapping) == nullptr) continue;
-      const bool is_whole = group.protocol == nullptr;
-      const std::uint32_t first = is_whole ? mapping.protocol : mapping.port;
-      const std::uint32_t count = is_whole ? 1 : mapping.ports;
-      for (std::uint32_t key = first; key < first + count; ++key) {
-        const auto [there, is_new] =
-            takers.try_emplace({group.is_bound ? mapping.at->text() : "", key}, &mapping);
-        if (!is_new) return std::pair(there->second->name, mapping.name);
-      }
-    }
+    Key key{.map = group.name(), .at = group.is_bound ? mapping.at->text() : ""};
+    const bool is_whole = group.protocol == nullptr;
+    key.first = is_whole ? mapping.protocol : mapping.port;
+    key.last = is_whole ? key.first : key.first + mapping.ports - 1;
+    keys.push_back(std::move(key));
+  }
+  return keys;
+}
+
+std::optional<std::pair<std::string, std::string>> overlap(const RuleSet& rules) {
+  struct Taken {
+    Key key;
+    const Mapping* by;
+  };
+  std::vector<Taken> all;
+  for (const Mapping& mapping : rules.mappings) {
+    for (Key& key : keys_of(mapping)) all.push_back({std::move(key), &mapping});
+  }
+  std::ranges::sort(all, {},
+                    [](const Taken& one) { return std::tie(one.key.map, one.key.at, one.key.first); });
+  for (std::size_t i = 1; i < all.size(); ++i) {
+    if (!all[i - 1].key.meets(all[i].key)) continue;
+    const auto [earlier, later] = std::minmax(all[i - 1].by, all[i].by);
+    return std::pair(earlier->name, later->name);
   }
   return std::nullopt;
 }

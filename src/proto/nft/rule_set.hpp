@@ -45,7 +45,7 @@ struct Mapping {
 
 /// One table of family inet:
 /// - What arrives is looked up in maps, so that its cost does not grow with their number; there is one for
-///   each protocol, family, and for mappings with and without an address.
+///   each protocol, family, and for mappings with and without an address, and another one for ranges.
 /// - DNAT in prerouting and, for clients on this machine, in output.
 /// - What has been mapped is accepted and counted, in forward, input and output. (Other tables are asked as
 ///   well: one that drops has the last word.)
@@ -64,6 +64,17 @@ struct RuleSet {
 /// The same in place of the table of this name that may be there: one transaction.
 [[nodiscard]] std::string replace_text(const RuleSet& rules);
 [[nodiscard]] std::string remove_text(std::string_view table);
+
+/// What a mapping takes for itself: ports, or protocols without ports, in one of the maps.
+struct Key {
+  std::string map;      ///< "tcp4", "udp6-bound", "whole4"
+  std::string at = {};  ///< the address that is part of it
+  std::uint32_t first = 0, last = 0;
+
+  [[nodiscard]] bool meets(const Key& other) const;
+  bool operator==(const Key&) const = default;
+};
+[[nodiscard]] std::vector<Key> keys_of(const Mapping& mapping);
 
 /// Two mappings that take the same of what arrives, by their names; nothing: there are none.
 [[nodiscard]] std::optional<std::pair<std::string, std::string>> overlap(const RuleSet& rules);

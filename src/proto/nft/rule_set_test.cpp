@@ -47,8 +47,36 @@ TEST(RuleSet, ARangeGoesOneToOne) {
   range.ports = 3;
   const std::string text = to_text({.mappings = {range}});
   EXPECT_TRUE(has(text, "8080 : 10.0.0.5 . 80,\n      8081 : 10.0.0.5 . 81,\n      8082 : 10.0.0.5 . 82\n"));
-  EXPECT_TRUE(has(text, "8082 : \"m1-to\"\n"));
-  EXPECT_EQ(keys_of({.mappings = {range}}).size(), 3U * 4 * 2);
+  EXPECT_TRUE(has(
+      text,
+      "type inet_service : counter\n    flags interval\n    elements = {\n      8080-8082 : \"m1-to\"\n"));
+  EXPECT_FALSE(has(text, "@tcp4-to"));
+}
+
+TEST(RuleSet, ARangeToItselfIsOneElement) {
+  Mapping range = web();
+  range.port = range.target_port = 10000;
+  range.ports = 10001;
+  const std::string text = to_text({.mappings = {range, web()}});
+  EXPECT_TRUE(
+      has(text,
+          "  map tcp4-range {\n    type inet_service : ipv4_addr\n    flags interval\n    elements = {\n"
+          "      10000-20000 : 10.0.0.5\n    }\n"));
+  EXPECT_TRUE(has(text, "dnat ip to tcp dport map @tcp4-range\n"));
+  EXPECT_TRUE(has(text, "ct original proto-dst map @tcp4-range-back accept\n"));
+  EXPECT_TRUE(has(text, "ct original proto-dst map @tcp4-back accept\n"));
+  EXPECT_LT(text.size(), 8000U);
+}
+
+TEST(RuleSet, WhatAMappingTakesHasAKey) {
+  EXPECT_EQ(keys_of(web()), (std::vector<Key>{{.map = "tcp4", .first = 8080, .last = 8080},
+                                              {.map = "tcp6", .first = 8080, .last = 8080}}));
+  const Key range{.map = "tcp4", .first = 10, .last = 20};
+  EXPECT_TRUE(range.meets(range));
+  EXPECT_TRUE(range.meets({.map = "tcp4", .first = 20, .last = 30}));
+  EXPECT_FALSE(range.meets({.map = "tcp4", .first = 21, .last = 30}));
+  EXPECT_FALSE(range.meets({.map = "tcp4", .at = "192.0.2.1", .first = 10, .last = 20}));
+  EXPECT_FALSE(range.meets({.map = "udp4", .first = 10, .last = 20}));
 }
 
 TEST(RuleSet, AnAddressIsPartOfTheKeyAndIsAskedFirst) {
