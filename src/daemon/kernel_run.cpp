@@ -31,15 +31,30 @@ constexpr Duration kLookUpInterval = std::chrono::seconds(30);
 constexpr Duration kRetryInterval = std::chrono::seconds(1);
 constexpr Duration kRepairInterval = std::chrono::milliseconds(50);
 
-// The first address of each family.
-std::vector<IpAddress> one_of_each(const std::vector<asio::ip::tcp::endpoint>& found) {
-  std::vector<IpAddress> addresses;
-  for (const auto& endpoint : found) {
-    const IpAddress address = net::ip_address_of(endpoint.address());
-    if (std::ranges::find(addresses, address.is_v4(), &IpAddress::is_v4) == addresses.end())
-      addresses.push_back(address);
+// One address of each family: where a name has several, the one that is in use, or else the first.
+std::vector<IpAddress> one_of_each(const std::vector<asio::ip::tcp::endpoint>& found,
+                                   const std::vector<IpAddress>& in_use) {
+  std::vector<IpAddress> all;
+  for (const auto& endpoint : found) all.push_back(net::ip_address_of(endpoint.address()));
+  std::vector<IpAddress> chosen;
+  for (const bool is_v4 : {true, false}) {
+    const auto is_used = [&](const IpAddress& address) {
+      return address.is_v4() == is_v4 && std::ranges::find(in_use, address) != in_use.end();
+    };
+    auto one = std::ranges::find_if(all, is_used);
+    if (one == all.end()) one = std::ranges::find(all, is_v4, &IpAddress::is_v4);
+    if (one != all.end()) chosen.push_back(*one);
   }
-  return addresses;
+  return chosen;
+}
+
+// The targets that the rules of a mapping have now.
+std::vector<IpAddress> targets_of(const std::optional<mapper::KernelTable>& table, const std::string& name) {
+  std::vector<IpAddress> targets;
+  if (!table) return targets;
+  for (const nft::Mapping& mapping : table->mappings())
+    if (mapping.name == name) targets.insert(targets.end(), mapping.targets.begin(), mapping.targets.end());
+  return targets;
 }
 
 // What cannot be the target of packets that come from elsewhere.
@@ -120,7 +135,7 @@ relay::Task<Result<std::vector<nft::Mapping>>> KernelRun::mappings_of(const Kern
   nft::Mapping mapping{.protocol = forward.protocol,
                        .port = forward.port,
                        .ports = forward.ports,
-                       .targets = one_of_each(*found),
+                       .targets = one_of_each(*found, targets_of(table_, forward.name)),
                        .target_port = forward.target_port,
                        .name = forward.name};
   for (const IpAddress& target : mapping.targets) CO_TRY(check_target(forward, target));

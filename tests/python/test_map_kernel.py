@@ -347,6 +347,24 @@ def test_persist(street):
     assert street.router.tables() == "" and not passes(street)
 
 
+@pytest.mark.full  # names are looked up every 30 seconds
+def test_a_name_with_another_address(street, folder):
+    hosts = folder / "hosts"
+    hosts.write_text("192.0.2.99 web.culvert\n")
+    hosts.chmod(0o644)
+    with Process(street.router.command("unshare", "-m", "sh", "-c", f"mount --bind {hosts} /etc/hosts && exec {binary()} map "
+                                       "--kernel --enable-forwarding '*:8080' web.culvert:80"), env=environment()) as culvert:
+        culvert.wait_for("ready")
+        assert not passes(street)
+        hosts.write_text(f"{Street.SERVER} web.culvert\n")
+        culvert.wait_for("names have other addresses now: changed table inet culvert")
+        assert passes(street)
+        # One of several stays.
+        hosts.write_text(f"192.0.2.99 web.culvert\n{Street.SERVER} web.culvert\n")
+        time.sleep(35)
+        assert culvert.text.count("other addresses") == 1 and passes(street)
+
+
 def test_the_same_port_twice(street):
     with mapped(street, "*:8080", f"{Street.SERVER}:80"):
         with mapped(street, "*:8080", f"{Street.SERVER}:81", ready=False) as second:

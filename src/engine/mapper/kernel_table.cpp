@@ -107,7 +107,8 @@ Result<void> KernelTable::choose(const std::vector<nft::Table>& installed) {
   }
   for (unsigned number = 1; own.empty(); ++number) {
     if (number > kMostTables)
-      return fail(Errc::limit, fmt::format("more than {} tables of culvert are there", kMostTables));
+      return fail(Errc::limit,
+                  fmt::format("all names for a table are taken, from culvert to {}", name_of(kMostTables)));
     if (taken.contains(name_of(number))) continue;
     auto name = TRY(hold(name_of(number)));
     if (!name) continue;
