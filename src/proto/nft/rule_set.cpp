@@ -105,11 +105,18 @@ class Writer {
     const std::string address(group.address_type());
     map(name, key, is_whole ? address : address + " . inet_service", "", translations(group));
     map(name + "-range", key, address, "    flags interval\n", same_ranges(group));
-    for (const std::string_view what : {"new", "to", "back"}) {
-      map(fmt::format("{}-{}", name, what), key, "counter", "", counted(group, what, false));
+    map(name + "-traffic", "ct_dir . " + key, "counter", "",
+        both(counted(group, "to", false, "original . "), counted(group, "back", false, "reply . ")));
+    map(name + "-new", key, "counter", "", counted(group, "new", false));
+    for (const std::string_view what : {"to", "back", "new"})
       map(fmt::format("{}-range-{}", name, what), key, "counter", "    flags interval\n",
           counted(group, what, true));
-    }
+  }
+
+  static std::vector<std::string> both(std::vector<std::string> elements,
+                                       const std::vector<std::string>& more) {
+    elements.insert(elements.end(), more.begin(), more.end());
+    return elements;
   }
 
   // What is in no map, no rule asks for.
@@ -157,13 +164,13 @@ class Writer {
     return elements;
   }
 
-  [[nodiscard]] std::vector<std::string> counted(const Group& group, std::string_view what,
-                                                 bool ranges) const {
+  [[nodiscard]] std::vector<std::string> counted(const Group& group, std::string_view what, bool ranges,
+                                                 std::string_view direction = {}) const {
     std::vector<std::string> elements;
     each(group, [&](std::size_t index, const Mapping& mapping, const std::string& at, const std::string&) {
       if ((mapping.ports > 1) != ranges) return;
       elements.push_back(
-          fmt::format("{}{} : \"{}-{}\"", at,
+          fmt::format("{}{}{} : \"{}-{}\"", direction, at,
                       group.protocol == nullptr ? fmt::format("{}", mapping.protocol) : ports_text(mapping),
                       counter_prefix(index), what));
     });
@@ -198,11 +205,14 @@ class Writer {
     base_chain("local", "nat", "output", "-100", "jump translate");
   }
 
+  // Every packet of a mapped connection comes by here.
   void acceptance() {
-    counting("to", "accept");
-    counting("back", "accept");
     line("  chain mapped {{");
-    line("    ct direction vmap {{ original : goto to, reply : goto back }}");
+    for (const Group& group : groups_) {
+      count(group, "-traffic", "ct direction . ", "", "accept");
+      count(group, "-range-to", "", "ct direction original ", "accept");
+      count(group, "-range-back", "", "ct direction reply ", "accept");
+    }
     line("  }}");
     base_chain("forward", "filter", "forward", "filter", "ct status dnat jump mapped");
     base_chain("input", "filter", "input", "filter", "iif != \"lo\" ct status dnat jump mapped");
@@ -214,27 +224,34 @@ class Writer {
     line("  chain source {{");
     line("    {}masquerade", rules_.masquerade ? "" : "fib saddr type local oif != \"lo\" ");
     line("  }}");
-    counting("new", "goto source", "leaving");
-    counting("new", "accept", "staying");
+    connections("leaving", "goto source");
+    connections("staying", "accept");
     base_chain("postrouting", "nat", "postrouting", "srcnat", "ct status dnat jump leaving");
     base_chain("arrival", "nat", "input", "100", "ct status dnat jump staying");
   }
 
-  // By what a connection was before it was translated, which is the same in both of its directions.
-  void counting(std::string_view what, std::string_view then, std::string_view chain = {}) {
-    line("  chain {} {{", chain.empty() ? what : chain);
+  void connections(std::string_view chain, std::string_view then) {
+    line("  chain {} {{", chain);
     for (const Group& group : groups_) {
-      const std::string address =
-          group.is_bound ? fmt::format("ct original {} daddr . ", group.family()) : "";
-      for (const std::string_view kind : {"", "-range"}) {
-        const std::string name = fmt::format("{}{}-{}", group.name(), kind, what);
-        if (!maps_.contains(name)) continue;
-        line("    meta nfproto {}{} counter name {}{} map @{} {}", group.is_v4 ? "ipv4" : "ipv6",
-             group.protocol == nullptr ? "" : fmt::format(" meta l4proto {}", group.protocol->name), address,
-             group.protocol == nullptr ? "meta l4proto" : "ct original proto-dst", name, then);
-      }
+      count(group, "-new", "", "", then);
+      count(group, "-range-new", "", "", then);
     }
     line("  }}");
+  }
+
+  // By what a connection was before it was translated, which is the same in both of its directions.
+  void count(const Group& group, std::string_view kind, std::string_view direction,
+             std::string_view condition, std::string_view then) {
+    const std::string map = fmt::format("{}{}", group.name(), kind);
+    if (!maps_.contains(map)) return;
+    // An address tells the family.
+    const std::string family =
+        group.is_bound ? "" : fmt::format("meta nfproto {} ", group.is_v4 ? "ipv4" : "ipv6");
+    const std::string protocol =
+        group.protocol == nullptr ? "" : fmt::format("meta l4proto {} ", group.protocol->name);
+    const std::string address = group.is_bound ? fmt::format("ct original {} daddr . ", group.family()) : "";
+    line("    {}{}{}counter name {}{}{} map @{} {}", family, protocol, condition, direction, address,
+         group.protocol == nullptr ? "meta l4proto" : "ct original proto-dst", map, then);
   }
 
   void base_chain(std::string_view name, std::string_view type, std::string_view hook,

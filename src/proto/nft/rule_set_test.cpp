@@ -26,6 +26,7 @@ TEST(RuleSet, IsOneTableWithMapsForEachFamily) {
   EXPECT_TRUE(text.ends_with("}\n"));
   EXPECT_TRUE(has(text, "      8080 : 10.0.0.5 . 80\n"));
   EXPECT_TRUE(has(text, "      8080 : 2001:db8::5 . 80\n"));
+  EXPECT_TRUE(has(text, "      original . 8080 : \"m1-to\",\n      reply . 8080 : \"m1-back\"\n"));
   EXPECT_TRUE(has(text, "ip daddr != 127.0.0.0/8 fib daddr type local dnat ip to tcp dport map @tcp4\n"));
   EXPECT_TRUE(has(text, "ip6 daddr != ::1 fib daddr type local dnat ip6 to tcp dport map @tcp6\n"));
   EXPECT_TRUE(has(text, "counter m1-new { comment \"tcp/*:8080 -> web:80\"; packets 0 bytes 0; }\n"));
@@ -50,7 +51,7 @@ TEST(RuleSet, ARangeGoesOneToOne) {
   EXPECT_TRUE(has(
       text,
       "type inet_service : counter\n    flags interval\n    elements = {\n      8080-8082 : \"m1-to\"\n"));
-  EXPECT_FALSE(has(text, "@tcp4-to"));
+  EXPECT_FALSE(has(text, "@tcp4-traffic"));
 }
 
 TEST(RuleSet, ARangeToItselfIsOneElement) {
@@ -64,7 +65,7 @@ TEST(RuleSet, ARangeToItselfIsOneElement) {
           "      10000-20000 : 10.0.0.5\n    }\n"));
   EXPECT_TRUE(has(text, "dnat ip to tcp dport map @tcp4-range\n"));
   EXPECT_TRUE(has(text, "ct original proto-dst map @tcp4-range-back accept\n"));
-  EXPECT_TRUE(has(text, "ct original proto-dst map @tcp4-back accept\n"));
+  EXPECT_TRUE(has(text, "ct direction . ct original proto-dst map @tcp4-traffic accept\n"));
   EXPECT_LT(text.size(), 8000U);
 }
 
@@ -86,8 +87,9 @@ TEST(RuleSet, AnAddressIsPartOfTheKeyAndIsAskedFirst) {
   EXPECT_TRUE(has(text, "      192.0.2.1 . 8080 : 10.0.0.5 . 80\n"));
   EXPECT_FALSE(has(text, "tcp6-bound"));
   EXPECT_LT(text.find("dnat ip to ip daddr . tcp dport map @tcp4-bound"), text.find("fib daddr type local"));
-  EXPECT_TRUE(
-      has(text, "counter name ct original ip daddr . ct original proto-dst map @tcp4-bound-to accept"));
+  EXPECT_TRUE(has(text,
+                  "counter name ct direction . ct original ip daddr . ct original proto-dst map "
+                  "@tcp4-bound-traffic accept"));
 }
 
 TEST(RuleSet, AWholeProtocolHasNoPorts) {
