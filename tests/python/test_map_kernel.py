@@ -377,6 +377,20 @@ def test_the_same_port_twice(street):
                                     "already (table inet culvert)"]
 
 
+def test_who_fails_or_is_stopped_early_leaves_nothing(street):
+    words = street.router.command(binary(), "map", "--kernel", *ON, "*:8080", f"{Street.SERVER}:80")
+    with listener(street.router, "127.0.0.1", 8080):
+        done = subprocess.run(words, capture_output=True, text=True, timeout=DEADLINE, check=False)
+        assert done.returncode == 255 and "address already in use" in done.stderr
+        assert street.router.tables() == ""
+    for delay in range(0, 60, 3):
+        with Process(words, env=environment()) as culvert:
+            time.sleep(delay / 1000)
+            culvert.signal(signal.SIGTERM)
+            culvert.wait()
+        assert street.router.tables() == "" and street.router.run("sysctl", "-n", "net.ipv4.ip_forward") == "0\n"
+
+
 def test_a_thousand_mappings(street):
     words = [word for i in range(1000) for word in (f"{Street.OUTSIDE}:{20000 + i}", f"{Street.SERVER}:80")]
     begun = time.monotonic()
