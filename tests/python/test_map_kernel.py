@@ -275,6 +275,20 @@ def test_firewalld_that_is_strict(street):
         assert "warning" not in culvert.text and passes(street)
 
 
+def test_a_table_that_belongs_to_a_process(street):
+    owner = subprocess.Popen(street.router.command("nft", "-i"), stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
+    try:
+        owner.stdin.write("add table inet own { flags owner; }\n"
+                          "add chain inet own forward { type filter hook forward priority 0; policy drop; }\n")
+        owner.stdin.flush()
+        with mapped(street, *ON, "*:8080", f"{Street.SERVER}:80") as culvert:
+            culvert.wait_for(f"table inet own, chain forward, {DROPS}the table belongs to a process, which has to "
+                             "begin the chain with: ct status dnat accept")
+    finally:
+        owner.stdin.close()
+        owner.wait(DEADLINE)
+
+
 @pytest.mark.skipif(shutil.which("iptables-nft") is None, reason="needs iptables-nft")
 def test_docker(street):
     for rule in ("-P FORWARD DROP", "-N DOCKER-USER", "-N DOCKER-FORWARD", "-A FORWARD -j DOCKER-USER",

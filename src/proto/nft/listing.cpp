@@ -76,7 +76,10 @@ class Reader {
     while (!rest_.empty()) {
       std::string_view line = take_line(rest_);
       if (line.starts_with("# Warning: table ") && line.contains("iptables-nft")) warning(line);
-      if (line.starts_with("table ") && line.ends_with('{')) table(line);
+      // Of a table that belongs to a process: "table inet firewalld { # progname firewalld".
+      const auto remark = line.find(" # progname ");
+      line = line.substr(0, remark);
+      if (line.starts_with("table ") && line.ends_with('{')) table(line, remark != std::string_view::npos);
     }
     for (Table& table : tables_)
       table.is_of_iptables = of_iptables_.contains(std::pair(table.family, table.name));
@@ -92,11 +95,12 @@ class Reader {
     of_iptables_.emplace(std::move(family), take_word(line));
   }
 
-  void table(std::string_view line) {
+  void table(std::string_view line, bool is_owned) {
     Table& table = tables_.emplace_back();
     take_word(line);
     table.family = take_word(line);
     table.name = take_word(line);
+    table.is_owned = is_owned;
     while (!rest_.empty()) {
       line = take_line(rest_);
       if (line == "}") return;

@@ -30,6 +30,7 @@ struct Counter {
 struct Table {
   std::string family, name;
   std::string label;            ///< its comment
+  bool is_owned = false;        ///< by a process that alone may change it
   bool is_of_iptables = false;  ///< nft says so: what iptables cannot read must not be added
   std::vector<Chain> chains;
   std::map<std::string, Counter, std::less<>> counters;

@@ -138,6 +138,8 @@ std::string remedy_for(const Table& table, const Chain& chain) {
                        table.family == "ip6" ? "ip6tables" : "iptables",
                        has_docker ? "DOCKER-USER" : printable(chain.name));
   }
+  if (table.is_owned)
+    return "the table belongs to a process, which has to begin the chain with: ct status dnat accept";
   return fmt::format("nft insert rule {} {} {} ct status dnat accept", printable(table.family),
                      printable(table.name), printable(chain.name));
 }

@@ -125,7 +125,7 @@ TEST(Obstacles, DockerIsNamedAndItsOwnChainUsed) {
 }
 
 // As firewalld 2.3 with StrictForwardPorts=yes.
-constexpr std::string_view kFirewalld = R"(table inet firewalld {
+constexpr std::string_view kFirewalld = R"(table inet firewalld { # progname firewalld
 	flags owner,persist
 	chain filter_FORWARD {
 		type filter hook forward priority filter + 10; policy accept;
@@ -161,6 +161,15 @@ TEST(Obstacles, FirewalldIsNamedAndItsFile) {
   std::string usual(kFirewalld);
   usual.insert(usual.find("\t\tiifname \"lo\""), "\t\tct status dnat accept\n");
   EXPECT_TRUE(found(usual).empty());
+}
+
+TEST(Obstacles, WhatBelongsToAProcessTakesNoCommand) {
+  EXPECT_EQ(
+      found("table inet own { # progname guard\n\tflags owner\n\n\tchain forward {\n\t\ttype filter hook "
+            "forward priority filter; policy drop;\n\t}\n}\n")
+          .at(0)
+          .remedy,
+      "the table belongs to a process, which has to begin the chain with: ct status dnat accept");
 }
 
 TEST(Obstacles, NamesOfOthersAreEscaped) {
