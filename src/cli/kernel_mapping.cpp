@@ -58,6 +58,14 @@ bool is_loopback(const std::string& host) {
   return range && range->kind == AddressKind::loopback;
 }
 
+// What clients on this machine may say for an address that stands for all; empty: it is one address.
+std::string loopback_of(const std::string& host) {
+  if (host == "*") return "localhost";
+  const auto address = IpAddress::parse(host);
+  if (!address || !address->is_unspecified()) return "";
+  return address->is_v4() ? "127.0.0.1" : "::1";
+}
+
 // "80", "8000-8010"
 std::string ports_text(std::uint16_t first, std::uint16_t count) {
   return count == 1 ? fmt::format("{}", first) : fmt::format("{}-{}", first, first + count - 1);
@@ -131,8 +139,9 @@ Result<void> add(KernelMapping& mapping, DirectForward forward, std::string_view
                     .name = {}};
   one.name = name_of(one, protocol);
   mapping.in_kernel.push_back(std::move(one));
-  if (at->host == "*" && has_user_space && forward.ports <= kMostOnLoopback) {
-    forward.listen.endpoint = relay::HostPort{"localhost", at->port};
+  std::string loopback = loopback_of(at->host);
+  if (!loopback.empty() && has_user_space && forward.ports <= kMostOnLoopback) {
+    forward.listen.endpoint = relay::HostPort{std::move(loopback), at->port};
     mapping.in_user_space.push_back(std::move(forward));
   }
   return {};

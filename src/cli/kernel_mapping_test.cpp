@@ -34,6 +34,10 @@ TEST(KernelMapping, LoopbackIsForUserSpace) {
   EXPECT_EQ(bound.in_kernel.size(), 1U);
   EXPECT_TRUE(bound.in_user_space.empty());
 
+  EXPECT_EQ(parsed("0.0.0.0:80", "a:80").in_user_space.at(0).listen.endpoint,
+            Endpoint(HostPort{"127.0.0.1", 80}));
+  EXPECT_EQ(parsed("[::]:80", "a:80").in_user_space.at(0).listen.endpoint, Endpoint(HostPort{"::1", 80}));
+
   const auto wide = parsed("udp/*:10000-20000", "10.0.0.5:10000-20000");
   EXPECT_EQ(wide.in_kernel.size(), 1U);
   EXPECT_TRUE(wide.in_user_space.empty());
