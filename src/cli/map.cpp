@@ -262,7 +262,8 @@ class Kernel {
     for (const CLI::Option* option : app_.parse_order()) {
       const std::string name = option->get_name();
       if (std::ranges::find(options_, option) != options_.end() || !name.starts_with("--")) continue;
-      if (name == "--log-file" || name == "--log-format" || name == "--user" || name == "--no-sandbox") continue;
+      if (name == "--log-file" || name == "--log-format" || name == "--user" || name == "--no-sandbox")
+        continue;
       return fail(Errc::usage, fmt::format("map: {} is for user space: it does not go with {}", name,
                                            clean_ ? "--clean" : "--kernel"));
     }
