@@ -19,7 +19,7 @@ import time
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tests/python"))
 
-from harness.namespaces import Street  # noqa: E402
+from harness.street import Street  # noqa: E402
 from harness.processes import Process  # noqa: E402
 
 CULVERT = ROOT / os.environ.get("CULVERT", "build/release/culvert")

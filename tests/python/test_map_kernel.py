@@ -19,7 +19,7 @@ import pytest
 
 from harness import sctp
 from harness.culvert import SMALL, binary, environment, run
-from harness.namespaces import Street
+from harness.street import Street
 from harness.processes import Process
 from harness.sockets import DEADLINE, receive_all, test_data
 
@@ -357,7 +357,7 @@ def test_persist(street):
     assert passes(street)
     done = subprocess.run(street.router.command(binary(), "map", "--clean"), capture_output=True, text=True, timeout=DEADLINE,
                           check=True)
-    assert done.stderr == "culvert: removed table inet culvert, which was left behind\n"
+    assert done.stderr.splitlines()[-1] == "culvert: removed table inet culvert, which was left behind"
     assert street.router.tables() == "" and not passes(street)
 
 
@@ -387,8 +387,8 @@ def test_the_same_port_twice(street):
     with mapped(street, f"{Street.OUTSIDE}:8080", f"{Street.SERVER}:80"):
         with mapped(street, f"{Street.OUTSIDE}:8080", f"{Street.SERVER}:81", ready=False) as second:
             assert second.wait() == 255
-            assert second.lines == [f"culvert: cannot map tcp/{Street.OUTSIDE}:8080 -> {Street.SERVER}:81: another culvert does "
-                                    "already (table inet culvert)"]
+            assert second.lines[-1] == (f"culvert: cannot map tcp/{Street.OUTSIDE}:8080 -> {Street.SERVER}:81: another culvert "
+                                        "does already (table inet culvert)")
 
 
 def test_who_fails_or_is_stopped_early_leaves_nothing(street):
@@ -433,8 +433,8 @@ def test_the_log_for_programs(street):
 def test_its_rights(street):
     with mapped(street, "*:80", f"{Street.SERVER}:80") as culvert:
         status = dict(line.split(":\t", 1) for line in open(f"/proc/{culvert.pid}/status", encoding="utf-8") if ":\t" in line)
-        assert int(status["CapEff"], 16) == int(status["CapPrm"], 16) == 1 << 12 | 1 << 10
-        assert status["NoNewPrivs"].strip() == "1" and "0" not in status["Uid"].split()
+        assert int(status["CapEff"], 16) == int(status["CapPrm"], 16) == 1 << 12
+        assert status["NoNewPrivs"].strip() == "1" and status["Seccomp"].strip() == "2" and "0" not in status["Uid"].split()
 
 
 def test_without_rights():
@@ -475,5 +475,5 @@ def test_what_is_printed_can_be_loaded(street):
 def test_bad_input_is_one_line(words, line, street):
     done = subprocess.run(street.router.command(binary(), "map", "--kernel", *words), capture_output=True, text=True,
                           timeout=DEADLINE, check=False)
-    said = done.stderr.splitlines()
+    said = [one for one in done.stderr.splitlines() if not one.startswith("culvert: runs as ")]
     assert done.returncode == 255 and len(said) == 1 and said[0].startswith("culvert: " + line), done.stderr
