@@ -210,7 +210,7 @@ namespace {
 
 // Beside the letters, which are ssh's: what ssh has no letter for.
 constexpr LongOption kLongOptions[] = {
-    {"accept-proxy", "net", "PROXY header in", add_accept_proxy},
+    {"accept-proxy", "net", "", add_accept_proxy},
     {"help", "", "", act<Action::help>},
     {"no-reconnect", "", "end when it is lost", switch_on<&Settings::no_reconnect>},
     {"on-listen", "cmd", "run when a -R is up", set_on_listen},

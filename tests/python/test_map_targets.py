@@ -169,21 +169,26 @@ def hosts(folder):
 
 def test_streams_follow_a_name_that_moves(hosts):
     file, words = hosts
+
+    def moves(line):
+        file.write_text(line)
+        time.sleep(1.1)  # an answer counts for a second
+
     with contextlib.ExitStack() as stack:
         old = stack.enter_context(Server(echo, address="127.0.0.2"))
         new = stack.enter_context(Server(echo, address="127.0.0.3", port=old.port))
         culvert = stack.enter_context(mapped("127.0.0.1:0", f"moving.test:{old.port}", before=words))
         before = stack.enter_context(connect(culvert.port))
         check_echo(before)
-        file.write_text("127.0.0.3 moving.test\n")
+        moves("127.0.0.3 moving.test\n")
         with connect(culvert.port) as after:
             check_echo(after)
             assert (old.accepted, new.accepted) == (1, 1)
         check_echo(before)
-        file.write_text("\n")
+        moves("\n")
         assert_resets(culvert.port)
         culvert.wait_for(f"-> moving.test:{old.port}: cannot resolve moving.test: ")
-        file.write_text("127.0.0.2 moving.test\n")
+        moves("127.0.0.2 moving.test\n")
         with connect(culvert.port) as again:
             check_echo(again)
         assert (old.accepted, new.accepted) == (2, 1)
