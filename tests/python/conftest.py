@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Fixtures: one folder, one account and one ordinary sshd for the whole run; others are made by the tests that need them.
 
-CULVERT names the program (build/release/culvert), CULVERT_SMALL=1 makes transfers short, --full takes the long products.
+CULVERT names the program (build/release/culvert), CULVERT_SMALL=1 makes transfers short and waits for little, --full takes the long products.
 """
 
 import contextlib
@@ -24,15 +24,16 @@ def pytest_addoption(parser):
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "full: a long product; only with --full")
+    config.addinivalue_line("markers", "waits: a long time, in which little is done; not with CULVERT_SMALL")
     if not os.access(culvert.binary(), os.X_OK):
         raise pytest.UsageError(f"{culvert.binary()} is not built: run 'make' first")
 
 
 def pytest_collection_modifyitems(config, items):
-    if not config.getoption("--full"):
-        chosen = [item for item in items if "full" not in item.keywords]
-        config.hook.pytest_deselected(items=[item for item in items if "full" in item.keywords])
-        items[:] = chosen
+    left_out = ({"waits"} if culvert.SMALL else set()) | (set() if config.getoption("--full") else {"full"})
+    if left_out:
+        config.hook.pytest_deselected(items=[item for item in items if left_out.intersection(item.keywords)])
+        items[:] = [item for item in items if not left_out.intersection(item.keywords)]
 
 
 @pytest.fixture(scope="session")

@@ -189,6 +189,7 @@ def churn(folder, rounds: int, seconds: float, record) -> None:
             assert memory[-1][i] - after_warm_up < GROWTH, f"{process.command[1]}: {[each[i] >> 10 for each in memory]} KiB"
 
 
+@pytest.mark.waits
 def test_churn(folder):
     churn(folder, 3, 5, lambda _: None)
 

@@ -121,7 +121,8 @@ def test_udp_and_ranges(home):
         culvert.wait_for(f"open udp {OUTSIDE_OF_ROUTER}:9000")
 
 
-@pytest.mark.parametrize("settings", [(), ("enable_natpmp=no",)], ids=["pcp", "upnp"])
+@pytest.mark.waits
+@pytest.mark.parametrize("settings", [(), pytest.param(("enable_natpmp=no",), marks=pytest.mark.full)], ids=["pcp", "upnp"])
 def test_it_is_renewed_and_otherwise_runs_out(home, settings):
     with home.miniupnpd(*settings, "max_lifetime=86400"), service(home), opening(home, "8080", "--lifetime", "10", "-v") as culvert:
         begin = time.monotonic()
@@ -138,6 +139,7 @@ def test_it_is_renewed_and_otherwise_runs_out(home, settings):
         assert not is_reached(home, patience=1)
 
 
+@pytest.mark.waits
 def test_a_router_that_starts_again_is_asked_again(home):
     with service(home), opening_after(home) as culvert:
         home.run(home.router, "nft", FLUSH)
@@ -175,6 +177,7 @@ def opening_after(home, *settings):
         yield culvert
 
 
+@pytest.mark.waits
 def test_a_changed_address_outside_is_told(home):
     with home.miniupnpd() as daemon, opening(home, "8080", "--lifetime", "10") as culvert:
         culvert.wait_for("ready")

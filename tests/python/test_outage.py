@@ -70,6 +70,7 @@ def test_a_link_that_is_lost_and_comes_back(tunnel):
     assert time.monotonic() - begin < 3
 
 
+@pytest.mark.waits
 def test_traffic_that_vanishes(tunnel):
     _, there, culvert = tunnel
     there.ip("link", "set", "wire", "down")
