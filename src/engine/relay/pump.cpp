@@ -52,7 +52,7 @@ Task<PumpSummary> Pump::run() {
         [this](auto handler) {
           auto slot = asio::get_associated_cancellation_slot(handler);
           if (slot.is_connected()) slot.assign([this](asio::cancellation_type) { stop(); });
-          resume_ = std::move(handler);
+          parked_.park(executor_, std::move(handler));
         },
         asio::use_awaitable);
   }
@@ -173,7 +173,7 @@ void Pump::failed(Error error) {
 
 void Pump::ended(Direction& direction) {
   direction.passage.ended = true;
-  if (resume_ && have_ended()) asio::post(executor_, std::exchange(resume_, nullptr));
+  if (have_ended()) parked_.resume(executor_);
 }
 
 }  // namespace culvert::relay

@@ -3,7 +3,6 @@
 
 #include <cstdint>
 #include <exception>
-#include <functional>
 #include <optional>
 #include <string>
 
@@ -13,6 +12,7 @@
 #include "engine/relay/duct.hpp"
 #include "engine/relay/passage.hpp"
 #include "engine/relay/stream.hpp"
+#include "net/parked.hpp"
 
 namespace culvert::relay {
 
@@ -74,7 +74,7 @@ class Pump final : private Duct::Owner {
   Stream& b_;
   Direction out_, back_;
   boost::asio::any_io_executor executor_;
-  std::move_only_function<void()> resume_;  ///< run(), which waits
+  net::Parked parked_;  ///< run(), which waits
   std::optional<Error> error_;
   std::exception_ptr exception_;
   bool over_ = false;  ///< both were closed or aborted before their ends
