@@ -192,7 +192,7 @@ def run_stages(rows: list[tuple], options: argparse.Namespace, logs: pathlib.Pat
         print("\n".join("   " + line for line in text[-100:]))
         print(f"   all of it: {log.relative_to(ROOT)}", flush=True)
 
-    with concurrent.futures.ThreadPoolExecutor(max_workers=1) as pool:
+    with concurrent.futures.ThreadPoolExecutor(max_workers=2) as pool:
         waiting = []
         for name, needs, run in chosen:
             if needs in broken:
