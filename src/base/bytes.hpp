@@ -24,6 +24,13 @@ using Bytes = std::vector<std::uint8_t>;
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
 }
 
+/// Of all of them together, in bytes.
+[[nodiscard]] inline std::size_t size_of(std::span<const ByteView> views) {
+  std::size_t size = 0;
+  for (const ByteView view : views) size += view.size();
+  return size;
+}
+
 [[nodiscard]] inline Bytes copy_of(ByteView bytes) { return {bytes.begin(), bytes.end()}; }
 
 }  // namespace culvert

@@ -17,12 +17,6 @@ namespace asio = boost::asio;
 
 namespace {
 
-std::size_t size_of(std::span<const ByteView> views) {
-  std::size_t size = 0;
-  for (const ByteView view : views) size += view.size();
-  return size;
-}
-
 asio::awaitable<Result<void>> wait_for(StreamSocket& socket, StreamSocket::Direction direction) {
   if (!socket.is_open()) co_return fail(Errc::cancelled, "cancelled");
   if (socket.may_try(direction)) co_return Result<void>();

@@ -46,8 +46,7 @@ std::optional<Duct::Over> Duct::carry() {
     }
     if (!*lent) return of_source(std::move(*lent).error());
     if ((*lent)->empty()) return Outcome::ended;
-    std::size_t size = 0;
-    for (const ByteView view : **lent) size += view.size();
+    const std::size_t size = size_of(**lent);
     const auto taken = to_->write(**lent);
     if (!taken) return of_destination(taken.error());
     from_->consume(*taken);

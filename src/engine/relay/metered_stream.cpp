@@ -17,12 +17,6 @@ namespace asio = boost::asio;
 
 namespace {
 
-std::size_t size_of(std::span<const ByteView> views) {
-  std::size_t size = 0;
-  for (const ByteView view : views) size += view.size();
-  return size;
-}
-
 void first_of(std::span<const ByteView> views, std::size_t size, std::vector<ByteView>& part) {
   part.clear();
   for (const ByteView view : views) {

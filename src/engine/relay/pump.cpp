@@ -119,9 +119,7 @@ Task<Pump::Carried> Pump::carry(Direction& direction) {
       to.end();
       co_return Carried::over;
     }
-    std::size_t size = 0;
-    for (const ByteView view : *lent) size += view.size();
-
+    const std::size_t size = size_of(*lent);
     auto taken = to.write(*lent);
     if (!taken) co_return failed({false, std::move(taken).error()});
     from.consume(*taken);
