@@ -81,14 +81,6 @@ std::string text_of_v4(ByteView bytes) {
   return fmt::format("{}.{}.{}.{}", bytes[0], bytes[1], bytes[2], bytes[3]);
 }
 
-/// The first bits of both are the same.
-bool share_prefix(ByteView one, ByteView other, unsigned bits) {
-  const std::size_t whole = bits / 8;
-  if (!std::ranges::equal(one.first(whole), other.first(whole))) return false;
-  const auto mask = static_cast<std::uint8_t>(0xFF00u >> bits % 8);
-  return bits % 8 == 0 || (one[whole] & mask) == (other[whole] & mask);
-}
-
 IpNetwork network(std::string_view text) {
   const auto parsed = IpNetwork::parse(text);
   CULVERT_ASSERT(parsed);
@@ -215,9 +207,17 @@ Result<IpNetwork> IpNetwork::parse(std::string_view text) {
   return network;
 }
 
-bool IpNetwork::contains(const IpAddress& address) const {
-  return address.is_v4() == first_.is_v4() && share_prefix(address.bytes(), first_.bytes(), bits_);
+bool share_prefix(const IpAddress& a, const IpAddress& b, unsigned bits) {
+  if (a.is_v4() != b.is_v4()) return false;
+  const ByteView one = a.bytes(), other = b.bytes();
+  CULVERT_ASSERT(bits <= 8 * one.size());
+  const std::size_t whole = bits / 8;
+  if (!std::ranges::equal(one.first(whole), other.first(whole))) return false;
+  const auto mask = static_cast<std::uint8_t>(0xFF00u >> bits % 8);
+  return bits % 8 == 0 || (one[whole] & mask) == (other[whole] & mask);
 }
+
+bool IpNetwork::contains(const IpAddress& address) const { return share_prefix(address, first_, bits_); }
 
 bool IpNetwork::contains(const IpNetwork& other) const {
   return other.bits_ >= bits_ && contains(other.first_);

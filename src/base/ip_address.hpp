@@ -45,6 +45,9 @@ class IpAddress {
   bool is_v4_ = true;
 };
 
+/// Whether both are of one family, with the same first `bits` bits (32 or 128 at most).
+[[nodiscard]] bool share_prefix(const IpAddress& a, const IpAddress& b, unsigned bits);
+
 /// An address and the number of its leading bits that count.
 class IpNetwork {
  public:

@@ -14,6 +14,7 @@
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
+#include "net/netlink.hpp"
 #include "net/unique_fd.hpp"
 
 namespace culvert::net {
@@ -24,27 +25,13 @@ namespace {
 
 constexpr std::size_t kLongest = 64 * 1024;
 
-template <class T>
-std::optional<T> read_at(ByteView bytes, std::size_t at) {
-  if (bytes.size() < at || bytes.size() - at < sizeof(T)) return std::nullopt;
-  T value;
-  std::memcpy(&value, bytes.data() + at, sizeof value);
-  return value;
-}
-
 // Attribute 1 is the name of the table in each kind of message that there is.
 std::string_view table_of(ByteView attributes) {
-  while (const auto head = read_at<nlattr>(attributes, 0)) {
-    const std::size_t size = head->nla_len;
-    if (size < sizeof(nlattr) || size > attributes.size()) return {};
-    if ((head->nla_type & NLA_TYPE_MASK) == NFTA_TABLE_NAME) {
-      const ByteView name = attributes.subspan(sizeof(nlattr), size - sizeof(nlattr));
-      const std::string_view text(reinterpret_cast<const char*>(name.data()), name.size());
-      return text.substr(0, text.find('\0'));
-    }
-    attributes = attributes.subspan(std::min<std::size_t>(NLA_ALIGN(size), attributes.size()));
-  }
-  return {};
+  std::string_view table;
+  netlink::for_each_attribute(attributes, [&](std::uint16_t type, ByteView value) {
+    if (type == NFTA_TABLE_NAME && table.empty()) table = as_text(value).substr(0, as_text(value).find('\0'));
+  });
+  return table;
 }
 
 bool is_of_rules(unsigned message) {
@@ -65,21 +52,18 @@ bool is_of_rules(unsigned message) {
 
 NftChange read_nft_messages(ByteView datagram, std::string_view table) {
   NftChange change;
-  while (const auto head = read_at<nlmsghdr>(datagram, 0)) {
-    const std::size_t size = head->nlmsg_len;
-    if (size < sizeof(nlmsghdr) || size > datagram.size()) break;
-    const unsigned message = NFNL_MSG_TYPE(head->nlmsg_type);
-    if (NFNL_SUBSYS_ID(head->nlmsg_type) == NFNL_SUBSYS_NFTABLES && message != NFT_MSG_NEWGEN &&
-        size >= sizeof(nlmsghdr) + sizeof(nfgenmsg)) {
-      const ByteView attributes = datagram.first(size).subspan(sizeof(nlmsghdr) + sizeof(nfgenmsg));
-      if (table_of(attributes) == table) {
-        change.ours = true;
-      } else if (is_of_rules(message)) {
-        change.others = true;
-      }
+  netlink::for_each_message(datagram, [&](const nlmsghdr& head, ByteView payload) {
+    const unsigned message = NFNL_MSG_TYPE(head.nlmsg_type);
+    if (NFNL_SUBSYS_ID(head.nlmsg_type) != NFNL_SUBSYS_NFTABLES || message == NFT_MSG_NEWGEN ||
+        payload.size() < sizeof(nfgenmsg))
+      return true;
+    if (table_of(netlink::behind(payload, sizeof(nfgenmsg))) == table) {
+      change.ours = true;
+    } else if (is_of_rules(message)) {
+      change.others = true;
     }
-    datagram = datagram.subspan(std::min<std::size_t>(NLMSG_ALIGN(size), datagram.size()));
-  }
+    return true;
+  });
   return change;
 }
 

@@ -34,7 +34,8 @@ class StreamSocket {
   ~StreamSocket() { close(); }
 
   [[nodiscard]] bool is_open() const { return descriptor_ >= 0; }
-  /// -1 if it is not open. Who reads or writes there says what it met: met().
+  /// -1 if it is not open. Who reads or writes there says what it met:
+  /// met_not_now(), has_read().
   [[nodiscard]] int native_handle() const { return descriptor_; }
   /// Of one that was opened.
   [[nodiscard]] const boost::asio::any_io_executor& get_executor() const { return readiness_->executor(); }

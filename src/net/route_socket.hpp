@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+
+#include "base/bytes.hpp"
+#include "base/result.hpp"
+#include "net/netlink.hpp"
+#include "net/unique_fd.hpp"
+
+namespace culvert::net {
+
+/// Asks rtnetlink(7) about routes and addresses. The kernel answers at once; what does not come within two
+/// seconds is a failure, as is a table of more than 100,000 entries. Errors: Errc::system with the cause
+/// alone.
+class RouteSocket {
+ public:
+  [[nodiscard]] static Result<RouteSocket> open();
+
+  /// `header` (rtmsg, ifaddrmsg) and `attributes` are what comes behind the nlmsghdr. `visit` is given what
+  /// comes there in each answer: one, or with NLM_F_DUMP in `flags` all of a table. As long as the call.
+  template <class Header>
+  [[nodiscard]] Result<void> ask(std::uint16_t type, std::uint16_t flags, const Header& header,
+                                 ByteView attributes,
+                                 const std::function<void(const Header&, ByteView attributes)>& visit) {
+    Bytes body(NLMSG_ALIGN(sizeof header));
+    std::memcpy(body.data(), &header, sizeof header);
+    body.insert(body.end(), attributes.begin(), attributes.end());
+    return ask(type, flags, body, [&](ByteView answer) {
+      if (const auto head = netlink::read_as<Header>(answer))
+        visit(*head, netlink::behind(answer, sizeof(Header)));
+    });
+  }
+
+ private:
+  explicit RouteSocket(UniqueFd socket) : socket_(std::move(socket)) {}
+  [[nodiscard]] Result<void> ask(std::uint16_t type, std::uint16_t flags, ByteView body,
+                                 const std::function<void(ByteView)>& visit);
+
+  UniqueFd socket_;
+};
+
+}  // namespace culvert::net
