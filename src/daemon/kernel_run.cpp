@@ -127,11 +127,8 @@ relay::Task<Result<nft::RuleSet>> KernelRun::resolved() {
 
 // One for each address that it is bound to.
 relay::Task<Result<std::vector<nft::Mapping>>> KernelRun::mappings_of(const KernelForward& forward) {
-  const auto cannot = [](const std::string& host, const Error& error) {
-    return fail(error.code, fmt::format("cannot resolve {}: {}", printable(host), error.message));
-  };
   const auto found = co_await resolver_.resolve(forward.host, forward.target_port);
-  if (!found) co_return cannot(forward.host, found.error());
+  if (!found) co_return std::unexpected(net::cannot_resolve(forward.host, found.error()));
   nft::Mapping mapping{.protocol = forward.protocol,
                        .port = forward.port,
                        .ports = forward.ports,
@@ -142,7 +139,7 @@ relay::Task<Result<std::vector<nft::Mapping>>> KernelRun::mappings_of(const Kern
   if (forward.bind == "*") co_return std::vector{std::move(mapping)};
 
   const auto places = co_await resolver_.resolve(forward.bind, forward.port);
-  if (!places) co_return cannot(forward.bind, places.error());
+  if (!places) co_return std::unexpected(net::cannot_resolve(forward.bind, places.error()));
   std::vector<nft::Mapping> mappings;
   for (const auto& place : *places) {
     nft::Mapping one = mapping;
