@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <string>
 #include <string_view>
 
@@ -21,5 +22,15 @@ namespace culvert {
   return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
 }
 [[nodiscard]] std::string lower(std::string_view text);
+
+/// Spaces and tabs.
+inline constexpr std::string_view kBlanks = " \t";
+/// Without those at its ends.
+[[nodiscard]] std::string_view trimmed(std::string_view text, std::string_view blanks = kBlanks);
+/// Takes the next word away from `rest`, with the blanks ahead of it; empty if there is none left.
+[[nodiscard]] std::string_view next_word(std::string_view& rest, std::string_view blanks = kBlanks);
+
+/// "192.0.2.1:80", "db:80", "[2001:db8::1]:80".
+[[nodiscard]] std::string with_port(std::string_view host, std::uint16_t port);
 
 }  // namespace culvert

@@ -44,5 +44,23 @@ TEST(IsPrintable, SaysWhetherThereIsSomethingToEscape) {
     EXPECT_FALSE(is_printable(text)) << printable(text);
 }
 
+TEST(Text, TakesWordsAndBlanks) {
+  EXPECT_EQ(trimmed(" \ta b\t "), "a b");
+  EXPECT_EQ(trimmed(" \t"), "");
+  EXPECT_EQ(trimmed("\r\na\n", "\r\n"), "a");
+  std::string_view rest = "  one\ttwo ";
+  EXPECT_EQ(next_word(rest), "one");
+  EXPECT_EQ(next_word(rest), "two");
+  EXPECT_EQ(next_word(rest), "");
+  EXPECT_EQ(next_word(rest), "");
+  EXPECT_TRUE(rest.empty());
+}
+
+TEST(Text, PutsWhatHasColonsInBrackets) {
+  EXPECT_EQ(with_port("db", 80), "db:80");
+  EXPECT_EQ(with_port("192.0.2.1", 0), "192.0.2.1:0");
+  EXPECT_EQ(with_port("2001:db8::1", 65535), "[2001:db8::1]:65535");
+}
+
 }  // namespace
 }  // namespace culvert

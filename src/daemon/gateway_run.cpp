@@ -12,6 +12,7 @@
 #include <fmt/format.h>
 
 #include "base/log.hpp"
+#include "base/text.hpp"
 #include "net/addresses.hpp"
 #include "net/socket.hpp"
 
@@ -25,10 +26,6 @@ namespace {
 constexpr Duration kSettling = std::chrono::milliseconds(500);
 // A router that does not answer to the end does not hold it up.
 constexpr Duration kGoodbye = std::chrono::milliseconds(1500);
-
-std::string place_text(const IpAddress& address, std::uint16_t port) {
-  return net::to_text(asio::ip::tcp::endpoint(net::asio_address_of(address), port));
-}
 
 std::string port_text(const mapper::Port& port) {
   return fmt::format("{} {}", gateway::name_of(port.protocol), port.outside);
@@ -138,7 +135,8 @@ void GatewayRun::look_for_services() const {
     if (!is_free) continue;
     log(LogLevel::warning,
         "nobody listens at {} {} yet (what listens on this machine alone is reached with --to localhost:{})",
-        gateway::name_of(port.protocol), place_text(net::ip_address_of(here), port.inside), port.inside);
+        gateway::name_of(port.protocol), with_port(net::ip_address_of(here).text(), port.inside),
+        port.inside);
   }
 }
 
@@ -211,9 +209,9 @@ void GatewayRun::write_record() {
       if (!state.opening) continue;
       const auto left = std::chrono::duration_cast<std::chrono::seconds>(state.end - monotonic_now());
       ports.push_back({.protocol = std::string(gateway::name_of(state.port.protocol)),
-                       .outside = place_text(state.opening->address, state.opening->port),
+                       .outside = with_port(state.opening->address.text(), state.opening->port),
                        .port = state.opening->port,
-                       .inside = place_text(net::ip_address_of(route.here), state.port.inside),
+                       .inside = with_port(net::ip_address_of(route.here).text(), state.port.inside),
                        .router = route.gateway.to_string(),
                        .by = std::string(state.by),
                        .until = state.end == kNever ? 0 : unix_now() + left.count()});

@@ -14,10 +14,6 @@ namespace {
 
 using Kind = ForwardRule::Kind;
 
-std::string shown(std::string_view host, std::uint16_t port) {
-  return host.find(':') == host.npos ? fmt::format("{}:{}", host, port) : fmt::format("[{}]:{}", host, port);
-}
-
 /// The name that a peer sent may mean something else in a rule ("self", "*"): such a line helps nobody.
 bool is_plain_name(std::string_view entry) {
   const auto rule = ForwardRule::parse_connect(entry);
@@ -127,13 +123,13 @@ Target target_of(std::string_view host, std::uint16_t port, const std::optional<
 Decision no_rule_for(const Target& target, RuleForm form) {
   const std::string host = printable(target.host, 255);
   if (!target.address) {
-    const std::string place = shown(host, target.port);
+    const std::string place = with_port(host, target.port);
     return denied(
         fmt::format("no rule allows to connect to {}", place),
         is_plain_name(place) || target.name == "localhost" ? written_rule(form, "connect", place) : "");
   }
   const std::string address = target.address->text();
-  const std::string place = shown(address, target.port);
+  const std::string place = with_port(address, target.port);
   const std::string who = host == address ? address : fmt::format("{} ({})", host, address);
   if (target.is_guarded()) {
     return denied(
@@ -141,9 +137,10 @@ Decision no_rule_for(const Target& target, RuleForm form) {
                     target.is_own ? "an address of this machine" : describe(target.range->kind), target.port),
         written_rule(form, "connect", place));
   }
-  return denied(fmt::format("no rule allows to connect to {} at port {}", who, target.port),
-                written_rule(form, "connect",
-                             is_plain_name(shown(host, target.port)) ? shown(host, target.port) : place));
+  return denied(
+      fmt::format("no rule allows to connect to {} at port {}", who, target.port),
+      written_rule(form, "connect",
+                   is_plain_name(with_port(host, target.port)) ? with_port(host, target.port) : place));
 }
 
 PathDecision judge_path(const Grants& grants, const std::vector<ForwardRule>& rules, std::string_view keyword,

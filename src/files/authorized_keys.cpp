@@ -14,24 +14,16 @@ namespace culvert::files {
 namespace {
 
 constexpr std::size_t kMaxWarnings = 100;
-constexpr std::string_view kBlank = " \t";
 
 void skip_blanks(std::string_view& rest) {
-  rest.remove_prefix(std::min(rest.find_first_not_of(kBlank), rest.size()));
-}
-
-std::string_view take_word(std::string_view& rest) {
-  skip_blanks(rest);
-  const std::string_view word = rest.substr(0, rest.find_first_of(kBlank));
-  rest.remove_prefix(word.size());
-  return word;
+  rest.remove_prefix(std::min(rest.find_first_not_of(kBlanks), rest.size()));
 }
 
 /// The options end at the first blank that is not in quotes.
 Result<std::string_view> take_options(std::string_view& rest) {
   bool quoted = false;
   std::size_t end = 0;
-  for (; end < rest.size() && (quoted || kBlank.find(rest[end]) == kBlank.npos); ++end) {
+  for (; end < rest.size() && (quoted || kBlanks.find(rest[end]) == kBlanks.npos); ++end) {
     if (rest[end] == '"') quoted = !quoted;
     if (rest.substr(end).starts_with("\\\"")) ++end;
   }
@@ -71,12 +63,12 @@ Result<std::optional<AuthorizedKey>> read_line(std::string_view line, const Loca
   skip_blanks(line);
   if (line.empty() || line.starts_with('#')) return std::nullopt;
   KeyOptions options;
-  if (!is_key_type(line.substr(0, line.find_first_of(kBlank))))
+  if (!is_key_type(line.substr(0, line.find_first_of(kBlanks))))
     options = TRY(parse_key_options(TRY(take_options(line)), local_to_utc));
-  const std::string_view type = take_word(line);
-  crypto::PublicKey key = TRY(read_key(type, take_word(line)));
+  const std::string_view type = next_word(line);
+  crypto::PublicKey key = TRY(read_key(type, next_word(line)));
   skip_blanks(line);
-  line = line.substr(0, line.find_last_not_of(kBlank) + 1);
+  line = line.substr(0, line.find_last_not_of(kBlanks) + 1);
   return AuthorizedKey{std::move(key), std::string(line), 0, std::move(options)};
 }
 

@@ -18,18 +18,10 @@ namespace {
 
 constexpr std::size_t kMaxBadLines = 100;
 constexpr std::uint16_t kDefaultPort = 22;
-constexpr std::string_view kBlank = " \t";
 
 /// Types that OpenSSH knows: a host that has such a key is not an unknown one, whether we can use the key or
 /// not.
 constexpr std::array<std::string_view, 2> kUnusableTypes = {"ssh-rsa", "ssh-dss"};
-
-std::string_view next_word(std::string_view& rest) {
-  rest.remove_prefix(std::min(rest.find_first_not_of(kBlank), rest.size()));
-  const std::string_view word = rest.substr(0, rest.find_first_of(kBlank));
-  rest.remove_prefix(word.size());
-  return word;
-}
 
 struct ReadKey {
   Bytes blob;

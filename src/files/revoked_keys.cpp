@@ -23,17 +23,10 @@ constexpr std::array<std::string_view, 5> kNeverOurs = {"ssh-rsa", "ssh-dss", "s
                                                         "ssh-xmss@openssh.com",
                                                         "ssh-xmss-cert-v01@openssh.com"};
 
-std::string_view next_word(std::string_view& rest) {
-  rest.remove_prefix(std::min(rest.find_first_not_of(kBlank), rest.size()));
-  const std::string_view word = rest.substr(0, rest.find_first_of(kBlank));
-  rest.remove_prefix(word.size());
-  return word;
-}
-
 /// The blob of the plain key on a line.
 Result<Bytes> read_line(std::string_view line) {
-  const std::string_view type = next_word(line);
-  const std::string_view digits = next_word(line);
+  const std::string_view type = next_word(line, kBlank);
+  const std::string_view digits = next_word(line, kBlank);
   if (digits.empty()) return fail(Errc::malformed, "not a public key");
   Bytes blob = TRY(crypto::base64_decode(digits));
   if (TRY(Reader(blob).text()) != type)

@@ -9,6 +9,7 @@
 #include <fmt/format.h>
 
 #include "base/log.hpp"
+#include "base/text.hpp"
 #include "engine/mapper/outside_address.hpp"
 #include "engine/mapper/protocol_keeper.hpp"
 #include "engine/mapper/upnp_keeper.hpp"
@@ -30,9 +31,7 @@ constexpr Duration kPauseAfterLoss = std::chrono::seconds(1);
 
 // "udp 203.0.113.5:53", "[2001:db8::1]:80"
 std::string place(gateway::Protocol protocol, const IpAddress& address, std::uint16_t port) {
-  const std::string text = address.text();
-  return fmt::format("{}{}:{}", protocol == gateway::Protocol::udp ? "udp " : "",
-                     address.is_v4() ? text : "[" + text + "]", port);
+  return (protocol == gateway::Protocol::udp ? "udp " : "") + with_port(address.text(), port);
 }
 
 }  // namespace

@@ -12,9 +12,7 @@ std::string to_string(const Endpoint& endpoint) {
     return unix_path->path.empty() ? "unix socket" : printable(unix_path->path);
   }
   const auto& place = std::get<HostPort>(endpoint);
-  const std::string host = printable(place.host);
-  if (place.host.find(':') != std::string::npos) return fmt::format("[{}]:{}", host, place.port);
-  return fmt::format("{}:{}", host, place.port);
+  return with_port(printable(place.host), place.port);
 }
 
 std::optional<IpAddress> address_of(const Endpoint& endpoint) {

@@ -31,12 +31,6 @@ std::string describe(const crypto::PublicKey& key) {
   return fmt::format("{} {}", key.short_type(), key.fingerprint());
 }
 
-std::string_view without_spaces_around(std::string_view text) {
-  const auto first = text.find_first_not_of(" \t\r\n");
-  if (first == std::string_view::npos) return {};
-  return text.substr(first, text.find_last_not_of(" \t\r\n") - first + 1);
-}
-
 bool equal_ignoring_case(std::string_view a, std::string_view b) {
   return std::ranges::equal(a, b, [](char left, char right) { return lower(left) == lower(right); });
 }
@@ -279,7 +273,7 @@ relay::Task<Result<bool>> HostIdentity::ask(const crypto::PublicKey& key, std::s
   for (int asked = 0; asked < kQuestionsMost; ++asked) {
     const auto line = co_await prompter_.ask(std::move(question), true);
     if (!line) co_return std::unexpected(line.error());
-    const auto answer = without_spaces_around(line->text());
+    const auto answer = trimmed(line->text(), " \t\r\n");
     if (equal_ignoring_case(answer, "yes") || answer == key.fingerprint()) co_return true;
     if (answer.empty() || equal_ignoring_case(answer, "no")) co_return false;
     question = "Please type 'yes', 'no' or the fingerprint: ";

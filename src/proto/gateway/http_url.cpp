@@ -74,9 +74,6 @@ std::optional<HttpUrl> HttpUrl::resolve(std::string_view reference) const {
   return url;
 }
 
-std::string HttpUrl::authority() const {
-  const std::string text = host.text();
-  return (host.is_v4() ? text : "[" + text + "]") + ":" + std::to_string(port);
-}
+std::string HttpUrl::authority() const { return with_port(host.text(), port); }
 
 }  // namespace culvert::gateway

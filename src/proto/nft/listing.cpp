@@ -8,29 +8,16 @@
 
 #include <fmt/format.h>
 
+#include "base/text.hpp"
+
 namespace culvert::nft {
 namespace {
-
-constexpr std::string_view kBlank = " \t";
-
-std::string_view trimmed(std::string_view text) {
-  const auto first = text.find_first_not_of(kBlank);
-  if (first == std::string_view::npos) return {};
-  return text.substr(first, text.find_last_not_of(kBlank) - first + 1);
-}
 
 std::string_view take_line(std::string_view& text) {
   const auto end = text.find('\n');
   const std::string_view line = text.substr(0, end);
   text.remove_prefix(end == std::string_view::npos ? text.size() : end + 1);
   return trimmed(line);
-}
-
-std::string_view take_word(std::string_view& text) {
-  text.remove_prefix(std::min(text.find_first_not_of(kBlank), text.size()));
-  const std::string_view word = text.substr(0, text.find_first_of(kBlank));
-  text.remove_prefix(word.size());
-  return word;
 }
 
 // How many more braces a line opens than it closes, outside of what stands in quotes.
@@ -54,8 +41,8 @@ std::string_view in_quotes(std::string_view line) {
 // The word behind `name`, without a semicolon.
 std::string_view behind(std::string_view line, std::string_view name) {
   while (!line.empty()) {
-    if (take_word(line) != name) continue;
-    std::string_view word = take_word(line);
+    if (next_word(line) != name) continue;
+    std::string_view word = next_word(line);
     if (word.ends_with(';')) word.remove_suffix(1);
     return word;
   }
@@ -89,25 +76,25 @@ class Reader {
  private:
   // nft has said so in front of the table, and libnftables says it apart from the listing.
   void warning(std::string_view line) {
-    while (take_word(line) != "table") {
+    while (next_word(line) != "table") {
     }
-    std::string family(take_word(line));
-    of_iptables_.emplace(std::move(family), take_word(line));
+    std::string family(next_word(line));
+    of_iptables_.emplace(std::move(family), next_word(line));
   }
 
   void table(std::string_view line, bool is_owned) {
     Table& table = tables_.emplace_back();
-    take_word(line);
-    table.family = take_word(line);
-    table.name = take_word(line);
+    (void)next_word(line);
+    table.family = next_word(line);
+    table.name = next_word(line);
     table.is_owned = is_owned;
     while (!rest_.empty()) {
       line = take_line(rest_);
       if (line == "}") return;
       if (line.starts_with("comment ")) table.label = in_quotes(line);
       if (!line.ends_with('{')) continue;
-      const std::string_view kind = take_word(line);
-      const std::string_view name = take_word(line);
+      const std::string_view kind = next_word(line);
+      const std::string_view name = next_word(line);
       if (kind == "chain") {
         chain(table.chains.emplace_back(Chain{.name = std::string(name)}));
       } else if (kind == "counter") {

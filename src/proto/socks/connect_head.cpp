@@ -28,12 +28,6 @@ bool is_version(std::string_view text) {
          is_digit(text[7]);
 }
 
-std::string_view trimmed(std::string_view text) {
-  const auto first = text.find_first_not_of(" \t");
-  if (first == std::string_view::npos) return {};
-  return text.substr(first, text.find_last_not_of(" \t") - first + 1);
-}
-
 }  // namespace
 
 std::optional<Login> parse_basic(std::string_view value) {
