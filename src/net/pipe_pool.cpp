@@ -85,9 +85,13 @@ Transferred Pipe::fill_from(StreamSocket& socket) {
 }
 
 Transferred Pipe::drain_to(StreamSocket& socket) {
-  const auto done = splice_some(ends_.out.get(), socket.native_handle(), size_);
+  auto done = splice_some(ends_.out.get(), socket.native_handle(), size_);
   if (done.would_block()) socket.met_not_now(StreamSocket::Direction::out);
+  // A reset that comes while splice() is at work is reported to nobody: it returns what it had moved, and the
+  // next call finds a socket that takes no more. A peer that had closed in order has sent its end.
+  if (done.error == EPIPE && was_cut_short_ && !socket.has_sent_end()) done.error = ECONNRESET;
   size_ -= done.bytes;
+  was_cut_short_ = done.bytes > 0 && size_ > 0;
   return done;
 }
 

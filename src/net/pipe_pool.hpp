@@ -38,6 +38,7 @@ class Pipe {
 
   Ends ends_;
   std::size_t size_ = 0;
+  bool was_cut_short_ = false;  ///< the last drain_to() took a part
 };
 
 inline constexpr std::size_t kPipeSize = std::size_t{1} << 20;

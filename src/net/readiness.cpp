@@ -106,6 +106,11 @@ bool Readiness::is_ready(Watch watch, Direction direction) const {
   return entry != nullptr && entry->ready[std::to_underlying(direction)];
 }
 
+bool Readiness::has_sent_end(Watch watch) const {
+  const Entry* const entry = find(watch);
+  return entry != nullptr && entry->has_sent_end;
+}
+
 void Readiness::drained(Watch watch, Direction direction) {
   if (Entry* const entry = find(watch)) entry->ready[std::to_underlying(direction)] = false;
 }
@@ -230,6 +235,7 @@ void Readiness::dispatch(const epoll_event& event) {
   Entry* const entry = find(watch);
   if (entry == nullptr) return;  // was removed by somebody before it in this batch
   if ((event.events & kEnd) != 0) entry->has_ended = true;
+  if ((event.events & kEnd) == EPOLLRDHUP) entry->has_sent_end = true;
   for (const auto& [direction, bits] :
        {std::pair(Direction::in, kReadable), std::pair(Direction::out, kWritable)}) {
     if ((event.events & bits) == 0) continue;

@@ -68,6 +68,8 @@ class Readiness final : public boost::asio::execution_context::service {
 
   /// Whether trying is worth it, as far as is known. Not before the kernel has said so.
   [[nodiscard]] bool is_ready(Watch watch, Direction direction) const;
+  /// Whether an end was seen that no error and no end of the other direction came with.
+  [[nodiscard]] bool has_sent_end(Watch watch) const;
   /// A try met "not now". Nothing may have been awaited in between.
   void drained(Watch watch, Direction direction);
   /// A read got `bytes` of `wanted`, both not 0; `wanted` is that as well where a short read says nothing.
@@ -89,6 +91,7 @@ class Readiness final : public boost::asio::execution_context::service {
     Kind kind = Kind::tcp;
     bool in_use = false;
     bool has_ended = false;  ///< the end or an error of it was seen: a short read may be followed by an end
+    bool has_sent_end = false;
     bool watches_out = false;
     std::array<bool, 2> ready = {};
     std::array<Waiter*, 2> waiters = {};

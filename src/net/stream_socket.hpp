@@ -51,6 +51,9 @@ class StreamSocket {
   /// The same of one that read something.
   void has_read(std::size_t bytes) { readiness_->read(watch_, bytes, bytes); }
 
+  /// Whether the peer is known to have ended its direction in order, be it read yet or not.
+  [[nodiscard]] bool has_sent_end() const { return readiness_->has_sent_end(watch_); }
+
   /// Calls `handler(bool)` when a try in that direction would do something, be it to report an end or an
   /// error: true. False after cancel(), close() or Asio cancellation of the handler, or if it cannot be
   /// waited for. Never from inside this call. One in each direction at a time.
