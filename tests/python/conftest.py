@@ -10,12 +10,13 @@ import pathlib
 import shutil
 import sys
 import tempfile
+import time
 
 import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 
-from harness import accounts, culvert, culvert_server, keys, servers, sockets  # noqa: E402
+from harness import accounts, culvert, culvert_server, keys, processes, servers, sockets  # noqa: E402
 
 
 def pytest_addoption(parser):
@@ -34,6 +35,21 @@ def pytest_collection_modifyitems(config, items):
     if left_out:
         config.hook.pytest_deselected(items=[item for item in items if left_out.intersection(item.keywords)])
         items[:] = [item for item in items if not left_out.intersection(item.keywords)]
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    """A test that failed shows the last lines of the programs that it started."""
+    report = (yield).get_result()
+    if not report.failed:
+        return
+    for process in processes.Process.recent:
+        if process.started >= getattr(item, "begun", 0) and process.lines:
+            report.sections.append((" ".join(process.command)[:100], "\n".join(process.lines[-15:])))
+
+
+def pytest_runtest_setup(item):
+    item.begun = time.monotonic()
 
 
 @pytest.fixture(scope="session")

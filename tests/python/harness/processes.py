@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Child processes that are waited for with deadlines and ended by process id, children included."""
 
+import collections
 import contextlib
 import os
 import pathlib
@@ -29,6 +30,8 @@ def kill(pid: int, number: int) -> None:
 class Process:
     """A program whose standard error (or output) is collected line by line while it runs."""
 
+    recent: collections.deque = collections.deque(maxlen=20)  # what they said is shown when a test fails
+
     def __init__(self, command: list[str], *, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, env=None, **options):
         self.command = command
         self._lines: list[str] = []
@@ -37,6 +40,8 @@ class Process:
         self.popen = subprocess.Popen(command, stdin=stdin, stdout=stdout, stderr=subprocess.PIPE, env=env, **options)
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
+        self.started = time.monotonic()
+        Process.recent.append(self)
 
     def _read(self) -> None:
         for line in self.popen.stderr:
