@@ -44,11 +44,14 @@ using Result = std::expected<T, Error>;
   return std::unexpected(Error{code, std::move(message), detail});
 }
 
-/// `fail(Errc::system, "WHAT: strerror(errno_value)")`, with `detail` = errno_value.
 /// What a coroutine or thread was ended by that threw where nothing should: memory ran out. Throws on what is
 /// no std::exception.
 [[nodiscard]] Error error_of(const std::exception_ptr& exception);
 
+/// What whoever waits is answered with when it is no longer wanted. Nobody reads it.
+[[nodiscard]] inline std::unexpected<Error> cancelled() { return fail(Errc::cancelled, "cancelled"); }
+
+/// `fail(Errc::system, "WHAT: strerror(errno_value)")`, with `detail` = errno_value.
 [[nodiscard]] std::unexpected<Error> fail_errno(std::string what, int errno_value);
 
 }  // namespace culvert

@@ -13,16 +13,15 @@
 #include <utility>
 #include <vector>
 
-#include <boost/asio/as_tuple.hpp>
 #include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/asio/this_coro.hpp>
-#include <boost/asio/use_awaitable.hpp>
 
 #include <fmt/format.h>
 
 #include "base/log.hpp"
 #include "base/text.hpp"
 #include "cli/values.hpp"
+#include "net/as_tuple.hpp"
 #include "net/child.hpp"
 #include "net/unique_fd.hpp"
 
@@ -55,8 +54,7 @@ relay::Task<std::optional<SecretBytes>> read_all(asio::posix::stream_descriptor&
     if (got > 0) {
       size += static_cast<std::size_t>(got);
     } else if (got < 0 && errno == EAGAIN) {
-      const auto [failed] = co_await from.async_wait(asio::posix::stream_descriptor::wait_read,
-                                                     asio::as_tuple(asio::use_awaitable));
+      const auto [failed] = co_await from.async_wait(asio::posix::stream_descriptor::wait_read, net::kTuple);
       if (failed) co_return std::nullopt;
     } else if (got == 0 || errno != EINTR) {
       break;

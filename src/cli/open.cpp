@@ -27,13 +27,13 @@ namespace {
 
 using gateway::Protocol;
 
-constexpr const char* kAbout =
+constexpr const char* kOpenAbout =
     "Has the home router open a port and lead it here, by PCP, NAT-PMP or UPnP, and for IPv6 its firewall; "
     "renews "
     "that, follows restarts and changes of the router, and closes it at the end.\n"
     "PORT: port[-port][/tcp|/udp|/tcp+udp]; tcp if nothing is said.";
 
-constexpr const char* kExamples =
+constexpr const char* kOpenExamples =
     "examples:\n"
     "  culvert open 8080                             culvert open 51820/udp 6881-6889/tcp+udp\n"
     "  culvert open 443 --to 8443                    culvert open 2222 --to 192.168.1.7:22\n"
@@ -162,8 +162,8 @@ Result<void> read_open_line(std::span<const std::string_view> arguments, const E
                             SubcommandLine& line) {
   std::vector<std::string> words;
   std::string to, lifetime;
-  CLI::App app(kAbout, "culvert open");
-  app.footer(kExamples);
+  CLI::App app(kOpenAbout, "culvert open");
+  app.footer(kOpenExamples);
   app.add_option("port", words, "PORT, or several")->type_name("");
   app.add_option("--to", to, "[host:]port where it leads, of a single PORT (the same port of this machine)");
   app.add_option("--lifetime", lifetime,

@@ -9,14 +9,14 @@ namespace {
 using gateway::Protocol;
 using mapper::Port;
 
-Result<daemon::Plan> plan_of(std::vector<std::string_view> words) {
+Result<daemon::Plan> plan_of_open(std::vector<std::string_view> words) {
   SubcommandLine line;
   TRY(read_open_line(words, Environment{}, line));
   return line.plan;
 }
 
 TEST(OpenLine, NamesPorts) {
-  const auto plan = plan_of({"8080", "53/udp", "7000-7001/tcp+udp"});
+  const auto plan = plan_of_open({"8080", "53/udp", "7000-7001/tcp+udp"});
   ASSERT_TRUE(plan) << plan.error().message;
   EXPECT_EQ(plan->gateway->ports, (std::vector<Port>{{Protocol::tcp, 8080, 8080},
                                                      {Protocol::udp, 53, 53},
@@ -31,7 +31,7 @@ TEST(OpenLine, NamesPorts) {
 }
 
 TEST(OpenLine, AnotherPortOfThisMachineIsLeftToTheRouter) {
-  const auto plan = plan_of({"443/tcp+udp", "--to", "8443", "--lifetime", "1h"});
+  const auto plan = plan_of_open({"443/tcp+udp", "--to", "8443", "--lifetime", "1h"});
   ASSERT_TRUE(plan) << plan.error().message;
   EXPECT_EQ(plan->gateway->ports,
             (std::vector<Port>{{Protocol::tcp, 8443, 443}, {Protocol::udp, 8443, 443}}));
@@ -42,7 +42,7 @@ TEST(OpenLine, AnotherPortOfThisMachineIsLeftToTheRouter) {
 TEST(OpenLine, WhereARouterCannotLeadAForwardDoes) {
   for (const char* to :
        {"localhost:8443", "127.0.0.1:8443", "[::1]:8443", "db.example:8443", "192.0.2.7:8443"}) {
-    const auto plan = plan_of({"443", "--to", to});
+    const auto plan = plan_of_open({"443", "--to", to});
     ASSERT_TRUE(plan) << plan.error().message;
     EXPECT_TRUE(plan->gateway->ports.empty());
     EXPECT_TRUE(plan->gateway->listeners);

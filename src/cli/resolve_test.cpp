@@ -18,8 +18,7 @@ namespace {
 
 using Texts = std::vector<std::string>;
 
-const Environment kEnvironment{
-    .user = "ann", .uid = "1000", .home = "/home/ann", .host_name = "laptop.example"};
+const Environment kOfAnn{.user = "ann", .uid = "1000", .home = "/home/ann", .host_name = "laptop.example"};
 
 /// A machine on paper.
 class Paper final : public Machine {
@@ -45,7 +44,7 @@ class Paper final : public Machine {
   Texts commands, questions, reports;
 };
 
-class Resolve : public testing::Test {
+class Resolve : public ::testing::Test {
  protected:
   Resolve() {
     std::string pattern = (std::filesystem::temp_directory_path() / "culvert_resolve_XXXXXX").string();
@@ -65,13 +64,13 @@ class Resolve : public testing::Test {
   Result<Settings> settings(std::vector<std::string_view> arguments) {
     const auto line = TRY(read_command_line(arguments));
     files_.chosen = line.config_file;
-    return resolve_settings(line.settings, files_, kEnvironment, machine_);
+    return resolve_settings(line.settings, files_, kOfAnn, machine_);
   }
   // One keyword of -G, its lines joined by '|'.
   std::string shown(std::vector<std::string_view> arguments, std::string_view keyword) {
     const auto all = settings(std::move(arguments));
     if (!all) return all.error().message;
-    const auto text = show_config(*all, kEnvironment);
+    const auto text = show_config(*all, kOfAnn);
     if (!text) return text.error().message;
     std::string found;
     for (const std::string_view line : split(*text, '\n')) {
@@ -207,16 +206,15 @@ TEST_F(Resolve, HostNamesAreExpandedAndChecked) {
 
 TEST_F(Resolve, AHopHasItsOwnConfiguration) {
   write("config", "Host hop\n HostName hop.example\n Port 5\nHost *\n User bob\n");
-  const auto hop = resolve_hop({.user = std::nullopt, .host = "hop", .port = std::nullopt}, files_,
-                               kEnvironment, machine_);
+  const auto hop =
+      resolve_hop({.user = std::nullopt, .host = "hop", .port = std::nullopt}, files_, kOfAnn, machine_);
   ASSERT_TRUE(hop) << hop.error().message;
   EXPECT_EQ(hop->host_name, "hop.example");
   EXPECT_EQ(hop->port, 5);
   EXPECT_EQ(hop->user, "bob");
   write("config", "Port x\n");
-  EXPECT_EQ(
-      resolve_hop({.user = {}, .host = "hop", .port = {}}, files_, kEnvironment, machine_).error().message,
-      "jump host hop: " + folder_ + "/config: terminating, 1 bad configuration options");
+  EXPECT_EQ(resolve_hop({.user = {}, .host = "hop", .port = {}}, files_, kOfAnn, machine_).error().message,
+            "jump host hop: " + folder_ + "/config: terminating, 1 bad configuration options");
 }
 
 TEST_F(Resolve, PasswordsAreNotShown) {

@@ -21,12 +21,12 @@ namespace {
 constexpr std::string_view kDefaultPort = "2222";
 constexpr std::size_t kLongestBanner = 32 * 1024;
 
-constexpr const char* kAbout =
+constexpr const char* kServeAbout =
     "An SSH server that only forwards: no shell, no files, no commands. Every stock ssh client can use it.\n"
     "A key may do what the rules say (--rules), and what its permitopen and permitlisten in the file of keys "
     "say.";
 
-constexpr const char* kExamples =
+constexpr const char* kServeExamples =
     "examples:\n"
     "  culvert serve --authorized-keys ~/.ssh/authorized_keys --rules rules.toml\n"
     "  culvert serve --listen 443 --authorized-keys alice=alice.keys --authorized-keys bob=bob.keys "
@@ -72,8 +72,8 @@ Result<void> read_serve_line(std::span<const std::string_view> arguments, const 
   std::vector<std::string> listen, keys, host_keys, revoked, exempt, proxies, listener_proxies;
   std::string banner, login_time;
 
-  CLI::App app(kAbout, "culvert serve");
-  app.footer(kExamples);
+  CLI::App app(kServeAbout, "culvert serve");
+  app.footer(kServeExamples);
   add_repeated(app, "-l,--listen", listen, "[bind:]port to serve at (*:2222)");
   add_repeated(app, "-k,--authorized-keys", keys, "[user=]file of keys that may log in, in sshd's format");
   app.add_option("-r,--rules", options.rules_file, "file that says who may connect and listen where");

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cli/terminal_prompter.hpp"
 
+#include "net/as_tuple.hpp"
+
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
@@ -11,10 +13,8 @@
 #include <optional>
 #include <string_view>
 
-#include <boost/asio/as_tuple.hpp>
 #include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/asio/this_coro.hpp>
-#include <boost/asio/use_awaitable.hpp>
 
 namespace culvert::cli {
 namespace {
@@ -103,8 +103,8 @@ relay::Task<Result<SecretBytes>> TerminalPrompter::ask(std::string text, bool ec
     } else if (got == 0) {
       co_return fail(Errc::cancelled, "nothing was entered");
     } else if (errno == EAGAIN) {
-      const auto [failed] = co_await terminal.async_wait(asio::posix::stream_descriptor::wait_read,
-                                                         asio::as_tuple(asio::use_awaitable));
+      const auto [failed] =
+          co_await terminal.async_wait(asio::posix::stream_descriptor::wait_read, net::kTuple);
       if (failed) co_return fail(Errc::cancelled, "the question was withdrawn");
     } else if (errno != EINTR) {
       co_return fail_errno("cannot read from the terminal", errno);

@@ -210,6 +210,8 @@ std::string_view PublicKey::short_type() const {
   return state_->type == kRsa ? "RSA" : "ECDSA";
 }
 
+std::string PublicKey::description() const { return fmt::format("{} {}", short_type(), fingerprint()); }
+
 bool PublicKey::is_security_key() const { return is_security_key_type(state_->type); }
 
 Result<void> PublicKey::verify(std::string_view algorithm, ByteView message, ByteView signature) const {

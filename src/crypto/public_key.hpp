@@ -29,6 +29,8 @@ class PublicKey {
   [[nodiscard]] std::string fingerprint() const;
   /// "ED25519", "ECDSA", "RSA", "ED25519-SK": how ssh calls the type in its questions.
   [[nodiscard]] std::string_view short_type() const;
+  /// "ED25519 SHA256:...": how messages name a key.
+  [[nodiscard]] std::string description() const;
   /// It lives in a hardware token: the private half is in no file, an agent signs with it.
   [[nodiscard]] bool is_security_key() const;
 

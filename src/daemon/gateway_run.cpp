@@ -25,7 +25,7 @@ namespace {
 // Several changes come together when a network does.
 constexpr Duration kSettling = std::chrono::milliseconds(500);
 // A router that does not answer to the end does not hold it up.
-constexpr Duration kGoodbye = std::chrono::milliseconds(1500);
+constexpr Duration kLongestGoodbye = std::chrono::milliseconds(1500);
 
 std::string port_text(const mapper::Port& port) {
   return fmt::format("{} {}", gateway::name_of(port.protocol), port.outside);
@@ -111,7 +111,7 @@ relay::Task<Result<void>> GatewayRun::serve() {
     drop_ended();
   }
   if (watch_) watch_->close();
-  for (const auto& router : routers_) router->gateway.stop(std::min(*stop_within_, kGoodbye));
+  for (const auto& router : routers_) router->gateway.stop(std::min(*stop_within_, kLongestGoodbye));
   while (running_ > 0 || !std::ranges::all_of(routers_, [](const auto& router) { return router->is_over; }))
     co_await changed_.wait();
   co_return Result<void>();

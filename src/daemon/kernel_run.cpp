@@ -8,7 +8,6 @@
 #include <exception>
 #include <utility>
 
-#include <boost/asio/as_tuple.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/signal_set.hpp>
 #include <boost/asio/use_awaitable.hpp>
@@ -19,6 +18,7 @@
 #include "base/text.hpp"
 #include "engine/mapper/hindrances.hpp"
 #include "net/addresses.hpp"
+#include "net/as_tuple.hpp"
 #include "net/forwarding.hpp"
 
 namespace culvert::daemon {
@@ -319,7 +319,7 @@ relay::Task<void> KernelRun::watch_rules() {
 
 relay::Task<void> KernelRun::watch_signal() {
   for (;;) {
-    const auto [error, number] = co_await signals_.async_wait(asio::as_tuple(asio::use_awaitable));
+    const auto [error, number] = co_await signals_.async_wait(net::kTuple);
     if (error) co_return;
     is_asked_ = true;
     changed_.wake();

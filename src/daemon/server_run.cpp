@@ -4,14 +4,13 @@
 #include <optional>
 #include <utility>
 
-#include <boost/asio/as_tuple.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
-#include <boost/asio/use_awaitable.hpp>
 
 #include "base/log.hpp"
 #include "daemon/open_listeners.hpp"
 #include "net/addresses.hpp"
+#include "net/as_tuple.hpp"
 
 namespace culvert::daemon {
 
@@ -60,8 +59,7 @@ relay::Task<Result<void>> ServerRun::serve() {
 }
 
 relay::Task<void> ServerRun::watch_privileges(asio::posix::stream_descriptor& end) {
-  const auto [error] =
-      co_await end.async_wait(asio::posix::stream_descriptor::wait_read, asio::as_tuple(asio::use_awaitable));
+  const auto [error] = co_await end.async_wait(asio::posix::stream_descriptor::wait_read, net::kTuple);
   if (error) co_return;
   lost_privileges_ = true;
   server_->stop(Duration::zero());

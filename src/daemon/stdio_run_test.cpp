@@ -1,15 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "daemon/stdio_run.hpp"
+#include "net/as_tuple.hpp"
 
 #include <optional>
 
-#include <boost/asio/as_tuple.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/this_coro.hpp>
-#include <boost/asio/use_awaitable.hpp>
 
 #include <gtest/gtest.h>
 
@@ -31,7 +30,7 @@ class Silent final : public relay::Dialer {
  public:
   relay::Task<Dialed> dial(const relay::Endpoint&, const relay::Visit&) override {
     asio::steady_timer never(co_await asio::this_coro::executor, asio::steady_timer::time_point::max());
-    (void)co_await never.async_wait(asio::as_tuple(asio::use_awaitable));
+    (void)co_await never.async_wait(net::kTuple);
     co_return std::unexpected(relay::DialError{relay::Refusal::timed_out, "given up"});
   }
 };

@@ -10,10 +10,8 @@
 #include <cerrno>
 #include <cstdint>
 
-#include <boost/asio/as_tuple.hpp>
-#include <boost/asio/use_awaitable.hpp>
-
 #include "base/assert.hpp"
+#include "net/as_tuple.hpp"
 
 namespace culvert::daemon {
 namespace {
@@ -28,7 +26,7 @@ struct Watched {
 
 // What the handler touches. Set before the first handler is installed, and lock-free.
 std::array<Watched, 3> watched = {{{SIGINT, {}, false}, {SIGTERM, {}, false}, {SIGHUP, {}, false}}};
-std::atomic<int> first = 0;
+std::atomic<int> first_signal = 0;
 std::atomic<int> wake_fd = -1;
 std::atomic<void (*)()> last_words = nullptr;
 static_assert(std::atomic<int>::is_always_lock_free && std::atomic<void (*)()>::is_always_lock_free);
@@ -36,7 +34,7 @@ static_assert(std::atomic<int>::is_always_lock_free && std::atomic<void (*)()>::
 void on_signal(int number) {
   const int saved = errno;
   int none = 0;
-  if (first.compare_exchange_strong(none, number)) {
+  if (first_signal.compare_exchange_strong(none, number)) {
     const std::uint64_t one = 1;
     [[maybe_unused]] const ssize_t written = ::write(wake_fd, &one, sizeof one);
   } else if (number != SIGHUP) {
@@ -53,7 +51,7 @@ StopSignals::StopSignals(const asio::any_io_executor& executor, void (*words)())
   CULVERT_ASSERT(fd >= 0 && wake_fd == -1);
   wake_.assign(fd);
   wake_fd = fd;
-  first = 0;
+  first_signal = 0;
   last_words = words;
   for (Watched& one : watched) {
     ::sigaction(one.number, nullptr, &one.before);
@@ -74,12 +72,11 @@ StopSignals::~StopSignals() {
 }
 
 asio::awaitable<int> StopSignals::next() {
-  while (first == 0) {
-    const auto [error] = co_await wake_.async_wait(asio::posix::stream_descriptor::wait_read,
-                                                   asio::as_tuple(asio::use_awaitable));
+  while (first_signal == 0) {
+    const auto [error] = co_await wake_.async_wait(asio::posix::stream_descriptor::wait_read, net::kTuple);
     if (error) co_return 0;
   }
-  co_return first.load();
+  co_return first_signal.load();
 }
 
 }  // namespace culvert::daemon

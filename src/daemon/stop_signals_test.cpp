@@ -35,7 +35,7 @@ class NotIgnored {
   std::array<sighandler_t, kNumbers.size()> before_{};
 };
 
-class StopSignalsTest : public testing::Test {
+class StopSignalsTest : public ::testing::Test {
   NotIgnored not_ignored_;
 };
 using StopSignalsDeathTest = StopSignalsTest;
@@ -65,7 +65,7 @@ TEST_F(StopSignalsTest, WhatWasIgnoredStaysIgnored) {
 }
 
 TEST_F(StopSignalsDeathTest, TheSecondOneEndsTheProcessWithLastWords) {
-  testing::FLAGS_gtest_death_test_style = "threadsafe";
+  ::testing::FLAGS_gtest_death_test_style = "threadsafe";
   const auto last_words = [] { [[maybe_unused]] const auto sent = ::write(2, "bye", 3); };
   EXPECT_EXIT(
       {
@@ -75,7 +75,7 @@ TEST_F(StopSignalsDeathTest, TheSecondOneEndsTheProcessWithLastWords) {
         ::raise(SIGHUP);
         ::raise(SIGINT);
       },
-      testing::ExitedWithCode(130), "bye");
+      ::testing::ExitedWithCode(130), "bye");
 }
 
 }  // namespace

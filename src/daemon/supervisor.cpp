@@ -34,7 +34,7 @@ namespace asio = boost::asio;
 
 namespace {
 
-using Privileges = std::vector<std::unique_ptr<server::Privileges>>;
+using AllPrivileges = std::vector<std::unique_ptr<server::Privileges>>;
 using DirectRuns = std::vector<std::unique_ptr<DirectRun>>;
 
 constexpr Duration kDrainTime = std::chrono::seconds(2);
@@ -61,7 +61,7 @@ class Supervisor {
  public:
   /// `direct`: the runs of plan.direct, which have their ports: these are in `bound`.
   Supervisor(asio::io_context& io, const Plan& plan, tunnel::Prompter& prompter, ServiceManager& manager,
-             const Hooks& hooks, Privileges& privileges, DirectRuns direct, BoundPorts& bound,
+             const Hooks& hooks, AllPrivileges& privileges, DirectRuns direct, BoundPorts& bound,
              net::Resolver& resolver, crypto::Random& random)
       : io_(io),
         plan_(plan),
@@ -188,7 +188,7 @@ class Supervisor {
   tunnel::Prompter& prompter_;
   ServiceManager& manager_;
   const Hooks& hooks_;
-  Privileges& privileges_;
+  AllPrivileges& privileges_;
   DirectRuns direct_;  // until run()
   BoundPorts& bound_;
   net::Resolver& resolver_;
@@ -207,7 +207,7 @@ class Supervisor {
 Result<void> open_ports(asio::io_context& io, DirectRuns& runs) {
   net::Resolver names;
   for (const auto& one : runs) {
-    Result<void> opened = fail(Errc::cancelled, "cancelled");
+    Result<void> opened = cancelled();
     asio::co_spawn(io, one->open(names), [&](const std::exception_ptr& exception, Result<void> result) {
       opened = exception ? std::unexpected(error_of(exception)) : std::move(result);
     });

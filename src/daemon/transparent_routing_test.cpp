@@ -8,7 +8,7 @@
 namespace culvert::daemon {
 namespace {
 
-IpAddress ip(const char* text) { return IpAddress::parse(text).value(); }
+IpAddress host_at(const char* text) { return IpAddress::parse(text).value(); }
 
 std::vector<std::string> behind_the_first(const TransparentRouting& routing) {
   auto lines = routing.lines();
@@ -24,7 +24,7 @@ TEST(TransparentRouting, NeedsNothingWithoutTargets) { EXPECT_TRUE(TransparentRo
 
 TEST(TransparentRouting, AnswersFromOtherMachinesAreToldByTheirSockets) {
   TransparentRouting routing;
-  for (int twice = 0; twice < 2; ++twice) routing.add(ip("10.0.0.5"), ip("10.0.0.1"));
+  for (int twice = 0; twice < 2; ++twice) routing.add(host_at("10.0.0.5"), host_at("10.0.0.1"));
   EXPECT_EQ(
       behind_the_first(routing),
       (Lines{"  nft add table inet culvert",
@@ -36,8 +36,8 @@ TEST(TransparentRouting, AnswersFromOtherMachinesAreToldByTheirSockets) {
 
 TEST(TransparentRouting, AnswersFromHereAreToldByTheirAddress) {
   TransparentRouting routing;
-  routing.add(ip("127.0.0.1"), ip("127.0.0.1"));
-  routing.add(ip("::1"), ip("::1"));
+  routing.add(host_at("127.0.0.1"), host_at("127.0.0.1"));
+  routing.add(host_at("::1"), host_at("::1"));
   EXPECT_EQ(behind_the_first(routing), (Lines{"  ip rule add from 127.0.0.0/8 iif lo lookup 100",
                                               "  ip route add local default dev lo table 100",
                                               "  ip -6 rule add from ::1 iif lo lookup 100",
@@ -46,7 +46,7 @@ TEST(TransparentRouting, AnswersFromHereAreToldByTheirAddress) {
 
 TEST(TransparentRouting, EachFamilyHasItsOwn) {
   TransparentRouting routing;
-  routing.add(ip("2001:db8::5"), ip("2001:db8::1"));
+  routing.add(host_at("2001:db8::5"), host_at("2001:db8::1"));
   const auto lines = behind_the_first(routing);
   ASSERT_EQ(lines.size(), 6U);
   EXPECT_EQ(lines[3], "  ip -6 rule add fwmark 1 lookup 100");
@@ -58,7 +58,7 @@ TEST(TransparentRouting, EachFamilyHasItsOwn) {
 
 TEST(TransparentRouting, AnOwnAddressNeedsAnotherName) {
   TransparentRouting routing;
-  routing.add(ip("192.0.2.1"), ip("192.0.2.1"));
+  routing.add(host_at("192.0.2.1"), host_at("192.0.2.1"));
   EXPECT_EQ(
       behind_the_first(routing),
       Lines{"  192.0.2.1 is of this machine, whose answers from there do not come back: name the target by "

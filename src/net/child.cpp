@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "net/child.hpp"
 
+#include "net/as_tuple.hpp"
+
 #include <cerrno>
 #include <csignal>
 #include <cstring>
@@ -11,10 +13,8 @@
 
 #include <sys/syscall.h>
 #include <sys/wait.h>
-#include <boost/asio/as_tuple.hpp>
 #include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/asio/steady_timer.hpp>
-#include <boost/asio/use_awaitable.hpp>
 
 namespace culvert::net {
 
@@ -73,8 +73,8 @@ void Child::signal(int number) const {
 // The process is its own: this object may go meanwhile.
 asio::awaitable<Result<int>> Child::ended() const {
   return [](std::shared_ptr<Process> process) -> asio::awaitable<Result<int>> {
-    if (!process->status) (void)co_await process->known.async_wait(asio::as_tuple(asio::use_awaitable));
-    if (!process->status) co_return fail(Errc::cancelled, "cancelled");
+    if (!process->status) (void)co_await process->known.async_wait(kTuple);
+    if (!process->status) co_return cancelled();
     co_return *process->status;
   }(process_);
 }

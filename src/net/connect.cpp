@@ -10,14 +10,13 @@
 
 #include <netinet/in.h>
 #include <sys/socket.h>
-#include <boost/asio/as_tuple.hpp>
 #include <boost/asio/bind_executor.hpp>
 #include <boost/asio/error.hpp>
 #include <boost/asio/local/stream_protocol.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/this_coro.hpp>
-#include <boost/asio/use_awaitable.hpp>
 
+#include "net/as_tuple.hpp"
 #include "net/cancelled.hpp"
 #include "net/unique_fd.hpp"
 #include "net/unix_address.hpp"
@@ -28,8 +27,6 @@ namespace asio = boost::asio;
 using asio::ip::tcp;
 
 namespace {
-
-constexpr auto kTuple = asio::as_tuple(asio::use_awaitable);
 
 /// The attempts of one connect_tcp. Shared with the handlers of attempts that were given up, which find it
 /// closed.
@@ -250,8 +247,7 @@ asio::awaitable<Result<StreamSocket>> connect_tcp(std::vector<tcp::endpoint> add
     std::optional<Duration> pause;
     if (next < order.size()) pause = std::chrono::ceil<Duration>(last_start + options.stagger - now);
     co_await sleep(race->wake, pause);
-    if (is_cancelled(co_await asio::this_coro::cancellation_state))
-      co_return fail(Errc::cancelled, "cancelled");
+    if (is_cancelled(co_await asio::this_coro::cancellation_state)) co_return cancelled();
   }
   co_return std::move(*race->winner);
 }
@@ -284,8 +280,7 @@ asio::awaitable<Result<StreamSocket>> connect_unix(std::string path) {
     if (errno != EAGAIN) co_return connect_failed(errno);
     timer.expires_after(pause);
     (void)co_await timer.async_wait(kTuple);
-    if (is_cancelled(co_await asio::this_coro::cancellation_state))
-      co_return fail(Errc::cancelled, "cancelled");
+    if (is_cancelled(co_await asio::this_coro::cancellation_state)) co_return cancelled();
   }
   co_return adopt(executor, fd.release(), AF_UNIX);
 }

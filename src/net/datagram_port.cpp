@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "net/datagram_port.hpp"
 
+#include "net/as_tuple.hpp"
+
 #include <cerrno>
 #include <cstring>
 
 #include <netinet/in.h>
 #include <sys/socket.h>
-#include <boost/asio/as_tuple.hpp>
 #include <boost/asio/buffer.hpp>
 #include <boost/asio/ip/multicast.hpp>
-#include <boost/asio/use_awaitable.hpp>
 
 namespace culvert::net {
 
@@ -23,8 +23,7 @@ namespace {
 constexpr int kMulticastHops = 2;
 
 std::unexpected<Error> failed(const boost::system::error_code& error) {
-  if (error == asio::error::operation_aborted || error == asio::error::bad_descriptor)
-    return fail(Errc::cancelled, "cancelled");
+  if (error == asio::error::operation_aborted || error == asio::error::bad_descriptor) return cancelled();
   return fail(Errc::system, std::strerror(error.value()), error.value());
 }
 
@@ -96,8 +95,8 @@ Result<DatagramPort> DatagramPort::join(const asio::any_io_executor& executor, c
 
 asio::awaitable<Result<DatagramPort::Datagram>> DatagramPort::receive() {
   Datagram datagram;
-  const auto [error, size] = co_await socket_.async_receive_from(asio::buffer(buffer_), datagram.from,
-                                                                 asio::as_tuple(asio::use_awaitable));
+  const auto [error, size] =
+      co_await socket_.async_receive_from(asio::buffer(buffer_), datagram.from, kTuple);
   if (error) co_return failed(error);
   datagram.bytes = ByteView(buffer_).first(size);
   co_return datagram;

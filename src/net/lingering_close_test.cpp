@@ -18,7 +18,7 @@ namespace {
 namespace asio = boost::asio;
 using asio::ip::tcp;
 
-class LingeringClose : public testing::Test {
+class LingeringClose : public ::testing::Test {
  protected:
   LingeringClose() {
     tcp::acceptor acceptor(io, {asio::ip::address_v4::loopback(), 0});

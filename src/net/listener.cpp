@@ -10,10 +10,8 @@
 #include <netinet/in.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <boost/asio/as_tuple.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/this_coro.hpp>
-#include <boost/asio/use_awaitable.hpp>
 
 #include <fmt/format.h>
 
@@ -21,6 +19,7 @@
 #include "base/log.hpp"
 #include "base/text.hpp"
 #include "base/time.hpp"
+#include "net/as_tuple.hpp"
 #include "net/cancelled.hpp"
 #include "net/listen_error.hpp"
 #include "net/unique_fd.hpp"
@@ -33,7 +32,6 @@ using asio::ip::tcp;
 
 namespace {
 
-constexpr auto kTuple = asio::as_tuple(asio::use_awaitable);
 constexpr int kBacklog = 4096;
 constexpr auto kPause = std::chrono::milliseconds(100);
 
@@ -230,7 +228,7 @@ Result<Listener> Listener::listen_unix(const asio::any_io_executor& executor, co
 asio::awaitable<Result<Accepted>> Listener::accept() {
   const auto state = state_;  // close(), or the end of the Listener, may come while this waits
   for (;;) {
-    if (state->closed) co_return fail(Errc::cancelled, "cancelled");
+    if (state->closed) co_return cancelled();
     sockaddr_storage from = {};
     socklen_t length = sizeof from;
     UniqueFd taken(::accept4(state->listening.native_handle(), reinterpret_cast<sockaddr*>(&from), &length,
@@ -247,8 +245,7 @@ asio::awaitable<Result<Accepted>> Listener::accept() {
     } else if (failure == AcceptFailure::none_waiting) {
       state->listening.met_not_now(StreamSocket::Direction::in);
       (void)co_await wait_readable(state->listening);
-      if (is_cancelled(co_await asio::this_coro::cancellation_state))
-        co_return fail(Errc::cancelled, "cancelled");
+      if (is_cancelled(co_await asio::this_coro::cancellation_state)) co_return cancelled();
       continue;
     } else if (failure == AcceptFailure::fatal) {
       co_return fail_errno(state->name, error);
@@ -257,8 +254,7 @@ asio::awaitable<Result<Accepted>> Listener::accept() {
     }
     state->pause.expires_after(kPause);
     (void)co_await state->pause.async_wait(kTuple);
-    if (is_cancelled(co_await asio::this_coro::cancellation_state))
-      co_return fail(Errc::cancelled, "cancelled");
+    if (is_cancelled(co_await asio::this_coro::cancellation_state)) co_return cancelled();
   }
 }
 

@@ -11,9 +11,8 @@
 #include <linux/netfilter/nfnetlink.h>
 #include <linux/netlink.h>
 #include <sys/socket.h>
-#include <boost/asio/as_tuple.hpp>
-#include <boost/asio/use_awaitable.hpp>
 
+#include "net/as_tuple.hpp"
 #include "net/netlink.hpp"
 #include "net/unique_fd.hpp"
 
@@ -86,8 +85,7 @@ Result<NftWatch> NftWatch::open(const asio::any_io_executor& executor, std::stri
 
 asio::awaitable<std::optional<NftChange>> NftWatch::changed() {
   for (;;) {
-    const auto [error] = co_await socket_.async_wait(asio::posix::stream_descriptor::wait_read,
-                                                     asio::as_tuple(asio::use_awaitable));
+    const auto [error] = co_await socket_.async_wait(asio::posix::stream_descriptor::wait_read, kTuple);
     if (error || !socket_.is_open()) co_return std::nullopt;
     const NftChange change = read_all();
     if (change != NftChange()) co_return change;

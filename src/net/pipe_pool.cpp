@@ -12,9 +12,9 @@
 namespace culvert::net {
 namespace {
 
-constexpr std::size_t kSpares = 4;  // of a thread
+constexpr std::size_t kSparePipes = 4;  // of a thread
 
-std::atomic<std::size_t> made = 0;
+std::atomic<std::size_t> pipes_made = 0;
 
 Transferred moved(ssize_t count) {
   if (count >= 0) return {static_cast<std::size_t>(count), 0};
@@ -33,7 +33,7 @@ Transferred splice_some(int from, int to, std::size_t most) {
 
 struct Pipe::Spares {
   std::vector<Ends> ends;
-  ~Spares() { made -= ends.size(); }
+  ~Spares() { pipes_made -= ends.size(); }
 };
 
 Pipe::Spares& Pipe::spares() {
@@ -48,19 +48,19 @@ std::optional<Pipe> Pipe::take() {
     kept.pop_back();
     return pipe;
   }
-  if (made.fetch_add(1) >= kMostPipes) {
-    --made;
+  if (pipes_made.fetch_add(1) >= kMostPipes) {
+    --pipes_made;
     return std::nullopt;
   }
   int ends[2] = {-1, -1};
   if (::pipe2(ends, O_CLOEXEC | O_NONBLOCK) != 0) {
-    --made;
+    --pipes_made;
     return std::nullopt;
   }
   Ends owned{UniqueFd(ends[0]), UniqueFd(ends[1])};
   // A small one would be slower than copying.
   if (::fcntl(ends[1], F_SETPIPE_SZ, static_cast<int>(kPipeSize)) < 0) {
-    --made;
+    --pipes_made;
     return std::nullopt;
   }
   return Pipe(std::move(owned));
@@ -69,10 +69,10 @@ std::optional<Pipe> Pipe::take() {
 Pipe::~Pipe() {
   if (!ends_.in) return;  // moved from
   auto& kept = spares().ends;
-  if (size_ == 0 && kept.size() < kSpares) {
+  if (size_ == 0 && kept.size() < kSparePipes) {
     kept.push_back(std::move(ends_));
   } else {
-    --made;
+    --pipes_made;
   }
 }
 

@@ -11,14 +11,13 @@
 #include <memory>
 #include <utility>
 
-#include <boost/asio/as_tuple.hpp>
 #include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/this_coro.hpp>
-#include <boost/asio/use_awaitable.hpp>
 
 #include <fmt/format.h>
 
+#include "net/as_tuple.hpp"
 #include "net/cancelled.hpp"
 #include "net/child.hpp"
 #include "net/unique_fd.hpp"
@@ -28,8 +27,6 @@ namespace culvert::net {
 namespace asio = boost::asio;
 
 namespace {
-
-constexpr auto kTuple = asio::as_tuple(asio::use_awaitable);
 
 /// Shared with the handler of the timer, which may come late.
 struct Program {
@@ -84,7 +81,7 @@ asio::awaitable<Result<std::string>> read_all(std::shared_ptr<Program> program, 
     } else if (errno == EAGAIN) {
       const auto [error] =
           co_await program->output.async_wait(asio::posix::stream_descriptor::wait_read, kTuple);
-      if (error) co_return fail(Errc::cancelled, "cancelled");
+      if (error) co_return cancelled();
     } else if (errno != EINTR) {
       co_return fail_errno("cannot read its output", errno);
     }
@@ -116,8 +113,7 @@ asio::awaitable<Result<std::string>> output_of(std::vector<std::string> words, P
   });
 
   auto text = co_await read_all(program, limits.output);
-  if (is_cancelled(co_await asio::this_coro::cancellation_state))
-    co_return fail(Errc::cancelled, "cancelled");
+  if (is_cancelled(co_await asio::this_coro::cancellation_state)) co_return cancelled();
   Result<int> status = 0;
   if (text) status = co_await program->child.ended();
   if (program->is_late) {

@@ -125,7 +125,7 @@ void Readiness::read(Watch watch, std::size_t bytes, std::size_t wanted) {
 
 Result<void> Readiness::wait(Watch watch, int socket, Direction direction, Waiter& waiter) {
   Entry* const entry = find(watch);
-  if (entry == nullptr) return fail(Errc::cancelled, "cancelled");
+  if (entry == nullptr) return cancelled();
   if (direction == Direction::out && !entry->watches_out) {
     // Not from the start: a Unix socket is told each time that its peer has read.
     epoll_event event = {};

@@ -3,9 +3,7 @@
 
 #include <cerrno>
 
-#include <boost/asio/as_tuple.hpp>
-#include <boost/asio/use_awaitable.hpp>
-
+#include "net/as_tuple.hpp"
 #include "net/unique_fd.hpp"
 
 namespace culvert::net {
@@ -40,10 +38,9 @@ std::span<const ReadySet::Ready> ReadySet::ready() {
 }
 
 asio::awaitable<Result<void>> ReadySet::wait() {
-  if (!epoll_.is_open()) co_return fail(Errc::cancelled, "cancelled");
-  const auto [error] = co_await epoll_.async_wait(asio::posix::descriptor_base::wait_read,
-                                                  asio::as_tuple(asio::use_awaitable));
-  if (error) co_return fail(Errc::cancelled, "cancelled");
+  if (!epoll_.is_open()) co_return cancelled();
+  const auto [error] = co_await epoll_.async_wait(asio::posix::descriptor_base::wait_read, kTuple);
+  if (error) co_return cancelled();
   co_return Result<void>();
 }
 

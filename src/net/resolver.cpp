@@ -23,15 +23,14 @@
 #include <netinet/in.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
-#include <boost/asio/as_tuple.hpp>
 #include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/asio/this_coro.hpp>
-#include <boost/asio/use_awaitable.hpp>
 
 #include <fmt/format.h>
 
 #include "base/assert.hpp"
 #include "base/text.hpp"
+#include "net/as_tuple.hpp"
 #include "net/cancelled.hpp"
 #include "net/unique_fd.hpp"
 
@@ -41,8 +40,6 @@ namespace asio = boost::asio;
 using asio::ip::tcp;
 
 namespace {
-
-constexpr auto kTuple = asio::as_tuple(asio::use_awaitable);
 
 using Addresses = AddressCache::Addresses;
 
@@ -168,7 +165,7 @@ Result<std::shared_ptr<Waiter>> Resolver::Pool::enter(const std::shared_ptr<Pool
                                                       const std::string& host, Family family,
                                                       UniqueFd signal) {
   const std::lock_guard lock(mutex);
-  if (stopped) return fail(Errc::cancelled, "cancelled");
+  if (stopped) return cancelled();
   if (waiters >= max_waiters) return fail(Errc::limit, "too many names are being looked up");
   auto& job = jobs[{host, family}];
   if (!job) {
@@ -246,7 +243,7 @@ void Resolver::Pool::stop() {
     stopped = true;
     queue.clear();
     for (const auto& [key, job] : jobs) {
-      for (const auto& waiter : job->waiters) answer(*waiter, fail(Errc::cancelled, "cancelled"));
+      for (const auto& waiter : job->waiters) answer(*waiter, cancelled());
     }
     jobs.clear();
     for (Worker& worker : workers) {
@@ -306,14 +303,13 @@ asio::awaitable<Result<std::vector<tcp::endpoint>>> Resolver::resolve(std::strin
   const Membership membership{*pool, host, family, waiter};
 
   (void)co_await signal.async_wait(asio::posix::descriptor_base::wait_read, kTuple);
-  if (is_cancelled(co_await asio::this_coro::cancellation_state))
-    co_return fail(Errc::cancelled, "cancelled");
+  if (is_cancelled(co_await asio::this_coro::cancellation_state)) co_return cancelled();
   std::optional<Result<Addresses>> answered;
   {
     const std::lock_guard lock(pool->mutex);
     answered = std::move(waiter->answer);
   }
-  if (!answered) co_return fail(Errc::cancelled, "cancelled");
+  if (!answered) co_return cancelled();
   co_return with_port(CO_TRY(std::move(*answered)), port);
 }
 

@@ -7,10 +7,9 @@
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>
 #include <sys/socket.h>
-#include <boost/asio/as_tuple.hpp>
 #include <boost/asio/ip/udp.hpp>
-#include <boost/asio/use_awaitable.hpp>
 
+#include "net/as_tuple.hpp"
 #include "net/unique_fd.hpp"
 
 namespace culvert::net {
@@ -32,8 +31,7 @@ Result<RouteWatch> RouteWatch::open(const asio::any_io_executor& executor) {
 }
 
 asio::awaitable<bool> RouteWatch::changed() {
-  const auto [error] = co_await socket_.async_wait(asio::posix::stream_descriptor::wait_read,
-                                                   asio::as_tuple(asio::use_awaitable));
+  const auto [error] = co_await socket_.async_wait(asio::posix::stream_descriptor::wait_read, kTuple);
   if (error || !socket_.is_open()) co_return false;
   // All that waits is one change. Too much of it (ENOBUFS) is one as well.
   std::array<char, 8192> ignored;

@@ -18,11 +18,11 @@ namespace asio = boost::asio;
 namespace {
 
 asio::awaitable<Result<void>> wait_for(StreamSocket& socket, StreamSocket::Direction direction) {
-  if (!socket.is_open()) co_return fail(Errc::cancelled, "cancelled");
+  if (!socket.is_open()) co_return cancelled();
   if (socket.may_try(direction)) co_return Result<void>();
   const bool ready = co_await asio::async_initiate<const asio::use_awaitable_t<>, void(bool)>(
       [&](auto handler) { socket.async_wait(direction, std::move(handler)); }, asio::use_awaitable);
-  if (!ready) co_return fail(Errc::cancelled, "cancelled");
+  if (!ready) co_return cancelled();
   co_return Result<void>();
 }
 

@@ -24,7 +24,7 @@ namespace {
 // In a process of its own, which tells what went wrong.
 template <class Checks>
 void in_sandbox(Checks checks) {
-  testing::FLAGS_gtest_death_test_style = "threadsafe";
+  ::testing::FLAGS_gtest_death_test_style = "threadsafe";
   EXPECT_EXIT(
       {
         if (!refuse_new_privileges() || !enter_sandbox()) ::_exit(77);
@@ -32,7 +32,7 @@ void in_sandbox(Checks checks) {
         if (wrong != nullptr) ::dprintf(2, "%s, errno %d\n", wrong, errno);
         ::_exit(wrong == nullptr ? 0 : 1);
       },
-      testing::ExitedWithCode(0), "");
+      ::testing::ExitedWithCode(0), "");
 }
 
 bool refused(long result) { return result == -1 && errno == EPERM; }

@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <utility>
 
-#include <boost/asio/as_tuple.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 #include <boost/asio/post.hpp>
@@ -12,6 +11,7 @@
 
 #include "base/assert.hpp"
 #include "engine/connection/channel_stream.hpp"
+#include "net/as_tuple.hpp"
 
 namespace culvert::connection {
 
@@ -97,7 +97,7 @@ void SessionDriver::check_address() {
 
 relay::Task<Error> SessionDriver::over() {
   const auto self = shared_from_this();
-  if (!finished_) (void)co_await finished_signal_.async_wait(asio::as_tuple(asio::use_awaitable));
+  if (!finished_) (void)co_await finished_signal_.async_wait(net::kTuple);
   co_return over_.value_or(Error{Errc::cancelled, "cancelled"});
 }
 
@@ -130,7 +130,7 @@ relay::Task<void> SessionDriver::wait_for_input() {
   wakes_late_ = in_bulk;
   if (in_bulk) {
     pause_.expires_after(kPause);
-    (void)co_await pause_.async_wait(asio::as_tuple(asio::use_awaitable));
+    (void)co_await pause_.async_wait(net::kTuple);
   } else {
     co_await carrier_->readable();
   }
@@ -148,7 +148,7 @@ relay::Task<void> SessionDriver::linger() {
     pause_.expires_after(left);
     if (!std::exchange(write_waiting_, true))
       carrier_->when_writable([self = shared_from_this()] { self->on_writable(); });
-    (void)co_await pause_.async_wait(asio::as_tuple(asio::use_awaitable));
+    (void)co_await pause_.async_wait(net::kTuple);
     if (write_waiting_) break;
   }
 }

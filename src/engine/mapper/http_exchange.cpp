@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "engine/mapper/http_exchange.hpp"
 
+#include "net/as_tuple.hpp"
+
 #include <cerrno>
 #include <utility>
 
 #include <netinet/in.h>
 #include <sys/socket.h>
-#include <boost/asio/as_tuple.hpp>
 #include <boost/asio/ip/unicast.hpp>
-#include <boost/asio/use_awaitable.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
 #include <boost/beast/core/tcp_stream.hpp>
 #include <boost/beast/http/message.hpp>
@@ -25,11 +25,11 @@ namespace http = beast::http;
 
 namespace {
 
-constexpr auto kWaiting = asio::as_tuple(asio::use_awaitable);
+constexpr auto kWaiting = net::kTuple;
 
 std::unexpected<Error> failed(const beast::error_code& error) {
   if (error == beast::error::timeout) return fail(Errc::timed_out, "no answer in time");
-  if (error == asio::error::operation_aborted) return fail(Errc::cancelled, "cancelled");
+  if (error == asio::error::operation_aborted) return cancelled();
   if (error == http::error::body_limit || error == http::error::header_limit ||
       error == http::error::buffer_overflow) {
     return fail(Errc::limit, "its answer is too long");
@@ -84,17 +84,17 @@ relay::Task<Result<HttpAnswer>> HttpExchange::run(HttpRequest request, Duration 
   const auto message = message_of(request);
   stream.expires_after(time);
   const auto [connected] = co_await stream.async_connect(request.server, kWaiting);
-  if (state_->is_cancelled) co_return fail(Errc::cancelled, "cancelled");
+  if (state_->is_cancelled) co_return cancelled();
   if (connected) co_return failed(connected);
   const auto [written, sent] = co_await http::async_write(stream, message, kWaiting);
-  if (state_->is_cancelled) co_return fail(Errc::cancelled, "cancelled");
+  if (state_->is_cancelled) co_return cancelled();
   if (written) co_return failed(written);
   beast::flat_buffer buffer(kMostHttpHead + 4096);
   http::response_parser<http::string_body> parser;
   parser.header_limit(kMostHttpHead);
   parser.body_limit(kMostHttpBody);
   const auto [read, received] = co_await http::async_read(stream, buffer, parser, kWaiting);
-  if (state_->is_cancelled) co_return fail(Errc::cancelled, "cancelled");
+  if (state_->is_cancelled) co_return cancelled();
   if (read) co_return failed(read);
   auto answer = parser.release();
   co_return HttpAnswer{answer.result_int(), std::move(answer.body())};

@@ -73,7 +73,7 @@ relay::Task<Result<void>> UpnpRouter::find() {
 relay::Task<Result<gateway::HttpUrl>> UpnpRouter::search() {
   auto port = net::DatagramPort::open(executor_, route_.here, route_.index);
   if (!port) co_return std::unexpected(std::move(port).error());
-  if (is_cancelled_) co_return fail(Errc::cancelled, "cancelled");
+  if (is_cancelled_) co_return cancelled();
   relay::Signal heard(executor_);
   std::optional<gateway::HttpUrl> found;
   bool over = false;
@@ -98,7 +98,7 @@ relay::Task<Result<gateway::HttpUrl>> UpnpRouter::search() {
   searching_ = nullptr;
   port->close();
   while (!over) co_await heard.wait();
-  if (is_cancelled_) co_return fail(Errc::cancelled, "cancelled");
+  if (is_cancelled_) co_return cancelled();
   if (!found) co_return fail(Errc::timed_out, "no answer");
   co_return *found;
 }
@@ -126,7 +126,7 @@ bool UpnpRouter::may_be_router(const gateway::HttpUrl& where) const {
 
 relay::Task<Result<HttpAnswer>> UpnpRouter::exchange(const gateway::HttpUrl& where, std::string soap_action,
                                                      std::string body) {
-  if (is_cancelled_) co_return fail(Errc::cancelled, "cancelled");
+  if (is_cancelled_) co_return cancelled();
   asio::ip::address host = net::asio_address_of(where.host);
   if (host.is_v6() && host.to_v6().is_link_local())
     host = asio::ip::address_v6(host.to_v6().to_bytes(), route_.index);

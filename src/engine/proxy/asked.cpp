@@ -4,14 +4,13 @@
 #include <algorithm>
 #include <utility>
 
-#include <boost/asio/as_tuple.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/this_coro.hpp>
-#include <boost/asio/use_awaitable.hpp>
 
 #include "base/assert.hpp"
 #include "engine/proxy/udp_association.hpp"
 #include "engine/relay/socket_stream.hpp"
+#include "net/as_tuple.hpp"
 #include "net/cancelled.hpp"
 #include "net/socket.hpp"
 
@@ -170,7 +169,7 @@ relay::Task<void> Asked::gone() {
   // Early data. Behind it nothing can be seen, so only the clock ends the wait.
   conversation_->stream().keep();
   asio::steady_timer never(co_await asio::this_coro::executor, asio::steady_timer::time_point::max());
-  (void)co_await never.async_wait(asio::as_tuple(asio::use_awaitable));
+  (void)co_await never.async_wait(net::kTuple);
 }
 
 }  // namespace culvert::proxy

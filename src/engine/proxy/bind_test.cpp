@@ -5,12 +5,10 @@
 #include <string>
 #include <utility>
 
-#include <boost/asio/as_tuple.hpp>
 #include <boost/asio/cancellation_state.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/this_coro.hpp>
-#include <boost/asio/use_awaitable.hpp>
 
 #include <gtest/gtest.h>
 
@@ -19,6 +17,7 @@
 #include "engine/relay/forward.hpp"
 #include "engine/relay/listener_source.hpp"
 #include "engine/relay/socket_stream.hpp"
+#include "net/as_tuple.hpp"
 #include "net/connect.hpp"
 #include "net/listener.hpp"
 #include "tests/support/run_task.hpp"

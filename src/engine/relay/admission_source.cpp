@@ -36,8 +36,7 @@ Task<Result<std::unique_ptr<Pending>>> AdmissionSource::next() {
     if (++in_turn < kRefusalsPerTurn) continue;
     in_turn = 0;
     co_await asio::post(asio::use_awaitable);
-    if (net::is_cancelled(co_await asio::this_coro::cancellation_state))
-      co_return fail(Errc::cancelled, "cancelled");
+    if (net::is_cancelled(co_await asio::this_coro::cancellation_state)) co_return cancelled();
   }
 }
 

@@ -63,8 +63,7 @@ Task<Result<void>> read_header(Reading& reading, Decoder& decoder) {
     if (CO_TRY(feed_from(reading.socket.native_handle(), decoder))) continue;
     reading.socket.met_not_now(net::StreamSocket::Direction::in);
     (void)co_await net::wait_readable(reading.socket);
-    if (net::is_cancelled(co_await asio::this_coro::cancellation_state))
-      co_return fail(Errc::cancelled, "cancelled");
+    if (net::is_cancelled(co_await asio::this_coro::cancellation_state)) co_return cancelled();
   }
   if (decoder.state() == Decoder::State::malformed)
     co_return fail(Errc::malformed, std::string(decoder.why()));

@@ -24,7 +24,7 @@ using namespace std::chrono_literals;
 using testing::run;
 using testing::start;
 
-const std::string kLine = "PROXY TCP4 203.0.113.9 192.0.2.1 40000 443\r\n";
+const std::string kHeaderLine = "PROXY TCP4 203.0.113.9 192.0.2.1 40000 443\r\n";
 
 class AnnouncedSocketTest : public ::testing::Test {
  protected:
@@ -49,7 +49,7 @@ class AnnouncedSocketTest : public ::testing::Test {
 };
 
 TEST_F(AnnouncedSocketTest, ReadsTheHeaderAndNotOneByteMore) {
-  say(kLine + "SSH-2.0-x");
+  say(kHeaderLine + "SSH-2.0-x");
   auto taken = run(context, take_announced(std::move(*ours), 1h));
   ASSERT_TRUE(taken) << taken.error().message;
   ASSERT_TRUE(taken->visit);
@@ -61,7 +61,7 @@ TEST_F(AnnouncedSocketTest, ReadsTheHeaderAndNotOneByteMore) {
 
 TEST_F(AnnouncedSocketTest, WaitsForTheRestOfIt) {
   auto taking = start(context, take_announced(std::move(*ours), 1h));
-  for (const char letter : kLine) {
+  for (const char letter : kHeaderLine) {
     context.restart();
     context.poll();
     say({&letter, 1});

@@ -10,17 +10,16 @@
 #include <optional>
 #include <utility>
 
-#include <boost/asio/as_tuple.hpp>
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/cancellation_signal.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/dispatch.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/this_coro.hpp>
-#include <boost/asio/use_awaitable.hpp>
 
 #include <fmt/format.h>
 
+#include "net/as_tuple.hpp"
 #include "net/cancelled.hpp"
 
 namespace culvert::relay {
@@ -29,7 +28,6 @@ namespace asio = boost::asio;
 
 namespace {
 
-constexpr auto kTuple = asio::as_tuple(asio::use_awaitable);
 /// Turned away before we give up: who comes and is not expected must not keep us busy.
 constexpr int kMostStrangers = 64;
 
@@ -114,7 +112,7 @@ Task<Dialed> Arrival::wait_for_stream(BoundSource& source) {
   });
   while (watching) {
     ended.emplace(executor, asio::steady_timer::time_point::max());
-    (void)co_await ended->async_wait(kTuple);
+    (void)co_await ended->async_wait(net::kTuple);
   }
   if (exception) std::rethrow_exception(exception);
   co_return arrived;

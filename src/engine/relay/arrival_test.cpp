@@ -5,13 +5,12 @@
 #include <string>
 #include <utility>
 
-#include <boost/asio/as_tuple.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/steady_timer.hpp>
-#include <boost/asio/use_awaitable.hpp>
 
 #include <gtest/gtest.h>
 
+#include "net/as_tuple.hpp"
 #include "tests/support/memory_stream.hpp"
 #include "tests/support/run_task.hpp"
 #include "tests/support/stream_io.hpp"
@@ -67,8 +66,8 @@ class TestBound final : public BoundSource {
   Task<Result<std::unique_ptr<Pending>>> next() override {
     while (far_.waiting.empty()) {
       if (far_.fails) co_return std::unexpected(*far_.fails);
-      if (far_.stopped) co_return fail(Errc::cancelled, "cancelled");
-      (void)co_await far_.changed.async_wait(asio::as_tuple(asio::use_awaitable));
+      if (far_.stopped) co_return cancelled();
+      (void)co_await far_.changed.async_wait(net::kTuple);
     }
     auto pending = std::move(far_.waiting.front());
     far_.waiting.pop_front();
@@ -113,7 +112,7 @@ class TestClient final : public Negotiation {
   }
   Task<void> gone() override {
     watched = true;
-    (void)co_await leaves.async_wait(asio::as_tuple(asio::use_awaitable));
+    (void)co_await leaves.async_wait(net::kTuple);
     watched = false;
   }
 

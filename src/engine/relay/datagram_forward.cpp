@@ -153,16 +153,14 @@ Task<Result<void>> DatagramForward::run() {
     }
     if (state->flows.empty()) {  // so they are listeners
       co_await state->target->ready();
-      if (net::is_cancelled(co_await asio::this_coro::cancellation_state))
-        co_return fail(Errc::cancelled, "cancelled");
+      if (net::is_cancelled(co_await asio::this_coro::cancellation_state)) co_return cancelled();
       if (state->stopping) break;
     }
     state->turn(ready, monotonic_now());
     if (++turns < kTurnsBeforeOthers) continue;
     turns = 0;
     co_await asio::post(asio::use_awaitable);
-    if (net::is_cancelled(co_await asio::this_coro::cancellation_state))
-      co_return fail(Errc::cancelled, "cancelled");
+    if (net::is_cancelled(co_await asio::this_coro::cancellation_state)) co_return cancelled();
   }
   co_return Result<void>();
 }

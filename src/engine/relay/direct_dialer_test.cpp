@@ -19,14 +19,14 @@ namespace {
 namespace asio = boost::asio;
 using testing::run;
 
-asio::ip::tcp::endpoint at(const char* address, std::uint16_t port) {
+asio::ip::tcp::endpoint endpoint_at(const char* address, std::uint16_t port) {
   return {asio::ip::make_address(address), port};
 }
 
 class DirectDialerTest : public ::testing::Test {
  protected:
   DirectDialerTest() {
-    auto listener = net::Listener::listen_tcp(context.get_executor(), at("127.0.0.1", 0));
+    auto listener = net::Listener::listen_tcp(context.get_executor(), endpoint_at("127.0.0.1", 0));
     EXPECT_TRUE(listener);
     listeners.push_back(std::move(*listener));
     target = HostPort{"127.0.0.1", listeners.front().port()};
@@ -50,8 +50,9 @@ class DirectDialerTest : public ::testing::Test {
 TEST_F(DirectDialerTest, SaysWhatIsWrongWithTheEndToConnectFrom) {
   net::ConnectOptions options;
   options.bind_addresses = {asio::ip::make_address("127.0.0.2")};
-  options.bind_port =
-      asio::ip::tcp::socket(context, at("127.0.0.2", 0)).local_endpoint().port();  // free a moment ago
+  options.bind_port = asio::ip::tcp::socket(context, endpoint_at("127.0.0.2", 0))
+                          .local_endpoint()
+                          .port();  // free a moment ago
   const std::string source = "127.0.0.2:" + std::to_string(options.bind_port);
   const auto first = dial(options);
   EXPECT_EQ(from(first), source);

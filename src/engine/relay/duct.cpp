@@ -15,10 +15,7 @@ using Direction = net::StreamSocket::Direction;
 constexpr std::size_t kBulkRead = std::size_t{64} * 1024;
 constexpr int kBulkReads = 4;
 /// And after so many without a wait, so that other streams get their turn.
-constexpr int kReadsPerTurn = 16;
-
-Duct::Over of_source(Error error) { return std::unexpected(CarryFailure{true, std::move(error)}); }
-Duct::Over of_destination(Error error) { return std::unexpected(CarryFailure{false, std::move(error)}); }
+constexpr int kCopiesPerTurn = 16;
 
 }  // namespace
 
@@ -44,11 +41,11 @@ std::optional<Duct::Over> Duct::carry() {
       if (from_->socket().may_try(Direction::in)) continue;
       return wait(*from_, Direction::in);
     }
-    if (!*lent) return of_source(std::move(*lent).error());
+    if (!*lent) return std::unexpected(CarryFailure::of_source(std::move(*lent).error()));
     if ((*lent)->empty()) return Outcome::ended;
     const std::size_t size = size_of(**lent);
     const auto taken = to_->write(**lent);
-    if (!taken) return of_destination(taken.error());
+    if (!taken) return std::unexpected(CarryFailure::of_destination(taken.error()));
     from_->consume(*taken);
     passage_->moved += *taken;
     if (*taken < size) {
@@ -58,7 +55,7 @@ std::optional<Duct::Over> Duct::carry() {
       return wait(*to_, Direction::out);
     }
     bulk_reads_ = size >= kBulkRead ? bulk_reads_ + 1 : 0;
-    if (bulk_reads_ >= kBulkReads || ++reads_in_turn_ >= kReadsPerTurn) return Outcome::bulk;
+    if (bulk_reads_ >= kBulkReads || ++reads_in_turn_ >= kCopiesPerTurn) return Outcome::bulk;
   }
 }
 
@@ -78,7 +75,7 @@ void Duct::ready() {
   try {
     over = carry();
   } catch (...) {
-    over = of_source(error_of(std::current_exception()));
+    over = std::unexpected(CarryFailure::of_source(error_of(std::current_exception())));
   }
   if (over) owner_.came_to(*this, std::move(*over));
 }

@@ -6,7 +6,6 @@
 #include <list>
 #include <utility>
 
-#include <boost/asio/as_tuple.hpp>
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/cancellation_signal.hpp>
 #include <boost/asio/co_spawn.hpp>
@@ -21,6 +20,7 @@
 #include "engine/relay/arrival.hpp"
 #include "engine/relay/metered_stream.hpp"
 #include "engine/relay/pump.hpp"
+#include "net/as_tuple.hpp"
 #include "net/cancelled.hpp"
 
 namespace culvert::relay {
@@ -29,7 +29,6 @@ namespace asio = boost::asio;
 
 namespace {
 
-constexpr auto kTuple = asio::as_tuple(asio::use_awaitable);
 /// Of silent streams in one turn of the thread.
 constexpr int kLooksPerTurn = 1024;
 /// The watch over silent streams sleeps at least this part of the time between two looks at one of them.
@@ -117,8 +116,7 @@ Task<Result<void>> Forward::run() {
     if (++in_turn < kStreamsPerTurn) continue;
     in_turn = 0;
     co_await asio::post(asio::use_awaitable);
-    if (net::is_cancelled(co_await asio::this_coro::cancellation_state))
-      co_return fail(Errc::cancelled, "cancelled");
+    if (net::is_cancelled(co_await asio::this_coro::cancellation_state)) co_return cancelled();
   }
 }
 
@@ -139,7 +137,7 @@ Task<std::size_t> Forward::drain(Duration time) {
       state->abort();
     }
     state->emptied.emplace(executor, late ? asio::steady_timer::time_point::max() : deadline);
-    (void)co_await state->emptied->async_wait(kTuple);
+    (void)co_await state->emptied->async_wait(net::kTuple);
     if (net::is_cancelled(co_await asio::this_coro::cancellation_state)) break;
   }
   state->emptied.reset();
@@ -309,7 +307,7 @@ Task<void> Forward::State::watch(std::shared_ptr<State> state) {
         pause = std::max(pause, state->live.front().look_at - now);
       }
       timer.expires_after(pause);
-      (void)co_await timer.async_wait(kTuple);
+      (void)co_await timer.async_wait(net::kTuple);
     }
   }
   if (state->emptied) state->emptied->cancel();

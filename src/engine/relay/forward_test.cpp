@@ -13,15 +13,14 @@
 #include <vector>
 
 #include <unistd.h>
-#include <boost/asio/as_tuple.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/this_coro.hpp>
-#include <boost/asio/use_awaitable.hpp>
 
 #include <gtest/gtest.h>
 
 #include "base/log.hpp"
+#include "net/as_tuple.hpp"
 #include "net/cancelled.hpp"
 #include "tests/support/memory_stream.hpp"
 #include "tests/support/pushed_source.hpp"
@@ -75,7 +74,7 @@ class TestDialer final : public Dialer {
     if (port == 1) {
       ++silent;
       asio::steady_timer never(executor_, asio::steady_timer::time_point::max());
-      (void)co_await never.async_wait(asio::as_tuple(asio::use_awaitable));
+      (void)co_await never.async_wait(net::kTuple);
       EXPECT_TRUE(net::is_cancelled(co_await asio::this_coro::cancellation_state));
       --silent;
       co_return std::unexpected(DialError{Refusal::closed, "cancelled"});

@@ -7,16 +7,15 @@
 #include <utility>
 #include <vector>
 
-#include <boost/asio/as_tuple.hpp>
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/cancellation_signal.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/dispatch.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/this_coro.hpp>
-#include <boost/asio/use_awaitable.hpp>
 
 #include "engine/relay/signal.hpp"
+#include "net/as_tuple.hpp"
 #include "net/cancelled.hpp"
 
 namespace culvert::relay {
@@ -108,9 +107,9 @@ Task<void> HealthChecks::State::check_once(std::shared_ptr<State> state, std::si
   check->dialing = true;
   state->checks[index] = check;
   const KnownVisit nobody{UnixPath{}};
-  auto [failure, dialed] = co_await asio::co_spawn(
-      executor, state->dialer.dial(state->group->target(index), nobody),
-      asio::bind_cancellation_slot(check->signal.slot(), asio::as_tuple(asio::use_awaitable)));
+  auto [failure, dialed] =
+      co_await asio::co_spawn(executor, state->dialer.dial(state->group->target(index), nobody),
+                              asio::bind_cancellation_slot(check->signal.slot(), net::kTuple));
   check->dialing = false;
   state->checks[index].reset();
   if (state->stopping || failure) co_return;

@@ -11,7 +11,6 @@
 #include <optional>
 #include <utility>
 
-#include <boost/asio/as_tuple.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 #include <boost/asio/post.hpp>
@@ -21,6 +20,7 @@
 
 #include "base/assert.hpp"
 #include "engine/relay/refusal_log.hpp"
+#include "net/as_tuple.hpp"
 #include "net/cancelled.hpp"
 
 namespace culvert::relay {
@@ -29,9 +29,8 @@ namespace asio = boost::asio;
 
 namespace {
 
-constexpr auto kTuple = asio::as_tuple(asio::use_awaitable);
 /// A source that always has one more must not keep the thread for itself.
-constexpr int kStreamsPerTurn = 64;
+constexpr int kHeadsPerTurn = 64;
 using Clock = asio::steady_timer::clock_type;
 
 /// A client that has not said what it wants.
@@ -104,9 +103,8 @@ Task<Result<std::unique_ptr<Pending>>> HearingSource::next() {
   }
   while (state->ready.empty()) {
     if (state->error) co_return std::unexpected(*state->error);
-    (void)co_await state->arrived->async_wait(kTuple);
-    if (net::is_cancelled(co_await asio::this_coro::cancellation_state))
-      co_return fail(Errc::cancelled, "cancelled");
+    (void)co_await state->arrived->async_wait(net::kTuple);
+    if (net::is_cancelled(co_await asio::this_coro::cancellation_state)) co_return cancelled();
   }
   auto pending = std::move(state->ready.front());
   state->ready.pop_front();
@@ -128,7 +126,7 @@ std::string HearingSource::name() const { return state_->inner->name(); }
 Task<void> HearingSource::State::take_all(std::shared_ptr<State> state) {
   const auto executor = co_await asio::this_coro::executor;
   for (int in_turn = 0;; ++in_turn) {
-    if (in_turn == kStreamsPerTurn) {
+    if (in_turn == kHeadsPerTurn) {
       in_turn = 0;
       co_await asio::post(asio::use_awaitable);
     }
@@ -140,7 +138,7 @@ Task<void> HearingSource::State::take_all(std::shared_ptr<State> state) {
             state->inner->name(), state->hearing.size());
       }
       (void)state->cut_off_oldest();
-      (void)co_await state->room->async_wait(kTuple);
+      (void)co_await state->room->async_wait(net::kTuple);
     }
     if (state->error) co_return;  // the pending refuses by itself
     state->start(executor, std::move(*pending));

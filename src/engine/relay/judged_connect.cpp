@@ -22,7 +22,8 @@ DialError connect_failed_from(const net::ConnectOptions& options, const Error& e
       failure.message = "connect failed: " + may.error().message;
   } else if (error.detail == EADDRNOTAVAIL || error.detail == EADDRINUSE) {
     failure.message += fmt::format(
-        " (from {}: {})", net::to_text({options.bind_addresses.front(), options.bind_port}),
+        " (from {}: {})",
+        net::to_text(boost::asio::ip::tcp::endpoint(options.bind_addresses.front(), options.bind_port)),
         options.bind_port == 0 ? "no address of this machine"
                                : "no address of this machine, or another connection to there has the port");
   } else if (error.detail == EAFNOSUPPORT) {

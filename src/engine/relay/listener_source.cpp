@@ -5,15 +5,14 @@
 #include <optional>
 #include <utility>
 
-#include <boost/asio/as_tuple.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/this_coro.hpp>
-#include <boost/asio/use_awaitable.hpp>
 
 #include "base/assert.hpp"
 #include "engine/relay/socket_stream.hpp"
+#include "net/as_tuple.hpp"
 #include "net/cancelled.hpp"
 
 namespace culvert::relay {
@@ -22,7 +21,6 @@ namespace asio = boost::asio;
 
 namespace {
 
-constexpr auto kTuple = asio::as_tuple(asio::use_awaitable);
 /// Accepted and not yet asked for. More wait in the kernel.
 constexpr std::size_t kWaiting = 64;
 
@@ -73,7 +71,7 @@ struct ListenerSource::State {
   /// Sleeps until `event`, a timer that never expires, is cancelled: all sleepers on it wake.
   static Task<void> sleep(std::optional<asio::steady_timer>& event) {
     if (!event) event.emplace(co_await asio::this_coro::executor, asio::steady_timer::time_point::max());
-    (void)co_await event->async_wait(kTuple);
+    (void)co_await event->async_wait(net::kTuple);
   }
   static void wake(std::optional<asio::steady_timer>& event) {
     if (event) event->cancel();
@@ -112,8 +110,7 @@ Task<Result<std::unique_ptr<Pending>>> ListenerSource::next() {
   while (state->waiting.empty()) {
     if (state->error) co_return std::unexpected(*state->error);
     co_await State::sleep(state->arrived);
-    if (net::is_cancelled(co_await asio::this_coro::cancellation_state))
-      co_return fail(Errc::cancelled, "cancelled");
+    if (net::is_cancelled(co_await asio::this_coro::cancellation_state)) co_return cancelled();
   }
   auto pending = std::make_unique<PendingSocket>(std::move(state->waiting.front()));
   state->waiting.pop_front();

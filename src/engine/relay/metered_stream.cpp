@@ -4,11 +4,10 @@
 #include <algorithm>
 #include <utility>
 
-#include <boost/asio/as_tuple.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/this_coro.hpp>
-#include <boost/asio/use_awaitable.hpp>
 
+#include "net/as_tuple.hpp"
 #include "net/cancelled.hpp"
 
 namespace culvert::relay {
@@ -37,7 +36,7 @@ MeteredStream::MeteredStream(asio::any_io_executor executor, std::unique_ptr<Str
 
 Task<Result<void>> MeteredStream::pause() {
   asio::steady_timer timer(executor_, Bucket::pause());
-  (void)co_await timer.async_wait(asio::as_tuple(asio::use_awaitable));
+  (void)co_await timer.async_wait(net::kTuple);
   if (closed_ || net::is_cancelled(co_await asio::this_coro::cancellation_state))
     co_return fail(Errc::cancelled, "the stream was closed");
   co_return meter_->check();

@@ -18,6 +18,9 @@ struct Passage {
 struct CarryFailure {
   bool is_of_source;
   Error error;
+
+  static CarryFailure of_source(Error error) { return {true, std::move(error)}; }
+  static CarryFailure of_destination(Error error) { return {false, std::move(error)}; }
 };
 
 }  // namespace culvert::relay

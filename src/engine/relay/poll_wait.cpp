@@ -5,9 +5,9 @@
 #include <sys/epoll.h>
 #include <cerrno>
 
-#include <boost/asio/as_tuple.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
+#include "net/as_tuple.hpp"
 #include "net/unique_fd.hpp"
 
 namespace culvert::relay {
@@ -41,10 +41,10 @@ bool PollWait::ready() const {
 Task<Result<void>> PollWait::wait() {
   if (always_ready_) co_return Result<void>();
   if (failure_ != 0) co_return fail_errno("cannot wait for a descriptor", failure_);
-  if (!epoll_.is_open()) co_return fail(Errc::cancelled, "cancelled");
-  const auto [error] = co_await epoll_.async_wait(boost::asio::posix::descriptor_base::wait_read,
-                                                  boost::asio::as_tuple(boost::asio::use_awaitable));
-  if (error) co_return fail(Errc::cancelled, "cancelled");
+  if (!epoll_.is_open()) co_return cancelled();
+  const auto [error] =
+      co_await epoll_.async_wait(boost::asio::posix::descriptor_base::wait_read, net::kTuple);
+  if (error) co_return cancelled();
   co_return Result<void>();
 }
 

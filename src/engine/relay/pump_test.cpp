@@ -276,7 +276,7 @@ TEST(Pump, EndsWithItsContext) {
 class Endless final : public Stream {
  public:
   Task<Result<std::span<const ByteView>>> read() override {
-    if (closed_) co_return fail(Errc::cancelled, "cancelled");
+    if (closed_) co_return cancelled();
     co_return std::span<const ByteView>(&view_, 1);
   }
   void consume(std::size_t) override {}
@@ -321,7 +321,7 @@ class Handed final : public Stream {
   Task<Result<std::span<const ByteView>>> read() override {
     co_await boost::asio::async_initiate<const boost::asio::use_awaitable_t<>, void()>(
         [this](auto handler) { Reader(std::move(handler)).swap(reader_); }, boost::asio::use_awaitable);
-    if (closed_) co_return fail(Errc::cancelled, "cancelled");
+    if (closed_) co_return cancelled();
     co_return std::span<const ByteView>(&view_, 1);
   }
   [[nodiscard]] bool may_read_at_once() const override { return false; }

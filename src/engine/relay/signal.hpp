@@ -5,12 +5,12 @@
 #include <memory>
 
 #include <boost/asio/any_io_executor.hpp>
-#include <boost/asio/as_tuple.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
 #include "base/time.hpp"
 #include "engine/relay/stream.hpp"
+#include "net/as_tuple.hpp"
 
 namespace culvert::relay {
 
@@ -41,7 +41,7 @@ class Signal {
       Sleepers& list;
       Sleepers::iterator entry;
     } listed(*sleepers, timer);
-    (void)co_await timer.async_wait(boost::asio::as_tuple(boost::asio::use_awaitable));
+    (void)co_await timer.async_wait(net::kTuple);
   }
 
   boost::asio::any_io_executor executor_;

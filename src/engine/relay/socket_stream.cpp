@@ -20,8 +20,6 @@ namespace {
 
 constexpr std::size_t kSmallestRead = std::size_t{16} * 1024;
 
-std::unexpected<Error> cancelled() { return fail(Errc::cancelled, "cancelled"); }
-
 }  // namespace
 
 SocketStream::~SocketStream() {

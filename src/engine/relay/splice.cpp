@@ -21,10 +21,7 @@ namespace {
 constexpr std::size_t kLittle = std::size_t{32} * 1024;
 /// So often in a row.
 constexpr int kLittleTimes = 4;
-constexpr std::size_t kBytesPerTurn = std::size_t{4} << 20;
-
-CarryFailure of_source(Error error) { return {true, std::move(error)}; }
-CarryFailure of_destination(Error error) { return {false, std::move(error)}; }
+constexpr std::size_t kSplicedPerTurn = std::size_t{4} << 20;
 
 }  // namespace
 
@@ -38,13 +35,13 @@ Task<std::optional<CarryFailure>> splice(Stream& from, Stream& to, Passage& pass
   std::size_t in_turn = 0;
   for (int little = 0; little < kLittleTimes;) {
     SocketStream* const source = from.kernel_socket();
-    if (source == nullptr) co_return of_source({Errc::cancelled, "cancelled"});
+    if (source == nullptr) co_return CarryFailure::of_source({Errc::cancelled, "cancelled"});
     const auto got = pipe->fill_from(source->socket());
-    if (got.failed()) co_return of_source(net::io_error("", got.error));
+    if (got.failed()) co_return CarryFailure::of_source(net::io_error("", got.error));
     if (got.would_block()) {
       pipe.reset();  // empty: a stream that has become silent keeps none from others
       if (const auto ready = co_await net::wait_readable(source->socket()); !ready)
-        co_return of_source(ready.error());
+        co_return CarryFailure::of_source(ready.error());
       auto next = net::Pipe::take();
       if (!next) co_return std::nullopt;
       pipe.emplace(std::move(*next));
@@ -55,22 +52,22 @@ Task<std::optional<CarryFailure>> splice(Stream& from, Stream& to, Passage& pass
 
     while (pipe->size() > 0) {
       SocketStream* const destination = to.kernel_socket();
-      if (destination == nullptr) co_return of_destination({Errc::cancelled, "cancelled"});
+      if (destination == nullptr) co_return CarryFailure::of_destination({Errc::cancelled, "cancelled"});
       const auto put = pipe->drain_to(destination->socket());
       passage.moved += put.bytes;
-      if (put.failed()) co_return of_destination(net::io_error("", put.error));
+      if (put.failed()) co_return CarryFailure::of_destination(net::io_error("", put.error));
       if (!put.would_block()) continue;
       passage.waits = true;
       const auto ready = co_await to.writable();
       passage.waits = false;
-      if (!ready) co_return of_destination(ready.error());
+      if (!ready) co_return CarryFailure::of_destination(ready.error());
     }
     in_turn += got.bytes;
-    if (in_turn < kBytesPerTurn) continue;
+    if (in_turn < kSplicedPerTurn) continue;
     in_turn = 0;
     co_await asio::post(asio::use_awaitable);
     if (net::is_cancelled(co_await asio::this_coro::cancellation_state))
-      co_return of_source({Errc::cancelled, "cancelled"});
+      co_return CarryFailure::of_source({Errc::cancelled, "cancelled"});
   }
   co_return std::nullopt;
 }

@@ -26,8 +26,6 @@ constexpr std::size_t kWriteSize = std::size_t{256} * 1024;
 /// A terminal says writable while 256 characters fit.
 constexpr std::size_t kTerminalWrite = 256;
 
-std::unexpected<Error> cancelled() { return fail(Errc::cancelled, "cancelled"); }
-
 void put_null_device_at(int descriptor) {
   const int null_device = ::open("/dev/null", O_RDWR | O_CLOEXEC);
   if (null_device < 0) {

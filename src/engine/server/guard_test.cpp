@@ -9,7 +9,7 @@ namespace {
 using Refused = Guard::Refused;
 using std::chrono::seconds;
 
-class GuardTest : public testing::Test {
+class GuardTest : public ::testing::Test {
  protected:
   Guard::Admission arrive(Guard& guard, const char* address) {
     return guard.arrived(*IpAddress::parse(address), now);

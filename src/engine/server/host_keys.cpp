@@ -16,7 +16,7 @@ namespace asio = boost::asio;
 
 namespace {
 
-constexpr std::size_t kLongestFile = 256 * 1024;
+constexpr std::size_t kLongestCertificate = 256 * 1024;
 
 }  // namespace
 
@@ -25,7 +25,7 @@ Result<std::unique_ptr<HostKeys>> HostKeys::load(Privileges& privileges,
   std::unique_ptr<HostKeys> all(new HostKeys(privileges));
   for (const std::string& path : certificate_files) {
     const std::string name = printable(path);
-    const auto file = files::read_text_file(path, kLongestFile, opener(privileges));
+    const auto file = files::read_text_file(path, kLongestCertificate, opener(privileges));
     if (!file) return fail(file.error().code, "host certificate: " + file.error().message);
     auto certificate = crypto::parse_certificate_line(file->text);
     if (!certificate) {

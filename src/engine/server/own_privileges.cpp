@@ -21,7 +21,7 @@
 namespace culvert::server {
 namespace {
 
-constexpr std::size_t kLongestFile = 256 * 1024;
+constexpr std::size_t kLongestAuthorization = 256 * 1024;
 
 Result<void> write_all(int fd, std::string_view text) {
   while (!text.empty()) {
@@ -53,7 +53,7 @@ Result<void> make_key(const std::string& path) {
 
 Result<crypto::PrivateKey> read_key(const std::string& path) {
   const std::string name = printable(path);
-  const auto file = files::read_small_file(path, kLongestFile);
+  const auto file = files::read_small_file(path, kLongestAuthorization);
   if (!file) return fail(file.error().code, fmt::format("host key {}: {}", name, file.error().message));
   if (file->status.st_uid == ::getuid() && (file->status.st_mode & 077) != 0) {
     return fail(Errc::denied,

@@ -47,7 +47,7 @@ bool PeerChannels::take(const ssh::ChannelRequested& channel) {
 relay::Task<Result<std::unique_ptr<relay::Pending>>> PeerChannels::next() {
   const auto state = state_;
   while (state->waiting.empty()) {
-    if (state->stopped || !co_await state->arrived.wait()) co_return fail(Errc::cancelled, "cancelled");
+    if (state->stopped || !co_await state->arrived.wait()) co_return cancelled();
   }
   auto pending = std::move(state->waiting.front());
   state->waiting.pop_front();

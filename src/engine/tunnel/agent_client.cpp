@@ -4,17 +4,16 @@
 #include <memory>
 #include <utility>
 
-#include <boost/asio/as_tuple.hpp>
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/cancellation_signal.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/this_coro.hpp>
-#include <boost/asio/use_awaitable.hpp>
 
 #include <fmt/format.h>
 
 #include "base/log.hpp"
+#include "net/as_tuple.hpp"
 #include "net/connect.hpp"
 #include "proto/ssh/auth/agent_protocol.hpp"
 
@@ -63,8 +62,7 @@ relay::Task<Result<Bytes>> AgentClient::ask_within_patience(SecretBytes request)
     if (!error) give_up->emit(asio::cancellation_type::terminal);
   });
   auto [failure, answer] = co_await asio::co_spawn(
-      executor, ask(std::move(request)),
-      asio::bind_cancellation_slot(give_up->slot(), asio::as_tuple(asio::use_awaitable)));
+      executor, ask(std::move(request)), asio::bind_cancellation_slot(give_up->slot(), net::kTuple));
   if (failure || (!answer && answer.error().code == Errc::cancelled)) {
     socket_.reset();
     co_return fail(Errc::timed_out, "no answer");

@@ -36,10 +36,6 @@ std::string printable_lines(std::string_view text) {
   return lines;
 }
 
-std::string describe(const crypto::PublicKey& key) {
-  return fmt::format("{} {}", key.short_type(), key.fingerprint());
-}
-
 }  // namespace
 
 Authenticator::Authenticator(const ServerOptions& options, Identities& identities,
@@ -269,7 +265,7 @@ relay::Task<std::optional<Bytes>> Authenticator::signature_for(ssh::UserSignatur
   if (candidate.in_agent) {
     // Tokens blink, but not all of them, and the agent may have nothing to show it on.
     if (wanted.key.is_security_key() && !options_.batch)
-      log(LogLevel::notice, "Confirm user presence for key {}", describe(wanted.key));
+      log(LogLevel::notice, "Confirm user presence for key {}", wanted.key.description());
     auto signature = co_await agent_->sign(*candidate.in_agent, algorithm, std::move(wanted.message));
     if (signature) co_return *std::move(signature);
     log(LogLevel::warning, "signing failed for {} \"{}\" from agent: {}", wanted.key.short_type(),

@@ -4,14 +4,12 @@
 #include <utility>
 #include <variant>
 
-#include <boost/asio/as_tuple.hpp>
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/cancellation_signal.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/dispatch.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/this_coro.hpp>
-#include <boost/asio/use_awaitable.hpp>
 
 #include <fmt/format.h>
 
@@ -26,6 +24,7 @@
 #include "engine/tunnel/login.hpp"
 #include "engine/tunnel/reach.hpp"
 #include "engine/tunnel/remote_listeners.hpp"
+#include "net/as_tuple.hpp"
 
 namespace culvert::tunnel {
 
@@ -124,13 +123,12 @@ void Client::disconnect() { impl_->disconnect(); }
 
 relay::Task<Result<void>> Client::Impl::connect() {
   CULVERT_ASSERT(driver_ == nullptr);
-  if (stopped_) co_return fail(Errc::cancelled, "cancelled");
+  if (stopped_) co_return cancelled();
   auto [failure, result] = co_await asio::co_spawn(
-      executor_, establish(),
-      asio::bind_cancellation_slot(stop_connecting_.slot(), asio::as_tuple(asio::use_awaitable)));
+      executor_, establish(), asio::bind_cancellation_slot(stop_connecting_.slot(), net::kTuple));
   if (failure) result = fail(Errc::system, fmt::format("cannot connect to {}", place_));
   if (!result && driver_ != nullptr) driver_->stop("");
-  if (stopped_) co_return fail(Errc::cancelled, "cancelled");
+  if (stopped_) co_return cancelled();
   co_return std::move(result);
 }
 
@@ -139,7 +137,7 @@ relay::Task<Result<void>> Client::Impl::establish() {
   HostIdentity identity(options_, prompter_, random_);
   auto reached = co_await reach();
   if (!reached) co_return std::unexpected(std::move(reached).error());
-  if (stopped_) co_return fail(Errc::cancelled, "cancelled");
+  if (stopped_) co_return cancelled();
   life_ = std::move(reached->life);
   address_ = reached->address.empty() ? "no address known" : std::move(reached->address);
   log(LogLevel::verbose, "connected to {} ({})", place_, address_);

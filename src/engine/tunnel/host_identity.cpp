@@ -27,10 +27,6 @@ constexpr net::ProgramLimits kCommandLimits{.output = files::kMaxKnownHostsSize,
 // In front of its lines' numbers, as in ssh.
 constexpr std::string_view kCommandFile = "KnownHostsCommand-";
 
-std::string describe(const crypto::PublicKey& key) {
-  return fmt::format("{} {}", key.short_type(), key.fingerprint());
-}
-
 bool equal_ignoring_case(std::string_view a, std::string_view b) {
   return std::ranges::equal(a, b, [](char left, char right) { return lower(left) == lower(right); });
 }
@@ -153,7 +149,7 @@ Result<void> HostIdentity::check_revoked(const ssh::HostKeyOffered& offered) con
 Result<bool> HostIdentity::speaks_for_host(const crypto::Certificate& certificate) {
   const auto& authority = certificate.authority();
   log(LogLevel::verbose, "server host certificate: {} serial {} id \"{}\" by {}", certificate.type(),
-      certificate.serial(), printable(certificate.key_id()), describe(authority));
+      certificate.serial(), printable(certificate.key_id()), authority.description());
   const auto found = known_.lookup(host_, port_, certificate);
   if (found.status == files::HostKeyVerdict::Status::revoked) {
     return fail(
@@ -192,7 +188,7 @@ relay::Task<Result<void>> HostIdentity::check(ssh::HostKeyOffered offered, std::
   }
   if (offered.certificate && CO_TRY(speaks_for_host(*offered.certificate))) co_return Result<void>();
   const auto found = known_.lookup(host_, port_, offered.key);
-  log(LogLevel::verbose, "server host key: {}", describe(offered.key));
+  log(LogLevel::verbose, "server host key: {}", offered.key.description());
   switch (found.status) {
     using enum files::HostKeyVerdict::Status;
     case known:
@@ -218,7 +214,7 @@ Error HostIdentity::changed(const crypto::PublicKey& key, const files::HostKeyVe
   const auto file = printable(found.where.file);
   log(LogLevel::error, "WARNING: THE HOST KEY OF {} HAS CHANGED!", name_);
   log(LogLevel::error, "Either somebody is in between (man in the middle), or the server got a new key.");
-  log(LogLevel::error, "It shows {}; known is another key ({}) in {}:{}.", describe(key),
+  log(LogLevel::error, "It shows {}; known is another key ({}) in {}:{}.", key.description(),
       printable(found.key_type), file, found.where.line);
   if (!found.where.file.starts_with(kCommandFile)) {
     log(LogLevel::error, "If the server's administrator confirms the new one: ssh-keygen -f '{}' -R '{}'",

@@ -60,13 +60,12 @@ relay::Task<Result<void>> LastingSource::ask_again(std::shared_ptr<Shared> share
       if (tunnel.over) co_return std::unexpected(*tunnel.over);
       if (shared->stopped || tunnel.stopped) co_return fail(Errc::cancelled, "stopped");
       co_await tunnel.changed.wait();
-      if (net::is_cancelled(co_await asio::this_coro::cancellation_state))
-        co_return fail(Errc::cancelled, "cancelled");
+      if (net::is_cancelled(co_await asio::this_coro::cancellation_state)) co_return cancelled();
     }
     const auto client = tunnel.client;
     auto bound = co_await client->listen(shared->bound);
     if (net::is_cancelled(co_await asio::this_coro::cancellation_state) || shared->stopped)
-      co_return fail(Errc::cancelled, "cancelled");
+      co_return cancelled();
     if (bound) {
       shared->source = std::move(*bound);
       log(LogLevel::notice, "remote {} up again", name);
@@ -80,8 +79,7 @@ relay::Task<Result<void>> LastingSource::ask_again(std::shared_ptr<Shared> share
           name);
     }
     co_await tunnel.changed.wait(kAskEvery);
-    if (net::is_cancelled(co_await asio::this_coro::cancellation_state))
-      co_return fail(Errc::cancelled, "cancelled");
+    if (net::is_cancelled(co_await asio::this_coro::cancellation_state)) co_return cancelled();
   }
 }
 

@@ -28,7 +28,7 @@ void show_banner(std::string_view text) {
 relay::Task<Result<void>> Login::run() {
   for (;;) {
     auto event = co_await inbox_.take();
-    if (!event) co_return fail(Errc::cancelled, "cancelled");
+    if (!event) co_return cancelled();
     Result<void> done;
     if (auto* offered = std::get_if<ssh::HostKeyOffered>(&*event)) {
       done = co_await on_host_key(std::move(*offered));

@@ -4,10 +4,8 @@
 #include <algorithm>
 #include <utility>
 
-#include <boost/asio/as_tuple.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/this_coro.hpp>
-#include <boost/asio/use_awaitable.hpp>
 
 #include <fmt/format.h>
 
@@ -15,6 +13,7 @@
 #include "base/text.hpp"
 #include "engine/connection/socket_carrier.hpp"
 #include "files/known_hosts.hpp"
+#include "net/as_tuple.hpp"
 #include "net/cancelled.hpp"
 #include "net/command.hpp"
 #include "net/connect.hpp"
@@ -102,9 +101,8 @@ relay::Task<Result<net::StreamSocket>> connect_to(const ServerOptions& server, s
     if (round >= server.connection_attempts) co_return std::unexpected(std::move(error));
     log(LogLevel::verbose, "{}; trying again", error.message);
     asio::steady_timer pause(co_await asio::this_coro::executor, std::chrono::seconds(1));
-    (void)co_await pause.async_wait(asio::as_tuple(asio::use_awaitable));
-    if (net::is_cancelled(co_await asio::this_coro::cancellation_state))
-      co_return fail(Errc::cancelled, "cancelled");
+    (void)co_await pause.async_wait(net::kTuple);
+    if (net::is_cancelled(co_await asio::this_coro::cancellation_state)) co_return cancelled();
   }
 }
 

@@ -90,9 +90,9 @@ class RemoteSource final : public relay::BoundSource {
     const auto owner = owner_;
     const auto place = place_;
     while (place->waiting.empty()) {
-      if (!place->wanted) co_return fail(Errc::cancelled, "cancelled");
+      if (!place->wanted) co_return cancelled();
       if (place->state != Place::State::up) co_return fail(Errc::closed, "the connection ended");
-      if (!co_await place->arrived.wait()) co_return fail(Errc::cancelled, "cancelled");
+      if (!co_await place->arrived.wait()) co_return cancelled();
     }
     const auto channel = std::move(place->waiting.front());
     place->waiting.pop_front();

@@ -5,12 +5,10 @@
 #include <array>
 #include <utility>
 
-#include <boost/asio/as_tuple.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/this_coro.hpp>
-#include <boost/asio/use_awaitable.hpp>
 
 #include <fmt/format.h>
 
@@ -20,6 +18,7 @@
 #include "engine/tunnel/lasting_source.hpp"
 #include "engine/tunnel/reconnect_pace.hpp"
 #include "engine/tunnel/tunnel_state.hpp"
+#include "net/as_tuple.hpp"
 #include "net/cancelled.hpp"
 
 namespace culvert::tunnel {
@@ -28,7 +27,6 @@ namespace asio = boost::asio;
 
 namespace {
 
-constexpr auto kTuple = asio::as_tuple(asio::use_awaitable);
 constexpr Duration kRoutesSettle = std::chrono::milliseconds(200);
 // The server's part of the first key exchange, in an attempt to come back.
 constexpr Duration kKeysPatience = std::chrono::seconds(10);
@@ -146,7 +144,7 @@ relay::Task<Result<void>> Tunnel::State::come_back() {
   for (;;) {
     pause.expires_at(
         asio::steady_timer::time_point(pace.next(monotonic_now(), random_number(random)).time_since_epoch()));
-    (void)co_await pause.async_wait(kTuple);
+    (void)co_await pause.async_wait(net::kTuple);
     if (stopped) co_return fail(Errc::cancelled, "stopped");
     auto connected = co_await attempt(true);
     if (stopped) co_return fail(Errc::cancelled, "stopped");
@@ -198,7 +196,7 @@ relay::Task<void> Tunnel::State::watch_routes(std::shared_ptr<State> state) {
   while (!state->over && !state->stopped && co_await state->routes->changed()) {
     // A change comes as a shower of messages, and a route follows its link.
     quiet.expires_after(kRoutesSettle);
-    (void)co_await quiet.async_wait(kTuple);
+    (void)co_await quiet.async_wait(net::kTuple);
     if (state->over || state->stopped) break;
     if (state->is_up) {
       state->client->check_address();
