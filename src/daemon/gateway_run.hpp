@@ -30,6 +30,8 @@ class GatewayRun final : public Run {
 
   /// One more of the other runs has its listeners.
   void started();
+  /// Whether a router may keep something open, which it is told with stop().
+  [[nodiscard]] bool has_asked() const { return !routers_.empty(); }
 
   [[nodiscard]] relay::Task<Result<void>> start() override;
   [[nodiscard]] relay::Task<Result<void>> serve() override;

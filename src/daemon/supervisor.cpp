@@ -111,8 +111,7 @@ class Supervisor {
     outcome_.signal = number;
     stopping_ = true;
     manager_.stopping(fmt::format("signal {}: live streams may end by themselves", number));
-    // What has no streams to drain is given up where it is: its coroutines end with the io_context.
-    if (!outcome_.was_ready) io_.stop();
+    if (!outcome_.was_ready) co_return give_up();
     for (Run* one : serving_) one->stop(kDrainTime);
   }
 
@@ -127,19 +126,21 @@ class Supervisor {
 
   relay::Task<void> work(Run& one) {
     const auto started = co_await one.start();
+    if (!started && &one == gateways_) gateways_ = nullptr;
     if (!started) co_return failed(started.error());
     if (gateways_ != nullptr && &one != gateways_) gateways_->started();
     serving_.push_back(&one);
-    if (serving_.size() == runs_.size()) ready();
+    if (serving_.size() == runs_.size() && !gives_up_) ready();
     if (stopping_) one.stop(kDrainTime);
     const auto ended = co_await one.serve();
     std::erase(serving_, &one);
+    if (&one == gateways_) gateways_ = nullptr;
     if (!ended) co_return failed(ended.error());
     --live_;
     // Ports are not kept open for what has ended.
     if (live_ == 1 && is_serving(gateways_)) gateways_->stop(kDrainTime);
-    if (live_ > 0 && !has_failed_) co_return;
-    if (!stopping_ && !has_failed_) outcome_.end = Outcome::End::finished;
+    if (live_ > 0 && !gives_up_) co_return;
+    if (!stopping_ && !gives_up_) outcome_.end = Outcome::End::finished;
     io_.stop();
   }
 
@@ -168,13 +169,15 @@ class Supervisor {
       manager_.status(error.message);
       outcome_.end = Outcome::End::failed;
     }
-    // Routers would keep ports open for hours: they are told.
-    if (is_serving(gateways_)) {
-      has_failed_ = true;
-      gateways_->stop(kDrainTime);
-    } else {
-      io_.stop();
-    }
+    give_up();
+  }
+
+  // What has no streams to drain ends where it is, its coroutines with the io_context. But routers would keep
+  // ports open for hours: they are told.
+  void give_up() {
+    if (gateways_ == nullptr || !gateways_->has_asked()) return io_.stop();
+    gives_up_ = true;
+    gateways_->stop(kDrainTime);
   }
 
   void spawn(relay::Task<void> task) {
@@ -196,11 +199,11 @@ class Supervisor {
   StopSignals signals_;
   Outcome outcome_;
   std::vector<std::unique_ptr<Run>> runs_;
-  GatewayRun* gateways_ = nullptr;  // among them
+  GatewayRun* gateways_ = nullptr;  // among them, until it is over
   std::vector<Run*> serving_;       // those that have started
   std::size_t live_ = 0;
   bool stopping_ = false;
-  bool has_failed_ = false;  // ends when the routers know
+  bool gives_up_ = false;  // ends when the routers know
 };
 
 // By itself, on this thread: the names of listeners are looked up on others, which end with it.

@@ -11,7 +11,7 @@ import time
 
 import pytest
 
-from harness.culvert import ROOT, binary, environment
+from harness.culvert import ROOT, SMALL, binary, environment
 from harness.home import (FLUSH, MACHINE, MACHINE_V6, OUTSIDE_OF_ROUTER, ROUTER, ROUTER_V6, Home)
 from harness.keys import make_key, public_part
 from harness.processes import Process, kill
@@ -75,6 +75,17 @@ def test_a_port_is_open_as_long_as_it_runs(home, settings, by):
             assert end(culvert) == 0
         assert not is_reached(home, patience=1)
         assert "8080" not in home.run(home.router, "nft", "list", "ruleset")
+
+
+@pytest.mark.parametrize("settings, longest", [((), 120), (("enable_natpmp=no",), 600)], ids=["pcp", "upnp"])
+def test_who_is_stopped_while_asking_leaves_nothing(home, settings, longest):
+    """Also what the router gives after that."""
+    with home.miniupnpd(*settings), service(home):
+        for i in range(6 if SMALL else 10):
+            with opening(home, "8080") as culvert:
+                time.sleep(i * longest / 10 / 1000)
+                end(culvert, signal.SIGINT)
+            assert "8080" not in home.run(home.router, "nft", "list", "ruleset"), culvert.text
 
 
 @pytest.mark.parametrize("settings, by", [((), "PCP"), (("enable_natpmp=no",), "UPnP")], ids=["pcp", "igd2"])
