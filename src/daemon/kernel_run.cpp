@@ -1,15 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "daemon/kernel_run.hpp"
 
-#include <signal.h>
-
 #include <algorithm>
 #include <cstdio>
 #include <exception>
 #include <utility>
 
 #include <boost/asio/co_spawn.hpp>
-#include <boost/asio/signal_set.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
 #include <fmt/format.h>
@@ -18,7 +15,6 @@
 #include "base/text.hpp"
 #include "engine/mapper/hindrances.hpp"
 #include "net/addresses.hpp"
-#include "net/as_tuple.hpp"
 #include "net/forwarding.hpp"
 
 namespace culvert::daemon {
@@ -76,11 +72,7 @@ void tell_removed(const std::vector<std::string>& names) {
 }  // namespace
 
 KernelRun::KernelRun(asio::any_io_executor executor, const KernelPlan& plan, net::Resolver& resolver)
-    : executor_(std::move(executor)),
-      plan_(plan),
-      resolver_(resolver),
-      signals_(executor_),
-      changed_(executor_) {}
+    : executor_(std::move(executor)), plan_(plan), resolver_(resolver), changed_(executor_) {}
 
 KernelRun::~KernelRun() {
   helper_.join();
@@ -157,8 +149,6 @@ relay::Task<Result<std::vector<nft::Mapping>>> KernelRun::mappings_of(const Kern
 }
 
 relay::Task<Result<void>> KernelRun::install(nft::RuleSet rules) {
-  boost::system::error_code error;
-  signals_.add(SIGUSR1, error);
   const auto done = co_await on_helper([&] { return take_and_install(std::move(rules)); });
   if (!done) co_return done;
   // What happened before the watch began is looked at once.
@@ -197,7 +187,6 @@ Result<void> KernelRun::take_and_install(nft::RuleSet rules) {
 relay::Task<Result<void>> KernelRun::serve() {
   if (!watch_) co_return Result<void>();  // there was nothing to keep
   spawn(watch_rules());
-  spawn(watch_signal());
   Instant next_look_up = monotonic_now() + kLookUpInterval;
   Instant next_look = monotonic_now();
   while (!is_stopping_) {
@@ -222,7 +211,6 @@ relay::Task<Result<void>> KernelRun::serve() {
     }
   }
   watch_->close();
-  signals_.cancel();
   while (working_ > 0) co_await changed_.wait();
   co_await tell_traffic();
   co_await on_helper([this] { remove(); });
@@ -317,15 +305,6 @@ relay::Task<void> KernelRun::watch_rules() {
   }
 }
 
-relay::Task<void> KernelRun::watch_signal() {
-  for (;;) {
-    const auto [error, number] = co_await signals_.async_wait(net::kTuple);
-    if (error) co_return;
-    is_asked_ = true;
-    changed_.wake();
-  }
-}
-
 void KernelRun::spawn(relay::Task<void> task) {
   ++working_;
   asio::co_spawn(executor_, std::move(task), [this](const std::exception_ptr&) {
@@ -336,6 +315,11 @@ void KernelRun::spawn(relay::Task<void> task) {
 
 void KernelRun::stop(Duration) {
   is_stopping_ = true;
+  changed_.wake();
+}
+
+void KernelRun::tell() {
+  is_asked_ = true;
   changed_.wake();
 }
 

@@ -9,7 +9,6 @@
 #include <vector>
 
 #include <boost/asio/any_io_executor.hpp>
-#include <boost/asio/signal_set.hpp>
 #include <boost/asio/thread_pool.hpp>
 
 #include "base/complaint.hpp"
@@ -34,6 +33,8 @@ class KernelRun final : public Run {
   [[nodiscard]] relay::Task<Result<void>> start() override;
   [[nodiscard]] relay::Task<Result<void>> serve() override;
   void stop(Duration time) override;
+  /// Has the log say what the mappings have carried.
+  void tell();
 
  private:
   template <class F>
@@ -48,7 +49,6 @@ class KernelRun final : public Run {
   relay::Task<void> put_back();
   relay::Task<void> look_up_again();
   relay::Task<void> watch_rules();
-  relay::Task<void> watch_signal();
   void spawn(relay::Task<void> task);
   void remove();
 
@@ -57,8 +57,7 @@ class KernelRun final : public Run {
   net::Resolver& resolver_;
   std::optional<mapper::KernelTable> table_;  // touched by the helper alone while one of its calls runs
   std::optional<net::NftWatch> watch_;
-  boost::asio::signal_set signals_;  // SIGUSR1: what have the mappings carried?
-  relay::Signal changed_;            // one of those below; serve() sleeps on it
+  relay::Signal changed_;  // one of those below; serve() sleeps on it
   bool is_stopping_ = false;
   bool rules_changed_ = false, others_changed_ = false, is_asked_ = false;
   std::size_t working_ = 0;

@@ -17,6 +17,7 @@
 #include "daemon/bound_ports.hpp"
 #include "daemon/direct_run.hpp"
 #include "daemon/gateway_run.hpp"
+#include "daemon/kept_rules_run.hpp"
 #include "daemon/kernel_run.hpp"
 #include "daemon/privileged/separation.hpp"
 #include "daemon/run.hpp"
@@ -34,7 +35,6 @@ namespace asio = boost::asio;
 
 namespace {
 
-using AllPrivileges = std::vector<std::unique_ptr<server::Privileges>>;
 using DirectRuns = std::vector<std::unique_ptr<DirectRun>>;
 
 constexpr Duration kDrainTime = std::chrono::seconds(2);
@@ -61,14 +61,14 @@ class Supervisor {
  public:
   /// `direct`: the runs of plan.direct, which have their ports: these are in `bound`.
   Supervisor(asio::io_context& io, const Plan& plan, tunnel::Prompter& prompter, ServiceManager& manager,
-             const Hooks& hooks, AllPrivileges& privileges, DirectRuns direct, BoundPorts& bound,
+             const Hooks& hooks, const Helpers& helpers, DirectRuns direct, BoundPorts& bound,
              net::Resolver& resolver, crypto::Random& random)
       : io_(io),
         plan_(plan),
         prompter_(prompter),
         manager_(manager),
         hooks_(hooks),
-        privileges_(privileges),
+        helpers_(helpers),
         direct_(std::move(direct)),
         bound_(bound),
         resolver_(resolver),
@@ -83,11 +83,16 @@ class Supervisor {
       runs_.push_back(std::make_unique<SessionRun>(io_.get_executor(), session, resolver_, random_, prompter_,
                                                    manager_, bound_));
     }
-    for (const KernelPlan& kernel : plan_.kernel)
-      runs_.push_back(std::make_unique<KernelRun>(io_.get_executor(), kernel, resolver_));
+    for (std::size_t i = 0; i < plan_.kernel.size(); ++i) {
+      if (const auto& keeper = helpers_.rules[i]) {
+        runs_.push_back(std::make_unique<KeptRulesRun>(io_.get_executor(), *keeper));
+      } else {
+        runs_.push_back(std::make_unique<KernelRun>(io_.get_executor(), plan_.kernel[i], resolver_));
+      }
+    }
     for (auto& direct : direct_) runs_.push_back(std::move(direct));
     for (std::size_t i = 0; i < plan_.servers.size(); ++i) {
-      runs_.push_back(std::make_unique<ServerRun>(io_.get_executor(), plan_.servers[i], *privileges_[i],
+      runs_.push_back(std::make_unique<ServerRun>(io_.get_executor(), plan_.servers[i], *helpers_.servers[i],
                                                   resolver_, random_, bound_));
     }
     if (plan_.gateway) {
@@ -191,7 +196,7 @@ class Supervisor {
   tunnel::Prompter& prompter_;
   ServiceManager& manager_;
   const Hooks& hooks_;
-  AllPrivileges& privileges_;
+  const Helpers& helpers_;
   DirectRuns direct_;  // until run()
   BoundPorts& bound_;
   net::Resolver& resolver_;
@@ -230,18 +235,17 @@ Outcome run(const Plan& plan, tunnel::Prompter& prompter, ServiceManager& manage
   asio::io_context io(1);
   BoundPorts bound;
   DirectRuns direct;
-  auto privileges = separate_privileges(plan, [&] {
+  const auto helpers = separate_privileges(plan, [&] {
     for (const DirectPlan& one : plan.direct)
       direct.push_back(std::make_unique<DirectRun>(io.get_executor(), one, resolver, bound));
     return open_ports(io, direct);
   });
-  if (!privileges) {
-    log_event(LogLevel::error, "failed", "{}", privileges.error().message);
-    manager.status(privileges.error().message);
+  if (!helpers) {
+    log_event(LogLevel::error, "failed", "{}", helpers.error().message);
+    manager.status(helpers.error().message);
     return {};
   }
-  return Supervisor(io, plan, prompter, manager, hooks, *privileges, std::move(direct), bound, resolver,
-                    random)
+  return Supervisor(io, plan, prompter, manager, hooks, *helpers, std::move(direct), bound, resolver, random)
       .run();
 }
 

@@ -20,7 +20,8 @@ import pytest
 from harness import sctp
 from harness.culvert import SMALL, binary, environment, run
 from harness.street import Street
-from harness.processes import Process
+from harness.clients import wait_until
+from harness.processes import Process, children_of, kill
 from harness.sockets import DEADLINE, receive_all, test_data
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0 or shutil.which("nft") is None, reason="needs root and nft")
@@ -43,6 +44,19 @@ def mapped(street, *words, ready=True, ends=True):
         if ends and culvert.popen.poll() is None:
             culvert.signal(signal.SIGTERM)
             assert culvert.wait() == 0, culvert.text
+
+
+def keeper_of(culvert):
+    """The process that keeps the rules."""
+    (keeper,) = children_of(culvert.pid)
+    return keeper
+
+
+def kill_all(culvert):
+    """At once, as a lack of memory or of electricity does."""
+    for process in (keeper_of(culvert), culvert.pid):
+        kill(process, signal.SIGKILL)
+    culvert.wait()
 
 
 def listener(machine, address, port, backlog=16):
@@ -212,8 +226,7 @@ def test_forwarding_that_is_off(street):
         assert passes(street) and setting() == ["1", "1"]
     assert setting() == ["0", "0"]
     with mapped(street, *ON, *words, ends=False) as culvert:
-        culvert.popen.kill()
-        culvert.wait()
+        kill_all(culvert)
         assert setting() == ["1", "1"]
         street.router.run(binary(), "map", "--clean")
         assert setting() == ["0", "0"] and street.router.tables() == ""
@@ -327,12 +340,28 @@ def test_rules_come_back_and_others_stay(street):
     assert street.router.tables() == "table inet mine\n"
 
 
+def test_the_rules_go_with_who_forwards(street):
+    with mapped(street, *ON, "*:8080", f"{Street.SERVER}:80", ends=False) as culvert:
+        assert passes(street)
+        culvert.popen.kill()
+        culvert.wait()
+        wait_until(lambda: street.router.tables() == "")
+        assert street.router.run("sysctl", "-n", "net.ipv4.ip_forward") == "0\n"
+
+
+def test_who_forwards_goes_with_the_rules(street):
+    with mapped(street, "*:8080", f"{Street.SERVER}:80", ends=False) as culvert:
+        kill(keeper_of(culvert), 9)
+        assert culvert.wait() == 255
+        assert "culvert: the helper that keeps the rules has ended" in culvert.lines
+    street.router.run(binary(), "map", "--clean")
+
+
 def test_what_a_killed_one_leaves_behind(street):
     words = ("*:8080", f"{Street.SERVER}:80")
     for _ in range(2):
         with mapped(street, *words, ends=False) as culvert:
-            culvert.popen.kill()
-            culvert.wait()
+            kill_all(culvert)
         assert street.router.tables() == "table inet culvert\n"
     with mapped(street, "*:9090", f"{Street.SERVER}:80") as culvert:
         assert "culvert: removed table inet culvert, which was left behind" in culvert.lines
@@ -432,9 +461,10 @@ def test_the_log_for_programs(street):
 
 def test_its_rights(street):
     with mapped(street, "*:80", f"{Street.SERVER}:80") as culvert:
-        status = dict(line.split(":\t", 1) for line in open(f"/proc/{culvert.pid}/status", encoding="utf-8") if ":\t" in line)
-        assert int(status["CapEff"], 16) == int(status["CapPrm"], 16) == 1 << 12
-        assert status["NoNewPrivs"].strip() == "1" and status["Seccomp"].strip() == "2" and "0" not in status["Uid"].split()
+        for process, capabilities in ((culvert.pid, 0), (keeper_of(culvert), 1 << 12)):
+            status = dict(line.split(":\t", 1) for line in open(f"/proc/{process}/status", encoding="utf-8") if ":\t" in line)
+            assert int(status["CapEff"], 16) == int(status["CapPrm"], 16) == capabilities
+            assert status["NoNewPrivs"].strip() == "1" and status["Seccomp"].strip() == "2" and "0" not in status["Uid"].split()
 
 
 def test_without_rights():

@@ -26,6 +26,11 @@ namespace culvert::daemon {
 namespace {
 
 using Privileges = std::unique_ptr<server::Privileges>;
+using Action = KernelPlan::Action;
+
+bool has(const Plan& plan, Action action) {
+  return std::ranges::find(plan.kernel, action, &KernelPlan::action) != plan.kernel.end();
+}
 
 Result<std::unique_ptr<server::OwnPrivileges>> load(const ServerPlan& plan) {
   return server::OwnPrivileges::load(plan.options.host_key_files, plan.options.made_host_key);
@@ -86,26 +91,35 @@ void tell_account(const Plan& plan, const ProcessAccount& account, Capabilities 
     log(LogLevel::warning, "--user {}: all of it runs with the rights of root", printable(account.name));
   } else if (!plan.servers.empty()) {
     log(LogLevel::notice, "runs as {}; a helper keeps the rights of root", printable(account.name));
+  } else if (has(plan, Action::keep) && kept == kNoCapabilities) {
+    log(LogLevel::notice, "runs as {}; a helper keeps CAP_NET_ADMIN", printable(account.name));
   } else {
     log(LogLevel::notice, "runs as {}{}", printable(account.name),
         kept == kNoCapabilities ? "" : "; it keeps " + to_string(kept));
   }
 }
 
-Result<std::vector<Privileges>> give_up_root(const Plan& plan,
-                                             const std::function<Result<void>()>& with_rights) {
+Result<std::vector<std::unique_ptr<RuleKeeper>>> start_keepers(const Plan& plan,
+                                                               const ProcessAccount* account) {
+  std::vector<std::unique_ptr<RuleKeeper>> keepers(plan.kernel.size());
+  for (std::size_t i = 0; i < keepers.size(); ++i)
+    if (plan.kernel[i].action == Action::keep)
+      keepers[i] = TRY(RuleKeeper::start(plan, plan.kernel[i], account));
+  return keepers;
+}
+
+Result<Helpers> give_up_root(const Plan& plan, const std::function<Result<void>()>& with_rights) {
   const ProcessAccount account = TRY(find_process_account(plan.account));
-  std::vector<Privileges> privileges;
-  for (const ServerPlan& server : plan.servers) privileges.push_back(TRY(start_helper(server)));
+  Helpers helpers{.servers = {}, .rules = TRY(start_keepers(plan, &account))};
+  for (const ServerPlan& server : plan.servers) helpers.servers.push_back(TRY(start_helper(server)));
   TRY(with_rights());
   const Capabilities kept = capabilities_for(plan, TRY(permitted_capabilities()));
   TRY(become(account, kept));
   tell_account(plan, account, kept);
-  return privileges;
+  return helpers;
 }
 
-Result<std::vector<Privileges>> take_privileges(const Plan& plan,
-                                                const std::function<Result<void>()>& with_rights) {
+Result<Helpers> take_privileges(const Plan& plan, const std::function<Result<void>()>& with_rights) {
   if (::geteuid() == 0) return give_up_root(plan, with_rights);
   if (!plan.account.empty()) {
     const ProcessAccount account = TRY(find_process_account(plan.account));
@@ -113,17 +127,12 @@ Result<std::vector<Privileges>> take_privileges(const Plan& plan,
       return fail(Errc::usage,
                   "--user: only root can run as somebody else (start it as root, or leave that out)");
   }
-  std::vector<Privileges> privileges;
-  for (const ServerPlan& server : plan.servers) privileges.push_back(TRY(load(server)));
+  Helpers helpers{.servers = {}, .rules = TRY(start_keepers(plan, nullptr))};
+  for (const ServerPlan& server : plan.servers) helpers.servers.push_back(TRY(load(server)));
   TRY(with_rights());
   // A server binds ports at any time; it has what its file or its unit gave it.
   if (plan.servers.empty()) TRY(keep_capabilities(capabilities_for(plan, TRY(permitted_capabilities()))));
-  return privileges;
-}
-
-bool changes_rules(const Plan& plan) {
-  return std::ranges::any_of(
-      plan.kernel, [](const KernelPlan& kernel) { return kernel.action != KernelPlan::Action::print; });
+  return helpers;
 }
 
 }  // namespace
@@ -133,7 +142,7 @@ Capabilities capabilities_for(const Plan& plan, Capabilities permitted) {
   // change how the machine routes and filters. Raw sockets, the rest of it, the sandbox refuses.
   const Capabilities any_address = (permitted & kNetRaw) != 0 ? kNetRaw : kNetAdmin;
   const auto is_low = [](std::uint16_t port) { return port > 0 && port < 1024; };
-  Capabilities needed = changes_rules(plan) ? kNetAdmin : kNoCapabilities;
+  Capabilities needed = has(plan, Action::clean) ? kNetAdmin : kNoCapabilities;
   for (const DirectPlan& direct : plan.direct) {
     if (direct.transparent) needed |= any_address;
     // A datagram of a visitor comes from the visitor's port.
@@ -145,21 +154,22 @@ Capabilities capabilities_for(const Plan& plan, Capabilities permitted) {
   return needed & permitted;
 }
 
-Result<std::vector<Privileges>> separate_privileges(const Plan& plan,
-                                                    const std::function<Result<void>()>& with_rights) {
-  if (plan.servers.empty() && plan.direct.empty() && !changes_rules(plan)) return {};
-  if (changes_rules(plan) && (TRY(permitted_capabilities()) & kNetAdmin) == 0) {
+Result<Helpers> separate_privileges(const Plan& plan, const std::function<Result<void>()>& with_rights) {
+  const bool changes_rules = has(plan, Action::keep) || has(plan, Action::clean);
+  if (plan.servers.empty() && plan.direct.empty() && !changes_rules)
+    return Helpers{.servers = {}, .rules = std::vector<std::unique_ptr<RuleKeeper>>(plan.kernel.size())};
+  if (changes_rules && (TRY(permitted_capabilities()) & kNetAdmin) == 0) {
     return fail(Errc::denied,
                 "map --kernel needs CAP_NET_ADMIN: start it as root, or give culvert that with 'setcap "
                 "cap_net_admin+ep'; without --kernel the same mappings work in user space");
   }
-  auto privileges = TRY(take_privileges(plan, with_rights));
+  auto helpers = TRY(take_privileges(plan, with_rights));
   TRY(refuse_new_privileges());
-  if (!plan.sandbox) return privileges;
+  if (!plan.sandbox) return helpers;
   const auto entered = enter_sandbox();
   if (!entered && entered.error().code != Errc::unsupported) return std::unexpected(entered.error());
   if (!entered) log(LogLevel::warning, "{}; going on without", entered.error().message);
-  return privileges;
+  return helpers;
 }
 
 }  // namespace culvert::daemon

@@ -2,6 +2,8 @@
 // What a process keeps. That it gives up the rest is in tests/python/test_privileges.py, with root's rights.
 #include "daemon/privileged/separation.hpp"
 
+#include <utility>
+
 #include <gtest/gtest.h>
 
 namespace culvert::daemon {
@@ -44,6 +46,16 @@ TEST(Separation, ConnectingFromTheVisitorsAddressIsKept) {
   EXPECT_EQ(capabilities_for(plan_of(direct), kNetAdmin), kNetAdmin) << "as its file or its unit says";
   direct.forwards.emplace_back().transport = Transport::udp;
   EXPECT_EQ(capabilities_for(plan_of(direct), kAll), kNetRaw | kBindService);
+}
+
+TEST(Separation, RulesOfTheKernelAreKeptBySomebodyElse) {
+  for (const auto& [action, kept] : {std::pair(KernelPlan::Action::keep, kNoCapabilities),
+                                     std::pair(KernelPlan::Action::print, kNoCapabilities),
+                                     std::pair(KernelPlan::Action::clean, kNetAdmin)}) {
+    Plan plan;
+    plan.kernel.emplace_back().action = action;
+    EXPECT_EQ(capabilities_for(plan, kAll), kept);
+  }
 }
 
 }  // namespace

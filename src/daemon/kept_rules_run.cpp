@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "daemon/kept_rules_run.hpp"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/socket.h>
+
+#include <string_view>
+
+#include <boost/asio/buffer.hpp>
+#include <boost/asio/read_until.hpp>
+
+#include "net/as_tuple.hpp"
+
+namespace culvert::daemon {
+
+namespace asio = boost::asio;
+
+KeptRulesRun::KeptRulesRun(const asio::any_io_executor& executor, const RuleKeeper& keeper)
+    : keeper_(keeper), channel_(executor), signals_(executor) {}
+
+relay::Task<Result<void>> KeptRulesRun::start() {
+  const int channel = ::fcntl(keeper_.channel(), F_DUPFD_CLOEXEC, 0);
+  if (channel < 0) co_return fail_errno("cannot reach the helper for rules", errno);
+  boost::system::error_code error;
+  channel_.assign(asio::local::stream_protocol(), channel, error);
+  signals_.add(SIGUSR1, error);
+  await_signal();
+  ask(RuleKeeper::Ask::start);
+  co_return co_await answer();
+}
+
+relay::Task<Result<void>> KeptRulesRun::serve() {
+  auto ended = co_await answer();
+  signals_.cancel();
+  co_return ended;
+}
+
+void KeptRulesRun::stop(Duration) { ask(RuleKeeper::Ask::stop); }
+
+// A byte, which the channel has room for; if the keeper is gone, answer() learns of it.
+void KeptRulesRun::ask(RuleKeeper::Ask what) {
+  (void)::send(keeper_.channel(), &what, 1, MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
+relay::Task<Result<void>> KeptRulesRun::answer() {
+  const auto [error, length] = co_await asio::async_read_until(
+      channel_, asio::dynamic_buffer(said_, RuleKeeper::kLongestLine), '\n', net::kTuple);
+  if (error) co_return fail(Errc::closed, "the helper that keeps the rules has ended");
+  const std::string line = said_.substr(0, length - 1);
+  said_.erase(0, length);
+  constexpr std::string_view kFailed = "failed ";
+  if (line.starts_with(kFailed)) co_return fail(Errc::system, line.substr(kFailed.size()));
+  co_return Result<void>();
+}
+
+void KeptRulesRun::await_signal() {
+  signals_.async_wait([this](const boost::system::error_code& error, int) {
+    if (error) return;  // cancelled; perhaps nothing is left of this
+    ask(RuleKeeper::Ask::traffic);
+    await_signal();
+  });
+}
+
+}  // namespace culvert::daemon

@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <string>
+
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/local/stream_protocol.hpp>
+#include <boost/asio/signal_set.hpp>
+
+#include "daemon/privileged/rule_keeper.hpp"
+#include "daemon/run.hpp"
+
+namespace culvert::daemon {
+
+/// The rules that a RuleKeeper keeps: has it begin, passes SIGUSR1 on, and has it end.
+class KeptRulesRun final : public Run {
+ public:
+  /// `keeper` must outlive it.
+  KeptRulesRun(const boost::asio::any_io_executor& executor, const RuleKeeper& keeper);
+
+  [[nodiscard]] relay::Task<Result<void>> start() override;
+  [[nodiscard]] relay::Task<Result<void>> serve() override;
+  void stop(Duration time) override;
+
+ private:
+  void ask(RuleKeeper::Ask what);
+  relay::Task<Result<void>> answer();
+  void await_signal();
+
+  const RuleKeeper& keeper_;
+  boost::asio::local::stream_protocol::socket channel_;  // the keeper's, a second time
+  std::string said_;                                     // by the keeper, not yet read
+  boost::asio::signal_set signals_;                      // SIGUSR1: what have the mappings carried?
+};
+
+}  // namespace culvert::daemon

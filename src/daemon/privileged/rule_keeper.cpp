@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "daemon/privileged/rule_keeper.hpp"
+
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <string>
+#include <utility>
+
+#include <boost/asio/buffer.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/local/stream_protocol.hpp>
+#include <boost/asio/read.hpp>
+
+#include <fmt/format.h>
+
+#include "base/log.hpp"
+#include "base/text.hpp"
+#include "daemon/kernel_run.hpp"
+#include "daemon/privileged/sandbox.hpp"
+#include "net/as_tuple.hpp"
+#include "net/resolver.hpp"
+
+namespace culvert::daemon {
+
+namespace asio = boost::asio;
+
+namespace {
+
+/// The keeper's own side. With it go the rules.
+class Keeper {
+ public:
+  Keeper(const KernelPlan& plan, net::UniqueFd channel)
+      : io_(1),
+        channel_(io_, asio::local::stream_protocol(), channel.release()),
+        run_(io_.get_executor(), plan, resolver_) {}
+
+  int work() {
+    asio::co_spawn(io_, listen(), [this](const std::exception_ptr& exception) {
+      if (exception) failed(error_of(exception));
+    });
+    io_.run();
+    return status_;
+  }
+
+ private:
+  // Whoever is gone has asked for the end.
+  relay::Task<void> listen() {
+    for (;;) {
+      char word = 0;
+      const auto [error, count] = co_await channel_.async_receive(asio::buffer(&word, 1), net::kTuple);
+      if (error) word = static_cast<char>(RuleKeeper::Ask::stop);
+      switch (static_cast<RuleKeeper::Ask>(word)) {
+        case RuleKeeper::Ask::start:
+          asio::co_spawn(io_, keep(), [this](const std::exception_ptr& exception) {
+            if (exception) failed(error_of(exception));
+            io_.stop();
+          });
+          break;
+        case RuleKeeper::Ask::traffic:
+          run_.tell();
+          break;
+        case RuleKeeper::Ask::stop:
+          if (!is_serving_) io_.stop();
+          run_.stop(Duration::zero());
+          if (error) co_return;
+          break;
+      }
+    }
+  }
+
+  relay::Task<void> keep() {
+    const auto started = co_await run_.start();
+    if (!started) co_return failed(started.error());
+    is_serving_ = true;
+    say("done\n");
+    const auto ended = co_await run_.serve();
+    if (!ended) co_return failed(ended.error());
+    say("done\n");
+    status_ = 0;
+  }
+
+  void failed(const Error& error) {
+    say(fmt::format("failed {}\n", printable(error.message, RuleKeeper::kLongestLine / 2)));
+    status_ = 1;
+    io_.stop();
+  }
+
+  // Few words, which the channel always has room for. Nobody may be there who reads them.
+  void say(std::string_view line) {
+    (void)::send(channel_.native_handle(), line.data(), line.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+  }
+
+  net::Resolver resolver_;  // outlives the coroutines that the io_context destroys
+  asio::io_context io_;
+  asio::local::stream_protocol::socket channel_;
+  KernelRun run_;
+  bool is_serving_ = false;
+  int status_ = 1;
+};
+
+Result<void> give_up_the_rest(const Plan& plan, const ProcessAccount* account) {
+  if (account != nullptr) {
+    TRY(become(*account, kNetAdmin));
+  } else {
+    TRY(keep_capabilities(kNetAdmin));
+  }
+  TRY(refuse_new_privileges());
+  if (!plan.sandbox) return {};
+  const auto entered = enter_sandbox();
+  if (!entered && entered.error().code != Errc::unsupported) return entered;
+  return {};  // who forwards says it
+}
+
+int keep(const KernelPlan& kernel, net::UniqueFd channel) {
+  Keeper keeper(kernel, std::move(channel));
+  return keeper.work();
+}
+
+// Signals are for who talks to clients: the keeper ends when that has gone.
+[[noreturn]] void be_keeper(const Plan& plan, const KernelPlan& kernel, net::UniqueFd channel,
+                            const ProcessAccount* account) {
+  for (const int number : {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1}) ::signal(number, SIG_IGN);
+  ::prctl(PR_SET_NAME, "culvert-rules", 0, 0, 0);
+  const auto rid = give_up_the_rest(plan, account);
+  if (!rid) {
+    log_event(LogLevel::error, "failed", "the helper for rules: {}", rid.error().message);
+    ::_exit(1);
+  }
+  ::_exit(keep(kernel, std::move(channel)));
+}
+
+}  // namespace
+
+Result<std::unique_ptr<RuleKeeper>> RuleKeeper::start(const Plan& plan, const KernelPlan& kernel,
+                                                      const ProcessAccount* account) {
+  int ends[2] = {-1, -1};
+  if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0)
+    return fail_errno("cannot start the helper for rules", errno);
+  net::UniqueFd ours(ends[0]);
+  net::UniqueFd its(ends[1]);
+  const pid_t child = ::fork();
+  if (child < 0) return fail_errno("cannot start the helper for rules", errno);
+  if (child == 0) {
+    ours.reset();
+    be_keeper(plan, kernel, std::move(its), account);
+  }
+  return std::unique_ptr<RuleKeeper>(new RuleKeeper(std::move(ours), child));
+}
+
+RuleKeeper::~RuleKeeper() {
+  ::shutdown(channel_.get(), SHUT_RDWR);  // also for whoever else has inherited it
+  while (::waitpid(process_, nullptr, 0) < 0 && errno == EINTR) {
+  }
+}
+
+}  // namespace culvert::daemon

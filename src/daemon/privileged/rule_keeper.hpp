@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstddef>
+#include <memory>
+
+#include "base/result.hpp"
+#include "daemon/plan.hpp"
+#include "daemon/privileged/process_account.hpp"
+#include "net/unique_fd.hpp"
+
+namespace culvert::daemon {
+
+/// The process that keeps the rules of one KernelPlan installed (KernelRun). Of the rights of root it has
+/// CAP_NET_ADMIN alone, and whoever talks to clients has not even that. It does nothing before it is asked,
+/// and removes the rules when this process is gone, however that happens.
+///
+/// Both ends of its channel are processes of ours; the words to it are Ask's, one byte each, and its own are
+/// lines of at most kLongestLine bytes: when it has started, and when it is over, each time a Result.
+class RuleKeeper {
+ public:
+  enum class Ask : char {
+    start = 'g',    ///< once; answered
+    traffic = 't',  ///< say what the mappings have carried: into the log
+    stop = 's',     ///< after start; answered when the rules are removed
+  };
+  static constexpr std::size_t kLongestLine = 4096;
+
+  /// Before threads exist. As root it becomes `account`; nullptr: this process is somebody else already.
+  /// Enters the sandbox if `plan` has one. `kernel` must outlive this process. Errc::system.
+  [[nodiscard]] static Result<std::unique_ptr<RuleKeeper>> start(const Plan& plan, const KernelPlan& kernel,
+                                                                 const ProcessAccount* account);
+  /// Ends it, and returns when the rules are removed.
+  ~RuleKeeper();
+  RuleKeeper(const RuleKeeper&) = delete;
+  RuleKeeper& operator=(const RuleKeeper&) = delete;
+
+  /// A stream socket, which stays its own.
+  [[nodiscard]] int channel() const { return channel_.get(); }
+
+ private:
+  RuleKeeper(net::UniqueFd channel, pid_t process) : channel_(std::move(channel)), process_(process) {}
+
+  net::UniqueFd channel_;
+  const pid_t process_;
+};
+
+}  // namespace culvert::daemon
