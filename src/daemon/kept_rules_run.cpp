@@ -1,9 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "daemon/kept_rules_run.hpp"
 
-#include <fcntl.h>
 #include <signal.h>
-#include <sys/socket.h>
 
 #include <string_view>
 
@@ -17,13 +15,13 @@ namespace culvert::daemon {
 namespace asio = boost::asio;
 
 KeptRulesRun::KeptRulesRun(const asio::any_io_executor& executor, const RuleKeeper& keeper)
-    : keeper_(keeper), channel_(executor), signals_(executor) {}
+    : keeper_(keeper), ears_(executor), signals_(executor) {}
 
 relay::Task<Result<void>> KeptRulesRun::start() {
-  const int channel = ::fcntl(keeper_.channel(), F_DUPFD_CLOEXEC, 0);
-  if (channel < 0) co_return fail_errno("cannot reach the helper for rules", errno);
+  auto ears = keeper_.channel().share();
+  if (!ears) co_return fail(Errc::system, "cannot reach the helper for rules: " + ears.error().message);
   boost::system::error_code error;
-  channel_.assign(asio::local::stream_protocol(), channel, error);
+  ears_.assign(asio::local::stream_protocol(), ears->release(), error);
   signals_.add(SIGUSR1, error);
   await_signal();
   ask(RuleKeeper::Ask::start);
@@ -38,14 +36,15 @@ relay::Task<Result<void>> KeptRulesRun::serve() {
 
 void KeptRulesRun::stop(Duration) { ask(RuleKeeper::Ask::stop); }
 
-// A byte, which the channel has room for; if the keeper is gone, answer() learns of it.
+// If the keeper is gone, answer() learns of it.
 void KeptRulesRun::ask(RuleKeeper::Ask what) {
-  (void)::send(keeper_.channel(), &what, 1, MSG_NOSIGNAL | MSG_DONTWAIT);
+  const char word = static_cast<char>(what);
+  keeper_.channel().say({&word, 1});
 }
 
 relay::Task<Result<void>> KeptRulesRun::answer() {
   const auto [error, length] = co_await asio::async_read_until(
-      channel_, asio::dynamic_buffer(said_, RuleKeeper::kLongestLine), '\n', net::kTuple);
+      ears_, asio::dynamic_buffer(said_, RuleKeeper::kLongestLine), '\n', net::kTuple);
   if (error) co_return fail(Errc::closed, "the helper that keeps the rules has ended");
   const std::string line = said_.substr(0, length - 1);
   said_.erase(0, length);

@@ -28,9 +28,9 @@ class KeptRulesRun final : public Run {
   void await_signal();
 
   const RuleKeeper& keeper_;
-  boost::asio::local::stream_protocol::socket channel_;  // the keeper's, a second time
-  std::string said_;                                     // by the keeper, not yet read
-  boost::asio::signal_set signals_;                      // SIGUSR1: what have the mappings carried?
+  boost::asio::local::stream_protocol::socket ears_;  // the keeper's channel
+  std::string said_;                                  // by the keeper, not yet read
+  boost::asio::signal_set signals_;                   // SIGUSR1: what have the mappings carried?
 };
 
 }  // namespace culvert::daemon

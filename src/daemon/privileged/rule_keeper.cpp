@@ -3,7 +3,6 @@
 
 #include <signal.h>
 #include <sys/prctl.h>
-#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -35,9 +34,11 @@ namespace {
 /// The keeper's own side. With it go the rules.
 class Keeper {
  public:
-  Keeper(const KernelPlan& plan, net::UniqueFd channel)
+  /// `ears`: the channel, a second time.
+  Keeper(const KernelPlan& plan, net::ControlSocket channel, net::UniqueFd ears)
       : io_(1),
-        channel_(io_, asio::local::stream_protocol(), channel.release()),
+        channel_(std::move(channel)),
+        ears_(io_, asio::local::stream_protocol(), ears.release()),
         run_(io_.get_executor(), plan, resolver_) {}
 
   int work() {
@@ -53,7 +54,7 @@ class Keeper {
   relay::Task<void> listen() {
     for (;;) {
       char word = 0;
-      const auto [error, count] = co_await channel_.async_receive(asio::buffer(&word, 1), net::kTuple);
+      const auto [error, count] = co_await ears_.async_receive(asio::buffer(&word, 1), net::kTuple);
       if (error) word = static_cast<char>(RuleKeeper::Ask::stop);
       switch (static_cast<RuleKeeper::Ask>(word)) {
         case RuleKeeper::Ask::start:
@@ -78,27 +79,23 @@ class Keeper {
     const auto started = co_await run_.start();
     if (!started) co_return failed(started.error());
     is_serving_ = true;
-    say("done\n");
+    channel_.say("done\n");
     const auto ended = co_await run_.serve();
     if (!ended) co_return failed(ended.error());
-    say("done\n");
+    channel_.say("done\n");
     status_ = 0;
   }
 
   void failed(const Error& error) {
-    say(fmt::format("failed {}\n", printable(error.message, RuleKeeper::kLongestLine / 2)));
+    channel_.say(fmt::format("failed {}\n", printable(error.message, RuleKeeper::kLongestLine / 2)));
     status_ = 1;
     io_.stop();
   }
 
-  // Few words, which the channel always has room for. Nobody may be there who reads them.
-  void say(std::string_view line) {
-    (void)::send(channel_.native_handle(), line.data(), line.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
-  }
-
   net::Resolver resolver_;  // outlives the coroutines that the io_context destroys
   asio::io_context io_;
-  asio::local::stream_protocol::socket channel_;
+  const net::ControlSocket channel_;
+  asio::local::stream_protocol::socket ears_;
   KernelRun run_;
   bool is_serving_ = false;
   int status_ = 1;
@@ -117,13 +114,15 @@ Result<void> give_up_the_rest(const Plan& plan, const ProcessAccount* account) {
   return {};  // who forwards says it
 }
 
-int keep(const KernelPlan& kernel, net::UniqueFd channel) {
-  Keeper keeper(kernel, std::move(channel));
+int keep(const KernelPlan& kernel, net::ControlSocket channel) {
+  auto ears = channel.share();
+  if (!ears) return 1;
+  Keeper keeper(kernel, std::move(channel), std::move(*ears));
   return keeper.work();
 }
 
 // Signals are for who talks to clients: the keeper ends when that has gone.
-[[noreturn]] void be_keeper(const Plan& plan, const KernelPlan& kernel, net::UniqueFd channel,
+[[noreturn]] void be_keeper(const Plan& plan, const KernelPlan& kernel, net::ControlSocket channel,
                             const ProcessAccount* account) {
   for (const int number : {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1}) ::signal(number, SIG_IGN);
   ::prctl(PR_SET_NAME, "culvert-rules", 0, 0, 0);
@@ -139,22 +138,21 @@ int keep(const KernelPlan& kernel, net::UniqueFd channel) {
 
 Result<std::unique_ptr<RuleKeeper>> RuleKeeper::start(const Plan& plan, const KernelPlan& kernel,
                                                       const ProcessAccount* account) {
-  int ends[2] = {-1, -1};
-  if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0)
-    return fail_errno("cannot start the helper for rules", errno);
-  net::UniqueFd ours(ends[0]);
-  net::UniqueFd its(ends[1]);
+  auto channel = net::ControlSocket::make_pair();
+  if (!channel) return fail(Errc::system, "cannot start the helper for rules: " + channel.error().message);
   const pid_t child = ::fork();
   if (child < 0) return fail_errno("cannot start the helper for rules", errno);
   if (child == 0) {
-    ours.reset();
-    be_keeper(plan, kernel, std::move(its), account);
+    {
+      const auto others = std::move(channel->first);
+    }
+    be_keeper(plan, kernel, std::move(channel->second), account);
   }
-  return std::unique_ptr<RuleKeeper>(new RuleKeeper(std::move(ours), child));
+  return std::unique_ptr<RuleKeeper>(new RuleKeeper(std::move(channel->first), child));
 }
 
 RuleKeeper::~RuleKeeper() {
-  ::shutdown(channel_.get(), SHUT_RDWR);  // also for whoever else has inherited it
+  channel_.close();
   while (::waitpid(process_, nullptr, 0) < 0 && errno == EINTR) {
   }
 }

@@ -9,7 +9,7 @@
 #include "base/result.hpp"
 #include "daemon/plan.hpp"
 #include "daemon/privileged/process_account.hpp"
-#include "net/unique_fd.hpp"
+#include "net/control_socket.hpp"
 
 namespace culvert::daemon {
 
@@ -37,13 +37,12 @@ class RuleKeeper {
   RuleKeeper(const RuleKeeper&) = delete;
   RuleKeeper& operator=(const RuleKeeper&) = delete;
 
-  /// A stream socket, which stays its own.
-  [[nodiscard]] int channel() const { return channel_.get(); }
+  [[nodiscard]] const net::ControlSocket& channel() const { return channel_; }
 
  private:
-  RuleKeeper(net::UniqueFd channel, pid_t process) : channel_(std::move(channel)), process_(process) {}
+  RuleKeeper(net::ControlSocket channel, pid_t process) : channel_(std::move(channel)), process_(process) {}
 
-  net::UniqueFd channel_;
+  net::ControlSocket channel_;
   const pid_t process_;
 };
 
