@@ -127,6 +127,9 @@ class Writer {
     line("  map {} {{", name);
     line("    type {} : {}", key, type);
     text_ += flags;
+    // Of a size that is known the kernel makes a plain hash table, which costs a packet less than one that
+    // grows.
+    if (flags.empty()) line("    size {}", elements.size());
     line("    elements = {{\n      {}\n    }}", fmt::join(elements, ",\n      "));
     line("  }}");
   }

@@ -95,7 +95,7 @@ TEST(RuleSet, AnAddressIsPartOfTheKeyAndIsAskedFirst) {
 TEST(RuleSet, AWholeProtocolHasNoPorts) {
   const Mapping gre{.protocol = 47, .targets = {address("10.0.0.5")}};
   const std::string text = to_text({.mappings = {gre}});
-  EXPECT_TRUE(has(text, "type inet_proto : ipv4_addr\n    elements = {\n      47 : 10.0.0.5\n"));
+  EXPECT_TRUE(has(text, "type inet_proto : ipv4_addr\n    size 1\n    elements = {\n      47 : 10.0.0.5\n"));
   EXPECT_TRUE(has(text, "dnat ip to meta l4proto map @whole4\n"));
 }
 
