@@ -345,8 +345,7 @@ def test_the_rules_go_with_who_forwards(street):
         assert passes(street)
         culvert.popen.kill()
         culvert.wait()
-        wait_until(lambda: street.router.tables() == "")
-        assert street.router.run("sysctl", "-n", "net.ipv4.ip_forward") == "0\n"
+        wait_until(lambda: street.router.tables() == "" and street.router.run("sysctl", "-n", "net.ipv4.ip_forward") == "0\n")
 
 
 def test_who_forwards_goes_with_the_rules(street):
