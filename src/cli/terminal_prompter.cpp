@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cli/terminal_prompter.hpp"
 
-#include "net/as_tuple.hpp"
-
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
@@ -15,6 +13,8 @@
 
 #include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/asio/this_coro.hpp>
+
+#include "net/as_tuple.hpp"
 
 namespace culvert::cli {
 namespace {

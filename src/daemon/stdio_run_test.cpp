@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "daemon/stdio_run.hpp"
-#include "net/as_tuple.hpp"
 
 #include <optional>
 
@@ -11,6 +10,8 @@
 #include <boost/asio/this_coro.hpp>
 
 #include <gtest/gtest.h>
+
+#include "net/as_tuple.hpp"
 
 namespace culvert::daemon {
 namespace {

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "net/child.hpp"
 
-#include "net/as_tuple.hpp"
-
 #include <cerrno>
 #include <csignal>
 #include <cstring>
@@ -15,6 +13,8 @@
 #include <sys/wait.h>
 #include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/asio/steady_timer.hpp>
+
+#include "net/as_tuple.hpp"
 
 namespace culvert::net {
 

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "net/datagram_port.hpp"
 
-#include "net/as_tuple.hpp"
-
 #include <cerrno>
 #include <cstring>
 
@@ -10,6 +8,8 @@
 #include <sys/socket.h>
 #include <boost/asio/buffer.hpp>
 #include <boost/asio/ip/multicast.hpp>
+
+#include "net/as_tuple.hpp"
 
 namespace culvert::net {
 

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "engine/mapper/http_exchange.hpp"
 
-#include "net/as_tuple.hpp"
-
 #include <cerrno>
 #include <utility>
 
@@ -16,6 +14,8 @@
 #include <boost/beast/http/read.hpp>
 #include <boost/beast/http/string_body.hpp>
 #include <boost/beast/http/write.hpp>
+
+#include "net/as_tuple.hpp"
 
 namespace culvert::mapper {
 

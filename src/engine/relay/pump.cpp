@@ -114,14 +114,14 @@ Task<Pump::Carried> Pump::carry(Direction& direction) {
   int reads_in_turn = 0;
   for (;;) {
     auto lent = co_await from.read();
-    if (!lent) co_return failed({true, std::move(lent).error()});
+    if (!lent) co_return failed(CarryFailure::of_source(std::move(lent).error()));
     if (lent->empty()) {
       to.end();
       co_return Carried::over;
     }
     const std::size_t size = size_of(*lent);
     auto taken = to.write(*lent);
-    if (!taken) co_return failed({false, std::move(taken).error()});
+    if (!taken) co_return failed(CarryFailure::of_destination(std::move(taken).error()));
     from.consume(*taken);
     direction.passage.moved += *taken;
     if (*taken < size) {
@@ -129,7 +129,7 @@ Task<Pump::Carried> Pump::carry(Direction& direction) {
       direction.passage.waits = true;
       auto ready = co_await to.writable();
       direction.passage.waits = false;
-      if (!ready) co_return failed({false, std::move(ready).error()});
+      if (!ready) co_return failed(CarryFailure::of_destination(std::move(ready).error()));
     }
     if (are_sockets(from, to)) co_return Carried::between_sockets;
     bytes_in_turn += *taken;
