@@ -79,6 +79,7 @@ Pipe::~Pipe() {
 Transferred Pipe::fill_from(StreamSocket& socket) {
   const auto done = splice_some(socket.native_handle(), ends_.in.get(), kPipeSize);
   if (done.bytes > 0) socket.has_read(done.bytes);
+  socket.in_bulk();
   if (done.would_block() && size_ == 0) socket.met_not_now(StreamSocket::Direction::in);
   size_ += done.bytes;
   return done;
@@ -86,6 +87,7 @@ Transferred Pipe::fill_from(StreamSocket& socket) {
 
 Transferred Pipe::drain_to(StreamSocket& socket) {
   auto done = splice_some(ends_.out.get(), socket.native_handle(), size_);
+  socket.in_bulk();
   if (done.would_block()) socket.met_not_now(StreamSocket::Direction::out);
   // A reset that comes while splice() is at work is reported to nobody: it returns what it had moved, and the
   // next call finds a socket that takes no more. A peer that had closed in order has sent its end.

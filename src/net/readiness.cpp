@@ -18,7 +18,6 @@ namespace asio = boost::asio;
 
 namespace {
 
-constexpr unsigned kIn = EPOLLIN | EPOLLRDHUP;
 constexpr unsigned kEnd = EPOLLRDHUP | EPOLLHUP | EPOLLERR;
 constexpr unsigned kReadable = EPOLLIN | kEnd;
 constexpr unsigned kWritable = EPOLLOUT | EPOLLHUP | EPOLLERR;
@@ -27,7 +26,7 @@ constexpr Duration kSpin = std::chrono::microseconds(20);
 /// A sleep that ended so soon was as long as falling asleep and being woken take, and the answer came
 /// meanwhile.
 constexpr Duration kShortSleep = std::chrono::microseconds(60);
-/// Who reads so much at a time gains nothing by an earlier look, and finds less.
+/// Who reads so much at a time is in bulk.
 constexpr std::size_t kBulk = std::size_t{16} * 1024;
 /// A sleep that was short gives one, a long one takes one, a spin in vain more.
 constexpr int kCreditToSpin = 8, kMostCredit = 16, kCostOfSpin = 2;
@@ -78,18 +77,24 @@ Result<Readiness::Watch> Readiness::add(int socket, Kind kind) {
   }
   Entry& entry = entries_[index];
   const std::uint32_t generation = entry.generation + 1 == 0 ? 1 : entry.generation + 1;
-  entry = {.generation = generation, .kind = kind, .in_use = true};
+  entry = {.generation = generation, .socket = socket, .kind = kind, .in_use = true};
   const Watch watch{index, generation};
-  epoll_event event = {};
-  event.events = kIn | EPOLLET;
-  event.data.u64 = to_data(watch);
-  const auto tell = [&](int what) { return ::epoll_ctl(epoll_.native_handle(), what, socket, &event) == 0; };
-  if (tell(EPOLL_CTL_ADD)) return watch;
+  if (tell_kernel(EPOLL_CTL_ADD, entry, watch)) return watch;
   // One that was closed here while another process, or a message, had it too, and that came back.
-  if (errno == EEXIST && tell(EPOLL_CTL_MOD)) return watch;
+  if (errno == EEXIST && tell_kernel(EPOLL_CTL_MOD, entry, watch)) return watch;
   const int error = errno;
   remove(watch);
   return fail_errno("cannot wait for a socket", error);
+}
+
+// What is there at that moment is told of, in any case.
+bool Readiness::tell_kernel(int what, const Entry& entry, Watch watch) {
+  epoll_event event = {};
+  event.events = EPOLLRDHUP | EPOLLET;
+  if (!entry.is_deaf) event.events |= EPOLLIN;
+  if (entry.watches_out) event.events |= EPOLLOUT;
+  event.data.u64 = to_data(watch);
+  return ::epoll_ctl(epoll_.native_handle(), what, entry.socket, &event) == 0;
 }
 
 void Readiness::remove(Watch watch) {
@@ -116,24 +121,23 @@ void Readiness::drained(Watch watch, Direction direction) {
 }
 
 void Readiness::read(Watch watch, std::size_t bytes, std::size_t wanted) {
-  if (bytes >= kBulk) credit_ = 0;
+  if (bytes >= kBulk) in_bulk();
   Entry* const entry = find(watch);
   if (entry == nullptr || bytes == wanted) return;
   // Of TCP a short read took all there was; what comes behind it, an end too, is told of again.
   if (entry->kind == Kind::tcp && !entry->has_ended) entry->ready[std::to_underlying(Direction::in)] = false;
 }
 
-Result<void> Readiness::wait(Watch watch, int socket, Direction direction, Waiter& waiter) {
+Result<void> Readiness::wait(Watch watch, Direction direction, Waiter& waiter) {
   Entry* const entry = find(watch);
   if (entry == nullptr) return cancelled();
-  if (direction == Direction::out && !entry->watches_out) {
-    // Not from the start: a Unix socket is told each time that its peer has read.
-    epoll_event event = {};
-    event.events = kIn | EPOLLOUT | EPOLLET;
-    event.data.u64 = to_data(watch);
-    if (::epoll_ctl(epoll_.native_handle(), EPOLL_CTL_MOD, socket, &event) != 0)
-      return fail_errno("cannot wait for a socket", errno);
-    entry->watches_out = true;
+  // Out not from the start: a Unix socket is told each time that its peer has read.
+  Entry wanted = *entry;
+  if (direction == Direction::out) wanted.watches_out = true;
+  if (direction == Direction::in) wanted.is_deaf = false;
+  if (wanted.watches_out != entry->watches_out || wanted.is_deaf != entry->is_deaf) {
+    if (!tell_kernel(EPOLL_CTL_MOD, wanted, watch)) return fail_errno("cannot wait for a socket", errno);
+    *entry = wanted;
   }
   Waiter*& place = entry->waiters[std::to_underlying(direction)];
   CULVERT_ASSERT(place == nullptr);
@@ -239,8 +243,13 @@ void Readiness::dispatch(const epoll_event& event) {
   for (const auto& [direction, bits] :
        {std::pair(Direction::in, kReadable), std::pair(Direction::out, kWritable)}) {
     if ((event.events & bits) == 0) continue;
-    entry->ready[std::to_underlying(direction)] = true;
+    const bool was_known = std::exchange(entry->ready[std::to_underlying(direction)], true);
     Waiter* const waiter = take(*entry, direction);
+    // Whoever waits until others take what he has read would be woken for each packet that comes meanwhile.
+    if (waiter == nullptr && was_known && bits == kReadable && entry->kind == Kind::tcp && !entry->is_deaf) {
+      entry->is_deaf = true;
+      if (!tell_kernel(EPOLL_CTL_MOD, *entry, watch)) entry->is_deaf = false;
+    }
     if (waiter == nullptr) continue;
     waiter->ready();
     if (find(watch) != entry) return;

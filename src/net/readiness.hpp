@@ -74,10 +74,12 @@ class Readiness final : public boost::asio::execution_context::service {
   void drained(Watch watch, Direction direction);
   /// A read got `bytes` of `wanted`, both not 0; `wanted` is that as well where a short read says nothing.
   void read(Watch watch, std::size_t bytes, std::size_t wanted);
+  /// Who moves a lot at a time gains nothing by a look before the thread sleeps, and finds less.
+  void in_bulk() { credit_ = 0; }
 
-  /// Until is_ready(). One in each direction; `waiter` stays until one of its functions is called. `socket`
-  /// is the one that was added. If it fails the waiter was not taken.
-  [[nodiscard]] Result<void> wait(Watch watch, int socket, Direction direction, Waiter& waiter);
+  /// Until is_ready(). One in each direction; `waiter` stays until one of its functions is called. If it
+  /// fails the waiter was not taken.
+  [[nodiscard]] Result<void> wait(Watch watch, Direction direction, Waiter& waiter);
   /// `waiter` does not wait there any more, if it did, and is not told.
   void forget(Watch watch, Direction direction, const Waiter& waiter);
   /// If `waiter` waits there still, or whoever does if it is null.
@@ -88,11 +90,13 @@ class Readiness final : public boost::asio::execution_context::service {
  private:
   struct Entry {
     std::uint32_t generation = 0;
+    int socket = -1;
     Kind kind = Kind::tcp;
     bool in_use = false;
     bool has_ended = false;  ///< the end or an error of it was seen: a short read may be followed by an end
     bool has_sent_end = false;
     bool watches_out = false;
+    bool is_deaf = false;  ///< more bytes are not told of until somebody waits for them
     std::array<bool, 2> ready = {};
     std::array<Waiter*, 2> waiters = {};
   };
@@ -100,6 +104,7 @@ class Readiness final : public boost::asio::execution_context::service {
   void shutdown() override;
   [[nodiscard]] Entry* find(Watch watch);
   [[nodiscard]] const Entry* find(Watch watch) const;
+  [[nodiscard]] bool tell_kernel(int what, const Entry& entry, Watch watch);
   [[nodiscard]] Waiter* take(Entry& entry, Direction direction);
   void disarm_if_idle();
   void arm();

@@ -2,6 +2,7 @@
 #include "net/readiness.hpp"
 
 #include <array>
+#include <cstdint>
 #include <memory>
 #include <utility>
 #include <vector>
@@ -143,6 +144,47 @@ TEST(Readiness, OneThatIsRemovedByAnotherIsNotTold) {
   context.run();
   EXPECT_EQ(one.times + other.times, 1) << "both are in one batch";
   EXPECT_EQ(one.cancellations + other.cancellations, 1);
+}
+
+TEST(Readiness, NothingIsLostOfWhatCameWhileNobodyWaited) {
+  asio::io_context context;
+  TcpEnds ends(context);
+  Ends other = unix_ends(context);
+  Seen idle, seen;
+  ASSERT_TRUE(other.here.wait(Direction::in, idle));  // or nobody would look
+  const auto looks = [&] {
+    context.restart();
+    for (int i = 0; i < 3; ++i) context.poll();
+  };
+  const auto sends_on = [&] {
+    for (int i = 0; i < 4; ++i) {  // the kernel is asked to be quiet at the second one
+      send(ends.there.native_handle(), "x");
+      looks();
+    }
+    EXPECT_TRUE(ends.here.may_try(Direction::in));
+  };
+  sends_on();
+  ends.here.met_not_now(Direction::in);
+  ASSERT_TRUE(ends.here.wait(Direction::in, seen));
+  looks();
+  EXPECT_EQ(seen.times_ready, 1) << "it is still there";
+
+  sends_on();
+  std::array<std::uint8_t, 16> into = {};
+  EXPECT_EQ(ends.here.read(into).bytes, 8u);
+  EXPECT_FALSE(ends.here.may_try(Direction::in));
+  ASSERT_TRUE(ends.here.wait(Direction::in, seen));
+  looks();
+  EXPECT_EQ(seen.times_ready, 1) << "nothing is there";
+  send(ends.there.native_handle(), "x");
+  looks();
+  EXPECT_EQ(seen.times_ready, 2);
+
+  sends_on();
+  ends.there.close();
+  looks();
+  EXPECT_TRUE(ends.here.has_sent_end()) << "an end is told of in any case";
+  other.here.close();
 }
 
 TEST(Readiness, ANumberUsedAgainIsAnotherSocket) {

@@ -50,6 +50,7 @@ class StreamSocket {
   void met_not_now(Direction direction) { readiness_->drained(watch_, direction); }
   /// The same of one that read something.
   void has_read(std::size_t bytes) { readiness_->read(watch_, bytes, bytes); }
+  void in_bulk() { readiness_->in_bulk(); }
 
   /// Whether the peer is known to have ended its direction in order, be it read yet or not.
   [[nodiscard]] bool has_sent_end() const { return readiness_->has_sent_end(watch_); }
@@ -61,7 +62,7 @@ class StreamSocket {
   void async_wait(Direction direction, Handler handler);
   /// The same without an allocation: `waiter` stays until one of its functions is called, or forget().
   [[nodiscard]] Result<void> wait(Direction direction, Readiness::Waiter& waiter) {
-    return readiness_->wait(watch_, descriptor_, direction, waiter);
+    return readiness_->wait(watch_, direction, waiter);
   }
   void forget(Direction direction, Readiness::Waiter& waiter) {
     if (readiness_ != nullptr) readiness_->forget(watch_, direction, waiter);
@@ -135,8 +136,7 @@ void StreamSocket::async_wait(Direction direction, Handler handler) {
   auto slot = boost::asio::get_associated_cancellation_slot(handler);
   auto waiter = std::make_unique<Wait<Handler>>(readiness_->executor(), std::move(handler));
   const bool is_ready = readiness_->is_ready(watch_, direction);
-  if (is_ready || !readiness_->wait(watch_, descriptor_, direction, *waiter))
-    return waiter.release()->post(is_ready);
+  if (is_ready || !readiness_->wait(watch_, direction, *waiter)) return waiter.release()->post(is_ready);
   const Readiness::Waiter* const waits = waiter.release();  // deletes itself
   if (!slot.is_connected()) return;
   slot.assign([readiness = readiness_, watch = watch_, direction, waits](boost::asio::cancellation_type) {
