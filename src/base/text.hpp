@@ -22,6 +22,7 @@ namespace culvert {
   return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
 }
 [[nodiscard]] std::string lower(std::string_view text);
+[[nodiscard]] bool equal_ignoring_case(std::string_view a, std::string_view b);
 
 /// Spaces and tabs.
 inline constexpr std::string_view kBlanks = " \t";

@@ -62,5 +62,12 @@ TEST(Text, PutsWhatHasColonsInBrackets) {
   EXPECT_EQ(with_port("2001:db8::1", 65535), "[2001:db8::1]:65535");
 }
 
+TEST(Text, ComparesIgnoringCase) {
+  EXPECT_TRUE(equal_ignoring_case("", ""));
+  EXPECT_TRUE(equal_ignoring_case("Yes", "yES"));
+  EXPECT_FALSE(equal_ignoring_case("yes", "yes "));
+  EXPECT_FALSE(equal_ignoring_case("\xC3\xA4", "\xC3\x84"));  // ASCII alone
+}
+
 }  // namespace
 }  // namespace culvert

@@ -15,7 +15,6 @@
 
 namespace culvert::cli {
 
-[[nodiscard]] bool equal_ignoring_case(std::string_view a, std::string_view b);
 [[nodiscard]] std::vector<std::string_view> split(std::string_view text, char separator);
 
 /// Text that the user gave, for an error line: printable, in double quotes.

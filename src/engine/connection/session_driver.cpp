@@ -98,7 +98,7 @@ void SessionDriver::check_address() {
 relay::Task<Error> SessionDriver::over() {
   const auto self = shared_from_this();
   if (!finished_) (void)co_await finished_signal_.async_wait(net::kTuple);
-  co_return over_.value_or(Error{Errc::cancelled, "cancelled"});
+  co_return over_.value_or(cancelled().error());
 }
 
 relay::Task<void> SessionDriver::run() {

@@ -83,7 +83,7 @@ void Duct::ready() {
 void Duct::cancelled() {
   const bool is_of_source = std::exchange(waits_for_, nullptr) == from_;
   passage_->waits = false;
-  owner_.came_to(*this, std::unexpected(CarryFailure{is_of_source, {Errc::cancelled, "cancelled"}}));
+  owner_.came_to(*this, std::unexpected(CarryFailure{is_of_source, culvert::cancelled().error()}));
 }
 
 }  // namespace culvert::relay

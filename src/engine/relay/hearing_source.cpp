@@ -114,7 +114,7 @@ Task<Result<std::unique_ptr<Pending>>> HearingSource::next() {
 
 void HearingSource::stop() {
   state_->inner->stop();
-  state_->finish({Errc::cancelled, "cancelled"});
+  state_->finish(cancelled().error());
   state_->ready.clear();
   for (Speaker& speaker : state_->hearing) {
     if (auto* stream = std::exchange(speaker.stream, nullptr)) stream->abort();

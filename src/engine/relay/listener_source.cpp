@@ -135,8 +135,7 @@ Task<void> ListenerSource::accept_all(std::shared_ptr<State> state, net::Listene
 }
 
 void ListenerSource::stop() {
-  if (!state_->error || state_->error->code != Errc::cancelled)
-    state_->error = Error{Errc::cancelled, "cancelled"};
+  if (!state_->error || state_->error->code != Errc::cancelled) state_->error = cancelled().error();
   for (net::Listener& listener : state_->listeners) listener.close();
   for (auto& connection : std::exchange(state_->waiting, {}))
     SocketStream(std::move(connection.socket)).abort();

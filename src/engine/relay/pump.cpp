@@ -66,7 +66,7 @@ Task<PumpSummary> Pump::run() {
   co_return PumpSummary{a_to_b(), b_to_a(), std::move(error_)};
 }
 
-void Pump::stop() { failed({Errc::cancelled, "cancelled"}); }
+void Pump::stop() { failed(cancelled().error()); }
 
 void Pump::expire(std::string why) {
   Error error{Errc::timed_out, std::move(why)};

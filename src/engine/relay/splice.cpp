@@ -35,7 +35,7 @@ Task<std::optional<CarryFailure>> splice(Stream& from, Stream& to, Passage& pass
   std::size_t in_turn = 0;
   for (int little = 0; little < kLittleTimes;) {
     SocketStream* const source = from.kernel_socket();
-    if (source == nullptr) co_return CarryFailure::of_source({Errc::cancelled, "cancelled"});
+    if (source == nullptr) co_return CarryFailure::of_source(cancelled().error());
     const auto got = pipe->fill_from(source->socket());
     if (got.failed()) co_return CarryFailure::of_source(net::io_error("", got.error));
     if (got.would_block()) {
@@ -52,7 +52,7 @@ Task<std::optional<CarryFailure>> splice(Stream& from, Stream& to, Passage& pass
 
     while (pipe->size() > 0) {
       SocketStream* const destination = to.kernel_socket();
-      if (destination == nullptr) co_return CarryFailure::of_destination({Errc::cancelled, "cancelled"});
+      if (destination == nullptr) co_return CarryFailure::of_destination(cancelled().error());
       const auto put = pipe->drain_to(destination->socket());
       passage.moved += put.bytes;
       if (put.failed()) co_return CarryFailure::of_destination(net::io_error("", put.error));
@@ -67,7 +67,7 @@ Task<std::optional<CarryFailure>> splice(Stream& from, Stream& to, Passage& pass
     in_turn = 0;
     co_await asio::post(asio::use_awaitable);
     if (net::is_cancelled(co_await asio::this_coro::cancellation_state))
-      co_return CarryFailure::of_source({Errc::cancelled, "cancelled"});
+      co_return CarryFailure::of_source(cancelled().error());
   }
   co_return std::nullopt;
 }

@@ -27,10 +27,6 @@ constexpr net::ProgramLimits kCommandLimits{.output = files::kMaxKnownHostsSize,
 // In front of its lines' numbers, as in ssh.
 constexpr std::string_view kCommandFile = "KnownHostsCommand-";
 
-bool equal_ignoring_case(std::string_view a, std::string_view b) {
-  return std::ranges::equal(a, b, [](char left, char right) { return lower(left) == lower(right); });
-}
-
 std::vector<std::string> with_first(const std::vector<std::string>& names, const auto& is_first) {
   std::vector<std::string> out;
   std::ranges::copy_if(names, std::back_inserter(out), is_first);
