@@ -2,7 +2,6 @@
 #include "daemon/privileged/helper_client.hpp"
 
 #include <fcntl.h>
-#include <sys/wait.h>
 
 #include <cerrno>
 
@@ -39,8 +38,9 @@ Result<std::vector<crypto::PublicKey>> decode_greeting(ByteView message) {
 }
 
 Result<std::unique_ptr<HelperClient>> HelperClient::meet(net::MessageChannel channel, net::UniqueFd end,
-                                                         pid_t helper) {
-  std::unique_ptr<HelperClient> client(new HelperClient(std::move(channel), std::move(end), helper));
+                                                         HelperProcess helper) {
+  std::unique_ptr<HelperClient> client(
+      new HelperClient(std::move(channel), std::move(end), std::move(helper)));
   const auto greeting = client->channel_.receive(helper::kLongestMessage);
   if (!greeting) return std::unexpected(lost(greeting.error()));
   client->host_keys_ = TRY(decode_greeting(greeting->bytes));
@@ -48,9 +48,7 @@ Result<std::unique_ptr<HelperClient>> HelperClient::meet(net::MessageChannel cha
 }
 
 HelperClient::~HelperClient() {
-  channel_.close();  // which ends it
-  while (::waitpid(helper_, nullptr, 0) < 0 && errno == EINTR) {
-  }
+  channel_.close();  // which ends the helper
 }
 
 Result<HelperClient::Answer> HelperClient::call(const helper::Request& request) {

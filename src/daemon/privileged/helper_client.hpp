@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <sys/types.h>
-
 #include <memory>
 #include <mutex>
 #include <string>
 #include <vector>
 
+#include "daemon/privileged/helper_process.hpp"
 #include "engine/server/privileges.hpp"
 #include "net/message_channel.hpp"
 #include "proto/helper/request.hpp"
@@ -17,10 +16,10 @@ namespace culvert::daemon {
 /// The worker's side: what this process may not do itself, its privileged helper does.
 class HelperClient final : public server::Privileges {
  public:
-  /// Waits for the helper's first words. `end` becomes readable when the helper ends. `helper`: its process,
-  /// which is waited for in the destructor. The error is the helper's own.
+  /// Waits for the helper's first words. `end` becomes readable when the helper ends. `helper` ends with
+  /// `channel`. The error is the helper's own.
   [[nodiscard]] static Result<std::unique_ptr<HelperClient>> meet(net::MessageChannel channel,
-                                                                  net::UniqueFd end, pid_t helper);
+                                                                  net::UniqueFd end, HelperProcess helper);
   ~HelperClient() override;
   HelperClient(const HelperClient&) = delete;
   HelperClient& operator=(const HelperClient&) = delete;
@@ -38,15 +37,15 @@ class HelperClient final : public server::Privileges {
     net::UniqueFd descriptor;
   };
 
-  HelperClient(net::MessageChannel channel, net::UniqueFd end, pid_t helper)
-      : channel_(std::move(channel)), end_(std::move(end)), helper_(helper) {}
+  HelperClient(net::MessageChannel channel, net::UniqueFd end, HelperProcess helper)
+      : helper_(std::move(helper)), channel_(std::move(channel)), end_(std::move(end)) {}
   [[nodiscard]] Result<Answer> call(const helper::Request& request);
   [[nodiscard]] Result<net::UniqueFd> call_for_descriptor(const helper::Request& request);
 
-  std::mutex mutex_;  // a signature is asked for on its own thread
+  const HelperProcess helper_;  // waits for its end
+  std::mutex mutex_;            // a signature is asked for on its own thread
   net::MessageChannel channel_;
   net::UniqueFd end_;
-  const pid_t helper_;
   std::vector<crypto::PublicKey> host_keys_;
 };
 

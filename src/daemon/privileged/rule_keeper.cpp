@@ -1,12 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "daemon/privileged/rule_keeper.hpp"
 
-#include <signal.h>
-#include <sys/prctl.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
-#include <cerrno>
 #include <string>
 #include <utility>
 
@@ -120,17 +114,12 @@ int keep(const KernelPlan& kernel, net::ControlSocket channel) {
   return keeper.work();
 }
 
-// Signals are for who talks to clients: the keeper ends when that has gone.
-[[noreturn]] void be_keeper(const Plan& plan, const KernelPlan& kernel, net::ControlSocket channel,
-                            const ProcessAccount* account) {
-  for (const int number : {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1}) ::signal(number, SIG_IGN);
-  ::prctl(PR_SET_NAME, "culvert-rules", 0, 0, 0);
+int be_keeper(const Plan& plan, const KernelPlan& kernel, net::ControlSocket channel,
+              const ProcessAccount* account) {
   const auto rid = give_up_the_rest(plan, account);
-  if (!rid) {
-    log_event(LogLevel::error, "failed", "the helper for rules: {}", rid.error().message);
-    ::_exit(1);
-  }
-  ::_exit(keep(kernel, std::move(channel)));
+  if (rid) return keep(kernel, std::move(channel));
+  log_event(LogLevel::error, "failed", "the helper for rules: {}", rid.error().message);
+  return 1;
 }
 
 }  // namespace
@@ -139,21 +128,17 @@ Result<std::unique_ptr<RuleKeeper>> RuleKeeper::start(const Plan& plan, const Ke
                                                       const ProcessAccount* account) {
   auto channel = net::ControlSocket::make_pair();
   if (!channel) return fail(Errc::system, "cannot start the helper for rules: " + channel.error().message);
-  const pid_t child = ::fork();
-  if (child < 0) return fail_errno("cannot start the helper for rules", errno);
-  if (child == 0) {
+  auto process = TRY(HelperProcess::start("culvert-rules", [&] {
     {
       const auto others = std::move(channel->first);
     }
-    be_keeper(plan, kernel, std::move(channel->second), account);
-  }
-  return std::unique_ptr<RuleKeeper>(new RuleKeeper(std::move(channel->first), child));
+    return be_keeper(plan, kernel, std::move(channel->second), account);
+  }));
+  return std::unique_ptr<RuleKeeper>(new RuleKeeper(std::move(channel->first), std::move(process)));
 }
 
 RuleKeeper::~RuleKeeper() {
-  channel_.close();
-  while (::waitpid(process_, nullptr, 0) < 0 && errno == EINTR) {
-  }
+  channel_.close();  // which ends the keeper
 }
 
 }  // namespace culvert::daemon

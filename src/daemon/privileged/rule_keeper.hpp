@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <sys/types.h>
-
 #include <cstddef>
 #include <memory>
 
 #include "base/result.hpp"
 #include "daemon/plan.hpp"
+#include "daemon/privileged/helper_process.hpp"
 #include "daemon/privileged/process_account.hpp"
 #include "net/control_socket.hpp"
 
@@ -40,10 +39,11 @@ class RuleKeeper {
   [[nodiscard]] const net::ControlSocket& channel() const { return channel_; }
 
  private:
-  RuleKeeper(net::ControlSocket channel, pid_t process) : channel_(std::move(channel)), process_(process) {}
+  RuleKeeper(net::ControlSocket channel, HelperProcess process)
+      : process_(std::move(process)), channel_(std::move(channel)) {}
 
+  const HelperProcess process_;  // waits for its end
   net::ControlSocket channel_;
-  const pid_t process_;
 };
 
 }  // namespace culvert::daemon

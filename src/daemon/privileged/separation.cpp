@@ -2,8 +2,6 @@
 #include "daemon/privileged/separation.hpp"
 
 #include <fcntl.h>
-#include <signal.h>
-#include <sys/prctl.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -52,16 +50,10 @@ Result<void> help(const ServerPlan& plan, net::MessageChannel& channel) {
   }
 }
 
-// The terminal's signals are for the worker: the helper ends when that has gone.
-[[noreturn]] void be_helper(const ServerPlan& plan, net::MessageChannel channel) {
-  for (const int number : {SIGINT, SIGTERM, SIGHUP, SIGQUIT}) ::signal(number, SIG_IGN);
-  ::prctl(PR_SET_NAME, "culvert-helper", 0, 0, 0);
-  int status = 1;
-  if (refuse_new_privileges()) {
-    const auto ended = help(plan, channel);
-    status = !ended && ended.error().code == Errc::closed ? 0 : 1;
-  }
-  ::_exit(status);
+int be_helper(const ServerPlan& plan, net::MessageChannel channel) {
+  if (!refuse_new_privileges()) return 1;
+  const auto ended = help(plan, channel);
+  return !ended && ended.error().code == Errc::closed ? 0 : 1;
 }
 
 Result<Privileges> start_helper(const ServerPlan& plan) {
@@ -71,19 +63,17 @@ Result<Privileges> start_helper(const ServerPlan& plan) {
   if (::pipe2(ends, O_CLOEXEC) != 0) return fail_errno("cannot start the privileged helper", errno);
   net::UniqueFd end(ends[0]);
   net::UniqueFd life(ends[1]);  // closed when the helper ends, however that happens
-  const pid_t child = ::fork();
-  if (child < 0) return fail_errno("cannot start the privileged helper", errno);
-  if (child == 0) {
+  auto process = TRY(HelperProcess::start("culvert-helper", [&] {
     {
       const auto others = std::move(channel->first);
     }
     end.reset();
-    be_helper(plan, std::move(channel->second));
-  }
+    return be_helper(plan, std::move(channel->second));
+  }));
   {
     const auto others = std::move(channel->second);
   }
-  return TRY(HelperClient::meet(std::move(channel->first), std::move(end), child));
+  return TRY(HelperClient::meet(std::move(channel->first), std::move(end), std::move(process)));
 }
 
 void tell_account(const Plan& plan, const ProcessAccount& account, Capabilities kept) {
