@@ -2,16 +2,11 @@
 #include "daemon/forward_set.hpp"
 
 #include <algorithm>
-#include <exception>
 #include <utility>
-
-#include <boost/asio/co_spawn.hpp>
 
 #include <fmt/format.h>
 
 namespace culvert::daemon {
-
-namespace asio = boost::asio;
 
 struct ForwardSet::StreamPart final : Part {
   explicit StreamPart(std::unique_ptr<relay::Forward> of) : forward(std::move(of)) {}
@@ -56,21 +51,14 @@ void ForwardSet::add(std::unique_ptr<relay::HealthChecks> checks) {
 }
 
 relay::Task<Result<void>> ForwardSet::serve() {
-  for (const auto& part : parts_) {
-    ++running_;
-    asio::co_spawn(executor_, run(*part), [this](const std::exception_ptr& exception) {
-      --running_;
-      changed_.wake();
-      if (exception) over(std::unexpected(error_of(exception)));
-    });
-  }
+  for (const auto& part : parts_) tasks_.spawn(run(*part));
   while (!result_ && !stop_within_) co_await changed_.wait();
 
   const Instant deadline = monotonic_now() + stop_within_.value_or(Duration::zero());
   for (const auto& part : parts_) part->stop();
   for (const auto& part : parts_)
     co_await part->drain(std::max(Duration::zero(), deadline - monotonic_now()));
-  while (running_ > 0) co_await changed_.wait();
+  co_await tasks_.all_ended();
   co_return result_.value_or(Result<void>());
 }
 

@@ -14,6 +14,7 @@
 #include "engine/relay/forward.hpp"
 #include "engine/relay/health_checks.hpp"
 #include "engine/relay/signal.hpp"
+#include "engine/relay/task_set.hpp"
 
 namespace culvert::daemon {
 
@@ -22,7 +23,8 @@ namespace culvert::daemon {
 class ForwardSet {
  public:
   explicit ForwardSet(boost::asio::any_io_executor executor)
-      : executor_(std::move(executor)), changed_(executor_) {}
+      : changed_(std::move(executor)),
+        tasks_(changed_, [this](Error error) { over(std::unexpected(std::move(error))); }) {}
 
   /// Before serve(). `dialer` must outlive this.
   void add(std::unique_ptr<relay::Source> source, relay::Dialer& dialer, relay::ForwardOptions options);
@@ -52,12 +54,11 @@ class ForwardSet {
   relay::Task<void> run(Part& part);
   void over(Result<void> result);
 
-  const boost::asio::any_io_executor executor_;
   std::vector<std::unique_ptr<Part>> parts_;
   relay::Signal changed_;  // one of those below; serve() sleeps on it
+  relay::TaskSet tasks_;
   std::optional<Result<void>> result_;
   std::optional<Duration> stop_within_;
-  std::size_t running_ = 0;
 };
 
 }  // namespace culvert::daemon

@@ -63,6 +63,7 @@ GatewayRun::GatewayRun(asio::any_io_executor executor, const GatewayPlan& plan, 
       bound_(bound),
       random_(random),
       changed_(executor_),
+      tasks_(changed_, [](const Error& error) { log(LogLevel::error, "{}", error.message); }),
       awaited_(others) {}
 
 GatewayRun::~GatewayRun() = default;
@@ -102,7 +103,7 @@ relay::Task<Result<void>> GatewayRun::start() {
 }
 
 relay::Task<Result<void>> GatewayRun::serve() {
-  if (watch_ && !stop_within_) spawn(watch());
+  if (watch_ && !stop_within_) tasks_.spawn(watch());
   if (!stop_within_) look_for_services();
   while (!stop_within_) {
     tell_failures();
@@ -112,17 +113,10 @@ relay::Task<Result<void>> GatewayRun::serve() {
   }
   if (watch_) watch_->close();
   for (const auto& router : routers_) router->gateway.stop(std::min(*stop_within_, kLongestGoodbye));
-  while (running_ > 0 || !std::ranges::all_of(routers_, [](const auto& router) { return router->is_over; }))
+  while (!tasks_.empty() ||
+         !std::ranges::all_of(routers_, [](const auto& router) { return router->is_over; }))
     co_await changed_.wait();
   co_return Result<void>();
-}
-
-void GatewayRun::spawn(relay::Task<void> task) {
-  ++running_;
-  asio::co_spawn(executor_, std::move(task), [this](const std::exception_ptr&) {
-    --running_;
-    changed_.wake();
-  });
 }
 
 void GatewayRun::look_for_services() const {

@@ -15,6 +15,7 @@
 #include "daemon/run.hpp"
 #include "engine/mapper/gateway.hpp"
 #include "engine/relay/signal.hpp"
+#include "engine/relay/task_set.hpp"
 #include "net/route_watch.hpp"
 
 namespace culvert::daemon {
@@ -43,7 +44,6 @@ class GatewayRun final : public Run {
   Result<void> follow_routes();
   relay::Task<void> watch();
   void add(const net::DefaultRoute& route);
-  void spawn(relay::Task<void> task);
   void tell_failures();
   /// Tells if nobody listens at a port that was named, on this machine.
   void look_for_services() const;
@@ -59,11 +59,11 @@ class GatewayRun final : public Run {
   const BoundPorts& bound_;
   crypto::Random& random_;
   relay::Signal changed_;
+  relay::TaskSet tasks_;
   std::size_t awaited_;  // other runs that have not started
   std::vector<std::unique_ptr<Router>> routers_;
   std::optional<net::RouteWatch> watch_;
   std::optional<OpenRecordFile> record_;
-  std::size_t running_ = 0;  // coroutines of spawn()
   std::optional<Duration> stop_within_;
 };
 

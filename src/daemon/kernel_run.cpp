@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <cstdio>
-#include <exception>
 #include <utility>
 
 #include <boost/asio/co_spawn.hpp>
@@ -72,7 +71,11 @@ void tell_removed(const std::vector<std::string>& names) {
 }  // namespace
 
 KernelRun::KernelRun(asio::any_io_executor executor, const KernelPlan& plan, net::Resolver& resolver)
-    : executor_(std::move(executor)), plan_(plan), resolver_(resolver), changed_(executor_) {}
+    : executor_(std::move(executor)),
+      plan_(plan),
+      resolver_(resolver),
+      changed_(executor_),
+      tasks_(changed_, [](const Error& error) { log(LogLevel::error, "{}", error.message); }) {}
 
 KernelRun::~KernelRun() {
   helper_.join();
@@ -186,7 +189,7 @@ Result<void> KernelRun::take_and_install(nft::RuleSet rules) {
 
 relay::Task<Result<void>> KernelRun::serve() {
   if (!watch_) co_return Result<void>();  // there was nothing to keep
-  spawn(watch_rules());
+  tasks_.spawn(watch_rules());
   Instant next_look_up = monotonic_now() + kLookUpInterval;
   Instant next_look = monotonic_now();
   while (!is_stopping_) {
@@ -211,7 +214,7 @@ relay::Task<Result<void>> KernelRun::serve() {
     }
   }
   watch_->close();
-  while (working_ > 0) co_await changed_.wait();
+  co_await tasks_.all_ended();
   co_await tell_traffic();
   co_await on_helper([this] { remove(); });
   co_return Result<void>();
@@ -303,14 +306,6 @@ relay::Task<void> KernelRun::watch_rules() {
     others_changed_ |= change->others;
     changed_.wake();
   }
-}
-
-void KernelRun::spawn(relay::Task<void> task) {
-  ++working_;
-  asio::co_spawn(executor_, std::move(task), [this](const std::exception_ptr&) {
-    --working_;
-    changed_.wake();
-  });
 }
 
 void KernelRun::stop(Duration) {

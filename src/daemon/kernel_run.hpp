@@ -17,6 +17,7 @@
 #include "daemon/run.hpp"
 #include "engine/mapper/kernel_table.hpp"
 #include "engine/relay/signal.hpp"
+#include "engine/relay/task_set.hpp"
 #include "net/nft_watch.hpp"
 #include "net/resolver.hpp"
 #include "proto/nft/rule_set.hpp"
@@ -49,7 +50,6 @@ class KernelRun final : public Run {
   relay::Task<void> put_back();
   relay::Task<void> look_up_again();
   relay::Task<void> watch_rules();
-  void spawn(relay::Task<void> task);
   void remove();
 
   const boost::asio::any_io_executor executor_;
@@ -58,9 +58,9 @@ class KernelRun final : public Run {
   std::optional<mapper::KernelTable> table_;  // touched by the helper alone while one of its calls runs
   std::optional<net::NftWatch> watch_;
   relay::Signal changed_;  // one of those below; serve() sleeps on it
+  relay::TaskSet tasks_;
   bool is_stopping_ = false;
   bool rules_changed_ = false, others_changed_ = false, is_asked_ = false;
-  std::size_t working_ = 0;
   std::set<std::string> told_;  // the hindrances
   Instant next_repair_;         // two who want different rules would keep each other busy
   Complaint put_back_;

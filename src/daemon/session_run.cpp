@@ -2,10 +2,7 @@
 #include "daemon/session_run.hpp"
 
 #include <algorithm>
-#include <exception>
 #include <utility>
-
-#include <boost/asio/co_spawn.hpp>
 
 #include <fmt/format.h>
 
@@ -63,7 +60,8 @@ SessionRun::SessionRun(asio::any_io_executor executor, const SessionPlan& plan, 
       tunnel_(executor_, options_of(plan, manager), resolver, random, prompter),
       direct_(resolver),
       permitted_(direct_, plan.permitted_remote),
-      changed_(executor_) {}
+      changed_(executor_),
+      tasks_(changed_, [this](Error error) { over(std::unexpected(std::move(error))); }) {}
 
 relay::Task<Result<void>> SessionRun::start() {
   if (!plan_.proxy_accounts_file.empty())
@@ -184,17 +182,17 @@ Result<void> SessionRun::forward_failed(Error error) const {
 }
 
 relay::Task<Result<void>> SessionRun::serve() {
-  spawn(watch_session());
-  for (const auto& forward : forwards_) spawn(run_forward(*forward));
+  tasks_.spawn(watch_session());
+  for (const auto& forward : forwards_) tasks_.spawn(run_forward(*forward));
   stdio_over_ = !stdio_;
-  if (stdio_) spawn(run_stdio());
+  if (stdio_) tasks_.spawn(run_stdio());
 
   while (!result_ && !stop_within_) co_await changed_.wait();
   co_await drain(result_ ? Duration::zero() : *stop_within_);
 
   tunnel_.stop();
   const Instant deadline = monotonic_now() + kGoodbye;
-  while (running_ > 0) {
+  while (!tasks_.empty()) {
     const Duration left = deadline - monotonic_now();
     if (left <= Duration::zero()) break;
     co_await changed_.wait(left);
@@ -245,15 +243,6 @@ void SessionRun::over(Result<void> result) {
   // What happens after stop() is its consequence.
   if (!result_ && !stop_within_) result_ = std::move(result);
   changed_.wake();
-}
-
-void SessionRun::spawn(relay::Task<void> task) {
-  ++running_;
-  asio::co_spawn(executor_, std::move(task), [this](const std::exception_ptr& exception) {
-    --running_;
-    changed_.wake();
-    if (exception) over(std::unexpected(error_of(exception)));
-  });
 }
 
 }  // namespace culvert::daemon

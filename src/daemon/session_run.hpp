@@ -21,6 +21,7 @@
 #include "engine/relay/forward.hpp"
 #include "engine/relay/proxy_header_dialer.hpp"
 #include "engine/relay/signal.hpp"
+#include "engine/relay/task_set.hpp"
 #include "engine/tunnel/tunnel.hpp"
 #include "net/listener.hpp"
 #include "net/resolver.hpp"
@@ -59,7 +60,6 @@ class SessionRun final : public Run {
   relay::Task<void> run_stdio();
   relay::Task<void> watch_session();
   relay::Task<void> drain(Duration time);
-  void spawn(relay::Task<void> task);
   void over(Result<void> result);
 
   const boost::asio::any_io_executor executor_;
@@ -74,10 +74,10 @@ class SessionRun final : public Run {
   std::optional<StdioRun> stdio_;
   std::shared_ptr<const socks::Accounts> proxy_accounts_;  // null: the proxy fronts are open to all
 
-  relay::Signal changed_;               // one of those below; serve() sleeps on it
+  relay::Signal changed_;  // one of those below; serve() sleeps on it
+  relay::TaskSet tasks_;
   std::optional<Result<void>> result_;  // how it ended, the first reason
   std::optional<Duration> stop_within_;
-  std::size_t running_ = 0;  // coroutines of spawn()
   bool session_over_ = false;
   bool stdio_over_ = false;
 };

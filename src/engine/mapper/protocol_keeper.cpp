@@ -5,8 +5,6 @@
 #include <cerrno>
 #include <utility>
 
-#include <boost/asio/co_spawn.hpp>
-
 #include "net/addresses.hpp"
 
 namespace culvert::mapper {
@@ -37,6 +35,7 @@ ProtocolKeeper::ProtocolKeeper(gateway::Dialect dialect, const net::DefaultRoute
                .lifetime = static_cast<std::uint32_t>(lifetime.count())},
               random),
       changed_(executor),
+      tasks_(changed_, [this](Error error) { broken_ = std::move(error); }),
       states_(ports.size(), State::asked) {}
 
 std::string_view ProtocolKeeper::name() const {
@@ -45,12 +44,12 @@ std::string_view ProtocolKeeper::name() const {
 
 relay::Task<Result<void>> ProtocolKeeper::run() {
   CO_TRY(open_ports());
-  spawn(hear());
-  if (announcements_) spawn(hear_announcements());
+  tasks_.spawn(hear());
+  if (announcements_) tasks_.spawn(hear_announcements());
   auto why = co_await work();
   port_->close();
   if (announcements_) announcements_->close();
-  while (running_ > 0) co_await changed_.wait();
+  co_await tasks_.all_ended();
   if (why) co_return std::unexpected(std::move(*why));
   co_return Result<void>();
 }
@@ -107,15 +106,6 @@ relay::Task<void> ProtocolKeeper::hear_announcements() {
     client_.announced(heard->bytes, monotonic_now());
     changed_.wake();
   }
-}
-
-void ProtocolKeeper::spawn(relay::Task<void> task) {
-  ++running_;
-  asio::co_spawn(changed_.executor(), std::move(task), [this](const std::exception_ptr& exception) {
-    --running_;
-    if (exception) broken_ = error_of(exception);
-    changed_.wake();
-  });
 }
 
 void ProtocolKeeper::drive() {

@@ -8,6 +8,7 @@
 #include "crypto/random.hpp"
 #include "engine/mapper/port_keeper.hpp"
 #include "engine/relay/signal.hpp"
+#include "engine/relay/task_set.hpp"
 #include "net/datagram_port.hpp"
 #include "net/default_routes.hpp"
 #include "proto/gateway/client.hpp"
@@ -35,7 +36,6 @@ class ProtocolKeeper final : public PortKeeper {
   relay::Task<std::optional<Error>> work();
   relay::Task<void> hear();
   relay::Task<void> hear_announcements();
-  void spawn(relay::Task<void> task);
   void drive();
   void take(const gateway::Event& event);
   /// Why there is no point in going on, if so.
@@ -47,6 +47,7 @@ class ProtocolKeeper final : public PortKeeper {
   KeeperListener& listener_;
   gateway::Client client_;
   relay::Signal changed_;
+  relay::TaskSet tasks_;
   std::optional<net::DatagramPort> port_, announcements_;
   std::vector<State> states_;
   std::string last_refusal_;
@@ -55,7 +56,6 @@ class ProtocolKeeper final : public PortKeeper {
   bool was_open_ = false;
   bool stopping_ = false;
   bool abandoned_ = false;
-  std::size_t running_ = 0;  // coroutines of spawn()
 };
 
 }  // namespace culvert::mapper
