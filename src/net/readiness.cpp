@@ -26,6 +26,8 @@ constexpr Duration kSpin = std::chrono::microseconds(20);
 /// A sleep that ended so soon was as long as falling asleep and being woken take, and the answer came
 /// meanwhile.
 constexpr Duration kShortSleep = std::chrono::microseconds(60);
+/// Other handlers of the thread get their turn after so many looks.
+constexpr int kRounds = 4;
 /// Who reads so much at a time is in bulk.
 constexpr std::size_t kBulk = std::size_t{16} * 1024;
 /// A sleep that was short gives one, a long one takes one, a spin in vain more.
@@ -199,7 +201,7 @@ void Readiness::arm() {
   epoll_.async_wait(asio::posix::descriptor_base::wait_read, [this](const boost::system::error_code& error) {
     const bool was_short = monotonic_now() - slept_at_ < kShortSleep;
     credit_ = std::clamp(credit_ + (was_short ? 1 : -1), 0, kMostCredit);
-    go_on(error ? 0 : dispatch());
+    go_on(error ? 0 : dispatch_all());
   });
 }
 
@@ -216,7 +218,7 @@ void Readiness::go_on(std::size_t events) {
 void Readiness::look_again() {
   armed_ = true;
   asio::post(executor_, [this] {
-    const std::size_t events = dispatch();
+    const std::size_t events = dispatch_all();
     if (events > 0) {
       credit_ = std::min(credit_ + 1, kMostCredit);
       return go_on(events);
@@ -226,6 +228,17 @@ void Readiness::look_again() {
     armed_ = false;
     if (waiting_ > 0) arm();
   });
+}
+
+// What came while others were served is served at once: to sleep and be woken takes three calls.
+std::size_t Readiness::dispatch_all() {
+  std::size_t events = dispatch();
+  std::size_t last = events;
+  for (int round = 1; round < kRounds && last > 0; ++round) {
+    last = dispatch();
+    events += last;
+  }
+  return events;
 }
 
 std::size_t Readiness::dispatch() {

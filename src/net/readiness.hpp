@@ -110,6 +110,7 @@ class Readiness final : public boost::asio::execution_context::service {
   void arm();
   void go_on(std::size_t events);
   void look_again();
+  [[nodiscard]] std::size_t dispatch_all();
   [[nodiscard]] std::size_t dispatch();
   void dispatch(const epoll_event& event);
 

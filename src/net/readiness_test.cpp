@@ -9,6 +9,7 @@
 
 #include <sys/socket.h>
 #include <boost/asio/io_context.hpp>
+#include <boost/asio/post.hpp>
 
 #include <gtest/gtest.h>
 
@@ -205,6 +206,41 @@ TEST(Readiness, ANumberUsedAgainIsAnotherSocket) {
   EXPECT_EQ(seen.times_ready, 0);
   next.here.close();
   EXPECT_EQ(seen.times_cancelled, 1);
+}
+
+// Whose answer is there each time that it has asked.
+struct NeverDone final : Readiness::Waiter {
+  explicit NeverDone(Ends& of) : ends(of) {}
+  void ask() {
+    send(ends.there.get(), "x");
+    EXPECT_TRUE(ends.here.wait(Direction::in, *this));
+  }
+  void ready() override {
+    std::array<std::uint8_t, 2> some = {};
+    EXPECT_EQ(ends.here.read(some).bytes, 1u);
+    ends.here.met_not_now(Direction::in);
+    if (++times_ready < 1'000) ask();
+  }
+  void cancelled() override {}
+  void dropped() override {}
+  Ends& ends;
+  int times_ready = 0;
+};
+
+TEST(Readiness, LeavesOthersTheirTurn) {
+  asio::io_context context;
+  Ends ends = unix_ends(context);
+  NeverDone busy(ends);
+  busy.ask();
+  int turns = 0;
+  while (busy.times_ready < 1'000) {
+    ++turns;
+    asio::post(context, [&] { context.stop(); });
+    context.run();
+    context.restart();
+    ASSERT_LT(turns, 10'000);
+  }
+  EXPECT_GE(turns, 1'000 / 4) << "what comes at once is served at once, but not without end";
 }
 
 TEST(Readiness, LetsTheContextEndWhenNobodyWaits) {
