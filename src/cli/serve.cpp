@@ -70,7 +70,7 @@ Result<void> read_serve_line(std::span<const std::string_view> arguments, const 
   daemon::ServerPlan& plan = line.plan.servers.emplace_back();
   server::ServerOptions& options = plan.options;
   std::vector<std::string> listen, keys, host_keys, revoked, exempt, proxies, listener_proxies;
-  std::string banner, login_time;
+  std::string banner, login_time, quota_file;
 
   CLI::App app(kServeAbout, "culvert serve");
   app.footer(kServeExamples);
@@ -87,6 +87,7 @@ Result<void> read_serve_line(std::span<const std::string_view> arguments, const 
                "network of proxies: clients come from there alone, with a PROXY header (v1 or v2) in front");
   add_repeated(app, "--remote-accept-proxy", listener_proxies,
                "the same of what comes to the ports that clients listen at (-R)");
+  app.add_option("--quota-file", quota_file, "file that keeps what is used of quotas, over restarts");
   app.add_option("--login-time", login_time, "how long a login may take (60)");
   app.add_option("--max-sessions", options.sessions, "clients that are logged in at once (4096)");
   add_privilege_options(app, line.plan);
@@ -120,6 +121,7 @@ Result<void> read_serve_line(std::span<const std::string_view> arguments, const 
   }
   for (const std::string& text : revoked)
     options.revoked_keys.push_back(TRY(expand_tilde(text, environment.home)));
+  if (!quota_file.empty()) options.quota_file = TRY(expand_tilde(quota_file, environment.home));
   options.guard.exempt = TRY(networks_of("--exempt", exempt));
   options.proxies = TRY(networks_of("--accept-proxy", proxies));
   options.listener_proxies = TRY(networks_of("--remote-accept-proxy", listener_proxies));

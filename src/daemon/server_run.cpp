@@ -19,7 +19,7 @@ namespace asio = boost::asio;
 relay::Task<Result<void>> ServerRun::start() {
   const server::ServerOptions& options = plan_.options;
   host_keys_ = CO_TRY(server::HostKeys::load(privileges_, options.host_certificate_files));
-  accounts_ = CO_TRY(server::Accounts::load(options, privileges_));
+  accounts_ = CO_TRY(server::Accounts::load(options, privileges_, quotas_.get()));
   for (const ListenSpec& spec : plan_.listen) {
     auto opened = co_await open_listeners(
         spec, resolver_, [this](const auto& endpoint) { return privileges_.bind(endpoint); });

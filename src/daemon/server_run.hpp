@@ -11,6 +11,7 @@
 #include "daemon/bound_ports.hpp"
 #include "daemon/plan.hpp"
 #include "daemon/run.hpp"
+#include "engine/server/quota_book.hpp"
 #include "engine/server/server.hpp"
 #include "net/listener.hpp"
 #include "net/resolver.hpp"
@@ -20,12 +21,15 @@ namespace culvert::daemon {
 /// One ServerPlan at work: keys, accounts, listeners and the server on them.
 class ServerRun final : public Run {
  public:
-  /// All of them must outlive it. Its listeners are put into `bound` when it has started.
+  /// All of them must outlive it, but for `quotas`, which may be null. Its listeners are put into `bound`
+  /// when it has started.
   ServerRun(boost::asio::any_io_executor executor, const ServerPlan& plan, server::Privileges& privileges,
-            net::Resolver& resolver, crypto::Random& random, BoundPorts& bound)
+            std::unique_ptr<server::QuotaBook> quotas, net::Resolver& resolver, crypto::Random& random,
+            BoundPorts& bound)
       : executor_(std::move(executor)),
         plan_(plan),
         privileges_(privileges),
+        quotas_(std::move(quotas)),
         resolver_(resolver),
         random_(random),
         bound_(bound) {}
@@ -41,6 +45,7 @@ class ServerRun final : public Run {
   const boost::asio::any_io_executor executor_;
   const ServerPlan& plan_;
   server::Privileges& privileges_;
+  const std::unique_ptr<server::QuotaBook> quotas_;
   net::Resolver& resolver_;
   crypto::Random& random_;
   BoundPorts& bound_;

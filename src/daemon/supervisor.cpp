@@ -36,6 +36,8 @@ namespace asio = boost::asio;
 namespace {
 
 using DirectRuns = std::vector<std::unique_ptr<DirectRun>>;
+/// Of each server of a plan; null: it has none.
+using QuotaBooks = std::vector<std::unique_ptr<server::QuotaBook>>;
 
 constexpr Duration kDrainTime = std::chrono::seconds(2);
 
@@ -59,10 +61,11 @@ std::size_t forwards_of(const Plan& plan) {
 
 class Supervisor {
  public:
-  /// `direct`: the runs of plan.direct, which have their ports: these are in `bound`.
+  /// `direct`: the runs of plan.direct, which have their ports: these are in `bound`. `quotas`: of
+  /// plan.servers.
   Supervisor(asio::io_context& io, const Plan& plan, tunnel::Prompter& prompter, ServiceManager& manager,
-             const Hooks& hooks, const Helpers& helpers, DirectRuns direct, BoundPorts& bound,
-             net::Resolver& resolver, crypto::Random& random)
+             const Hooks& hooks, const Helpers& helpers, DirectRuns direct, QuotaBooks quotas,
+             BoundPorts& bound, net::Resolver& resolver, crypto::Random& random)
       : io_(io),
         plan_(plan),
         prompter_(prompter),
@@ -70,6 +73,7 @@ class Supervisor {
         hooks_(hooks),
         helpers_(helpers),
         direct_(std::move(direct)),
+        quotas_(std::move(quotas)),
         bound_(bound),
         resolver_(resolver),
         random_(random),
@@ -93,7 +97,7 @@ class Supervisor {
     for (auto& direct : direct_) runs_.push_back(std::move(direct));
     for (std::size_t i = 0; i < plan_.servers.size(); ++i) {
       runs_.push_back(std::make_unique<ServerRun>(io_.get_executor(), plan_.servers[i], *helpers_.servers[i],
-                                                  resolver_, random_, bound_));
+                                                  std::move(quotas_[i]), resolver_, random_, bound_));
     }
     if (plan_.gateway) {
       auto gateways =
@@ -198,6 +202,7 @@ class Supervisor {
   const Hooks& hooks_;
   const Helpers& helpers_;
   DirectRuns direct_;  // until run()
+  QuotaBooks quotas_;
   BoundPorts& bound_;
   net::Resolver& resolver_;
   crypto::Random& random_;
@@ -235,9 +240,14 @@ Outcome run(const Plan& plan, tunnel::Prompter& prompter, ServiceManager& manage
   asio::io_context io(1);
   BoundPorts bound;
   DirectRuns direct;
-  const auto helpers = separate_privileges(plan, [&] {
+  QuotaBooks quotas;
+  const auto helpers = separate_privileges(plan, [&]() -> Result<void> {
     for (const DirectPlan& one : plan.direct)
       direct.push_back(std::make_unique<DirectRun>(io.get_executor(), one, resolver, bound));
+    for (const ServerPlan& server : plan.servers) {
+      const std::string& file = server.options.quota_file;
+      quotas.push_back(file.empty() ? nullptr : TRY(server::QuotaBook::open(file)));
+    }
     return open_ports(io, direct);
   });
   if (!helpers) {
@@ -245,7 +255,8 @@ Outcome run(const Plan& plan, tunnel::Prompter& prompter, ServiceManager& manage
     manager.status(helpers.error().message);
     return {};
   }
-  return Supervisor(io, plan, prompter, manager, hooks, *helpers, std::move(direct), bound, resolver, random)
+  return Supervisor(io, plan, prompter, manager, hooks, *helpers, std::move(direct), std::move(quotas), bound,
+                    resolver, random)
       .run();
 }
 

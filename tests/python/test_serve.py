@@ -278,6 +278,48 @@ quota = "3M"
             assert s.recv(1) == b""
 
 
+def test_quotas_outlive_the_server(serve, folder, echo_server):
+    rules = """
+[[user]]
+name = "me"
+connect = ["localhost:*"]
+quota = "1M"
+"""
+    kept = folder / "used"
+
+    def use(server, size):
+        port = free_port()
+        with client("culvert", server, folder, "-L", f"{port}:127.0.0.1:{echo_server.port}", ports=(port,)), connect(port) as s:
+            s.sendall(b"z" * size)
+            s.shutdown(socket.SHUT_WR)
+            return len(receive_all(s))
+
+    first = serve(rules=rules)
+    assert "what is used of its quotas is forgotten when the server ends (--quota-file FILE keeps it)" in first.log
+    first.stop()
+    server = serve("--quota-file", str(kept), rules=rules)
+    assert "--quota-file" not in server.log
+    assert use(server, 400_000) == 400_000
+    server.stop()  # in order
+    assert kept.read_text() == f"{800_000:020} user me\n"
+    assert stat.S_IMODE(kept.stat().st_mode) == 0o600
+
+    server = serve("--quota-file", str(kept), rules=rules)
+    assert use(server, 100_000) == 100_000
+    wait_until(lambda: kept.read_text() == f"{1_000_000:020} user me\n")
+    kill(server.process.popen.pid, signal.SIGKILL)
+    server.stop()
+    kept.write_text(f"{1_048_576:020} user me\n")  # by its operator
+
+    server = serve("--quota-file", str(kept), rules=rules)
+    done = run(*client_command("culvert", server, folder)[1:], "-o", "ConnectTimeout=5")
+    assert done.status == 255
+    server.wait_for_log("the quota is used up")
+    second = run("serve", "-k", str(server.keys_file), "--quota-file", str(kept), "--host-key", str(server.host_keys[0]), "-l", "127.0.0.1:0")
+    assert second.status == 255
+    assert f"quota file {kept}: another server keeps it" in second.stderr
+
+
 # -------------------------------------------------------------------------------------------------------- a session shows
 
 def shown(process: Process) -> bytes:

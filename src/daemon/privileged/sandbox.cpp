@@ -36,7 +36,7 @@ constexpr std::string_view kAllowed[] = {
     "bind listen accept accept4 connect getsockname getpeername getsockopt setsockopt",
     // Files of keys and rules, those of the resolver, the log, and Unix sockets to listen at.
     "open openat stat fstat lstat newfstatat statx access faccessat faccessat2 readlink readlinkat "
-    "getcwd lseek pread64 getdents64 statfs fstatfs fadvise64 unlink unlinkat umask chmod fchmod "
+    "getcwd lseek pread64 pwrite64 getdents64 statfs fstatfs fadvise64 unlink unlinkat umask chmod fchmod "
     "fchmodat fsync fdatasync",
     // Memory, threads, time.
     "brk munmap mremap madvise mlock munlock futex futex_waitv set_robust_list set_tid_address rseq "

@@ -28,6 +28,11 @@ UnixSeconds local_to_utc(UnixSeconds local) {
   return ::mktime(&parts);
 }
 
+void note_quotas(const Permit& permit) {
+  permit.of_user->has_quota |= permit.grants.user_limits.quota.has_value();
+  permit.of_key->has_quota |= permit.grants.key_limits.quota.has_value();
+}
+
 std::unexpected<Error> denied(std::string why) { return fail(Errc::denied, std::move(why)); }
 
 }  // namespace
@@ -46,8 +51,9 @@ Result<void> check_limits(const Permit& permit) {
   return {};
 }
 
-Result<std::unique_ptr<Accounts>> Accounts::load(const ServerOptions& options, Privileges& privileges) {
-  std::unique_ptr<Accounts> accounts(new Accounts(options, privileges));
+Result<std::unique_ptr<Accounts>> Accounts::load(const ServerOptions& options, Privileges& privileges,
+                                                 QuotaBook* quotas) {
+  std::unique_ptr<Accounts> accounts(new Accounts(options, privileges, quotas));
   TRY(accounts->revocations_.load(options.revoked_keys));
   TRY(accounts->refresh_rules());
   for (const KeysOfUser& of : options.keys) {
@@ -90,6 +96,7 @@ void Accounts::refresh(Permit& permit) {
   if (permit.version == refresh()) return;
   permit.version = version();
   permit.grants = grants_of(permit.account, permit.key, permit.options);
+  note_quotas(permit);
   // Who is in stays in while nobody can tell.
   permit.is_revoked = permit.is_revoked || revocations_.named_by(permit.key, permit.certificate) != nullptr;
 }
@@ -168,6 +175,7 @@ Result<Permit> Accounts::judge(const ssh::UserOffered& offered, const IpAddress&
                   .options = std::move(*options),
                   .certificate = certificate,
                   .version = version()};
+    note_quotas(permit);
     if (const auto limits = check_limits(permit); !limits) return denied(limits.error().message);
     return permit;
   }
@@ -212,12 +220,23 @@ bool Accounts::let_listen(const IpAddress& address, std::uint16_t port) {
 }
 
 std::shared_ptr<Usage> Accounts::usage_of(const std::string& name) {
-  // An authority can certify any number of keys.
-  if (usage_.size() > kMostRemembered)
-    std::erase_if(usage_, [](const auto& entry) { return entry.second.use_count() == 1; });
+  // An authority can certify any number of keys; what has a quota the rules name.
+  if (usage_.size() > kMostRemembered) {
+    std::erase_if(
+        usage_, [](const auto& entry) { return entry.second.use_count() == 1 && !entry.second->has_quota; });
+  }
   auto& usage = usage_[name];
-  if (!usage) usage = std::make_shared<Usage>();
+  if (!usage) {
+    usage = std::make_shared<Usage>();
+    if (quotas_ != nullptr) usage->bytes = quotas_->used(name);
+  }
   return usage;
+}
+
+void Accounts::keep_quotas() {
+  if (quotas_ == nullptr) return;
+  for (const auto& [name, usage] : usage_)
+    if (usage->has_quota) quotas_->keep(name, usage->bytes);
 }
 
 std::vector<std::string> Accounts::warnings() const {
@@ -247,6 +266,14 @@ std::vector<std::string> Accounts::warnings() const {
   };
   for (const KeysOfUser& of : options_.keys) look_at(users_of(of), of.file);
   for (const files::UserRules& user : rules_.users) look_at({user.name}, user.authorized_keys);
+  const auto has_quota = [](const files::Grants& grants) {
+    return grants.user_limits.quota || grants.key_limits.quota;
+  };
+  if (quotas_ == nullptr && std::ranges::any_of(files::all_grants(rules_.users), has_quota)) {
+    lines.push_back(fmt::format(
+        "{}: what is used of its quotas is forgotten when the server ends (--quota-file FILE keeps it)",
+        printable(options_.rules_file)));
+  }
   return lines;
 }
 

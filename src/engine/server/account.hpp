@@ -11,6 +11,7 @@
 #include "base/result.hpp"
 #include "engine/server/options.hpp"
 #include "engine/server/privileges.hpp"
+#include "engine/server/quota_book.hpp"
 #include "engine/server/revocations.hpp"
 #include "engine/server/usage.hpp"
 #include "files/access_rules.hpp"
@@ -43,9 +44,10 @@ struct Permit {
 class Accounts {
  public:
   /// Reads all files. What is passed over in them is a line in the log; rules that are wrong are an error.
-  /// Both must outlive it.
+  /// `quotas`: where what was used of quotas is kept; null: nowhere. All must outlive it.
   [[nodiscard]] static Result<std::unique_ptr<Accounts>> load(const ServerOptions& options,
-                                                              Privileges& privileges);
+                                                              Privileges& privileges,
+                                                              QuotaBook* quotas = nullptr);
 
   /// Whether `offered` may log in from `source` now (seconds since 1970). Errc::denied, with the reason for
   /// the operator; Errc::verification if its key is revoked, or may be: who tries that is worth a line.
@@ -56,6 +58,9 @@ class Accounts {
   std::uint64_t refresh();
   /// The same, and brings what it may do up to date. For every open.
   void refresh(Permit& permit);
+
+  /// Keeps what was used of quotas until now: now and then, and at the end.
+  void keep_quotas();
 
   /// Whether the options or the rules name this file: of keys, of revoked ones, of rules.
   [[nodiscard]] bool name_file(const std::string& path);
@@ -72,8 +77,8 @@ class Accounts {
     files::AuthorizedKeys keys;
   };
 
-  Accounts(const ServerOptions& options, Privileges& privileges)
-      : options_(options), privileges_(privileges), revocations_(privileges) {}
+  Accounts(const ServerOptions& options, Privileges& privileges, QuotaBook* quotas)
+      : options_(options), privileges_(privileges), quotas_(quotas), revocations_(privileges) {}
   [[nodiscard]] KeyFile* file_of(const std::string& user);
   void refresh(KeyFile& file);
   [[nodiscard]] Result<void> refresh_rules();
@@ -85,6 +90,7 @@ class Accounts {
 
   const ServerOptions& options_;
   Privileges& privileges_;
+  QuotaBook* const quotas_;
   std::map<std::string, KeyFile> files_;  // by path
   files::RulesFile rules_;
   std::string rules_stamp_;

@@ -25,6 +25,7 @@ struct ServerOptions {
   std::vector<KeysOfUser> keys;
   std::vector<std::string> revoked_keys;  ///< files
   std::string rules_file;                 ///< empty: none
+  std::string quota_file;                 ///< empty: quotas count from the start of the server
   bool allow_all = false;
   std::string banner;
   GuardOptions guard;

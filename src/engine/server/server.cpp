@@ -24,7 +24,8 @@ namespace asio = boost::asio;
 namespace {
 
 constexpr Duration kTidyAfter = std::chrono::seconds(5);
-// So soon a session ends whose key was revoked, if it opens nothing.
+// So soon a session ends whose key was revoked, if it opens nothing; and after a kill so much of the traffic
+// is forgotten that quotas count.
 constexpr Duration kLookAfter = std::chrono::seconds(5);
 // Of clients behind proxies: how long a header may take, and how many may be waited for.
 constexpr Duration kHeaderPatience = std::chrono::seconds(10);
@@ -80,6 +81,7 @@ relay::Task<Result<void>> Server::run(std::vector<net::Listener> listeners) {
     const Instant now = monotonic_now();
     if (now >= look_at) {
       look_for_changes();
+      context_->accounts.keep_quotas();
       look_at = now + kLookAfter;
     }
     if (now >= tidy_at) {
@@ -89,6 +91,7 @@ relay::Task<Result<void>> Server::run(std::vector<net::Listener> listeners) {
     if (std::exchange(somebody_left_, false)) tidy_at = std::min(tidy_at, now + kTidyAfter);
     co_await changed_.wait(std::min(look_at, tidy_at) - now);
   }
+  context_->accounts.keep_quotas();
   if (failed_ && !stopped_) co_return std::unexpected(*failed_);
   co_return Result<void>();
 }

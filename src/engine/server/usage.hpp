@@ -11,7 +11,8 @@ namespace culvert::server {
 struct Usage {
   std::uint32_t streams = 0;
   std::uint32_t listeners = 0;
-  std::uint64_t bytes = 0;  ///< both ways, since the server started
+  std::uint64_t bytes = 0;  ///< both ways, since the server started, or as its QuotaBook has it
+  bool has_quota = false;   ///< it has had one since then
   relay::Bucket in, out;    ///< from the client, to the client
 };
 
