@@ -60,7 +60,10 @@ def test_the_process_that_talks_to_clients_has_no_rights(serve, folder, echo_ser
     assert {worker[name] for name in ("CapInh", "CapPrm", "CapEff", "CapAmb")} == {"0" * 16}
     assert (worker["NoNewPrivs"], worker["Seccomp"]) == ("1", "2")
     [helper] = children_of(server.process.pid)
-    assert status_of(helper)["Uid"].split()[0] == "0"
+    kept = status_of(helper)
+    assert kept["Uid"].split()[0] == "0"
+    assert int(kept["CapPrm"], 16) == int(kept["CapEff"], 16) == 1 << 2 | 1 << 10  # CAP_DAC_READ_SEARCH, CAP_NET_BIND_SERVICE
+    assert (kept["NoNewPrivs"], kept["Seccomp"]) == ("1", "2")
     port = free_port()
     with client("ssh", server, folder, "-L", f"{port}:127.0.0.1:{echo_server.port}", ports=(port,)):
         echo_both_ways(port, 1000)

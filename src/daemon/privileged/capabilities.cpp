@@ -13,12 +13,13 @@
 namespace culvert::daemon {
 namespace {
 
-static_assert(kBindService == 1U << CAP_NET_BIND_SERVICE && kNetAdmin == 1U << CAP_NET_ADMIN &&
-              kNetRaw == 1U << CAP_NET_RAW);
+static_assert(kReadFiles == 1U << CAP_DAC_READ_SEARCH && kBindService == 1U << CAP_NET_BIND_SERVICE &&
+              kNetAdmin == 1U << CAP_NET_ADMIN && kNetRaw == 1U << CAP_NET_RAW);
 
 constexpr std::array kNames = {std::pair(kNetAdmin, std::string_view("CAP_NET_ADMIN")),
                                std::pair(kNetRaw, std::string_view("CAP_NET_RAW")),
-                               std::pair(kBindService, std::string_view("CAP_NET_BIND_SERVICE"))};
+                               std::pair(kBindService, std::string_view("CAP_NET_BIND_SERVICE")),
+                               std::pair(kReadFiles, std::string_view("CAP_DAC_READ_SEARCH"))};
 
 // The kernel's own calls: the C library has none.
 using Sets = std::array<__user_cap_data_struct, _LINUX_CAPABILITY_U32S_3>;

@@ -13,6 +13,7 @@ namespace culvert::daemon {
 using Capabilities = std::uint64_t;
 
 inline constexpr Capabilities kNoCapabilities = 0;
+inline constexpr Capabilities kReadFiles = 1U << 2;     ///< CAP_DAC_READ_SEARCH
 inline constexpr Capabilities kBindService = 1U << 10;  ///< CAP_NET_BIND_SERVICE
 inline constexpr Capabilities kNetAdmin = 1U << 12;     ///< CAP_NET_ADMIN
 inline constexpr Capabilities kNetRaw = 1U << 13;       ///< CAP_NET_RAW

@@ -102,7 +102,7 @@ Result<void> give_up_the_rest(const Plan& plan, const ProcessAccount* account) {
   }
   TRY(refuse_new_privileges());
   if (!plan.sandbox) return {};
-  const auto entered = enter_sandbox();
+  const auto entered = enter_sandbox(Sandboxed::forwarder);
   if (!entered && entered.error().code != Errc::unsupported) return entered;
   return {};  // who forwards says it
 }

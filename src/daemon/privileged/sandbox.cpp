@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "daemon/privileged/sandbox.hpp"
 
+#include <fcntl.h>
 #include <seccomp.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
@@ -33,11 +34,10 @@ constexpr std::string_view kAllowed[] = {
     "close_range poll ppoll select pselect6 epoll_create1 epoll_ctl epoll_wait epoll_pwait "
     "epoll_pwait2 eventfd2 timerfd_create timerfd_settime timerfd_gettime pipe2 dup dup2 dup3 fcntl",
     // Sockets; which ones: see below.
-    "bind listen accept accept4 connect getsockname getpeername getsockopt setsockopt",
-    // Files of keys and rules, those of the resolver, the log, and Unix sockets to listen at.
-    "open openat stat fstat lstat newfstatat statx access faccessat faccessat2 readlink readlinkat "
-    "getcwd lseek pread64 pwrite64 getdents64 statfs fstatfs fadvise64 unlink unlinkat umask chmod fchmod "
-    "fchmodat fsync fdatasync",
+    "bind getsockname getpeername getsockopt setsockopt",
+    // Files of keys and rules, and those of the resolver.
+    "stat fstat lstat newfstatat statx access faccessat faccessat2 readlink readlinkat getcwd lseek "
+    "pread64 getdents64 statfs fstatfs fadvise64",
     // Memory, threads, time.
     "brk munmap mremap madvise mlock munlock futex futex_waitv set_robust_list set_tid_address rseq "
     "sched_yield sched_getaffinity membarrier restart_syscall exit exit_group clock_gettime "
@@ -49,6 +49,10 @@ constexpr std::string_view kAllowed[] = {
     "getpid getppid gettid getuid geteuid getgid getegid getgroups uname sysinfo getrusage getrlimit "
     "getcpu capget",
 };
+constexpr std::string_view kAllowedForForwarders =
+    "listen accept accept4 connect "
+    // The log, what was used of quotas, and Unix sockets to listen at.
+    "open openat pwrite64 unlink unlinkat umask chmod fchmod fchmodat fsync fdatasync";
 
 #if defined(__has_feature)
 #if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
@@ -107,8 +111,15 @@ scmp_arg_cmp has_all_of(unsigned argument, std::uint64_t bits) {
   return {argument, SCMP_CMP_MASKED_EQ, bits, bits};
 }
 
-void add_rules(Rules& rules) {
+void add_rules(Rules& rules, Sandboxed who) {
   for (const std::string_view names : kAllowed) rules.allow_all(names);
+  if (who == Sandboxed::forwarder) {
+    rules.allow_all(kAllowedForForwarders);
+  } else {
+    constexpr auto kChanges = static_cast<std::uint64_t>(O_WRONLY | O_RDWR | O_CREAT | O_TRUNC | O_APPEND);
+    rules.allow("open", {has_none_of(1, kChanges)});
+    rules.allow("openat", {has_none_of(2, kChanges)});
+  }
   rules.allow_all(kAllowedForSanitizers);
   for (const int family : net::kSocketFamilies) {
     const auto of_family = equals(0, static_cast<std::uint64_t>(family));
@@ -145,13 +156,13 @@ void add_rules(Rules& rules) {
 
 }  // namespace
 
-Result<void> enter_sandbox() {
+Result<void> enter_sandbox(Sandboxed who) {
   const Filter filter(::seccomp_init(SCMP_ACT_ERRNO(EPERM)), &::seccomp_release);
   if (!filter) return fail(Errc::system, "cannot make a filter of system calls");
   // A tree instead of a list: each call passes through it. (The kernel remembers those without conditions.)
   (void)::seccomp_attr_set(filter.get(), SCMP_FLTATR_CTL_OPTIMIZE, 2);
   Rules rules(filter.get());
-  add_rules(rules);
+  add_rules(rules, who);
   if (rules.error() != 0) return fail_errno("cannot make a filter of system calls", -rules.error());
   (void)::seccomp_attr_set(filter.get(), SCMP_FLTATR_API_SYSRAWRC, 1);
   const int loaded = ::seccomp_load(filter.get());

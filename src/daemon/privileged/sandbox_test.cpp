@@ -23,11 +23,11 @@ namespace {
 
 // In a process of its own, which tells what went wrong.
 template <class Checks>
-void in_sandbox(Checks checks) {
+void in_sandbox(Sandboxed who, Checks checks) {
   ::testing::FLAGS_gtest_death_test_style = "threadsafe";
   EXPECT_EXIT(
       {
-        if (!refuse_new_privileges() || !enter_sandbox()) ::_exit(77);
+        if (!refuse_new_privileges() || !enter_sandbox(who)) ::_exit(77);
         const char* wrong = checks();
         if (wrong != nullptr) ::dprintf(2, "%s, errno %d\n", wrong, errno);
         ::_exit(wrong == nullptr ? 0 : 1);
@@ -38,7 +38,7 @@ void in_sandbox(Checks checks) {
 bool refused(long result) { return result == -1 && errno == EPERM; }
 
 TEST(SandboxDeathTest, WhatForwardingNeedsStillWorks) {
-  in_sandbox([]() -> const char* {
+  in_sandbox(Sandboxed::forwarder, []() -> const char* {
     int number = 0;
     std::thread([&] { number = 1; }).join();
     if (number != 1) return "threads";
@@ -55,7 +55,7 @@ TEST(SandboxDeathTest, WhatForwardingNeedsStillWorks) {
 }
 
 TEST(SandboxDeathTest, TheRestIsRefused) {
-  in_sandbox([]() -> const char* {
+  in_sandbox(Sandboxed::forwarder, []() -> const char* {
     char* const words[] = {nullptr};
     if (!refused(::execve("/bin/true", words, words))) return "programs";
     if (!refused(::socket(AF_PACKET, SOCK_RAW, 0))) return "packet sockets";
@@ -77,6 +77,25 @@ TEST(SandboxDeathTest, TheRestIsRefused) {
 #else
     (void)map;
 #endif
+    return nullptr;
+  });
+}
+
+TEST(SandboxDeathTest, AHelperReadsAndBindsAndChangesNothing) {
+  in_sandbox(Sandboxed::helper, []() -> const char* {
+    if (::open("/etc/passwd", O_RDONLY | O_CLOEXEC | O_NONBLOCK) < 0) return "files";
+    const int socket = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    const sockaddr_in any = {AF_INET, 0, {htonl(INADDR_LOOPBACK)}, {}};
+    const auto* const address = reinterpret_cast<const sockaddr*>(&any);
+    if (::bind(socket, address, sizeof any) != 0) return "ports";
+    if (!refused(::listen(socket, 1))) return "listening";
+    if (!refused(::connect(socket, address, sizeof any))) return "connecting";
+    for (const int flags : {O_WRONLY, O_RDWR, O_RDONLY | O_TRUNC})
+      if (!refused(::open("/dev/null", flags | O_CLOEXEC))) return "files to write";
+    if (!refused(::open("/tmp/culvert-sandbox-test", O_RDONLY | O_CREAT | O_CLOEXEC, 0600)))
+      return "new files";
+    if (!refused(::unlink("/nowhere"))) return "removing files";
+    if (!refused(::chmod("/nowhere", 0))) return "changing modes";
     return nullptr;
   });
 }

@@ -34,13 +34,26 @@ Result<std::unique_ptr<server::OwnPrivileges>> load(const ServerPlan& plan) {
   return server::OwnPrivileges::load(plan.options.host_key_files, plan.options.made_host_key);
 }
 
+// Of root the helper keeps what binding ports and reading files of others takes, and it changes nothing.
+Result<void> give_up_the_rest(bool enters_sandbox) {
+  TRY(keep_capabilities(kBindService | kReadFiles));
+  TRY(refuse_new_privileges());
+  if (!enters_sandbox) return {};
+  const auto entered = enter_sandbox(Sandboxed::helper);
+  if (!entered && entered.error().code != Errc::unsupported) return entered;
+  return {};  // the worker says it
+}
+
 // Answers until the worker is gone.
-Result<void> help(const ServerPlan& plan, net::MessageChannel& channel) {
+Result<void> help(const ServerPlan& plan, bool enters_sandbox, net::MessageChannel& channel) {
   auto own = load(plan);
   if (!own) return channel.send(encode_greeting(std::unexpected(own.error())));
   set_log_threshold(LogLevel::none);  // what is wrong in the files the worker says, who reads them too
   const auto accounts = server::Accounts::load(plan.options, **own);
   if (!accounts) return channel.send(encode_greeting(std::unexpected(accounts.error())));
+  // Not before: the host key may have been made.
+  if (const auto rid = give_up_the_rest(enters_sandbox); !rid)
+    return channel.send(encode_greeting(std::unexpected(rid.error())));
   TRY(channel.send(encode_greeting((*own)->host_keys())));
   HelperService service(plan, **own, **accounts);
   for (;;) {
@@ -50,13 +63,12 @@ Result<void> help(const ServerPlan& plan, net::MessageChannel& channel) {
   }
 }
 
-int be_helper(const ServerPlan& plan, net::MessageChannel channel) {
-  if (!refuse_new_privileges()) return 1;
-  const auto ended = help(plan, channel);
+int be_helper(const ServerPlan& plan, bool enters_sandbox, net::MessageChannel channel) {
+  const auto ended = help(plan, enters_sandbox, channel);
   return !ended && ended.error().code == Errc::closed ? 0 : 1;
 }
 
-Result<Privileges> start_helper(const ServerPlan& plan) {
+Result<Privileges> start_helper(const ServerPlan& plan, bool enters_sandbox) {
   auto channel = net::MessageChannel::make_pair();
   if (!channel) return fail(Errc::system, "cannot start the privileged helper: " + channel.error().message);
   int ends[2] = {-1, -1};
@@ -68,7 +80,7 @@ Result<Privileges> start_helper(const ServerPlan& plan) {
       const auto others = std::move(channel->first);
     }
     end.reset();
-    return be_helper(plan, std::move(channel->second));
+    return be_helper(plan, enters_sandbox, std::move(channel->second));
   }));
   {
     const auto others = std::move(channel->second);
@@ -80,7 +92,8 @@ void tell_account(const Plan& plan, const ProcessAccount& account, Capabilities 
   if (account.user == 0) {
     log(LogLevel::warning, "--user {}: all of it runs with the rights of root", printable(account.name));
   } else if (!plan.servers.empty()) {
-    log(LogLevel::notice, "runs as {}; a helper keeps the rights of root", printable(account.name));
+    log(LogLevel::notice, "runs as {}; a helper keeps the host keys, and opens files and ports",
+        printable(account.name));
   } else if (has(plan, Action::keep) && kept == kNoCapabilities) {
     log(LogLevel::notice, "runs as {}; a helper keeps CAP_NET_ADMIN", printable(account.name));
   } else {
@@ -101,7 +114,8 @@ Result<std::vector<std::unique_ptr<RuleKeeper>>> start_keepers(const Plan& plan,
 Result<Helpers> give_up_root(const Plan& plan, const std::function<Result<void>()>& with_rights) {
   const ProcessAccount account = TRY(find_process_account(plan.account));
   Helpers helpers{.servers = {}, .rules = TRY(start_keepers(plan, &account))};
-  for (const ServerPlan& server : plan.servers) helpers.servers.push_back(TRY(start_helper(server)));
+  for (const ServerPlan& server : plan.servers)
+    helpers.servers.push_back(TRY(start_helper(server, plan.sandbox)));
   TRY(with_rights());
   const Capabilities kept = capabilities_for(plan, TRY(permitted_capabilities()));
   TRY(become(account, kept));
@@ -156,7 +170,7 @@ Result<Helpers> separate_privileges(const Plan& plan, const std::function<Result
   auto helpers = TRY(take_privileges(plan, with_rights));
   TRY(refuse_new_privileges());
   if (!plan.sandbox) return helpers;
-  const auto entered = enter_sandbox();
+  const auto entered = enter_sandbox(Sandboxed::forwarder);
   if (!entered && entered.error().code != Errc::unsupported) return std::unexpected(entered.error());
   if (!entered) log(LogLevel::warning, "{}; going on without", entered.error().message);
   return helpers;
