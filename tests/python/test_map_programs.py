@@ -111,7 +111,8 @@ def iperf3(*options) -> dict:
     """Of one run through a mapping, each with a server of its own: one that has just had a client may say that it is busy."""
     port = free_port()
     server = ["sh", "-c", f"exec iperf3 -s -B 127.0.0.1 -p {port} --forceflush >&2"]
-    with Process(server) as running, mapped(f"tcp+udp/{NEAR}:{port}", f"127.0.0.1:{port}"):
+    # iperf3 tells its streams apart by the order in which they come, which two threads do not keep.
+    with Process(server) as running, mapped("--threads", "1", f"tcp+udp/{NEAR}:{port}", f"127.0.0.1:{port}"):
         running.wait_for("Server listening")
         done = subprocess.run(["iperf3", "-c", NEAR, "-p", str(port), "-J", "-t", "1", *options], capture_output=True, text=True,
                               timeout=DEADLINE, check=False)
