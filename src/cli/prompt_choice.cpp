@@ -5,6 +5,7 @@
 #include <string_view>
 #include <utility>
 
+#include "base/log.hpp"
 #include "cli/values.hpp"
 
 namespace culvert::cli {
@@ -33,13 +34,16 @@ AskpassEnvironment read_askpass_environment() {
   return environment;
 }
 
+bool may_run_program(const AskpassEnvironment& environment) {
+  using enum AskpassEnvironment::Require;
+  if (environment.program.empty() || environment.require == never) return false;
+  return environment.has_display || environment.require == force;
+}
+
 AskWhere choose(const AskpassEnvironment& environment, bool has_terminal) {
   using enum AskpassEnvironment::Require;
-  const auto require = environment.require;
-  const bool may_run =
-      !environment.program.empty() && require != never && (environment.has_display || require == force);
-  const bool comes_first = require == force || require == prefer;
-  if (may_run && (comes_first || !has_terminal)) return AskWhere::by_askpass;
+  const bool comes_first = environment.require == force || environment.require == prefer;
+  if (may_run_program(environment) && (comes_first || !has_terminal)) return AskWhere::by_askpass;
   return has_terminal ? AskWhere::on_terminal : AskWhere::nowhere;
 }
 
@@ -65,6 +69,11 @@ relay::Task<Result<SecretBytes>> ChoosingPrompter::ask(std::string text, bool ec
   return chosen().ask(std::move(text), echo);
 }
 
-relay::Task<bool> ChoosingPrompter::confirm(std::string text) { return chosen().confirm(std::move(text)); }
+relay::Task<bool> ChoosingPrompter::confirm(std::string text) {
+  if (may_ask_ && may_run_program(environment_) && askpass_.available())
+    co_return co_await askpass_.confirm(std::move(text));
+  log(LogLevel::verbose, "no program may ask (SSH_ASKPASS), so it is a no: {}", text);
+  co_return false;
+}
 
 }  // namespace culvert::cli

@@ -23,11 +23,15 @@ struct AskpassEnvironment {
 
 enum class AskWhere : std::uint8_t { nowhere, on_terminal, by_askpass };
 
-/// The terminal, if there is one; without one a program, if that has a display to open its window on.
-/// `prefer` puts the program first, `force` needs neither, `never` has none of it.
+/// Whether there is a program to ask by, and a display for its window; `force` needs none, `never` has none.
+[[nodiscard]] bool may_run_program(const AskpassEnvironment& environment);
+
+/// The terminal, if there is one; without one a program, if that may run.
+/// `prefer` and `force` put the program first.
 [[nodiscard]] AskWhere choose(const AskpassEnvironment& environment, bool has_terminal);
 
-/// Asks where choose() says, which it looks at for each question: terminals go away.
+/// Asks where choose() says, which it looks at for each question: terminals go away. Confirmations are for
+/// the program alone.
 class ChoosingPrompter final : public tunnel::Prompter {
  public:
   /// With `may_ask` false nobody is ever asked.

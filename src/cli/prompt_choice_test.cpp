@@ -85,6 +85,21 @@ TEST(ChoosingPrompter, AsksByTheProgram) {
   EXPECT_FALSE(testing::run(io, prompter.confirm("no")));
 }
 
+TEST(ChoosingPrompter, ConfirmationsAreForTheProgramAlone) {
+  boost::asio::io_context io;
+  const auto confirms = [&io](const char* program, Require require, bool has_display) {
+    ChoosingPrompter prompter(true, {program, require, has_display});
+    return testing::run(io, prompter.confirm("sure?"));
+  };
+  for (const auto require : {Require::unset, Require::prefer, Require::force}) {
+    EXPECT_TRUE(confirms("true", require, true));
+    EXPECT_FALSE(confirms("false", require, true));
+    EXPECT_EQ(confirms("true", require, false), require == Require::force);
+    EXPECT_FALSE(confirms("", require, true));
+  }
+  EXPECT_FALSE(confirms("true", Require::never, true));
+}
+
 TEST(ChoosingPrompter, NobodyIsAskedInBatches) {
   boost::asio::io_context io;
   ChoosingPrompter prompter(false, {"echo", Require::force, false});

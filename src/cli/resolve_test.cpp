@@ -217,6 +217,26 @@ TEST_F(Resolve, AHopHasItsOwnConfiguration) {
             "jump host hop: " + folder_ + "/config: terminating, 1 bad configuration options");
 }
 
+TEST_F(Resolve, AddKeysToAgentTakesAWordOrATime) {
+  const std::pair<const char*, const char*> rows[] = {
+      {"yes", "true"},   {"no", "false"},
+      {"Ask", "ask"},    {"CONFIRM", "confirm"},
+      {"5m", "300"},     {"0", "true"},
+      {"1h30m", "5400"}, {"confirm 5m", "confirm 300"},
+      {"60", "60"},      {"confirm 0", "confirm"},
+  };
+  for (const auto& [value, wanted] : rows) {
+    const std::string option = "-oAddKeysToAgent=" + std::string(value);
+    EXPECT_EQ(shown({option, "-oAddKeysToAgent=no", "h"}, "addkeystoagent"), wanted) << value;
+  }
+  for (const auto* value :
+       {"on", "ask 5m", "yes 5m", "no 5m", "5m confirm", "5m 5m", "confirm x", "confirm 5m 6m"}) {
+    const std::string option = "-oAddKeysToAgent=" + std::string(value);
+    const auto error = shown({option, "h"}, "addkeystoagent");
+    EXPECT_NE(error.find("AddKeysToAgent: "), std::string::npos) << value << ": " << error;
+  }
+}
+
 TEST_F(Resolve, PasswordsAreNotShown) {
   EXPECT_EQ(shown({"-oProxyVia=socks5://me:secret@proxy", "h"}, "proxyvia"), "socks5://me:...@proxy");
   EXPECT_EQ(shown({"-oProxyVia=http://proxy:80", "h"}, "proxyvia"), "http://proxy:80");

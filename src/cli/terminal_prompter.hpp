@@ -16,6 +16,7 @@ class TerminalPrompter final : public tunnel::Prompter {
 
   [[nodiscard]] bool available() const override;
   [[nodiscard]] relay::Task<Result<SecretBytes>> ask(std::string text, bool echo) override;
+  [[nodiscard]] relay::Task<bool> confirm(std::string) override { co_return false; }
 
  private:
   const bool may_ask_;

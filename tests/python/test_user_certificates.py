@@ -9,9 +9,9 @@ import subprocess
 
 import pytest
 
-from harness.culvert import Culvert, binary, destination, environment, login_arguments, run
+from harness.culvert import Culvert, binary, destination, environment, local_forward, login_arguments, run
 from harness.keys import certify, fingerprint, make_key, public_part
-from harness.sockets import Server
+from harness.sockets import Server, echo_both_ways
 from harness.terminal import Terminal
 
 FOREVER = ("-V", "always:forever")
@@ -33,7 +33,7 @@ def server(make_sshd, authority):
 @pytest.fixture
 def agent(folder):
     path = folder / "agent"
-    process = subprocess.Popen(["ssh-agent", "-D", "-a", str(path)], stdout=subprocess.PIPE)
+    process = subprocess.Popen(["ssh-agent", "-D", "-a", str(path)], stdout=subprocess.PIPE, env=environment())
     process.stdout.readline()
     yield environment(SSH_AUTH_SOCK=str(path))
     process.terminate()
@@ -238,24 +238,59 @@ def test_keys_are_added_for_a_time(make_sshd, folder, agent):
     raise AssertionError("the agent keeps it")
 
 
-def test_adding_a_key_can_be_asked_for(make_sshd, folder, agent):
+@pytest.fixture
+def asking(folder, agent):
+    """asking(commands, NAME=value...) -> an environment whose askpass program notes what it is told, and runs these."""
+    def make(commands: str, **more: str) -> dict[str, str]:
+        program = folder / "askpass"
+        program.write_text(f'#!/bin/sh\necho "$SSH_ASKPASS_PROMPT: $1" >>{folder}/asked\n{commands}\n')
+        program.chmod(0o755)
+        (folder / "asked").write_text("")
+        return agent | {"SSH_ASKPASS": str(program)} | (more or {"SSH_ASKPASS_REQUIRE": "force"})
+    return make
+
+
+@pytest.mark.parametrize("commands, added", [("exit 0", True), ("exit 1", False), ("echo Yes", True), ("echo no", False),
+                                             ("echo yes; exit 1", False)])
+def test_adding_a_key_can_be_asked_for(make_sshd, folder, asking, echo_server, commands, added):
+    """Once, before it is added, and by its button or its word."""
+    key, env = make_key(folder / "id"), asking(commands)
+    with make_sshd(user_keys=[key]) as sshd:
+        culvert, port = local_forward(sshd, folder, echo_server.port, key=key, options={"AddKeysToAgent": "ask"}, env=env)
+        with culvert:
+            assert (fingerprint(key) in ssh_add(env, "-l")) == added
+            echo_both_ways(port, 1000)  # all processes of the server are there then, to be cut
+            sshd.cut_connections()
+            culvert.wait_for("again after")
+    assert (folder / "asked").read_text() == f"confirm: Add key {key} (test) to agent?\n"
+    assert (fingerprint(key) in ssh_add(env, "-l")) == added
+
+
+@pytest.mark.parametrize("more, by_program", [
+    ({"DISPLAY": ":nowhere"}, True),
+    ({"WAYLAND_DISPLAY": "nowhere"}, True),
+    ({"SSH_ASKPASS_REQUIRE": "force"}, True),
+    ({"SSH_ASKPASS_REQUIRE": "prefer"}, False),
+    ({"SSH_ASKPASS_REQUIRE": "never", "DISPLAY": ":nowhere"}, False),
+    ({"SSH_ASKPASS": "", "DISPLAY": ":nowhere"}, False),
+], ids=str)
+def test_the_terminal_is_not_asked_whether_to_add_a_key(make_sshd, folder, asking, more, by_program):
+    """As with ssh: one who has no program goes on without a question."""
+    key, env = make_key(folder / "id"), asking("", **more)
+    with make_sshd(user_keys=[key]) as sshd:
+        with Terminal([binary(), "-N", *login_arguments(sshd, folder, key, {"AddKeysToAgent": "ask"}), destination(sshd)],
+                      env=env) as terminal:
+            terminal.expect("culvert: ready")
+            assert "Add key" not in terminal.text
+    assert bool((folder / "asked").read_text()) == by_program
+    assert (fingerprint(key) in ssh_add(env, "-l")) == by_program
+
+
+def test_the_agent_asks_for_keys_that_are_added_to_be_confirmed(make_sshd, folder, agent):
+    """It is not we who ask then, but the agent, by the askpass program of its own environment; here it has none."""
     key = make_key(folder / "id")
     with make_sshd(user_keys=[key]) as sshd:
-        for answer, added in (("no", False), ("yes", True)):
-            with Terminal([binary(), "-N", *login_arguments(sshd, folder, key, {"AddKeysToAgent": "ask"}), destination(sshd)],
-                          env=agent) as terminal:
-                terminal.expect(f"Add key {key} (test) to agent?")
-                terminal.send_line(answer)
-                terminal.expect("culvert: ready")
-            assert (fingerprint(key) in ssh_add(agent, "-l")) == added
-
-
-@pytest.mark.parametrize("status", [0, 1])
-def test_a_button_of_the_askpass_program_is_enough(make_sshd, folder, agent, status):
-    key, program = make_key(folder / "id"), folder / "askpass"
-    program.write_text(f'#!/bin/sh\ntest "$SSH_ASKPASS_PROMPT" = confirm && exit {status}\n')
-    program.chmod(0o755)
-    with make_sshd(user_keys=[key]) as sshd:
-        logs_in(sshd, folder, key, options={"AddKeysToAgent": "ask"},
-                env=agent | {"SSH_ASKPASS": str(program), "SSH_ASKPASS_REQUIRE": "force"})
-    assert (fingerprint(key) in ssh_add(agent, "-l")) == (status == 0)
+        logs_in(sshd, folder, key, options={"AddKeysToAgent": "confirm 1h"}, env=agent)
+        assert fingerprint(key) in ssh_add(agent, "-l")
+        key.rename(folder / "gone")
+        is_refused(sshd, folder, f"{key}.pub", env=agent)

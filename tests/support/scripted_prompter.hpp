@@ -25,6 +25,10 @@ class ScriptedPrompter final : public tunnel::Prompter {
     answers_.pop_front();
     co_return answer;
   }
+  [[nodiscard]] relay::Task<bool> confirm(std::string text) override {
+    const auto answer = co_await ask(std::move(text), true);
+    co_return answer && answer->text() == "yes";
+  }
 
   std::vector<std::string> questions;
 

@@ -315,10 +315,11 @@ relay::Task<void> Authenticator::add_to_agent(IdentityFile& file, crypto::Privat
   if (std::exchange(file.offered_to_agent, true)) co_return;
   const std::string comment = key.comment().empty() ? file.path() : key.comment();
   if (options_.add_keys == AddKeys::ask) {
-    const bool agreed =
-        may_ask() && co_await prompter_.confirm(fmt::format("Add key {} ({}) to agent?",
-                                                            printable(file.path()), printable(comment)));
-    if (!agreed) co_return;
+    auto question = fmt::format("Add key {} ({}) to agent?", printable(file.path()), printable(comment));
+    if (options_.batch || !co_await prompter_.confirm(std::move(question))) {
+      log(LogLevel::verbose, "key not added to the agent: {}", file.path());
+      co_return;
+    }
   }
   const ssh::AgentConstraints constraints{options_.add_keys_lifetime, options_.add_keys == AddKeys::confirm};
   const auto added = co_await agent_->add(std::move(key), comment, constraints);

@@ -19,11 +19,9 @@ class Prompter {
   /// Shows `text` (made printable already) and reads a line. Errc::cancelled if the user gave up (Ctrl-C,
   /// Ctrl-D), Errc::not_found if nobody can be asked, Errc::usage if what should ask is not to be had.
   [[nodiscard]] virtual relay::Task<Result<SecretBytes>> ask(std::string text, bool echo) = 0;
-  /// A question that yes or no answers; whatever is not a yes is a no.
-  [[nodiscard]] virtual relay::Task<bool> confirm(std::string text) {
-    const auto answer = co_await ask(std::move(text) + " (yes/no) ", true);
-    co_return answer && answer->text() == "yes";
-  }
+  /// A question that can be left out: asked, as by ssh, where that takes nobody away from the terminal, which
+  /// is to say by a program. Whatever is not a yes is a no, and so it is where there is none.
+  [[nodiscard]] virtual relay::Task<bool> confirm(std::string text) = 0;
 };
 
 }  // namespace culvert::tunnel
