@@ -361,6 +361,7 @@ constexpr Keyword kKeywords[] = {
     field<&Settings::user, as_user>("User"),
     // Its identity
     algorithms<&Settings::authority_signatures, as_authority_signatures>("CASignatureAlgorithms"),
+    field<&Settings::check_address, as_flag>("CheckHostIP", "no"),
     files<&Settings::global_known_hosts>("GlobalKnownHostsFile"),
     field<&Settings::hash_known_hosts, as_flag>("HashKnownHosts", "no"),
     field<&Settings::host_key_alias, as_host>("HostKeyAlias"),
@@ -452,7 +453,6 @@ constexpr Keyword kKeywords[] = {
 
     // What changes nothing: shells, terminals, programs on the server, and switches of things refused above
     gone("AFSTokenPassing"),
-    nothing("CheckHostIP", "no", kFlag),
     gone("Cipher"),
     gone("CompressionLevel"),
     nothing("EnableEscapeCommandline", "no", kFlag),

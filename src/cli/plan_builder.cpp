@@ -114,6 +114,7 @@ class Builder {
 
   Result<void> set_identity_of_host(tunnel::ServerOptions& server) {
     server.host_key_policy = settings_.host_key_policy.value_or(server.host_key_policy);
+    server.check_address = settings_.check_address.value_or(server.check_address);
     server.hash_known_hosts = settings_.hash_known_hosts.value_or(server.hash_known_hosts);
     server.authority_signatures = settings_.authority_signatures.value_or(server.authority_signatures);
     server.user_known_hosts =

@@ -123,6 +123,7 @@ TEST(PlanBuilder, FlagsReachTheirPlaces) {
                                    "-oUserKnownHostsFile=~/a /b/%n",
                                    "-oGlobalKnownHostsFile=none",
                                    "-oHashKnownHosts=yes",
+                                   "-oCheckHostIP=yes",
                                    "-oRevokedHostKeys=~/revoked",
                                    "-oHostKeyAlias=alias",
                                    "-oHostName=bastion.example",
@@ -170,6 +171,7 @@ TEST(PlanBuilder, FlagsReachTheirPlaces) {
   EXPECT_EQ(server.user_known_hosts, (Texts{"/home/ann/a", "/b/bastion"}));
   EXPECT_TRUE(server.global_known_hosts.empty());
   EXPECT_TRUE(server.hash_known_hosts);
+  EXPECT_TRUE(server.check_address);
   EXPECT_EQ(server.host_key_policy, tunnel::HostKeyPolicy::accept_new);
   EXPECT_TRUE(server.batch);
   EXPECT_FALSE(server.allow_password);

@@ -43,6 +43,7 @@ struct Settings {
 
   std::optional<tunnel::HostKeyPolicy> host_key_policy;
   std::optional<std::vector<std::string>> user_known_hosts, global_known_hosts;
+  std::optional<bool> check_address;
   std::optional<bool> hash_known_hosts;
   std::optional<std::string> revoked_host_keys, known_hosts_command;  ///< or "none"
 

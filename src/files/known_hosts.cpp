@@ -2,11 +2,13 @@
 #include "files/known_hosts.hpp"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <array>
 #include <utility>
 
+#include "base/assert.hpp"
 #include "base/text.hpp"
 #include "base/wire.hpp"
 #include "crypto/base64.hpp"
@@ -209,17 +211,22 @@ std::string known_hosts_name(std::string_view host, std::uint16_t port) {
   return port == kDefaultPort ? name : fmt::format("[{}]:{}", name, port);
 }
 
-Result<std::string> format_known_hosts_line(std::string_view host, std::uint16_t port,
-                                            const crypto::PublicKey& key, bool hashed,
-                                            crypto::Random& random) {
-  if (!is_safe_name(host)) return fail(Errc::usage, "host name cannot be written to known_hosts");
-  std::string name = known_hosts_name(host, port);
-  if (hashed) {
-    Bytes salt(kHostSaltSize);
-    random.fill(salt);
-    name = HashedHost::of(name, std::move(salt)).text();
+Result<std::string> format_known_hosts(std::span<const HostName> names, const crypto::PublicKey& key,
+                                       bool hashed, crypto::Random& random) {
+  CULVERT_ASSERT(!names.empty());
+  std::vector<std::string> written;
+  for (const auto& [host, port] : names) {
+    if (!is_safe_name(host)) return fail(Errc::usage, "host name cannot be written to known_hosts");
+    std::string name = known_hosts_name(host, port);
+    if (hashed) {
+      Bytes salt(kHostSaltSize);
+      random.fill(salt);
+      name = HashedHost::of(name, std::move(salt)).text();
+    }
+    written.push_back(std::move(name));
   }
-  return fmt::format("{} {} {}\n", name, key.type(), crypto::base64_encode(key.blob()));
+  const auto rest = fmt::format(" {} {}\n", key.type(), crypto::base64_encode(key.blob()));
+  return fmt::format("{}{}", fmt::join(written, hashed ? rest : ","), rest);
 }
 
 }  // namespace culvert::files

@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -106,11 +107,18 @@ class KnownHosts {
 /// How a host is named in known_hosts: "host" or "[host]:port", in lower case.
 [[nodiscard]] std::string known_hosts_name(std::string_view host, std::uint16_t port);
 
-/// The line, with its line end, by which this key becomes known for this host. With `hashed`, the name is
-/// hidden behind a salt from `random`. Errc::usage for a name that would mean something else in the file
-/// (white space, commas, wildcards, control characters).
-[[nodiscard]] Result<std::string> format_known_hosts_line(std::string_view host, std::uint16_t port,
-                                                          const crypto::PublicKey& key, bool hashed,
-                                                          crypto::Random& random);
+/// One host under one name: as lookup() takes it.
+struct HostName {
+  std::string_view host;
+  std::uint16_t port;
+};
+
+/// What is to be appended, with its line ends, so that this key becomes known for these names, of which there
+/// is at least one: a line for all of them. With `hashed`, each is hidden behind a salt from `random`, on a
+/// line of its own. Errc::usage for a name that would mean something else in the file (white space, commas,
+/// wildcards, control characters).
+[[nodiscard]] Result<std::string> format_known_hosts(std::span<const HostName> names,
+                                                     const crypto::PublicKey& key, bool hashed,
+                                                     crypto::Random& random);
 
 }  // namespace culvert::files

@@ -49,7 +49,8 @@ void look_up(std::string_view host, std::uint16_t port, const std::string& text)
   // A key that was learned must be found, unless it is revoked.
   FixedRandom random;
   for (const bool hashed : {false, true}) {
-    const auto line = files::format_known_hosts_line(host, port, test_key(), hashed, random);
+    const files::HostName name{host, port};
+    const auto line = files::format_known_hosts({&name, 1}, test_key(), hashed, random);
     if (!line) continue;
     files::KnownHosts learned = hosts;
     if (!learned.add("learned", *line) || learned.bad_lines().size() != hosts.bad_lines().size())

@@ -305,12 +305,18 @@ class CountingRandom final : public crypto::Random {
   std::uint8_t next_ = 0;
 };
 
+Result<std::string> line_of(std::string_view host, std::uint16_t port, const crypto::PublicKey& key,
+                            bool hashed, crypto::Random& random) {
+  const HostName name{host, port};
+  return format_known_hosts({&name, 1}, key, hashed, random);
+}
+
 TEST(KnownHostsLine, IsFoundAgain) {
   CountingRandom random;
   for (const bool hashed : {false, true}) {
     for (const std::uint16_t port : {std::uint16_t{22}, std::uint16_t{2222}}) {
       for (const std::string_view host : {"Example.COM", "192.0.2.1", "2001:db8::1", "fe80::1%eth0"}) {
-        const auto line = format_known_hosts_line(host, port, key_of("ecdsa521"), hashed, random);
+        const auto line = line_of(host, port, key_of("ecdsa521"), hashed, random);
         ASSERT_TRUE(line);
         EXPECT_EQ(line->starts_with("|1|"), hashed);
         EXPECT_EQ(line->find(host) != line->npos, !hashed && host != "Example.COM");
@@ -320,17 +326,29 @@ TEST(KnownHostsLine, IsFoundAgain) {
       }
     }
   }
-  EXPECT_EQ(*format_known_hosts_line("H", 22, key_of("ed25519"), false, random),
+  EXPECT_EQ(*line_of("H", 22, key_of("ed25519"), false, random),
             "h ssh-ed25519 " + crypto::base64_encode(key_of("ed25519").blob()) + "\n");
-  EXPECT_TRUE(
-      format_known_hosts_line("H", 2222, key_of("ed25519"), false, random)->starts_with("[h]:2222 ssh-"));
+  EXPECT_TRUE(line_of("H", 2222, key_of("ed25519"), false, random)->starts_with("[h]:2222 ssh-"));
+}
+
+TEST(KnownHostsLine, OneKeyHasSeveralNames) {
+  CountingRandom random;
+  const HostName names[] = {{"Web.example", 2222}, {"2001:db8::1", 22}};
+  const auto key = key_of("ed25519");
+  EXPECT_EQ(*format_known_hosts(names, key, false, random),
+            "[web.example]:2222,2001:db8::1 ssh-ed25519 " + crypto::base64_encode(key.blob()) + "\n");
+  const auto hashed = *format_known_hosts(names, key, true, random);
+  EXPECT_EQ(std::ranges::count(hashed, '\n'), 2);
+  for (const auto& [host, port] : names) EXPECT_EQ(status(parse(hashed), host, port, "ed25519"), known);
+  const HostName bad[] = {{"web.example", 22}, {"a,b", 22}};
+  EXPECT_FALSE(format_known_hosts(bad, key, false, random));
 }
 
 TEST(KnownHostsLine, RefusesNamesThatMeanSomethingElse) {
   CountingRandom random;
   for (const std::string_view host :
        {"", "a b", "a\tb", "a\nb", "a,b", "*", "h?", "!h", "|1|x", "#h", "@revoked", "[h]"}) {
-    const auto line = format_known_hosts_line(host, 22, key_of("ed25519"), false, random);
+    const auto line = line_of(host, 22, key_of("ed25519"), false, random);
     ASSERT_FALSE(line) << host;
     EXPECT_EQ(line.error().code, Errc::usage);
   }

@@ -72,7 +72,6 @@ class Client::Impl : public std::enable_shared_from_this<Impl> {
   asio::cancellation_signal stop_connecting_;
   bool stopped_ = false;
   bool logged_in_ = false;
-  std::string address_;          // of the server, as it was reached
   std::shared_ptr<Client> hop_;  // the session below, if there is one
   std::shared_ptr<void> life_;   // of what carries us
   std::shared_ptr<connection::SessionDriver> driver_;
@@ -134,13 +133,12 @@ relay::Task<Result<void>> Client::Impl::connect() {
 
 relay::Task<Result<void>> Client::Impl::establish() {
   co_await asio::this_coro::throw_if_cancelled(false);
-  HostIdentity identity(options_, prompter_, random_);
   auto reached = co_await reach();
   if (!reached) co_return std::unexpected(std::move(reached).error());
   if (stopped_) co_return cancelled();
   life_ = std::move(reached->life);
-  address_ = reached->address.empty() ? "no address known" : std::move(reached->address);
-  log(LogLevel::verbose, "connected to {} ({})", place_, address_);
+  HostIdentity identity(options_, reached->peer, prompter_, random_);
+  log(LogLevel::verbose, "connected to {} ({})", place_, identity.address());
   if (auto done = co_await identity.prepare(); !done)
     co_return std::unexpected(in_place(std::move(done).error()));
   start_session(*std::move(reached), identity);
@@ -150,11 +148,11 @@ relay::Task<Result<void>> Client::Impl::establish() {
   if (!options_.agent_socket.empty()) agent = std::make_unique<AgentClient>(options_.agent_socket);
   Authenticator authenticator(options_, *identities_, std::move(agent), prompter_);
   authenticator.prepare();
-  auto done = co_await Login(*driver_, *inbox_, identity, authenticator, address_).run();
+  auto done = co_await Login(*driver_, *inbox_, identity, authenticator).run();
   if (!done) co_return std::unexpected(in_place(std::move(done).error()));
   logged_in_ = true;
-  log(LogLevel::verbose, "authenticated to {} ({}) using \"{}\"", printable(options_.host), address_,
-      authenticator.method());
+  log(LogLevel::verbose, "authenticated to {} ({}) using \"{}\"", printable(options_.host),
+      identity.address(), authenticator.method());
   co_return Result<void>();
 }
 

@@ -8,8 +8,11 @@
 #include <iterator>
 #include <string_view>
 #include <utility>
+#include <variant>
+#include <vector>
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include "base/log.hpp"
 #include "base/text.hpp"
@@ -36,13 +39,17 @@ std::vector<std::string> with_first(const std::vector<std::string>& names, const
 
 }  // namespace
 
-HostIdentity::HostIdentity(const ServerOptions& options, Prompter& prompter, crypto::Random& random)
+HostIdentity::HostIdentity(const ServerOptions& options, std::optional<Endpoint> peer, Prompter& prompter,
+                           crypto::Random& random)
     : options_(options),
       prompter_(prompter),
       random_(random),
       host_(options.host_key_alias.empty() ? options.host : options.host_key_alias),
       port_(options.host_key_alias.empty() ? options.port : 22),
-      name_(printable(files::known_hosts_name(host_, port_))) {
+      name_(printable(files::known_hosts_name(host_, port_))),
+      peer_(peer),
+      address_(peer ? files::known_hosts_name(peer->address().to_string(), peer->port())
+                    : "no address known") {
   for (const auto* list : {&options.user_known_hosts, &options.global_known_hosts}) {
     for (const auto& path : *list) {
       auto text = files::read_known_hosts(path);
@@ -58,12 +65,12 @@ HostIdentity::HostIdentity(const ServerOptions& options, Prompter& prompter, cry
   if (!options.revoked_host_keys.empty()) revoked_ = files::read_revoked_keys(options.revoked_host_keys);
 }
 
-std::vector<std::string> HostIdentity::command_words(std::string_view reason,
+std::vector<std::string> HostIdentity::command_words(std::string_view reason, const std::string& name,
                                                      const ssh::HostKeyOffered* offered) const {
   const auto value_of = [&](char token) -> std::string {
     switch (token) {
-      case 'H':  // ssh asks for the order by the bare name
-        return offered == nullptr ? options_.host : files::known_hosts_name(host_, port_);
+      case 'H':
+        return name;
       case 'I':
         return std::string(reason);
       case 'K':
@@ -88,7 +95,8 @@ std::vector<std::string> HostIdentity::command_words(std::string_view reason,
   return words;
 }
 
-relay::Task<Result<void>> HostIdentity::run_command(std::string reason, std::vector<std::string> words) {
+relay::Task<Result<files::KnownHosts>> HostIdentity::run_command(std::string reason,
+                                                                 std::vector<std::string> words) {
   const std::string path = printable(words[0]);
   log(LogLevel::verbose, "{}{}: running {} with {} arguments", kCommandFile, reason, path, words.size() - 1);
   auto text = co_await net::output_of(std::move(words), kCommandLimits);
@@ -98,13 +106,17 @@ relay::Task<Result<void>> HostIdentity::run_command(std::string reason, std::vec
                    fmt::format("KnownHostsCommand failed, and without it no host key is good: {}: {}", path,
                                text.error().message));
   }
-  known_ = from_files_;
-  co_return known_.add(std::string(kCommandFile) + reason, *std::move(text));
+  auto all = from_files_;
+  CO_TRY(all.add(std::string(kCommandFile) + reason, *std::move(text)));
+  co_return all;
 }
 
 relay::Task<Result<void>> HostIdentity::prepare() {
   if (options_.known_hosts_command.empty()) co_return Result<void>();
-  co_return co_await run_command("ORDER", command_words("ORDER", nullptr));
+  // ssh asks for the order by the bare name.
+  auto known = co_await run_command("ORDER", command_words("ORDER", options_.host, nullptr));
+  known_ = CO_TRY(std::move(known));
+  co_return Result<void>();
 }
 
 std::vector<std::string> HostIdentity::known_first(const std::vector<std::string>& wanted) const {
@@ -176,11 +188,25 @@ Result<bool> HostIdentity::speaks_for_host(const crypto::Certificate& certificat
   return true;
 }
 
-relay::Task<Result<void>> HostIdentity::check(ssh::HostKeyOffered offered, std::string address) {
+// As in ssh: only where we connect ourselves, to a name, and not to loopback, which is everybody's address.
+bool HostIdentity::looks_up_address(const ssh::HostKeyOffered& offered) const {
+  return options_.check_address && peer_ && !peer_->address().is_loopback() &&
+         std::holds_alternative<std::monostate>(options_.way) && !offered.certificate &&
+         !equal_ignoring_case(options_.host, peer_->address().to_string());
+}
+
+relay::Task<Result<void>> HostIdentity::check(ssh::HostKeyOffered offered) {
   CO_TRY(check_revoked(offered));
-  if (!options_.known_hosts_command.empty()) {
-    const auto done = co_await run_command("HOSTNAME", command_words("HOSTNAME", &offered));
-    if (!done) co_return done;
+  const bool has_command = !options_.known_hosts_command.empty();
+  if (has_command) {
+    auto words = command_words("HOSTNAME", files::known_hosts_name(host_, port_), &offered);
+    auto known = co_await run_command("HOSTNAME", std::move(words));
+    known_ = CO_TRY(std::move(known));
+  }
+  if (looks_up_address(offered)) {
+    Result<files::KnownHosts> known = from_files_;
+    if (has_command) known = co_await run_command("ADDRESS", command_words("ADDRESS", address_, &offered));
+    at_address_ = CO_TRY(std::move(known)).lookup(peer_->address().to_string(), peer_->port(), offered.key);
   }
   if (offered.certificate && CO_TRY(speaks_for_host(*offered.certificate))) co_return Result<void>();
   const auto found = known_.lookup(host_, port_, offered.key);
@@ -190,18 +216,25 @@ relay::Task<Result<void>> HostIdentity::check(ssh::HostKeyOffered offered, std::
     case known:
       log(LogLevel::verbose, "host '{}' is known and matches the {} host key, found in {}:{}", name_,
           offered.key.short_type(), printable(found.where.file), found.where.line);
-      co_return Result<void>();
+      break;
     case revoked:
-      co_return fail(
-          Errc::verification,
-          fmt::format("Host key verification failed: the {} host key of {} is revoked by {}:{}",
-                      offered.key.short_type(), name_, printable(found.where.file), found.where.line));
+      co_return std::unexpected(this->revoked(offered.key, name_, found));
     case changed:
       co_return std::unexpected(this->changed(offered.key, found));
     case unknown:
+      if (auto done = co_await check_unknown(offered.key); !done) co_return done;
       break;
   }
-  co_return co_await check_unknown(offered.key, std::move(address));
+  if (auto done = co_await check_address(offered.key, found); !done) co_return done;
+  learn(offered.key, found.status == files::HostKeyVerdict::Status::unknown);
+  co_return Result<void>();
+}
+
+Error HostIdentity::revoked(const crypto::PublicKey& key, const std::string& name,
+                            const files::HostKeyVerdict& found) const {
+  return {Errc::verification,
+          fmt::format("Host key verification failed: the {} host key of {} is revoked by {}:{}",
+                      key.short_type(), name, printable(found.where.file), found.where.line)};
 }
 
 // StrictHostKeyChecking=no does not help: ssh then logs in, but disables port forwarding, and that is all we
@@ -216,6 +249,13 @@ Error HostIdentity::changed(const crypto::PublicKey& key, const files::HostKeyVe
     log(LogLevel::error, "If the server's administrator confirms the new one: ssh-keygen -f '{}' -R '{}'",
         file, name_);
   }
+  if (at_address_ && at_address_->status != files::HostKeyVerdict::Status::changed) {
+    const bool is_known = at_address_->status == files::HostKeyVerdict::Status::known;
+    log(LogLevel::error,
+        "For its address {} this key is {}: the name may lead to another machine (DNS spoofing), or the host "
+        "has got a new address and a new key.",
+        address_, is_known ? "the known one" : "not known");
+  }
   const bool lax = options_.host_key_policy == HostKeyPolicy::no;
   return {Errc::verification,
           fmt::format("Host key verification failed: the {} host key of {} has changed ({}:{}){}",
@@ -223,7 +263,7 @@ Error HostIdentity::changed(const crypto::PublicKey& key, const files::HostKeyVe
                       lax ? "; StrictHostKeyChecking=no lets new keys pass, not changed ones" : "")};
 }
 
-relay::Task<Result<void>> HostIdentity::check_unknown(const crypto::PublicKey& key, std::string address) {
+relay::Task<Result<void>> HostIdentity::check_unknown(const crypto::PublicKey& key) const {
   const auto refused = [&](std::string_view why) {
     return fail(Errc::verification,
                 fmt::format("Host key verification failed: {} is not known by its {} key {}, {}{}", name_,
@@ -243,47 +283,95 @@ relay::Task<Result<void>> HostIdentity::check_unknown(const crypto::PublicKey& k
             "and there is no terminal to ask on: connect once from a terminal, or use "
             "-o StrictHostKeyChecking=accept-new");
       }
-      const auto answer = co_await ask(key, std::move(address));
-      if (!answer) co_return std::unexpected(answer.error());
-      if (!*answer) co_return refused("and you did not accept it");
+      auto question = fmt::format(
+          "The authenticity of host '{} ({})' can't be established.\n"
+          "{} key fingerprint is {}.\n"
+          "Are you sure you want to continue connecting (yes/no/[fingerprint])? ",
+          name_, address_, key.short_type(), key.fingerprint());
+      const auto agreed = co_await ask(std::move(question), key.fingerprint());
+      if (!agreed) co_return std::unexpected(agreed.error());
+      if (!*agreed) co_return refused("and you did not accept it");
       break;
     }
     case HostKeyPolicy::accept_new:
     case HostKeyPolicy::no:
       break;
   }
-  learn(key);
   co_return Result<void>();
 }
 
-relay::Task<Result<bool>> HostIdentity::ask(const crypto::PublicKey& key, std::string address) const {
-  std::string question = fmt::format(
-      "The authenticity of host '{} ({})' can't be established.\n"
-      "{} key fingerprint is {}.\n"
-      "Are you sure you want to continue connecting (yes/no/[fingerprint])? ",
-      name_, address, key.short_type(), key.fingerprint());
+// The name's verdict is good. A key that is revoked for the address alone passes with ssh, and not here.
+relay::Task<Result<void>> HostIdentity::check_address(const crypto::PublicKey& key,
+                                                      const files::HostKeyVerdict& found) const {
+  using enum files::HostKeyVerdict::Status;
+  if (!at_address_) co_return Result<void>();
+  if (at_address_->status == revoked) co_return std::unexpected(this->revoked(key, address_, *at_address_));
+  if (at_address_->status != changed) co_return Result<void>();
+  const auto warning =
+      fmt::format("the {} host key of {} differs from that of its address {} ({}:{})", key.short_type(),
+                  name_, address_, printable(at_address_->where.file), at_address_->where.line);
+  if (options_.host_key_policy == HostKeyPolicy::no) {
+    log(LogLevel::warning, "Warning: {}", warning);
+    co_return Result<void>();
+  }
+  const bool may_ask =
+      options_.host_key_policy == HostKeyPolicy::ask && !options_.batch && prompter_.available();
+  if (may_ask) {
+    auto question = fmt::format("Warning: {}\n", warning);
+    if (found.status == known)
+      question += fmt::format("Matching host key in {}:{}\n", printable(found.where.file), found.where.line);
+    question += "Are you sure you want to continue connecting (yes/no)? ";
+    const auto agreed = co_await ask(std::move(question), {});
+    if (!agreed) co_return std::unexpected(agreed.error());
+    if (*agreed) co_return Result<void>();
+  }
+  co_return fail(
+      Errc::verification,
+      fmt::format("Host key verification failed: {}: if the address has gone from one host to another, "
+                  "remove it: ssh-keygen -R '{}'",
+                  warning, address_));
+}
+
+relay::Task<Result<bool>> HostIdentity::ask(std::string question, std::string fingerprint) const {
   for (int asked = 0; asked < kQuestionsMost; ++asked) {
     const auto line = co_await prompter_.ask(std::move(question), true);
     if (!line) co_return std::unexpected(line.error());
     const auto answer = trimmed(line->text(), " \t\r\n");
-    if (equal_ignoring_case(answer, "yes") || answer == key.fingerprint()) co_return true;
+    if (equal_ignoring_case(answer, "yes") || (!answer.empty() && answer == fingerprint)) co_return true;
     if (answer.empty() || equal_ignoring_case(answer, "no")) co_return false;
-    question = "Please type 'yes', 'no' or the fingerprint: ";
+    question =
+        fingerprint.empty() ? "Please type 'yes' or 'no': " : "Please type 'yes', 'no' or the fingerprint: ";
   }
   co_return false;
 }
 
-// A key that cannot be written down is used all the same, as in ssh: the user is asked again next time.
-void HostIdentity::learn(const crypto::PublicKey& key) const {
+// A key that cannot be written down is used all the same, as in ssh: the user is asked again next time. Of an
+// address that nobody was asked about, files that could not be read may say something else.
+void HostIdentity::learn(const crypto::PublicKey& key, bool is_new_host) const {
   if (options_.user_known_hosts.empty()) return;
-  const auto& path = options_.user_known_hosts.front();
-  const auto line = files::format_known_hosts_line(host_, port_, key, options_.hash_known_hosts, random_);
-  const auto written = line ? files::append_known_hosts(path, *line) : std::unexpected(line.error());
+  const bool is_new_address =
+      at_address_ && at_address_->status == files::HostKeyVerdict::Status::unknown && is_complete_;
+  const std::string address = peer_ ? peer_->address().to_string() : "";
+  std::vector<files::HostName> names;
+  std::vector<std::string> shown;
+  if (is_new_host) {
+    names.push_back({host_, port_});
+    shown.push_back(name_);
+  }
+  if (is_new_address) {
+    names.push_back({address, peer_->port()});
+    shown.push_back(address_);
+  }
+  if (names.empty()) return;
+  const auto lines = files::format_known_hosts(names, key, options_.hash_known_hosts, random_);
+  const auto written = lines ? files::append_known_hosts(options_.user_known_hosts.front(), *lines)
+                             : std::unexpected(lines.error());
+  const auto all = fmt::format("{}", fmt::join(shown, ","));
   if (written) {
-    log(LogLevel::notice, "Warning: Permanently added '{}' ({}) to the list of known hosts.", name_,
+    log(LogLevel::notice, "Warning: Permanently added '{}' ({}) to the list of known hosts.", all,
         key.short_type());
   } else {
-    log(LogLevel::warning, "cannot add '{}' to the list of known hosts: {}", name_, written.error().message);
+    log(LogLevel::warning, "cannot add '{}' to the list of known hosts: {}", all, written.error().message);
   }
 }
 

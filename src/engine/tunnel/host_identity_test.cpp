@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "engine/tunnel/host_identity.hpp"
 
+#include <algorithm>
 #include <fstream>
 #include <iterator>
+#include <optional>
 
 #include <fmt/format.h>
 #include <gtest/gtest.h>
@@ -40,10 +42,10 @@ class HostIdentityTest : public ::testing::Test {
   }
 
   Result<void> check(ssh::HostKeyOffered offered) {
-    HostIdentity identity(options_, prompter_, random_);
+    HostIdentity identity(options_, peer_, prompter_, random_);
     if (auto done = run(context_, identity.prepare()); !done) return done;
     first_ = identity.known_first({})[0];
-    return run(context_, identity.check(std::move(offered), "192.0.2.1"));
+    return run(context_, identity.check(std::move(offered)));
   }
 
   static ssh::HostKeyOffered plain(const crypto::PrivateKey& key = test::host_key()) {
@@ -61,6 +63,8 @@ class HostIdentityTest : public ::testing::Test {
   testing::ScriptedPrompter prompter_;
   crypto::SystemRandom random_;
   ServerOptions options_;
+  std::optional<HostIdentity::Endpoint> peer_ =
+      HostIdentity::Endpoint(boost::asio::ip::make_address("192.0.2.1"), 2222);
   std::string first_;  // algorithm that was asked for
 };
 
@@ -142,6 +146,150 @@ TEST_F(HostIdentityTest, WithoutTheFileOfRevokedKeysNoKeyIsGood) {
   std::ofstream(file("revoked")) << stranger.type() << ' ' << crypto::base64_encode(stranger.blob()) << '\n';
   EXPECT_TRUE(check(plain()));
   EXPECT_FALSE(check(plain(test::stranger_key())));
+}
+
+/// With CheckHostIP, and a file of known hosts.
+class HostAddressTest : public HostIdentityTest {
+ protected:
+  HostAddressTest() {
+    options_.check_address = true;
+    options_.user_known_hosts = {file("known_hosts")};
+  }
+
+  static std::string line(std::string_view names, const crypto::PrivateKey& key = test::host_key()) {
+    const auto& of = key.public_key();
+    return fmt::format("{} {} {}\n", names, of.type(), crypto::base64_encode(of.blob()));
+  }
+  void known(const std::string& lines) { std::ofstream(file("known_hosts")) << lines; }
+  [[nodiscard]] std::string known() const { return content("known_hosts"); }
+  [[nodiscard]] std::string refusal() {
+    const auto refused = check(plain());
+    if (refused) return "it is good";
+    EXPECT_EQ(refused.error().code, Errc::verification);
+    return refused.error().message;
+  }
+  static constexpr std::string_view kHost = "[web.example]:2222", kAddress = "[192.0.2.1]:2222";
+};
+
+TEST_F(HostAddressTest, IsLearnedWhateverTheRestOfThePolicyIs) {
+  const std::string both = fmt::format("{},{}", kHost, kAddress);
+  for (const auto policy :
+       {HostKeyPolicy::yes, HostKeyPolicy::accept_new, HostKeyPolicy::ask, HostKeyPolicy::no}) {
+    options_.host_key_policy = policy;
+    known(line(kHost));
+    for (int round = 0; round < 2; ++round) {
+      EXPECT_TRUE(check(plain()));
+      EXPECT_EQ(known(), line(kHost) + line(kAddress));
+    }
+    known("");
+    prompter_ = testing::ScriptedPrompter({"yes"});
+    EXPECT_EQ(check(plain()).has_value(), policy != HostKeyPolicy::yes);
+    EXPECT_EQ(known(), policy == HostKeyPolicy::yes ? "" : line(both));
+    EXPECT_EQ(prompter_.questions.size(), policy == HostKeyPolicy::ask ? 1U : 0U);
+  }
+}
+
+TEST_F(HostAddressTest, IsHashedOnALineOfItsOwn) {
+  options_.host_key_policy = HostKeyPolicy::accept_new;
+  options_.hash_known_hosts = true;
+  EXPECT_TRUE(check(plain()));
+  EXPECT_EQ(std::ranges::count(known(), '\n'), 2);
+  EXPECT_TRUE(check(plain()));
+  EXPECT_EQ(std::ranges::count(known(), '\n'), 2) << "both are found again";
+}
+
+TEST_F(HostAddressTest, OneThatIsKnownByAnotherKeyIsRefusedOrAskedAbout) {
+  const auto lines = line(kHost) + line(kAddress, test::stranger_key());
+  known(lines);
+  for (const auto policy : {HostKeyPolicy::yes, HostKeyPolicy::accept_new}) {
+    options_.host_key_policy = policy;
+    EXPECT_NE(refusal().find(
+                  fmt::format("differs from that of its address {} ({}:2)", kAddress, file("known_hosts"))),
+              std::string::npos)
+        << refusal();
+  }
+  options_.host_key_policy = HostKeyPolicy::no;
+  EXPECT_TRUE(check(plain()));
+
+  options_.host_key_policy = HostKeyPolicy::ask;
+  for (const auto* answer : {"no", "yes", "SHA256:of-no-key"}) {
+    prompter_ = testing::ScriptedPrompter({answer});
+    EXPECT_EQ(check(plain()).has_value(), answer == std::string("yes")) << answer;
+    EXPECT_TRUE(prompter_.questions.at(0).ends_with(
+        fmt::format("\nMatching host key in {}:1\nAre you sure you want to continue connecting (yes/no)? ",
+                    file("known_hosts"))));
+  }
+  options_.batch = true;
+  EXPECT_FALSE(check(plain()));
+  EXPECT_EQ(known(), lines);
+}
+
+TEST_F(HostAddressTest, NothingIsLearnedOfAHostWhoseAddressIsRefused) {
+  const auto lines = line(kAddress, test::stranger_key());
+  known(lines);
+  options_.host_key_policy = HostKeyPolicy::accept_new;
+  EXPECT_FALSE(check(plain()));
+  EXPECT_EQ(known(), lines);
+  options_.host_key_policy = HostKeyPolicy::no;
+  EXPECT_TRUE(check(plain()));
+  EXPECT_EQ(known(), lines + line(kHost));
+}
+
+TEST_F(HostAddressTest, AKeyThatIsRevokedForItIsNoGood) {
+  options_.host_key_policy = HostKeyPolicy::no;
+  known(line(kHost) + line(fmt::format("@revoked {}", kAddress)));
+  EXPECT_TRUE(refusal().ends_with("is revoked by " + file("known_hosts") + ":2")) << refusal();
+}
+
+TEST_F(HostAddressTest, IsNotLearnedWhileAFileCannotBeRead) {
+  known(line(kHost));
+  options_.global_known_hosts = {folder_.path()};
+  EXPECT_TRUE(check(plain()));
+  EXPECT_EQ(known(), line(kHost));
+}
+
+TEST_F(HostAddressTest, IsNotLookedAtWhereItSaysNothing) {
+  const auto lines = line(kHost) + line("[127.0.0.7]:2222,[192.0.2.1]:2222", test::stranger_key());
+  known(lines);
+  EXPECT_FALSE(check(plain()));
+  const auto is_passed_over = [&] { return check(plain()).has_value() && known() == lines; };
+  peer_->address(boost::asio::ip::make_address("127.0.0.7"));
+  EXPECT_TRUE(is_passed_over());
+  peer_->address(boost::asio::ip::make_address("192.0.2.1"));
+  options_.way = ProxyCommand{"connect", true};
+  EXPECT_TRUE(is_passed_over());
+  options_.way = {};
+  options_.check_address = false;
+  EXPECT_TRUE(is_passed_over());
+  options_.check_address = true;
+  peer_ = std::nullopt;
+  EXPECT_TRUE(is_passed_over());
+
+  peer_ = HostIdentity::Endpoint(boost::asio::ip::make_address("192.0.2.1"), 2222);
+  options_.host = "192.0.2.1";
+  options_.host_key_alias = "web.example";
+  known(line("web.example"));
+  EXPECT_TRUE(check(plain()));
+  EXPECT_EQ(known(), line("web.example")) << "the name is the address";
+}
+
+TEST_F(HostAddressTest, TheCommandIsAskedAboutItToo) {
+  const auto key = plain().key;
+  const auto digits = crypto::base64_encode(key.blob());
+  command(fmt::format("echo \"$*\" >>{}; echo \"$2 {} {}\"", file("log"), key.type(), digits));
+  ASSERT_TRUE(check(plain()));
+  EXPECT_EQ(content("log"), fmt::format("ORDER Web.example NONE NONE NONE\n"
+                                        "HOSTNAME {0} {2} {3} {4}\n"
+                                        "ADDRESS {1} {2} {3} {4}\n",
+                                        kHost, kAddress, key.type(), key.fingerprint(), digits));
+  EXPECT_EQ(known(), "") << "it knows both";
+
+  // Each question has its own lines: what it says of the name is nothing for the address, and the reverse.
+  command(fmt::format("[ $1 = HOSTNAME ] && echo '{} {} {}' || echo '{}'", kHost, key.type(), digits,
+                      fmt::format("{} {}", kAddress, crypto::kKeyFixtures[0].public_line)));
+  EXPECT_NE(refusal().find("(KnownHostsCommand-ADDRESS:1)"), std::string::npos) << refusal();
+  command("[ $1 != ADDRESS ]");
+  EXPECT_TRUE(check(plain()).error().message.starts_with("KnownHostsCommand failed"));
 }
 
 }  // namespace

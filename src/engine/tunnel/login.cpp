@@ -57,7 +57,7 @@ relay::Task<Result<void>> Login::run() {
 relay::Task<Result<void>> Login::on_host_key(ssh::HostKeyOffered offered) {
   log(LogLevel::verbose, "remote identification: {}", printable(driver_.session().peer_identification()));
   auto binding = std::move(offered.binding);
-  auto verdict = co_await identity_.check(std::move(offered), address_);
+  auto verdict = co_await identity_.check(std::move(offered));
   if (driver_.is_over()) co_return Result<void>();
   if (!verdict) {
     driver_.session().reject_host_key(verdict.error().message);

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <string>
-
 #include "engine/connection/inbox.hpp"
 #include "engine/connection/session_driver.hpp"
 #include "engine/tunnel/authenticator.hpp"
@@ -14,14 +12,10 @@ namespace culvert::tunnel {
 /// answer back as a command. While a person thinks, the session goes on.
 class Login {
  public:
-  /// All must outlive it. `address` is where the server was reached.
+  /// All must outlive it.
   Login(connection::SessionDriver& driver, connection::Inbox& inbox, HostIdentity& identity,
-        Authenticator& authenticator, std::string address)
-      : driver_(driver),
-        inbox_(inbox),
-        identity_(identity),
-        authenticator_(authenticator),
-        address_(std::move(address)) {}
+        Authenticator& authenticator)
+      : driver_(driver), inbox_(inbox), identity_(identity), authenticator_(authenticator) {}
 
   /// Returns when logged in, or with the line for the user.
   [[nodiscard]] relay::Task<Result<void>> run();
@@ -36,7 +30,6 @@ class Login {
   connection::Inbox& inbox_;
   HostIdentity& identity_;
   Authenticator& authenticator_;
-  std::string address_;
 };
 
 /// One line per agreed name, as ssh -v shows it.

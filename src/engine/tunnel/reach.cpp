@@ -2,6 +2,7 @@
 #include "engine/tunnel/reach.hpp"
 
 #include <algorithm>
+#include <string>
 #include <utility>
 
 #include <boost/asio/steady_timer.hpp>
@@ -12,7 +13,6 @@
 #include "base/log.hpp"
 #include "base/text.hpp"
 #include "engine/connection/socket_carrier.hpp"
-#include "files/known_hosts.hpp"
 #include "net/as_tuple.hpp"
 #include "net/cancelled.hpp"
 #include "net/command.hpp"
@@ -136,9 +136,8 @@ relay::Task<Result<void>> negotiate(net::StreamSocket& socket, socks::Client& pr
 // Over a socket that is the server's, whoever connected it.
 Reached reached_over(net::StreamSocket socket) {
   net::unpace_if_local(socket.native_handle());
-  const auto peer = net::peer_endpoint(socket.native_handle());
   Reached reached;
-  if (peer) reached.address = files::known_hosts_name(peer->address().to_string(), peer->port());
+  reached.peer = net::peer_endpoint(socket.native_handle());
   reached.carrier = std::make_unique<connection::SocketCarrier>(std::move(socket));
   return reached;
 }

@@ -2,7 +2,9 @@
 #pragma once
 
 #include <memory>
-#include <string>
+#include <optional>
+
+#include <boost/asio/ip/tcp.hpp>
 
 #include "base/result.hpp"
 #include "engine/connection/carrier.hpp"
@@ -15,9 +17,9 @@ namespace culvert::tunnel {
 /// The way to a server, from its name to bytes that reach it.
 struct Reached {
   std::unique_ptr<connection::Carrier> carrier;
-  std::string address;         ///< where it was reached, for people; empty where nobody here knows
-  std::shared_ptr<void> life;  ///< what the carrier needs besides: a program
-  bool kernel_asks = false;    ///< whether the other end lives: asks_beside_kernel
+  std::optional<boost::asio::ip::tcp::endpoint> peer;  ///< the server's; none where nobody here knows
+  std::shared_ptr<void> life;                          ///< what the carrier needs besides: a program
+  bool kernel_asks = false;                            ///< whether the other end lives: asks_beside_kernel
 };
 
 /// Without a hop: directly, through a proxy (ProxyVia), or by a program (ProxyCommand, also with

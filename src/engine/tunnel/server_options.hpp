@@ -77,6 +77,7 @@ struct ServerOptions {
   std::vector<std::string> user_known_hosts;  ///< files; the first one learns new keys
   std::vector<std::string> global_known_hosts;
   bool hash_known_hosts = false;
+  bool check_address = false;  ///< look up its address in known_hosts, too (CheckHostIP)
   /// A program that prints lines of known_hosts (KnownHostsCommand), run without a shell: an absolute path
   /// and its arguments; empty: none.
   std::vector<CommandWord> known_hosts_command;
