@@ -68,7 +68,7 @@ struct SessionPlan {
   std::vector<LocalForward> local_forwards;
   std::vector<RemoteForward> remote_forwards;
   /// Where the clients of a proxy at the server may go (PermitRemoteOpen); nothing: anywhere. As
-  /// PermittedDialer has it.
+  /// judge_of_remote() has it.
   std::optional<std::vector<relay::HostPort>> permitted_remote;
   std::vector<DynamicForward> dynamic_forwards;
   /// Who may use the proxy fronts: a file of user:password lines; empty: everybody.

@@ -9,6 +9,7 @@
 #include "base/log.hpp"
 #include "daemon/listen_hook.hpp"
 #include "daemon/open_listeners.hpp"
+#include "daemon/permitted_remote.hpp"
 #include "engine/proxy/accounts_file.hpp"
 #include "engine/proxy/front.hpp"
 #include "engine/relay/listener_source.hpp"
@@ -59,7 +60,7 @@ SessionRun::SessionRun(asio::any_io_executor executor, const SessionPlan& plan, 
       bound_(bound),
       tunnel_(executor_, options_of(plan, manager), resolver, random, prompter),
       direct_(resolver),
-      permitted_(direct_, plan.permitted_remote),
+      permitted_(resolver, {}, net::Family::any, judge_of_remote(plan.permitted_remote)),
       changed_(executor_),
       tasks_(changed_, [this](Error error) { over(std::unexpected(std::move(error))); }) {}
 
@@ -142,8 +143,7 @@ relay::Task<Result<void>> SessionRun::open_remote_forwards() {
     const std::string to = forward.destination ? to_string(*forward.destination) : "proxy";
     log(LogLevel::notice, "remote {} -> {} up", remote_name(at), to);
     if (!plan_.on_listen.empty()) run_listen_hook(plan_.on_listen, at, to);
-    relay::Dialer& direct = forward.destination ? static_cast<relay::Dialer&>(direct_) : permitted_;
-    add_forward(std::move(source), direct, forward.destination);
+    add_forward(std::move(source), forward.destination ? direct_ : permitted_, forward.destination);
   }
   co_return Result<void>();
 }

@@ -12,7 +12,6 @@
 #include "base/time.hpp"
 #include "crypto/random.hpp"
 #include "daemon/bound_ports.hpp"
-#include "daemon/permitted_dialer.hpp"
 #include "daemon/plan.hpp"
 #include "daemon/run.hpp"
 #include "daemon/service_manager.hpp"
@@ -68,7 +67,7 @@ class SessionRun final : public Run {
   BoundPorts& bound_;
   tunnel::Tunnel tunnel_;
   relay::DirectDialer direct_;
-  PermittedDialer permitted_;  // of proxies at the server
+  relay::DirectDialer permitted_;  // of proxies at the server
   std::deque<relay::ProxyHeaderDialer> telling_;
   std::vector<std::unique_ptr<relay::Forward>> forwards_;
   std::optional<StdioRun> stdio_;

@@ -23,8 +23,8 @@ from harness import proxy as px
 from harness.culvert import SMALL, Culvert, environment, run
 from harness.proxies import WAYS, start_direct, start_dynamic, start_remote
 from harness.proxy import HTTP, PROTOCOLS, SOCKS4, SOCKS4A, SOCKS5
-from harness.sockets import (Server, connect, digest_sink, echo, free_port, has_ipv6, receive_all, receive_exactly, reset,
-                             test_data)
+from harness.sockets import (DEADLINE, Server, connect, digest_sink, echo, free_port, has_ipv6, receive_all,
+                             receive_exactly, reset, test_data)
 
 SIZE = (1 if SMALL else 8) << 20
 USER, PASSWORD = "ann", "se:cret"
@@ -205,7 +205,7 @@ def test_what_the_client_forbids(sshd, folder, echo_server):
             with connect(port) as s:
                 assert protocol.ask(s, "127.0.0.1", 9) == code
                 assert ends(s) == b""
-        process.wait_for("not permitted by PermitRemoteOpen", count=3)
+        process.wait_for("not permitted: no rule of PermitRemoteOpen names it", count=3)
         for name in ("localhost", "127.0.0.1"):
             with SOCKS5.connect(port, name, echo_server.port) as s:
                 s.sendall(b"x")
@@ -265,14 +265,11 @@ def test_garbage_is_not_answered(port, first):
         assert ends(s) == b""
 
 
-def test_bind(port, start, echo_server):
+def test_bind(port):
     with connect(port) as s:
         s.sendall(b"\x05\x01\0" + px.request5("127.0.0.1", 0, px.BIND))
         assert receive_exactly(s, 2) == b"\x05\0"
         code, _, bound = px.reply5(s)
-        if start is start_remote:
-            assert code == 7, "nothing is to listen at the client's end"
-            return
         assert code == 0
         with connect(bound) as peer:
             code, host, _ = px.reply5(s)
@@ -282,6 +279,36 @@ def test_bind(port, start, echo_server):
             s.sendall(b"to the peer")
             s.shutdown(socket.SHUT_WR)
             assert ends(peer) == b"to the peer"
+
+
+def test_bind_at_the_server_is_for_whom_permit_remote_open_names(sshd, folder):
+    def ask(s, host, number):
+        s.sendall(b"\x05\x01\0" + px.request5(host, number, px.BIND))
+        assert receive_exactly(s, 2) == b"\x05\0"
+        return px.reply5(s)
+
+    process, port = start_remote(sshd, folder, "-o", "PermitRemoteOpen=127.0.0.1:21 127.0.0.2:*")
+    with process:
+        for host, number in (("127.0.0.1", 22), ("localhost", 21), ("127.0.0.3", 21)):
+            with connect(port) as s:
+                assert ask(s, host, number)[0] == 2
+                assert ends(s) == b""
+        with connect(port) as s:  # the port that is expected is that of the request, and nobody's source
+            code, _, bound = ask(s, "127.0.0.1", 21)
+            assert code == 0
+            with connect(bound) as peer:
+                assert px.reply5(s)[:2] == (0, "127.0.0.1")
+                peer.sendall(b"x")
+                assert receive_exactly(s, 1) == b"x"
+        with connect(port) as s:  # anybody: whom the rules name
+            code, _, bound = ask(s, "0.0.0.0", 0)
+            assert code == 0
+            with pytest.raises(ConnectionResetError), connect(bound) as stranger:  # connecting may see it already
+                ends(stranger)
+            with socket.create_connection(("127.0.0.1", bound), DEADLINE, source_address=("127.0.0.2", 0)) as peer:
+                assert px.reply5(s)[:2] == (0, "127.0.0.2")
+                peer.sendall(b"x")
+                assert receive_exactly(s, 1) == b"x"
 
 
 # -------------------------------------------------------------------------------------------- streams, once they are joined
