@@ -18,6 +18,10 @@ namespace asio = boost::asio;
 
 relay::Task<Result<void>> ServerRun::start() {
   const server::ServerOptions& options = plan_.options;
+  // What is judged by them must not depend on whether they can be read at that moment.
+  if (net::own_addresses().empty())
+    co_return fail(Errc::system,
+                   "cannot read the addresses of this machine, which no rule but an address opens");
   host_keys_ = CO_TRY(server::HostKeys::load(privileges_, options.host_certificate_files));
   accounts_ = CO_TRY(server::Accounts::load(options, privileges_, quotas_.get()));
   for (const ListenSpec& spec : plan_.listen) {

@@ -93,8 +93,8 @@ std::span<const IpAddress> own_addresses() {
   thread_local Instant until{};
   if (const Instant now = monotonic_now(); now >= until) {
     until = now + kGood;
-    own.clear();
     if (const auto all = interface_addresses()) {
+      own.clear();
       for (const InterfaceAddress& one : *all) {
         if (one.address) own.push_back(ip_address_of(*one.address));
       }

@@ -24,7 +24,9 @@ struct InterfaceAddress {
 /// All of them; each interface is among them. Errc::system, with the cause alone.
 [[nodiscard]] Result<std::vector<InterfaceAddress>> interface_addresses();
 
-/// Every address of this machine, as it was a second ago at most. Until the thread asks again.
+/// Every address of this machine, as it was a second ago at most; while the kernel does not say (no
+/// descriptor is left), as it was when it last did. Until the thread asks again. Empty only if it has never
+/// said.
 [[nodiscard]] std::span<const IpAddress> own_addresses();
 
 /// The address of this machine that it would speak to `peer` from. Errc::system, with the cause alone.
