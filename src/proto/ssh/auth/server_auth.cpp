@@ -56,12 +56,16 @@ Result<ServerAuth::Step> ServerAuth::on_message(ByteView payload) {
     return fail(Errc::limit, "too many authentication attempts",
                 static_cast<std::int64_t>(DisconnectReason::no_more_auth_methods_available));
   }
+  const bool is_first = std::exchange(is_first_, false);
   const auto request = TRY(decode<UserauthRequestMessage>(payload));
   if (request.service != kService) {
     return fail(Errc::protocol, "authentication for an unknown service",
                 static_cast<std::int64_t>(DisconnectReason::service_not_available));
   }
   if (request.method == kMethods || request.method == kHostBound) return on_key(request, payload);
+  // As in sshd: a first question about the methods is no attempt.
+  if (request.method == "none" && is_first)
+    return Reply{encoded(UserauthFailureMessage{NameList{kMethods}, false})};
   if (request.method == "none") return Reply{methods()};
   return Reply{refusal()};
 }

@@ -51,6 +51,7 @@ class ServerAuth {
 
   Bytes session_id_, host_key_;
   std::uint32_t attempts_left_;
+  bool is_first_ = true;  // the next request
   std::uint32_t refused_ = 0;
   std::optional<UserOffered> offered_;
   Bytes offered_blob_;
