@@ -278,6 +278,46 @@ quota = "3M"
             assert s.recv(1) == b""
 
 
+def test_streams_that_are_opened_at_once_keep_to_their_number(serve, folder):
+    rules = """
+[[user]]
+name = "me"
+connect = ["localhost:*"]
+listen = ["*"]
+max_streams = 2
+"""
+    server = serve(rules=rules)
+    with Server(silent) as target:
+        port, remote = free_port(), free_port()
+        with client("ssh", server, folder, "-L", f"{port}:127.0.0.1:{target.port}", "-R", f"{remote}:127.0.0.1:{target.port}",
+                    ports=(port,)):
+            wait_until(lambda: server.log.count(" ended, ") >= 1)  # of the connection that looked whether it is up
+            for way in (port, remote):
+                before, refused = target.accepted, server.log.count("max_streams is reached")
+                visitors = [connect(way) for _ in range(20)]
+                wait_until(lambda: server.log.count("max_streams is reached") - refused >= 18)
+                assert target.accepted - before <= 2
+                ended = server.log.count(" ended, ")
+                for visitor in visitors:
+                    visitor.close()
+                wait_until(lambda: server.log.count(" ended, ") - ended >= 2)
+
+
+def test_as_many_attempts_as_sshd_gives(serve, folder):
+    """Six, and the first question about the methods is none."""
+    server = serve("--allow-all", "--exempt", "127.0.0.0/8")
+    wrong = [make_key(folder / f"wrong{i}") for i in range(6)]
+    for count, status in ((5, 0), (6, 255)):
+        words = [word for key in [*wrong[1:count], server.user_keys[0]] for word in ("-i", str(key))]
+        port = free_port()
+        command = client_command("ssh", server, folder, *words, "-L", f"{port}:127.0.0.1:9", key=wrong[0])
+        with Process(command, env=environment(HOME=str(folder)), start_new_session=True) as process:
+            if status == 0:
+                wait_until(lambda p=port: is_open(p), process)
+            else:
+                assert process.wait() == status
+
+
 def test_quotas_outlive_the_server(serve, folder, echo_server):
     rules = """
 [[user]]
@@ -405,6 +445,29 @@ def test_a_dead_session_gives_way_to_one_of_the_same_key(serve, folder, echo_ser
         done = run(*client_command("culvert", server, folder, *forward, key=other)[1:])
         os.kill(first.pid, signal.SIGCONT)
         assert done.status == 255
+
+
+def test_a_session_that_sends_is_alive(serve, folder, echo_server):
+    """Its answer is behind much else, on a slow path."""
+    server = serve("--allow-all")
+    gate = Gate(server.port)
+    gate.open()
+    listens, local = free_port(), free_port()
+    with Server(digest_sink) as sink, client("ssh", server, folder, "-R", f"{listens}:127.0.0.1:{echo_server.port}",
+                                             "-L", f"{local}:127.0.0.1:{sink.port}", ports=(listens, local), port=gate.port):
+        gate.up_rate = 60_000
+        with connect(local) as s:
+            s.settimeout(1)
+            with contextlib.suppress(TimeoutError):
+                while True:
+                    s.sendall(b"z" * 65536)
+            begun = time.monotonic()
+            done = run(*client_command("culvert", server, folder, "-R", f"{listens}:127.0.0.1:9")[1:])
+            assert done.status == 255
+            assert time.monotonic() - begun < 10
+        server.wait_for_log("is held by another session of the same key, which is alive")
+        assert "took over" not in server.log
+    gate.shut()
 
 
 def test_the_same_culvert_has_its_listeners_back_at_once(serve, folder, echo_server):

@@ -185,6 +185,7 @@ std::size_t SessionDriver::read_once() {
   }
   session_->commit(got.bytes, monotonic_now());
   read_since_wait_ += got.bytes;
+  bytes_read_ += got.bytes;
   // OpenSSH's server sets TCP_NODELAY for sessions with a shell alone: its next small packet waits for our
   // acknowledgement of this one, which the kernel would delay by 40 ms.
   // (docs/decisions/acknowledge-at-once.md)

@@ -55,6 +55,8 @@ class SessionDriver : public std::enable_shared_from_this<SessionDriver> {
   /// Ends it at once if its address is not this machine's any more: nothing could arrive.
   void check_address();
   [[nodiscard]] bool is_over() const { return over_.has_value(); }
+  /// From the peer, since the start.
+  [[nodiscard]] std::uint64_t bytes_read() const { return bytes_read_; }
   /// Waits until it is over and the carrier is closed, and says why.
   [[nodiscard]] relay::Task<Error> over();
 
@@ -123,8 +125,9 @@ class SessionDriver : public std::enable_shared_from_this<SessionDriver> {
   std::size_t read_size_ = 64 * 1024;
   unsigned small_reads_ = 0;
   std::size_t read_since_wait_ = 0;  // bytes
-  std::size_t low_water_ = 0;        // of the carrier, as it is set
-  bool wakes_late_ = false;          // the carrier, in bulk
+  std::uint64_t bytes_read_ = 0;
+  std::size_t low_water_ = 0;  // of the carrier, as it is set
+  bool wakes_late_ = false;    // the carrier, in bulk
 
   boost::asio::steady_timer timer_;
   boost::asio::steady_timer pause_;  // instead of waiting for readability, in bulk

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 #include <ctime>
+#include <set>
 #include <utility>
 
 #include <fmt/format.h>
@@ -19,6 +20,10 @@ namespace culvert::server {
 namespace {
 
 constexpr std::size_t kMostRemembered = 65536;
+constexpr std::size_t kLongestUser = 256;  // bytes
+
+std::string name_of_user(const Permit& permit) { return "user " + permit.account; }
+std::string name_of_key(const Permit& permit) { return "key " + permit.fingerprint; }
 
 UnixSeconds local_to_utc(UnixSeconds local) {
   const auto as_utc = static_cast<std::time_t>(local);
@@ -57,9 +62,7 @@ Result<std::unique_ptr<Accounts>> Accounts::load(const ServerOptions& options, P
   TRY(accounts->revocations_.load(options.revoked_keys));
   TRY(accounts->refresh_rules());
   for (const KeysOfUser& of : options.keys) {
-    KeyFile& file = accounts->files_[of.file];
-    file.path = of.file;
-    accounts->refresh(file);
+    accounts->refresh(accounts->files_[of.file], of.file);
   }
   for (const files::UserRules& user : accounts->rules_.users) {
     if (!user.authorized_keys.empty()) (void)accounts->file_of(user.name);
@@ -70,12 +73,11 @@ Result<std::unique_ptr<Accounts>> Accounts::load(const ServerOptions& options, P
 // Wrong rules at the start are an error; later those that were right stay in force.
 Result<void> Accounts::refresh_rules() {
   if (options_.rules_file.empty()) return {};
-  std::string stamp = file_stamp(options_.rules_file, privileges_);
-  if (stamp == rules_stamp_) return {};
+  if (!watched_rules_.is_due(options_.rules_file, privileges_)) return {};
   const auto text =
       files::read_config_file(options_.rules_file, files::OwnerCheck::required, opener(privileges_));
+  watched_rules_.was_read(text);
   if (!text) return fail(text.error().code, "rules: " + text.error().message);
-  rules_stamp_ = std::move(stamp);  // wrong ones are said once
   rules_ = TRY(files::parse_rules_file(*text, options_.rules_file));
   ++rules_version_;
   return {};
@@ -83,7 +85,8 @@ Result<void> Accounts::refresh_rules() {
 
 void Accounts::keep_rules_fresh() {
   const auto read = refresh_rules();
-  if (!read) log(LogLevel::error, "{}; the rules from before stay", read.error().message);
+  if (!read && watched_rules_.is_news(read.error().message))
+    log(LogLevel::error, "{}; the rules from before stay", read.error().message);
 }
 
 std::uint64_t Accounts::refresh() {
@@ -101,23 +104,25 @@ void Accounts::refresh(Permit& permit) {
   permit.is_revoked = permit.is_revoked || revocations_.named_by(permit.key, permit.certificate) != nullptr;
 }
 
-void Accounts::refresh(KeyFile& file) {
-  std::string stamp = file_stamp(file.path, privileges_);
-  if (stamp == file.stamp) return;
-  file.stamp = std::move(stamp);
-  file.keys = {};
-  const auto text = files::read_config_file(file.path, files::OwnerCheck::required, opener(privileges_));
-  if (!text) return log(LogLevel::warning, "{}", text.error().message);
+void Accounts::refresh(KeyFile& of, const std::string& path) {
+  if (!of.file.is_due(path, privileges_)) return;
+  of.keys = {};
+  const auto text = files::read_config_file(path, files::OwnerCheck::required, opener(privileges_));
+  of.file.was_read(text);
+  if (!text) {
+    if (of.file.is_news(text.error().message)) log(LogLevel::warning, "{}", text.error().message);
+    return;
+  }
   auto keys = files::parse_authorized_keys(*text, local_to_utc);
-  if (!keys) return log(LogLevel::warning, "{}: {}", printable(file.path), keys.error().message);
-  file.keys = std::move(*keys);
-  for (const files::LineWarning& warning : file.keys.warnings)
-    log(LogLevel::warning, "{} line {}: {}; the line is passed over", printable(file.path), warning.line,
+  if (!keys) return log(LogLevel::warning, "{}: {}", printable(path), keys.error().message);
+  of.keys = std::move(*keys);
+  for (const files::LineWarning& warning : of.keys.warnings)
+    log(LogLevel::warning, "{} line {}: {}; the line is passed over", printable(path), warning.line,
         warning.text);
 }
 
 // A user's own file, else the one for everybody.
-Accounts::KeyFile* Accounts::file_of(const std::string& user) {
+std::string Accounts::path_of(const std::string& user) const {
   std::string path;
   for (const KeysOfUser& of : options_.keys) {
     if (of.user == user) path = of.file;
@@ -127,14 +132,19 @@ Accounts::KeyFile* Accounts::file_of(const std::string& user) {
   for (const KeysOfUser& of : options_.keys) {
     if (path.empty() && of.user.empty()) path = of.file;
   }
+  return path;
+}
+
+Accounts::KeyFile* Accounts::file_of(const std::string& user) {
+  const std::string path = path_of(user);
   if (path.empty()) return nullptr;
   KeyFile& file = files_[path];
-  file.path = path;
-  refresh(file);
+  refresh(file, path);
   return &file;
 }
 
 Result<Permit> Accounts::judge(const ssh::UserOffered& offered, const IpAddress& source, UnixSeconds now) {
+  if (offered.user.size() > kLongestUser) return denied("there is no such user");
   refresh();
   TRY(revocations_.check(offered.key, offered.certificate));
   KeyFile* const file = file_of(offered.user);
@@ -145,7 +155,7 @@ Result<Permit> Accounts::judge(const ssh::UserOffered& offered, const IpAddress&
   if (entries.empty()) {
     return denied(fmt::format("the {} is not in {}",
                               certificate ? "certificate's authority, for this user," : "key",
-                              printable(file->path)));
+                              printable(path_of(offered.user))));
   }
   if (certificate) {
     if (const auto valid = crypto::check_validity(*certificate, static_cast<std::uint64_t>(now)); !valid)
@@ -168,14 +178,15 @@ Result<Permit> Accounts::judge(const ssh::UserOffered& offered, const IpAddress&
                   .fingerprint = fingerprint,
                   .key_name = printable(certificate ? certificate->key_id() : entry->comment, 100),
                   .grants = grants_of(offered.user, offered.key, *options),
-                  .of_user = usage_of("user " + offered.user),
-                  .of_key = usage_of("key " + fingerprint),
+                  .of_user = nullptr,
+                  .of_key = nullptr,
                   .account = offered.user,
                   .key = offered.key,
                   .options = std::move(*options),
                   .certificate = certificate,
                   .version = version()};
-    note_quotas(permit);
+    permit.of_user = usage_of(name_of_user(permit));
+    permit.of_key = usage_of(name_of_key(permit));
     if (const auto limits = check_limits(permit); !limits) return denied(limits.error().message);
     return permit;
   }
@@ -209,8 +220,14 @@ bool Accounts::let_listen(const IpAddress& address, std::uint16_t port) {
                                });
   };
   if (std::ranges::any_of(files::all_grants(rules_.users), lets)) return true;
-  for (auto& [path, file] : files_) {
-    refresh(file);
+  // Of users, too, whom the rules name since then.
+  std::set<std::string> paths;
+  for (const KeysOfUser& of : options_.keys) paths.insert(of.file);
+  for (const files::UserRules& user : rules_.users) paths.insert(path_of(user.name));
+  paths.erase("");
+  for (const std::string& path : paths) {
+    KeyFile& file = files_[path];
+    refresh(file, path);
     const auto permits = [&](const files::AuthorizedKey& entry) {
       return lets(files::grants_for(nullptr, entry.key, entry.options));
     };
@@ -219,18 +236,28 @@ bool Accounts::let_listen(const IpAddress& address, std::uint16_t port) {
   return false;
 }
 
-std::shared_ptr<Usage> Accounts::usage_of(const std::string& name) {
+std::shared_ptr<Usage> Accounts::usage_of(const std::string& name) const {
+  if (const auto known = usage_.find(name); known != usage_.end()) return known->second;
+  auto usage = std::make_shared<Usage>();
+  if (quotas_ != nullptr) usage->bytes = quotas_->used(name);
+  return usage;
+}
+
+void Accounts::admit(Permit& permit) {
+  share(name_of_user(permit), permit.of_user);
+  share(name_of_key(permit), permit.of_key);
+  note_quotas(permit);
+}
+
+void Accounts::share(const std::string& name, std::shared_ptr<Usage>& usage) {
   // An authority can certify any number of keys; what has a quota the rules name.
   if (usage_.size() > kMostRemembered) {
     std::erase_if(
         usage_, [](const auto& entry) { return entry.second.use_count() == 1 && !entry.second->has_quota; });
   }
-  auto& usage = usage_[name];
-  if (!usage) {
-    usage = std::make_shared<Usage>();
-    if (quotas_ != nullptr) usage->bytes = quotas_->used(name);
-  }
-  return usage;
+  auto& shared = usage_[name];
+  if (!shared) shared = std::move(usage);
+  usage = shared;
 }
 
 void Accounts::keep_quotas() {

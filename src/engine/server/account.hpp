@@ -9,6 +9,7 @@
 
 #include "base/ip_address.hpp"
 #include "base/result.hpp"
+#include "engine/server/opened_file.hpp"
 #include "engine/server/options.hpp"
 #include "engine/server/privileges.hpp"
 #include "engine/server/quota_book.hpp"
@@ -27,7 +28,7 @@ struct Permit {
   std::string fingerprint;  ///< of the key, or of the one that the certificate certifies
   std::string key_name;     ///< the key's comment or the certificate's id, for people; may be empty
   files::Grants grants;     ///< as the rules were at the last Accounts::refresh()
-  std::shared_ptr<Usage> of_user, of_key;  ///< what all sessions of theirs use together
+  std::shared_ptr<Usage> of_user, of_key;  ///< what all sessions of theirs use together, after admit()
   std::string account;                     ///< the user's name as it came
   crypto::PublicKey key;
   files::KeyOptions options;                            ///< of the key, with the limits of the certificate
@@ -54,6 +55,10 @@ class Accounts {
   [[nodiscard]] Result<Permit> judge(const ssh::UserOffered& offered, const IpAddress& source,
                                      UnixSeconds now);
 
+  /// Who was judged has logged in: from now on what it uses counts with that of its other sessions. Nothing
+  /// of those who have not is kept.
+  void admit(Permit& permit);
+
   /// Reads what has changed of the rules and the revocations; another number than before if something did.
   std::uint64_t refresh();
   /// The same, and brings what it may do up to date. For every open.
@@ -72,28 +77,31 @@ class Accounts {
 
  private:
   struct KeyFile {
-    std::string path;
-    std::string stamp;  // what the file was like when it was read
+    WatchedFile file;
     files::AuthorizedKeys keys;
   };
 
   Accounts(const ServerOptions& options, Privileges& privileges, QuotaBook* quotas)
       : options_(options), privileges_(privileges), quotas_(quotas), revocations_(privileges) {}
+  /// Empty: there is none.
+  [[nodiscard]] std::string path_of(const std::string& user) const;
   [[nodiscard]] KeyFile* file_of(const std::string& user);
-  void refresh(KeyFile& file);
+  void refresh(KeyFile& of, const std::string& path);
   [[nodiscard]] Result<void> refresh_rules();
   void keep_rules_fresh();
   [[nodiscard]] std::uint64_t version() const { return rules_version_ + revocations_.version(); }
   [[nodiscard]] files::Grants grants_of(const std::string& user, const crypto::PublicKey& key,
                                         const files::KeyOptions& options) const;
-  std::shared_ptr<Usage> usage_of(const std::string& name);
+  /// What is known of that user or key, or what a new one begins with.
+  [[nodiscard]] std::shared_ptr<Usage> usage_of(const std::string& name) const;
+  void share(const std::string& name, std::shared_ptr<Usage>& usage);
 
   const ServerOptions& options_;
   Privileges& privileges_;
   QuotaBook* const quotas_;
   std::map<std::string, KeyFile> files_;  // by path
   files::RulesFile rules_;
-  std::string rules_stamp_;
+  WatchedFile watched_rules_;
   std::uint64_t rules_version_ = 0;
   Revocations revocations_;
   std::map<std::string, std::shared_ptr<Usage>> usage_;  // by "user NAME", "key FINGERPRINT"

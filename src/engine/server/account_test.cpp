@@ -3,6 +3,7 @@
 // src/files.
 #include "engine/server/account.hpp"
 
+#include <cerrno>
 #include <filesystem>
 #include <fstream>
 
@@ -23,6 +24,29 @@ constexpr UnixSeconds kNow = 1'767'225'601;  // in the validity of the fixtures
 std::string line_of(const crypto::PublicKey& key) {
   return key.type() + ' ' + crypto::base64_encode(key.blob()) + '\n';
 }
+
+/// Whose files cannot be opened for a while.
+class BrokenPrivileges final : public Privileges {
+ public:
+  explicit BrokenPrivileges(Privileges& inner) : inner_(inner) {}
+  const std::vector<crypto::PublicKey>& host_keys() const override { return inner_.host_keys(); }
+  Result<Bytes> sign(std::size_t key, std::string_view algorithm, ByteView message) override {
+    return inner_.sign(key, algorithm, message);
+  }
+  Result<net::UniqueFd> open(const std::string& path) override {
+    ++opened;
+    if (error != 0) return fail_errno("cannot open " + path, error);
+    return inner_.open(path);
+  }
+  Result<net::UniqueFd> bind(const boost::asio::ip::tcp::endpoint& endpoint) override {
+    return inner_.bind(endpoint);
+  }
+  int error = 0;
+  int opened = 0;
+
+ private:
+  Privileges& inner_;
+};
 
 class AccountsTest : public ::testing::Test {
  protected:
@@ -49,6 +73,10 @@ class AccountsTest : public ::testing::Test {
     return accounts_->judge({.user = "me", .key = key_, .signed_ = true}, *IpAddress::parse("127.0.0.1"),
                             kNow);
   }
+  Result<Permit> asks_as(const std::string& user) {
+    return accounts_->judge({.user = user, .key = key_, .signed_ = false}, *IpAddress::parse("127.0.0.1"),
+                            kNow);
+  }
   Result<Permit> certificate_logs_in() {
     return accounts_->judge(
         {.user = "alice", .key = certificate_.key(), .signed_ = true, .certificate = certificate_},
@@ -72,6 +100,64 @@ TEST_F(AccountsTest, LetsInWhomTheFileNames) {
   write("keys", line_of(other_));
   EXPECT_EQ(key_logs_in().error().code, Errc::denied);
   EXPECT_EQ(certificate_logs_in().error().code, Errc::denied);
+}
+
+TEST_F(AccountsTest, KeepsNothingOfThoseWhoOnlyAsk) {
+  accounts_ = *Accounts::load(options_, *privileges_);
+  auto asked = asks_as("me");
+  ASSERT_TRUE(asked);
+  asked->of_user->bytes = 5;
+  EXPECT_EQ(asks_as("me")->of_user->bytes, 0u);
+  EXPECT_EQ(asks_as(std::string(256, 'x'))->user, std::string(256, 'x'));
+  EXPECT_EQ(asks_as(std::string(257, 'x')).error().code, Errc::denied);
+}
+
+TEST_F(AccountsTest, SessionsOfOneUserUseTheSame) {
+  accounts_ = *Accounts::load(options_, *privileges_);
+  auto first = key_logs_in();
+  ASSERT_TRUE(first);
+  accounts_->admit(*first);
+  first->of_user->bytes = 5;
+  EXPECT_EQ(asks_as("me")->of_user->bytes, 5u);
+  auto second = key_logs_in();
+  ASSERT_TRUE(second);
+  accounts_->admit(*second);
+  EXPECT_EQ(second->of_user, first->of_user);
+  EXPECT_EQ(second->of_key, first->of_key);
+  auto other = asks_as("somebody else");
+  accounts_->admit(*other);
+  EXPECT_NE(other->of_user, first->of_user);
+  EXPECT_EQ(other->of_key, first->of_key);
+}
+
+TEST_F(AccountsTest, AnErrorOfTheSystemLocksOutNobodyForLong) {
+  BrokenPrivileges broken(*privileges_);
+  write("revoked", "");
+  options_.revoked_keys = {dir_.path() / "revoked"};
+  accounts_ = *Accounts::load(options_, broken);
+  EXPECT_TRUE(key_logs_in());
+  write("keys", line_of(key_));
+  write("revoked", "# again\n");
+  broken.error = EMFILE;
+  EXPECT_FALSE(key_logs_in());
+  broken.error = 0;
+  EXPECT_TRUE(key_logs_in());
+  broken.opened = 0;
+  EXPECT_TRUE(key_logs_in());
+  EXPECT_EQ(broken.opened, 0) << "nothing has changed";
+}
+
+TEST_F(AccountsTest, LetsListenWhoIsNamedSinceTheStart) {
+  options_.allow_all = false;
+  options_.rules_file = dir_.path() / "rules";
+  write("rules", "");
+  accounts_ = *Accounts::load(options_, *privileges_);
+  EXPECT_FALSE(accounts_->let_listen(*IpAddress::parse("127.0.0.1"), 80));
+  write("bob", "permitlisten=\"127.0.0.1:80\" " + line_of(other_));
+  write("rules", "[[user]]\nname = \"bob\"\nauthorized_keys = \"" + (dir_.path() / "bob").string() + "\"\n");
+  EXPECT_TRUE(accounts_->let_listen(*IpAddress::parse("127.0.0.1"), 80));
+  write("rules", "");
+  EXPECT_FALSE(accounts_->let_listen(*IpAddress::parse("127.0.0.1"), 80)) << "nobody names the file any more";
 }
 
 TEST_F(AccountsTest, LetsInNoKeyThatIsRevoked) {

@@ -8,7 +8,6 @@
 #include "engine/connection/channel_stream.hpp"
 #include "engine/connection/dial_error.hpp"
 #include "engine/connection/session_driver.hpp"
-#include "engine/server/ruled_dialer.hpp"
 #include "engine/server/stream_meter.hpp"
 
 namespace culvert::server {
@@ -42,8 +41,9 @@ relay::Task<relay::Dialed> ClientDialer::dial(const relay::Endpoint&, const rela
   const auto gone = [] { return std::unexpected(DialError{Refusal::closed, "the client is gone"}); };
   if (driver_->is_over()) co_return gone();
   accounts_.refresh(*permit_);
-  if (const auto room = check_room_for_stream(*permit_); !room)
-    co_return std::unexpected(DialError{Refusal::overloaded, "not permitted: " + room.error().message});
+  auto place = StreamPlace::take(permit_);
+  if (!place)
+    co_return std::unexpected(DialError{Refusal::overloaded, "not permitted: " + place.error().message});
   const auto id = open(driver_->session(), asked_, visit.origin());
   if (!id) {
     const auto reason = id.error().code == Errc::limit ? Refusal::overloaded : Refusal::closed;
@@ -58,7 +58,8 @@ relay::Task<relay::Dialed> ClientDialer::dial(const relay::Endpoint&, const rela
   }
   co_return std::make_unique<relay::MeteredStream>(
       driver_->executor(), std::move(stream),
-      std::make_unique<StreamMeter>(permit_, StreamName{who_, Direction::forwarded, asked_, visit.origin()}));
+      std::make_unique<StreamMeter>(std::move(*place),
+                                    StreamName{who_, Direction::forwarded, asked_, visit.origin()}));
 }
 
 }  // namespace culvert::server

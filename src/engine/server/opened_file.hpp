@@ -3,6 +3,7 @@
 
 #include <cerrno>
 #include <string>
+#include <utility>
 
 #include "engine/server/privileges.hpp"
 #include "files/text_file.hpp"
@@ -23,5 +24,27 @@ namespace culvert::server {
 /// read: what changes meanwhile shows then. For every open, so a file is opened for that only if it cannot be
 /// looked at otherwise.
 [[nodiscard]] std::string file_stamp(const std::string& path, Privileges& privileges);
+
+/// A file that is read again when it has changed.
+class WatchedFile {
+ public:
+  /// Whether it has to be read now.
+  [[nodiscard]] bool is_due(const std::string& path, Privileges& privileges) {
+    seen_ = file_stamp(path, privileges);
+    return seen_ != read_;
+  }
+  /// What came of it. Where the system failed, and not the file (no descriptor was left), it is due again.
+  template <class T>
+  void was_read(const Result<T>& content) {
+    if (content || content.error().code != Errc::system) read_ = seen_;
+    if (content) said_.clear();
+  }
+  /// Whether nobody was told of that yet, since it could last be read.
+  [[nodiscard]] bool is_news(const std::string& message) { return std::exchange(said_, message) != message; }
+
+ private:
+  std::string seen_, read_;  // stamps
+  std::string said_;
+};
 
 }  // namespace culvert::server

@@ -24,6 +24,7 @@ namespace asio = boost::asio;
 namespace {
 
 constexpr std::size_t kMostSessionChannels = 8;
+constexpr Duration kLookForBytes = std::chrono::milliseconds(100);
 constexpr std::string_view kKeepalive = "keepalive@openssh.com";
 
 // Limits are for all sessions together.
@@ -132,14 +133,15 @@ void Peer::accounts_changed() {
 relay::Task<bool> Peer::answers(Duration patience) {
   return [](std::shared_ptr<Peer> self, Duration left) -> relay::Task<bool> {
     if (self->driver_->is_over()) co_return false;
-    const std::uint64_t before = self->answers_;
+    const std::uint64_t before = self->driver_->bytes_read();
     const Instant deadline = monotonic_now() + left;
     self->driver_->session().send_global_request(kKeepalive, {}, true, 0);
     self->driver_->after_command();
-    while (self->answers_ == before && !self->driver_->is_over()) {
+    // Whoever sends something lives: behind much of that its answer may be late.
+    while (self->driver_->bytes_read() == before && !self->driver_->is_over()) {
       const Duration rest = deadline - monotonic_now();
       if (rest <= Duration::zero()) co_return false;
-      co_await self->heard_.wait(rest);
+      co_await self->heard_.wait(std::min(rest, kLookForBytes));
     }
     co_return !self->driver_->is_over();
   }(shared_from_this(), patience);
@@ -187,6 +189,7 @@ void Peer::on(ssh::UserOffered& offered) {
   }
   if (offered.signed_) {
     permit_ = std::make_shared<Permit>(std::move(*permit));
+    context_->accounts.admit(*permit_);
     algorithm_ = offered.certificate ? offered.key.type() + " certificate" : offered.key.type();
   }
   driver_->session().accept_user();
@@ -298,10 +301,7 @@ void Peer::on(ssh::GlobalRequested& requested) {
   if (requested.want_reply) driver_->session().reply_global(false, {});
 }
 
-void Peer::on(ssh::GlobalReply&) {
-  ++answers_;
-  heard_.wake();
-}
+void Peer::on(ssh::GlobalReply&) { heard_.wake(); }
 
 void Peer::on(ssh::Disconnected& over) {
   if (listeners_) listeners_->stop();

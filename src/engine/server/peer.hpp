@@ -84,7 +84,6 @@ class Peer final : public ListenerOwner, public std::enable_shared_from_this<Pee
   std::map<ssh::ChannelId, std::weak_ptr<SessionChannel>> sessions_;
 
   relay::Signal heard_;  // an answer to our question whether it lives
-  std::uint64_t answers_ = 0;
 };
 
 }  // namespace culvert::server

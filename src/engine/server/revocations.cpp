@@ -22,17 +22,17 @@ Result<void> Revocations::load(const std::vector<std::string>& paths) {
 }
 
 bool Revocations::refresh(File& file) {
-  std::string stamp = file_stamp(file.path, privileges_);
-  if (stamp == file.stamp) return false;
-  file.stamp = std::move(stamp);
+  if (!file.watched.is_due(file.path, privileges_)) return false;
+  const bool was_good = file.keys.has_value();
   file.keys = files::read_revoked_keys(file.path, files::OwnerCheck::required, opener(privileges_));
-  ++version_;
+  file.watched.was_read(file.keys);
+  if (was_good || file.keys) ++version_;
   return true;
 }
 
 void Revocations::refresh() {
   for (File& file : files_) {
-    if (!refresh(file) || file.keys) continue;
+    if (!refresh(file) || file.keys || !file.watched.is_news(file.keys.error().message)) continue;
     log_event(LogLevel::error, "revoked_keys_unreadable",
               "revoked keys: {}; until it is mended nobody may log in",
               field("reason", file.keys.error().message));

@@ -9,6 +9,7 @@
 #include "base/result.hpp"
 #include "crypto/certificate.hpp"
 #include "crypto/public_key.hpp"
+#include "engine/server/opened_file.hpp"
 #include "engine/server/privileges.hpp"
 #include "files/revoked_keys.hpp"
 
@@ -41,7 +42,7 @@ class Revocations {
  private:
   struct File {
     std::string path;
-    std::string stamp = {};  // what it was like when it was read
+    WatchedFile watched = {};
     Result<files::RevokedKeys> keys = fail(Errc::not_found, "not read yet");
   };
 

@@ -25,8 +25,6 @@ namespace {
 constexpr auto kDialed = relay::SocketStream::Expects::nothing;
 constexpr std::uint32_t kMostListeners = 256;  // of a user, where no rule says how many
 
-bool fits(std::uint32_t used, const std::optional<std::uint32_t>& most) { return !most || used < *most; }
-
 // Nothing on the way to it may be a symbolic link: the path that was judged is the one that is opened.
 bool is_plain_path(const std::string& path) {
   const std::unique_ptr<char, decltype(&::free)> real(::realpath(path.c_str(), nullptr), ::free);
@@ -35,33 +33,27 @@ bool is_plain_path(const std::string& path) {
 
 }  // namespace
 
-Result<void> check_room_for_stream(const Permit& permit) {
-  TRY(check_limits(permit));
-  if (fits(permit.of_user->streams, permit.grants.user_limits.max_streams) &&
-      fits(permit.of_key->streams, permit.grants.key_limits.max_streams))
-    return {};
-  return fail(Errc::limit, "max_streams is reached");
-}
-
 Result<void> check_room_for_listener(const Permit& permit) {
   TRY(check_limits(permit));
-  if (fits(permit.of_user->listeners, permit.grants.user_limits.max_listeners.value_or(kMostListeners)) &&
-      fits(permit.of_key->listeners, permit.grants.key_limits.max_listeners))
-    return {};
+  // A file of keys that is for everybody lets one key in under any name.
+  const std::uint32_t of_user = permit.grants.user_limits.max_listeners.value_or(kMostListeners);
+  const std::uint32_t of_key = permit.grants.key_limits.max_listeners.value_or(of_user);
+  if (permit.of_user->listeners < of_user && permit.of_key->listeners < of_key) return {};
   return fail(Errc::limit, "max_listeners is reached");
 }
 
 relay::Task<relay::Dialed> RuledDialer::dial(const relay::Endpoint& destination, const relay::Visit& visit) {
   accounts_.refresh(*permit_);
-  if (const auto room = check_room_for_stream(*permit_); !room)
-    co_return std::unexpected(DialError{Refusal::overloaded, "not permitted: " + room.error().message});
+  auto place = StreamPlace::take(permit_);
+  if (!place)
+    co_return std::unexpected(DialError{Refusal::overloaded, "not permitted: " + place.error().message});
   const auto* path = std::get_if<relay::UnixPath>(&destination);
   auto socket = path != nullptr ? co_await connect_unix(path->path)
                                 : co_await connect_tcp(std::get<relay::HostPort>(destination));
   if (!socket) co_return std::unexpected(std::move(socket).error());
   co_return std::make_unique<relay::MeteredStream>(
       co_await asio::this_coro::executor, std::make_unique<relay::SocketStream>(std::move(*socket), kDialed),
-      std::make_unique<StreamMeter>(permit_,
+      std::make_unique<StreamMeter>(std::move(*place),
                                     StreamName{who_, Direction::direct, destination, visit.origin()}));
 }
 

@@ -38,9 +38,7 @@ class RuledDialer final : public relay::Dialer {
   const Duration connect_time_;
 };
 
-/// Whether one more stream is within the limits of this user and key; Errc::limit with the reason.
-[[nodiscard]] Result<void> check_room_for_stream(const Permit& permit);
-/// The same for a listener.
+/// Whether one more listener is within the limits of this user and key; Errc::limit with the reason.
 [[nodiscard]] Result<void> check_room_for_listener(const Permit& permit);
 
 }  // namespace culvert::server

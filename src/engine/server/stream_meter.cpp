@@ -16,20 +16,35 @@ bool has_rate(const files::Limits& limits) {
 
 }  // namespace
 
-StreamMeter::StreamMeter(std::shared_ptr<const Permit> permit, StreamName name)
-    : permit_(std::move(permit)), name_(std::move(name)) {
+Result<StreamPlace> StreamPlace::take(std::shared_ptr<const Permit> permit) {
+  TRY(check_limits(*permit));
+  const auto has_room = [](const Usage& usage, const files::Limits& limits) {
+    return !limits.max_streams || usage.streams < *limits.max_streams;
+  };
+  if (!has_room(*permit->of_user, permit->grants.user_limits) ||
+      !has_room(*permit->of_key, permit->grants.key_limits))
+    return fail(Errc::limit, "max_streams is reached");
+  ++permit->of_user->streams;
+  ++permit->of_key->streams;
+  return StreamPlace(std::move(permit));
+}
+
+StreamPlace::~StreamPlace() {
+  if (permit_ == nullptr) return;
+  --permit_->of_user->streams;
+  --permit_->of_key->streams;
+}
+
+StreamMeter::StreamMeter(StreamPlace place, StreamName name)
+    : place_(std::move(place)), name_(std::move(name)) {
   const Side in{&Usage::in, &files::Limits::bytes_per_second_in};
   const Side out{&Usage::out, &files::Limits::bytes_per_second_out};
   const bool reads_client = name_.direction == Direction::forwarded;
   read_ = reads_client ? in : out;
   written_ = reads_client ? out : in;
-  ++permit_->of_user->streams;
-  ++permit_->of_key->streams;
 }
 
 StreamMeter::~StreamMeter() {
-  --permit_->of_user->streams;
-  --permit_->of_key->streams;
   const bool reads_client = name_.direction == Direction::forwarded;
   log_event(LogLevel::notice, "stream_ended", "{}: ended, {} bytes from the client, {} bytes to it, {:.1f} s",
             name_, field("bytes_from_client", (reads_client ? read_ : written_).passed),
@@ -38,31 +53,32 @@ StreamMeter::~StreamMeter() {
 }
 
 bool StreamMeter::is_limiting() const {
-  return has_rate(permit_->grants.user_limits) || has_rate(permit_->grants.key_limits);
+  return has_rate(place_.permit().grants.user_limits) || has_rate(place_.permit().grants.key_limits);
 }
 
 std::size_t StreamMeter::take(Way way, std::size_t wanted) {
   const Side& of = side(way);
   const Instant now = monotonic_now();
-  const files::Grants& grants = permit_->grants;
-  relay::Bucket& users = *permit_->of_user.*of.bucket;
+  const files::Grants& grants = place_.permit().grants;
+  relay::Bucket& users = *place_.permit().of_user.*of.bucket;
   const auto users_rate = grants.user_limits.*of.rate;
   const std::size_t of_user = users.take(wanted, users_rate, now);
-  const std::size_t both = (*permit_->of_key.*of.bucket).take(of_user, grants.key_limits.*of.rate, now);
+  const std::size_t both =
+      (*place_.permit().of_key.*of.bucket).take(of_user, grants.key_limits.*of.rate, now);
   users.give_back(of_user - both, users_rate);
   return both;
 }
 
 void StreamMeter::give_back(Way way, std::size_t bytes) {
   const Side& of = side(way);
-  (*permit_->of_user.*of.bucket).give_back(bytes, permit_->grants.user_limits.*of.rate);
-  (*permit_->of_key.*of.bucket).give_back(bytes, permit_->grants.key_limits.*of.rate);
+  (*place_.permit().of_user.*of.bucket).give_back(bytes, place_.permit().grants.user_limits.*of.rate);
+  (*place_.permit().of_key.*of.bucket).give_back(bytes, place_.permit().grants.key_limits.*of.rate);
 }
 
 void StreamMeter::count(Way way, std::size_t bytes) {
   side(way).passed += bytes;
-  permit_->of_user->bytes += bytes;
-  permit_->of_key->bytes += bytes;
+  place_.permit().of_user->bytes += bytes;
+  place_.permit().of_key->bytes += bytes;
 }
 
 }  // namespace culvert::server

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <utility>
 
 #include "engine/relay/metered_stream.hpp"
 #include "engine/server/account.hpp"
@@ -11,18 +12,35 @@
 
 namespace culvert::server {
 
+/// One of the streams that a user and a key may have at once. Taken before anything is opened for it: of many
+/// that are opened in one moment no more are let through.
+class StreamPlace {
+ public:
+  /// Errc::limit with the reason: all are taken, or the quota or the time is used up.
+  [[nodiscard]] static Result<StreamPlace> take(std::shared_ptr<const Permit> permit);
+  StreamPlace(StreamPlace&&) noexcept = default;
+  StreamPlace& operator=(StreamPlace&&) = delete;
+  ~StreamPlace();
+
+  [[nodiscard]] const Permit& permit() const { return *permit_; }
+
+ private:
+  explicit StreamPlace(std::shared_ptr<const Permit> permit) : permit_(std::move(permit)) {}
+  std::shared_ptr<const Permit> permit_;  // null: moved from
+};
+
 /// Of one end of a stream that a client has carried: counts what passes, keeps to the rates of its user and
 /// key, and ends the stream when a quota or a time is used up. Says in one line how it ended: the event
 /// "stream_ended".
 class StreamMeter final : public relay::Meter {
  public:
   /// Of the end that is not the client's; of a forwarded stream, the client's.
-  StreamMeter(std::shared_ptr<const Permit> permit, StreamName name);
+  StreamMeter(StreamPlace place, StreamName name);
   ~StreamMeter() override;
   StreamMeter(const StreamMeter&) = delete;
   StreamMeter& operator=(const StreamMeter&) = delete;
 
-  [[nodiscard]] Result<void> check() override { return check_limits(*permit_); }
+  [[nodiscard]] Result<void> check() override { return check_limits(place_.permit()); }
   [[nodiscard]] bool is_limiting() const override;
   [[nodiscard]] std::size_t take(Way way, std::size_t wanted) override;
   void give_back(Way way, std::size_t bytes) override;
@@ -37,7 +55,7 @@ class StreamMeter final : public relay::Meter {
   };
   [[nodiscard]] Side& side(Way way) { return way == Way::read ? read_ : written_; }
 
-  const std::shared_ptr<const Permit> permit_;
+  const StreamPlace place_;
   const StreamName name_;
   const Instant start_ = monotonic_now();
   Side read_, written_;

@@ -14,6 +14,7 @@ class Gate:
     def __init__(self, target: int):
         self.target, self.port = target, free_port()
         self.silent = False
+        self.up_rate: int | None = None  # bytes a second towards the server
         self._lost: set[socket.socket] = set()
         self._listener = None
         self._open: list[socket.socket] = []
@@ -50,16 +51,18 @@ class Gate:
                 self.opened += 1
                 other = socket.create_connection(("127.0.0.1", self.target))
                 self._open += [s, other]
-                for a, b in ((s, other), (other, s)):
-                    threading.Thread(target=self._carry, args=(a, b), daemon=True).start()
+                for a, b, is_up in ((s, other, True), (other, s, False)):
+                    threading.Thread(target=self._carry, args=(a, b, is_up), daemon=True).start()
         except OSError:
             pass
 
-    def _carry(self, a, b) -> None:
+    def _carry(self, a, b, is_up) -> None:
         try:
-            while data := a.recv(65536):
+            while data := a.recv(65536 if self.up_rate is None else 4096):
                 self._wait(a)
                 b.sendall(data)
+                if is_up and self.up_rate is not None:
+                    time.sleep(len(data) / self.up_rate)
             self._wait(a)
             b.shutdown(socket.SHUT_WR)
         except OSError:
