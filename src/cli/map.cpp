@@ -85,7 +85,10 @@ class Common {
     app.add_option("--max-streams", plan.most_streams, "streams at once, all together (65536)")
         ->check(CLI::PositiveNumber);
     app.add_option("--stream-rate", stream_rate_, "new streams a second, all together");
-    app.add_option("--rate-out", rate_out_, "bytes a second towards targets, all together: 512K, 10M");
+    app.add_option(
+        "--rate-out", rate_out_,
+        "bytes a second towards targets, all together: 512K, 10M; streams wait, datagrams above it "
+        "are dropped");
     app.add_option("--rate-in", rate_in_, "bytes a second back");
     app.add_option("--connect-time", connect_time_,
                    "how long an address of a target may take to answer (30)");

@@ -136,6 +136,7 @@ void DirectLane::add(const DirectPort& port, std::vector<net::UdpListener> liste
   options.most_flows = plan.most_streams;
   options.source = datagram_source(plan);
   options.transparent = plan.transparent;
+  options.rates = commons_.rates;
   std::vector<std::unique_ptr<relay::ResolvedTarget>> targets;
   for (const relay::Endpoint& target : port.forward->targets) {
     targets.push_back(std::make_unique<relay::ResolvedTarget>(

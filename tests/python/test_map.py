@@ -63,6 +63,66 @@ def test_datagrams_come_back_to_their_own_clients():
             assert client.recv(100) == b"to from %d" % i
 
 
+def flood(client, address, count: int, size: int) -> float:
+    """When it began."""
+    begin = time.monotonic()
+    for i in range(count):
+        client.sendto(b"%03d" % i + b"x" * (size - 3), address)
+    return begin
+
+
+def count_until_silence(receiver) -> int:
+    count = 0
+    receiver.settimeout(0.5)
+    with contextlib.suppress(TimeoutError):
+        while receiver.recv(2000):
+            count += 1
+    return count
+
+
+def most_of(rate: float, begin: float) -> float:
+    """A second's worth at once, and what the time since then has brought."""
+    return rate * (1 + time.monotonic() - begin)
+
+
+def test_datagrams_towards_targets_keep_to_the_rate():
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as target, \
+            socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+        target.bind(("127.0.0.1", 0))
+        place = f"127.0.0.1:{target.getsockname()[1]}"
+        with mapped("udp/127.0.0.1:0", place, "udp/127.0.0.1:0", place, "--rate-out", "10000") as culvert:
+            begin = time.monotonic()
+            for port in culvert.ports:  # the rate is theirs together
+                flood(client, ("127.0.0.1", port), 40, 1000)
+            passed = count_until_silence(target)
+            assert 10 <= passed <= most_of(10, begin)
+            culvert.wait_for_match(rf"udp 127\.0\.0\.1:\d+ -> {place}: datagrams dropped: more than 10000 bytes a second towards targets")
+
+
+def test_datagrams_back_keep_to_the_rate_and_streams_wait_for_it():
+    data = test_data(15_000)
+
+    def give(s):
+        s.sendall(data)
+
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as target, \
+            socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client, Server(give) as giver:
+        target.bind(("127.0.0.1", 0))
+        target.settimeout(DEADLINE)
+        place = f"127.0.0.1:{target.getsockname()[1]}"
+        with mapped("udp/127.0.0.1:0", place, "127.0.0.1:0", f"127.0.0.1:{giver.port}", "--rate-in", "10000") as culvert:
+            datagrams, streams = culvert.ports
+            client.sendto(b"question", ("127.0.0.1", datagrams))
+            _, flow = target.recvfrom(100)
+            begin = flood(target, flow, 40, 1000)
+            assert 10 <= count_until_silence(client) <= most_of(10, begin)
+            culvert.wait_for_match(r"datagrams dropped: more than 10000 bytes a second back")
+            begin = time.monotonic()
+            with connect(streams) as s:
+                assert receive_all(s) == data
+            assert time.monotonic() - begin > 0.4
+
+
 def test_a_target_that_is_gone_costs_no_stream():
     port, gone = free_port(), free_port()
     with Server(echo) as target, mapped(f"127.0.0.1:{port}",

@@ -103,13 +103,13 @@ bool Asked::wants_datagrams() const {
   return conversation_->server().request().command == socks::Command::associate;
 }
 
-relay::Task<relay::Carried> Asked::carry_datagrams(relay::DatagramCarrier& carrier) {
+relay::Task<relay::Carried> Asked::carry_datagrams(relay::DatagramCarrier& carrier, relay::Rates rates) {
   auto client = udp_client();
   if (!client) {
     co_return std::unexpected(
         relay::DialError{relay::Refusal::unsupported, "its client has no address to send datagrams from"});
   }
-  auto association = UdpAssociation::open(executor_, carrier, std::move(*client));
+  auto association = UdpAssociation::open(executor_, carrier, std::move(*client), std::move(rates));
   if (!association) {
     co_return std::unexpected(
         relay::DialError{relay::refusal_for(association.error()), std::move(association.error().message)});

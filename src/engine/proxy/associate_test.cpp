@@ -93,14 +93,14 @@ class AssociateTest : public ::testing::Test {
   AssociateTest() { EXPECT_TRUE(set_up_log(LogLevel::error, "")); }
   ~AssociateTest() override { (void)set_up_log(LogLevel::notice, ""); }
 
-  void begin(FrontOptions options = {}, const std::string& at = "127.0.0.1") {
+  void begin(FrontOptions options = {}, const std::string& at = "127.0.0.1", relay::Rates rates = {}) {
     std::vector<net::Listener> listeners;
     listeners.push_back(
         net::Listener::listen_tcp(context_.get_executor(), {asio::ip::make_address(at), 0}).value());
     at_ = tcp::endpoint(asio::ip::make_address(at == "0.0.0.0" ? "127.0.0.1" : at), listeners[0].port());
     forward_.emplace(
         std::make_unique<Front>(std::make_unique<relay::ListenerSource>(std::move(listeners)), options),
-        dialer_, relay::ForwardOptions{});
+        dialer_, relay::ForwardOptions{.rates = std::move(rates)});
     running_.emplace(context_, forward_->run());
   }
   SocketStream connect() { return SocketStream(run(context_, net::connect_tcp({at_})).value()); }
@@ -185,6 +185,22 @@ TEST_F(AssociateTest, ManyAtOnceStayInOrder) {
     return got.size() == sent.size();
   });
   for (int i = 0; i < 60; ++i) EXPECT_EQ(got.at(static_cast<std::size_t>(i)), std::to_string(100 + i));
+}
+
+TEST_F(AssociateTest, WhatIsAboveTheRatesIsDropped) {
+  begin({}, "127.0.0.1",
+        {.out = std::make_shared<relay::Rate>(1000), .in = std::make_shared<relay::Rate>(103)});
+  auto control = connect();
+  const auto at = bound(control);
+  UdpPeer client;
+  client.send(framed(target_.local(), std::string(1100, 'x')), at);  // more than a second's worth
+  client.send(framed(target_.local(), std::string(500, 'y')), at);   // with an answer that is
+  client.send(framed(target_.local(), std::string(100, 'z')), at);
+  EXPECT_EQ(hear(client), framed(target_.local(), "re:" + std::string(100, 'z')));
+  EXPECT_FALSE(client.hear());
+  control.end();
+  until([&] { return forward_->counters().live == 0; });
+  EXPECT_EQ(forward_->counters().bytes_out, 600);
 }
 
 TEST_F(AssociateTest, EndsWithItsConnection) {

@@ -25,6 +25,7 @@
 #include "base/log.hpp"
 #include "base/text.hpp"
 #include "engine/proxy/name_cache.hpp"
+#include "engine/relay/datagram_meter.hpp"
 #include "engine/relay/flow_key.hpp"
 #include "engine/relay/flow_table.hpp"
 #include "engine/relay/scratch.hpp"
@@ -75,11 +76,14 @@ struct Known {};  // a peer: that there is one is all
 }  // namespace
 
 struct UdpAssociation::State : std::enable_shared_from_this<State> {
-  State(asio::any_io_executor on, relay::DatagramCarrier& by, UdpClient whose)
+  State(asio::any_io_executor on, relay::DatagramCarrier& by, UdpClient whose, net::UdpListener listener,
+        relay::Rates rates)
       : executor(std::move(on)),
         carrier(by),
         client(std::move(whose)),
         ready_set(executor),
+        inside(std::move(listener)),
+        meter(std::move(rates), inside.name()),
         child_ended(executor) {}
 
   void turn(std::span<const net::ReadySet::Ready> ready);
@@ -107,6 +111,7 @@ struct UdpAssociation::State : std::enable_shared_from_this<State> {
   std::optional<udp::endpoint> speaker;                     ///< the client, once it has spoken
   relay::FlowTable<relay::FlowKey, Known, relay::FlowKeyHash> peers{kPeers, kPeerTime};
   NameCache names;
+  relay::DatagramMeter meter;
   relay::CarriedDatagrams totals;
   Complaint refused;
   Instant now;
@@ -124,9 +129,11 @@ struct UdpAssociation::State : std::enable_shared_from_this<State> {
 };
 
 Result<UdpAssociation> UdpAssociation::open(const asio::any_io_executor& executor,
-                                            relay::DatagramCarrier& carrier, UdpClient client) {
-  auto state = std::make_shared<State>(executor, carrier, std::move(client));
-  state->inside = TRY(net::listen_udp({state->client.reached_at, 0}));
+                                            relay::DatagramCarrier& carrier, UdpClient client,
+                                            relay::Rates rates) {
+  auto inside = TRY(net::listen_udp({client.reached_at, 0}));
+  auto state =
+      std::make_shared<State>(executor, carrier, std::move(client), std::move(inside), std::move(rates));
   TRY(state->ready_set.add(state->inside.socket.fd.get(), &state->inside));
   return UdpAssociation(std::move(state));
 }
@@ -159,6 +166,7 @@ relay::Task<relay::CarriedDatagrams> UdpAssociation::run(relay::Stream& control)
   cancelled ? control.abort() : control.close();  // ends the watch, too
   while (!state->children.empty()) co_await state->child_ended.wait();
   co_await asio::this_coro::throw_if_cancelled(throws);
+  state->totals.dropped += state->meter.dropped();
   co_return state->totals;
 }
 
@@ -238,6 +246,7 @@ void UdpAssociation::State::send(const udp::endpoint& to, ByteView data, bool is
     ++totals.dropped;
     return;
   }
+  if (!meter.pass(relay::DatagramMeter::Way::out, data, data.size(), now)) return;
   if (leaves_from != socket || scratch->outbox.full()) flush();
   leaves_from = socket;
   scratch->outbox.add(data, data.size(), {&to});
@@ -270,6 +279,7 @@ void UdpAssociation::State::read_outside(net::UdpListener& socket) {
     peers.touch(*peer, now);
     const socks::UdpHeader header = header_from(*arrival.from);
     for_each_datagram(arrival, [&](ByteView datagram) {
+      if (!meter.pass(relay::DatagramMeter::Way::in, datagram, datagram.size(), now)) return;
       if (scratch->outbox.full()) flush();
       leaves_from = &inside.socket;
       headers[header_count] = header;

@@ -9,6 +9,7 @@
 #include <boost/asio/ip/udp.hpp>
 
 #include "base/result.hpp"
+#include "engine/relay/bucket.hpp"
 #include "engine/relay/datagram_carrier.hpp"
 #include "engine/relay/endpoint.hpp"
 #include "engine/relay/stream.hpp"
@@ -34,9 +35,11 @@ struct UdpClient {
 /// are kept for a minute, at most 64. All calls on one thread.
 class UdpAssociation {
  public:
-  /// Listens, at any port. `carrier` must outlive it. The error is for the log.
+  /// Listens, at any port. `carrier` must outlive it. `rates` are for what datagrams carry (DatagramMeter).
+  /// The error is for the log.
   [[nodiscard]] static Result<UdpAssociation> open(const boost::asio::any_io_executor& executor,
-                                                   relay::DatagramCarrier& carrier, UdpClient client);
+                                                   relay::DatagramCarrier& carrier, UdpClient client,
+                                                   relay::Rates rates);
   UdpAssociation(UdpAssociation&&) = default;
   UdpAssociation& operator=(UdpAssociation&&) = delete;
   ~UdpAssociation();

@@ -18,7 +18,8 @@ std::int64_t price(std::size_t count, std::uint64_t rate) {
 
 }  // namespace
 
-std::size_t Bucket::take(std::size_t wanted, std::optional<std::uint64_t> rate, Instant now) {
+std::size_t Bucket::take(std::size_t wanted, std::optional<std::uint64_t> rate, Instant now,
+                         std::size_t unit) {
   if (!rate) return wanted;
   const std::int64_t clock = std::chrono::nanoseconds(now.time_since_epoch()).count();
   std::int64_t paid = paid_until_.load(std::memory_order_relaxed);
@@ -27,7 +28,11 @@ std::size_t Bucket::take(std::size_t wanted, std::optional<std::uint64_t> rate, 
     const std::int64_t left = clock + kSecond - from;
     if (left <= 0) return 0;
     const double may = static_cast<double>(left) * static_cast<double>(*rate) / static_cast<double>(kSecond);
-    const std::size_t taken = may < static_cast<double>(wanted) ? static_cast<std::size_t>(may) : wanted;
+    std::size_t taken = wanted;
+    if (may < static_cast<double>(wanted)) {
+      taken = static_cast<std::size_t>(may);
+      taken -= taken % unit;
+    }
     if (taken == 0) return 0;
     if (paid_until_.compare_exchange_weak(paid, from + price(taken, *rate), std::memory_order_relaxed))
       return taken;

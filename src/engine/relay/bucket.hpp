@@ -15,8 +15,10 @@ namespace culvert::relay {
 /// once. Thread-safe, without a lock.
 class Bucket {
  public:
-  /// How many of `wanted` may pass now; all without a rate. They count as passed.
-  [[nodiscard]] std::size_t take(std::size_t wanted, std::optional<std::uint64_t> rate, Instant now);
+  /// How many of `wanted` may pass now; all without a rate. They count as passed. Of pieces that pass whole
+  /// or not at all, `unit` is the size; the last one may be smaller.
+  [[nodiscard]] std::size_t take(std::size_t wanted, std::optional<std::uint64_t> rate, Instant now,
+                                 std::size_t unit = 1);
   /// Of what take() gave at this rate, so many did not pass.
   void give_back(std::size_t count, std::optional<std::uint64_t> rate);
   /// When the next may pass, after take() gave none.
@@ -32,8 +34,8 @@ class Rate {
  public:
   explicit Rate(std::uint64_t a_second) : a_second_(a_second) {}
 
-  [[nodiscard]] std::size_t take(std::size_t wanted, Instant now) {
-    return bucket_.take(wanted, a_second_, now);
+  [[nodiscard]] std::size_t take(std::size_t wanted, Instant now, std::size_t unit = 1) {
+    return bucket_.take(wanted, a_second_, now, unit);
   }
   void give_back(std::size_t count) { bucket_.give_back(count, a_second_); }
   [[nodiscard]] std::uint64_t a_second() const { return a_second_; }
@@ -43,7 +45,8 @@ class Rate {
   Bucket bucket_;
 };
 
-/// How many bytes a second go to destinations and come back, all streams together. Null: any number.
+/// How many bytes a second go to destinations and come back, all streams and datagrams together. Null: any
+/// number.
 struct Rates {
   std::shared_ptr<Rate> out = {};
   std::shared_ptr<Rate> in = {};

@@ -47,6 +47,21 @@ TEST(Bucket, GivesAWholeSecondsWorthOneByOne) {
   }
 }
 
+TEST(Bucket, GivesWholePiecesAlone) {
+  test::ManualClock clock;
+  Bucket bucket;
+  EXPECT_EQ(bucket.take(5000, 1000, clock.now(), 300), 900u);
+  EXPECT_EQ(bucket.take(300, 1000, clock.now(), 300), 0u);
+  EXPECT_EQ(bucket.take(100, 1000, clock.now(), 300), 100u) << "the last piece is smaller";
+  clock.advance(299ms);
+  EXPECT_EQ(bucket.take(300, 1000, clock.now(), 300), 0u);
+  clock.advance(1ms);
+  EXPECT_EQ(bucket.take(300, 1000, clock.now(), 300), 300u) << "what was refused cost nothing";
+  clock.advance(1h);
+  EXPECT_EQ(bucket.take(1001, 1000, clock.now(), 1001), 0u);
+  EXPECT_EQ(bucket.take(5000, std::nullopt, clock.now(), 300), 5000u);
+}
+
 TEST(Bucket, FollowsARateThatChanges) {
   test::ManualClock clock;
   Bucket bucket;

@@ -19,9 +19,12 @@
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
+#include <fmt/format.h>
+
 #include "base/assert.hpp"
 #include "base/complaint.hpp"
 #include "base/log.hpp"
+#include "engine/relay/datagram_meter.hpp"
 #include "engine/relay/flow_key.hpp"
 #include "engine/relay/flow_table.hpp"
 #include "engine/relay/scratch.hpp"
@@ -55,6 +58,11 @@ struct Flow {
 };
 static_assert(net::UdpInbox::kSlots <= 127);
 
+std::string name_of(const std::vector<net::UdpListener>& listeners, const DatagramTarget& target) {
+  CULVERT_ASSERT(!listeners.empty());
+  return fmt::format("{} -> {}", listeners.front().name(), target.name());
+}
+
 /// The system has no more of something that a flow takes: the oldest flow has one.
 bool is_exhaustion(const Error& error) {
   switch (error.detail) {
@@ -81,6 +89,7 @@ struct DatagramForward::State : std::enable_shared_from_this<State> {
       : listeners(std::move(made)),
         target(std::move(to)),
         options(std::move(with)),
+        meter(options.rates, name_of(listeners, *target), options.context),
         flows(options.most_flows, options.idle_time) {}
 
   [[nodiscard]] Result<void> begin(const asio::any_io_executor& executor);
@@ -90,7 +99,7 @@ struct DatagramForward::State : std::enable_shared_from_this<State> {
   void read_flow(Entry& entry, bool has_error, Instant now);
   void send_replies();
   void read_listener(net::UdpListener& listener, bool has_error, Instant now);
-  void send_chain(Entry& entry);
+  void send_chain(Entry& entry, Instant now);
   [[nodiscard]] Entry* flow_of(const net::UdpArrival& arrival, net::UdpListener& listener, Instant now);
   [[nodiscard]] Entry* begin_flow(const FlowKey& key, const net::UdpArrival& arrival,
                                   net::UdpListener& listener, Instant now);
@@ -114,6 +123,7 @@ struct DatagramForward::State : std::enable_shared_from_this<State> {
   std::vector<net::UdpListener> listeners;  ///< where they are: what the ready set names
   const std::unique_ptr<DatagramTarget> target;
   const DatagramOptions options;
+  DatagramMeter meter;
   Table flows;
   DatagramCounters totals;
   std::optional<net::ReadySet> ready_set;
@@ -134,9 +144,7 @@ struct DatagramForward::State : std::enable_shared_from_this<State> {
 
 DatagramForward::DatagramForward(std::vector<net::UdpListener> listeners,
                                  std::unique_ptr<DatagramTarget> target, DatagramOptions options)
-    : state_(std::make_shared<State>(std::move(listeners), std::move(target), std::move(options))) {
-  CULVERT_ASSERT(!state_->listeners.empty());
-}
+    : state_(std::make_shared<State>(std::move(listeners), std::move(target), std::move(options))) {}
 
 DatagramForward::~DatagramForward() { stop(); }
 
@@ -170,6 +178,8 @@ void DatagramForward::stop() { state_->stop(); }
 DatagramCounters DatagramForward::counters() const {
   DatagramCounters counters = state_->totals;
   counters.flows_live = state_->flows.size();
+  counters.over_rate = state_->meter.dropped();
+  counters.dropped += counters.over_rate;
   return counters;
 }
 
@@ -209,8 +219,10 @@ void DatagramForward::State::read_flow(Entry& entry, bool has_error, Instant now
   if (replies_from != flow.listener && !scratch->outbox.empty())
     count_in(scratch->outbox.flush(replies_from->socket));
   replies_from = flow.listener;
-  for (const net::UdpArrival& arrival : scratch->inbox.arrivals().subspan(before))
-    scratch->outbox.add(arrival.bytes, arrival.segment, {&flow.client, flow.local});
+  for (const net::UdpArrival& arrival : scratch->inbox.arrivals().subspan(before)) {
+    if (const auto bytes = meter.pass(DatagramMeter::Way::in, arrival.bytes, arrival.segment, now))
+      scratch->outbox.add(*bytes, arrival.segment, {&flow.client, flow.local});
+  }
   if (scratch->inbox.full()) send_replies();
 }
 
@@ -253,18 +265,19 @@ void DatagramForward::State::read_listener(net::UdpListener& listener, bool has_
     flow.last = number;
   }
   for (std::size_t i = 0; i < sender_count; ++i) {
-    if (senders[i] != nullptr) send_chain(*senders[i]);
+    if (senders[i] != nullptr) send_chain(*senders[i], now);
   }
   sender_count = 0;
   scratch->inbox.clear();
 }
 
-void DatagramForward::State::send_chain(Entry& entry) {
+void DatagramForward::State::send_chain(Entry& entry, Instant now) {
   Flow& flow = entry.flow;
   const auto arrivals = scratch->inbox.arrivals();
   for (std::int8_t i = flow.first; i != kNone; i = next[static_cast<std::size_t>(i)]) {
     const net::UdpArrival& arrival = arrivals[static_cast<std::size_t>(i)];
-    scratch->outbox.add(arrival.bytes, arrival.segment);
+    if (const auto bytes = meter.pass(DatagramMeter::Way::out, arrival.bytes, arrival.segment, now))
+      scratch->outbox.add(*bytes, arrival.segment);
   }
   flow.first = kNone;
   const net::UdpSent sent = scratch->outbox.flush(flow.socket);

@@ -13,6 +13,7 @@
 #include "base/log_fields.hpp"
 #include "base/result.hpp"
 #include "base/time.hpp"
+#include "engine/relay/bucket.hpp"
 #include "engine/relay/datagram_target.hpp"
 #include "engine/relay/stream.hpp"
 #include "net/udp_socket.hpp"
@@ -28,8 +29,9 @@ struct DatagramCounters {
   std::uint64_t datagrams_in = 0;   ///< back from it
   std::uint64_t bytes_out = 0;
   std::uint64_t bytes_in = 0;
-  std::uint64_t dropped =
-      0;  ///< datagrams of either direction that the kernel did not take, or without a flow
+  std::uint64_t over_rate = 0;  ///< datagrams of either direction that the rates did not let pass
+  /// Datagrams of either direction: these, and those that the kernel did not take, or without a flow.
+  std::uint64_t dropped = 0;
 };
 
 struct DatagramOptions {
@@ -43,6 +45,8 @@ struct DatagramOptions {
   /// The target sees the client's own address (IP_TRANSPARENT), and its port, unless another flow of this
   /// client or a socket of this machine has that. Then `source` is not used.
   bool transparent = false;
+  /// Bytes a second, all flows together, and with the forwards that share them (DatagramMeter).
+  Rates rates = {};
   /// Whose forward this is, for lines of the log.
   LogContext context = {};
 };
@@ -51,8 +55,9 @@ struct DatagramOptions {
 /// a flow with a socket of its own that is connected to the target; answers leave from where the client
 /// wrote to. All calls on one thread.
 ///
-/// Nothing is queued: what a socket does not take is dropped and counted. Before the target's name is looked
-/// up, nothing is read: the first datagrams of the first flow wait in the listener's buffer.
+/// Nothing is queued: what a socket does not take, or a rate does not let pass, is dropped and counted.
+/// Before the target's name is looked up, nothing is read: the first datagrams of the first flow wait in the
+/// listener's buffer.
 ///
 /// ICMP's "port unreachable" from the target ends its flow; the client's next datagram begins another. It
 /// cannot be passed on: without a raw socket nobody can send ICMP, and without one the kernel has no reason

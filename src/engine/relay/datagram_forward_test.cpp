@@ -274,6 +274,48 @@ TEST_F(DatagramForwardTest, WithoutATargetDatagramsAreDropped) {
   EXPECT_EQ(ask(client, "x"), "re:x");
 }
 
+/// How many datagrams of 100 bytes a rate of 1,000 bytes a second lets pass since then, at most.
+double most_of(std::chrono::steady_clock::time_point begin) {
+  return 10 + 10 * std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+}
+
+TEST_F(DatagramForwardTest, WhatIsAboveTheRateIsDropped) {
+  const auto begin = std::chrono::steady_clock::now();
+  forward({.rates = {.out = std::make_shared<Rate>(1000)}});
+  std::vector<UdpPeer> clients(4);
+  std::size_t heard = 0;
+  for (UdpPeer& client : clients)
+    for (int i = 0; i < 10; ++i) client.send(std::string(100, 'x'), here_);
+  until([&] {
+    for (UdpPeer& client : clients) heard += client.hear_all().size();
+    const auto counters = forward_->counters();
+    return counters.datagrams_out + counters.over_rate == 40 && heard == counters.datagrams_out;
+  });
+  const auto counters = forward_->counters();
+  EXPECT_GE(counters.datagrams_out, 10) << "a second's worth at once";
+  EXPECT_LE(counters.datagrams_out, most_of(begin));
+  EXPECT_EQ(counters.bytes_out, 100 * counters.datagrams_out);
+  EXPECT_EQ(counters.dropped, counters.over_rate);
+  EXPECT_EQ(counters.datagrams_in, counters.datagrams_out) << "the way back has no rate";
+}
+
+TEST_F(DatagramForwardTest, AnswersAboveTheRateAreDropped) {
+  const auto begin = std::chrono::steady_clock::now();
+  forward({.rates = {.in = std::make_shared<Rate>(1000)}});
+  UdpPeer client;
+  const std::string question(97, 'x');
+  for (int i = 0; i < 40; ++i) client.send(question, here_);
+  std::size_t heard = 0;
+  until([&] {
+    heard += client.hear_all().size();
+    const auto counters = forward_->counters();
+    return counters.datagrams_in + counters.over_rate == 40 && heard == counters.datagrams_in;
+  });
+  EXPECT_EQ(forward_->counters().datagrams_out, 40);
+  EXPECT_GE(heard, 10);
+  EXPECT_LE(static_cast<double>(heard), most_of(begin));
+}
+
 TEST_F(DatagramForwardTest, StopEndsEverything) {
   forward();
   UdpPeer client;

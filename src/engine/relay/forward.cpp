@@ -231,7 +231,7 @@ Task<void> Forward::State::carry_datagrams(Presence& present, Pending& pending, 
   }
   present.entry->carries_datagrams = true;
   ++state.totals.accepted;
-  const auto carried = co_await pending.negotiation()->carry_datagrams(*carrier);
+  const auto carried = co_await pending.negotiation()->carry_datagrams(*carrier, state.options.rates);
   if (!carried) {
     --state.totals.accepted;
     if (!state.aborting) state.refuse(pending, destination, carried.error());

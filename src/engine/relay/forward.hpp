@@ -34,7 +34,8 @@ struct ForwardOptions {
   /// At most so many streams at once, those that still dial included. More are refused: Refusal::overloaded.
   /// Forwards whose limits are copies of one keep to it together.
   StreamLimit limit = 65536;
-  /// Bytes a second, all streams together, and with those of forwards that share them.
+  /// Bytes a second, all streams and the datagrams of clients together, and with those of forwards that share
+  /// them.
   Rates rates = {};
   /// When silent streams are ended: within a third more than what it says, and logged at `verbose`.
   SilenceLimits silence = {};

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "base/result.hpp"
+#include "engine/relay/bucket.hpp"
 #include "engine/relay/datagram_carrier.hpp"
 #include "engine/relay/endpoint.hpp"
 #include "engine/relay/refusal.hpp"
@@ -22,9 +23,10 @@ class Negotiation {
   /// To be no stream at all, but to send datagrams to whomever it likes (SOCKS UDP ASSOCIATE). Then
   /// carry_datagrams() is all there is to it.
   [[nodiscard]] virtual bool wants_datagrams() const = 0;
-  /// Carries the client's datagrams, both ways, as long as its stream lives. An error: it could not begin,
-  /// and the client waits for refuse(); else it is over. `carrier` must outlive it. Obeys Asio cancellation.
-  [[nodiscard]] virtual Task<Carried> carry_datagrams(DatagramCarrier& carrier) = 0;
+  /// Carries the client's datagrams, both ways, as long as its stream lives, and as many as `rates` let pass.
+  /// An error: it could not begin, and the client waits for refuse(); else it is over. `carrier` must outlive
+  /// it. Obeys Asio cancellation.
+  [[nodiscard]] virtual Task<Carried> carry_datagrams(DatagramCarrier& carrier, Rates rates) = 0;
   /// False: to be connected to destination(). True: that somebody there connects to it (SOCKS BIND).
   [[nodiscard]] virtual bool wants_listener() const = 0;
 
