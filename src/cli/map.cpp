@@ -84,7 +84,7 @@ class Common {
     app.add_option("--source", source_, "address[:port] to connect from");
     app.add_option("--max-streams", plan.most_streams, "streams at once, all together (65536)")
         ->check(CLI::PositiveNumber);
-    app.add_option("--stream-rate", stream_rate_, "new streams a second, all together");
+    app.add_option("--stream-rate", stream_rate_, "new streams and udp flows a second, all together");
     app.add_option(
         "--rate-out", rate_out_,
         "bytes a second towards targets, all together: 512K, 10M; streams wait, datagrams above it "

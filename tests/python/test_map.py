@@ -12,7 +12,7 @@ import pytest
 
 from harness.culvert import SMALL, run
 from harness.direct import mapped, proxied
-from harness.sockets import DEADLINE, Server, assert_resets, connect, digest_sink, echo, free_port, receive_all, receive_exactly, test_data
+from harness.sockets import DEADLINE, Server, assert_resets, connect, datagram_echo, digest_sink, echo, free_port, receive_all, receive_exactly, test_data
 
 
 @pytest.mark.parametrize("threads", [1, 3])
@@ -121,6 +121,22 @@ def test_datagrams_back_keep_to_the_rate_and_streams_wait_for_it():
             with connect(streams) as s:
                 assert receive_all(s) == data
             assert time.monotonic() - begin > 0.4
+
+
+def test_new_flows_keep_to_the_rate_of_new_streams():
+    with datagram_echo() as target, mapped("udp/127.0.0.1:0", f"127.0.0.1:{target.port}", "--stream-rate", 5) as culvert, \
+            contextlib.ExitStack() as stack:
+        clients = [stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) for _ in range(40)]
+        begin = time.monotonic()
+        for client in clients:
+            client.sendto(b"x", ("127.0.0.1", culvert.port))
+        culvert.wait_for_match(r"more than 5 new streams a second")
+        until = time.monotonic() + 0.5
+        while time.monotonic() < until:
+            clients[0].sendto(b"x", ("127.0.0.1", culvert.port))  # a flow that lives goes on
+            time.sleep(0.05)
+        assert 5 <= len({peer for _, peer in target.heard}) <= most_of(5, begin)
+        assert len(target.heard) > 10
 
 
 def test_a_target_that_is_gone_costs_no_stream():

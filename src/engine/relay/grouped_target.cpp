@@ -3,6 +3,8 @@
 
 #include <utility>
 
+#include <fmt/format.h>
+
 #include "base/assert.hpp"
 #include "base/time.hpp"
 #include "net/addresses.hpp"
@@ -17,7 +19,8 @@ GroupedTarget::GroupedTarget(std::vector<std::unique_ptr<ResolvedTarget>> target
     : targets_(std::move(targets)),
       group_(std::move(group)),
       access_(std::move(access)),
-      rate_(std::move(flows)) {
+      rate_(std::move(flows)),
+      too_many_(rate_ ? fmt::format("more than {} new streams a second", rate_->a_second()) : "") {
   CULVERT_ASSERT(group_ ? group_->size() == targets_.size() : targets_.size() == 1);
 }
 
@@ -31,7 +34,7 @@ Result<udp::endpoint> GroupedTarget::choose(const udp::endpoint& client) {
   if (!access_.empty() && !access_.allows(HostPort{address.text(), client.port()}))
     return fail(Errc::denied, "not allowed from there");
   const Instant now = monotonic_now();
-  if (rate_ && rate_->take(1, now) == 0) return fail(Errc::denied, "too many new flows a second");
+  if (rate_ && rate_->take(1, now) == 0) return fail(Errc::limit, too_many_);
   if (!group_) return targets_.front()->choose(client);
 
   std::vector<std::size_t> tried;

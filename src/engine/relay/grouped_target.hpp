@@ -15,11 +15,12 @@
 
 namespace culvert::relay {
 
-/// Targets of datagrams, of which a group chooses one for each flow; and who may begin one.
+/// Targets of datagrams, of which a group chooses one for each flow; and who may begin one, and how many may
+/// begin in a second (Errc::limit for the others).
 class GroupedTarget final : public DatagramTarget {
  public:
   /// At least one target. `group` has the same ones in the same order; null if there is but one. `flows`: new
-  /// ones a second, null: any number.
+  /// ones a second, with whatever else keeps to it; null: any number.
   GroupedTarget(std::vector<std::unique_ptr<ResolvedTarget>> targets, std::shared_ptr<TargetGroup> group,
                 AccessList access, std::shared_ptr<Rate> flows);
 
@@ -42,7 +43,8 @@ class GroupedTarget final : public DatagramTarget {
   const std::shared_ptr<TargetGroup> group_;
   const AccessList access_;
   const std::shared_ptr<Rate> rate_;
-  Flows flows_;  // of a group, by where they go
+  const std::string too_many_;  // what is said of those who come too fast
+  Flows flows_;                 // of a group, by where they go
 };
 
 }  // namespace culvert::relay
