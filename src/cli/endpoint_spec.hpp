@@ -32,8 +32,8 @@ namespace culvert::cli {
 /// address: "localhost".
 [[nodiscard]] Result<std::vector<daemon::DirectForward>> parse_mapping(std::string_view listen,
                                                                        std::string_view targets);
-/// host:port, /path or @name.
-[[nodiscard]] Result<relay::Endpoint> parse_target(std::string_view text);
+/// host:port, /path or @name, or several with commas between them. At least one in the result.
+[[nodiscard]] Result<std::vector<relay::Endpoint>> parse_targets(std::string_view text);
 /// Refuses two that listen at the same place.
 [[nodiscard]] Result<void> check_overlaps(std::span<const daemon::DirectForward> forwards);
 

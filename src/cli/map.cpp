@@ -162,7 +162,8 @@ class Targets {
         "so many that fail take it out (not at all; then 2,3)");
     add_repeated(
         app, "--sni", names_,
-        "NAME=target: TLS streams for NAME go there; *.NAME and * too. TARGET takes the others, - none");
+        "NAME=target[,target]: TLS streams for NAME go there; *.NAME and * too. TARGET takes the others, - "
+        "none");
     app.add_option("--send-proxy", send_proxy_, "tell targets who came in a PROXY header of this version")
         ->check(CLI::IsMember({"v1", "v2"}))
         ->type_name("v1|v2");
@@ -179,10 +180,10 @@ class Targets {
     for (const std::string& text : names_) {
       const auto equals = text.find('=');
       if (equals == std::string::npos)
-        return in_option("--sni", {Errc::usage, in_quotes(text) + " is not NAME=target"});
-      auto target = parse_target(std::string_view(text).substr(equals + 1));
-      if (!target) return in_option("--sni", target.error());
-      plan_.names.push_back({text.substr(0, equals), std::move(*target)});
+        return in_option("--sni", {Errc::usage, in_quotes(text) + " is not NAME=target[,target]"});
+      auto targets = parse_targets(std::string_view(text).substr(equals + 1));
+      if (!targets) return in_option("--sni", targets.error());
+      plan_.names.push_back({text.substr(0, equals), std::move(*targets)});
     }
     if (!check_.empty()) {
       const auto checks = checks_of(check_);
@@ -314,10 +315,13 @@ Result<void> read_map_line(std::span<const std::string_view> arguments, const En
   TRY(targets.fill());
   TRY(common.fill());
   const bool has_names = !plan.names.empty();
+  const bool names_all = std::ranges::find(plan.names, "*", &daemon::NamedTargets::name) != plan.names.end();
   for (const daemon::DirectForward& forward : plan.forwards) {
     const bool is_udp = forward.transport == daemon::Transport::udp;
     if (forward.targets.empty() && !has_names)
       return fail(Errc::usage, "map: a TARGET - needs --sni (see culvert map --help)");
+    if (names_all && !forward.targets.empty())
+      return fail(Errc::usage, "map: --sni *= and a TARGET are for the same streams: TARGET - goes with it");
     if (is_udp && (has_names || plan.proxy_header_to || !plan.proxy_header_from.empty()))
       return fail(Errc::usage, "map: --sni and PROXY headers are of streams, not of udp");
     if (forward.ports > 1 && has_names) return fail(Errc::usage, "map: --sni and a range do not go together");

@@ -120,10 +120,14 @@ Result<std::vector<DirectForward>> parse_mapping(std::string_view listen, std::s
   return forwards;
 }
 
-Result<relay::Endpoint> parse_target(std::string_view text) {
-  Place place = TRY(place_of(text, false));
-  if (place.ports != 1) return wrong(text, "a range has no place here");
-  return std::move(place.endpoint);
+Result<std::vector<relay::Endpoint>> parse_targets(std::string_view text) {
+  std::vector<relay::Endpoint> targets;
+  for (const std::string_view word : split(text, ',')) {
+    Place place = TRY(place_of(word, false));
+    if (place.ports != 1) return wrong(word, "a range has no place here");
+    targets.push_back(std::move(place.endpoint));
+  }
+  return targets;
 }
 
 Result<void> check_overlaps(std::span<const DirectForward> forwards) {

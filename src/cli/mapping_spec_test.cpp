@@ -83,6 +83,15 @@ TEST(MappingSpec, SaysWhatIsWrong) {
   }
 }
 
+TEST(MappingSpec, TargetsAlone) {
+  EXPECT_EQ(*parse_targets("a:80"), std::vector<Endpoint>{(HostPort{"a", 80})});
+  EXPECT_EQ(*parse_targets("a:80,[::1]:81,/run/c"),
+            (std::vector<Endpoint>{HostPort{"a", 80}, HostPort{"::1", 81}, UnixPath{"/run/c"}}));
+  for (const std::string_view text : {"", "a:80,", ",a:80", "-"})
+    EXPECT_TRUE(parse_targets(text).error().message.ends_with(" (IPv6 in [brackets])")) << text;
+  EXPECT_EQ(parse_targets("a:80,b:80-81").error().message, "\"b:80-81\": a range has no place here");
+}
+
 TEST(MappingSpec, FindsOverlaps) {
   struct Row {
     std::string_view a, b, message;  // empty: they do not overlap

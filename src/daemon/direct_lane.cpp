@@ -115,18 +115,17 @@ void DirectLane::add(const DirectPort& port, std::vector<net::Listener> listener
   }
   if (!plan.names.empty()) {
     relay::SniRoutes routes = commons_.routes;
-    for (const relay::Endpoint& other : port.forward->targets) (void)routes.add("*", other);
+    if (!port.forward->targets.empty()) {
+      const auto added = routes.add("*", {port.moved(port.forward->targets.front()), port.group});
+      CULVERT_ASSERT(added);  // the command line has no "*" beside targets
+    }
     source = std::make_unique<relay::SniSource>(std::move(source), std::move(routes));
   } else {
     options.destination = port.moved(port.forward->targets.front());
+    options.targets = port.group;
   }
-  forwards_.add(std::move(source), dialer_of(port), std::move(options));
-}
-
-relay::Dialer& DirectLane::dialer_of(const DirectPort& port) {
-  relay::Dialer& one = with_header_ ? static_cast<relay::Dialer&>(*with_header_) : to_targets_;
-  if (!port.group) return one;
-  return balancing_.emplace_back(one, port.group);
+  relay::Dialer& dialer = with_header_ ? static_cast<relay::Dialer&>(*with_header_) : to_targets_;
+  forwards_.add(std::move(source), dialer, std::move(options));
 }
 
 void DirectLane::add(const DirectPort& port, std::vector<net::UdpListener> listeners) {

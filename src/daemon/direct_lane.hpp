@@ -2,7 +2,6 @@
 #pragma once
 
 #include <cstdint>
-#include <deque>
 #include <memory>
 #include <optional>
 #include <string>
@@ -13,7 +12,6 @@
 #include "daemon/forward_set.hpp"
 #include "daemon/own_listeners.hpp"
 #include "daemon/plan.hpp"
-#include "engine/relay/balancing_dialer.hpp"
 #include "engine/relay/bucket.hpp"
 #include "engine/relay/direct_dialer.hpp"
 #include "engine/relay/health_checks.hpp"
@@ -45,7 +43,7 @@ struct DirectCommons {
 struct DirectPort {
   const DirectForward* forward;
   std::uint16_t offset;                            ///< from the first port of its range
-  std::shared_ptr<relay::TargetGroup> group = {};  ///< of several targets; null: there is one, or a proxy
+  std::shared_ptr<relay::TargetGroup> group = {};  ///< of several targets; null: there is one, or none
 
   /// A place of the range's first port, for this one.
   [[nodiscard]] relay::Endpoint moved(relay::Endpoint endpoint) const;
@@ -66,14 +64,11 @@ class DirectLane {
   void stop(Duration time);
 
  private:
-  [[nodiscard]] relay::Dialer& dialer_of(const DirectPort& port);
-
   const DirectCommons& commons_;
   net::Resolver& resolver_;
   relay::DirectDialer to_targets_;
   relay::DirectDialer from_proxies_;
   std::optional<relay::ProxyHeaderDialer> with_header_;
-  std::deque<relay::BalancingDialer> balancing_;
   ForwardSet forwards_;
 };
 

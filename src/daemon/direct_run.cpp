@@ -3,17 +3,20 @@
 
 #include <algorithm>
 #include <exception>
+#include <iterator>
 #include <utility>
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/post.hpp>
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include "base/log.hpp"
 #include "base/text.hpp"
 #include "daemon/open_listeners.hpp"
 #include "engine/proxy/accounts_file.hpp"
+#include "engine/relay/balancing_dialer.hpp"
 #include "net/addresses.hpp"
 #include "net/connect.hpp"
 
@@ -32,7 +35,8 @@ std::string range_text(std::string first, const relay::Endpoint& endpoint, std::
 std::string targets_text(const DirectPlan& plan, const DirectForward& forward) {
   std::string text;
   const auto add = [&text](const std::string& more) { text += (text.empty() ? "" : ", ") + more; };
-  for (const NamedTarget& named : plan.names) add(fmt::format("{}={}", printable(named.name), named.target));
+  for (const NamedTargets& named : plan.names)
+    add(fmt::format("{}={}", printable(named.name), fmt::join(named.targets, ",")));
   for (const relay::Endpoint& target : forward.targets)
     add(range_text(to_string(target), target, forward.ports));
   return text;
@@ -84,7 +88,9 @@ relay::Task<Result<void>> DirectRun::open(net::Resolver& names) {
   if (plan_.transparent) CO_TRY(net::may_be_transparent());
   if (!plan_.proxy_accounts_file.empty())
     commons_.proxy_accounts = CO_TRY(proxy::read_accounts_file(plan_.proxy_accounts_file));
-  for (const NamedTarget& named : plan_.names) CO_TRY(commons_.routes.add(named.name, named.target));
+  for (const NamedTargets& named : plan_.names) {
+    CO_TRY(commons_.routes.add(named.name, {named.targets.front(), group_of(named.targets, Transport::tcp)}));
+  }
   for (const DirectForward& forward : plan_.forwards)
     if (!is_at_unix_socket(forward)) CO_TRY(co_await open(forward, names));
   co_return Result<void>();
@@ -98,22 +104,28 @@ relay::Task<Result<void>> DirectRun::start() {
   co_return Result<void>();
 }
 
+// Of several targets, watched if that is wanted; null: there is one, or none.
+std::shared_ptr<relay::TargetGroup> DirectRun::group_of(std::vector<relay::Endpoint> targets,
+                                                        Transport transport) {
+  if (targets.size() < 2) return nullptr;
+  relay::TargetGroupOptions options{.balance = plan_.balance};
+  const bool is_checked = plan_.checks && transport == Transport::tcp;
+  if (is_checked) {
+    options.checked = true;
+    options.rise = plan_.checks->rise;
+    options.fall = plan_.checks->fall;
+  }
+  auto group = relay::TargetGroup::make(std::move(targets), options, relay::log_target_change);
+  if (is_checked) first_.watch(group);
+  return group;
+}
+
 relay::Task<Result<void>> DirectRun::open(const DirectForward& forward, net::Resolver& names) {
   for (std::uint16_t offset = 0; offset < forward.ports; ++offset) {
     DirectPort port{&forward, offset};
-    if (forward.targets.size() > 1) {
-      std::vector<relay::Endpoint> targets;
-      for (const relay::Endpoint& target : forward.targets) targets.push_back(port.moved(target));
-      relay::TargetGroupOptions options{.balance = plan_.balance};
-      const bool is_checked = plan_.checks && forward.transport == Transport::tcp;
-      if (is_checked) {
-        options.checked = true;
-        options.rise = plan_.checks->rise;
-        options.fall = plan_.checks->fall;
-      }
-      port.group = relay::TargetGroup::make(std::move(targets), options, relay::log_target_change);
-      if (is_checked) first_.watch(port.group);
-    }
+    std::vector<relay::Endpoint> targets;
+    for (const relay::Endpoint& target : forward.targets) targets.push_back(port.moved(target));
+    port.group = group_of(std::move(targets), forward.transport);
     CO_TRY(forward.transport == Transport::udp ? co_await open_datagrams(port, names)
                                                : co_await open_streams(port, names));
   }
@@ -185,7 +197,7 @@ relay::Task<Result<void>> DirectRun::open_datagrams(const DirectPort& port, net:
 // Whether they can be resolved, and do not lead back here. That can change later, when each dial looks again.
 relay::Task<Result<void>> DirectRun::check_targets(const DirectForward& forward) {
   std::vector<relay::Endpoint> targets = forward.targets;
-  for (const NamedTarget& named : plan_.names) targets.push_back(named.target);
+  for (const NamedTargets& named : plan_.names) std::ranges::copy(named.targets, std::back_inserter(targets));
   const OwnListeners& own =
       forward.transport == Transport::udp ? commons_.own_datagrams : commons_.own_streams;
   for (const relay::Endpoint& target : targets) {

@@ -48,6 +48,8 @@ class DirectRun final : public Run {
     std::thread thread;
   };
 
+  [[nodiscard]] std::shared_ptr<relay::TargetGroup> group_of(std::vector<relay::Endpoint> targets,
+                                                             Transport transport);
   relay::Task<Result<void>> open(const DirectForward& forward, net::Resolver& names);
   relay::Task<Result<void>> open_streams(const DirectPort& port, net::Resolver& names);
   relay::Task<Result<void>> open_datagrams(const DirectPort& port, net::Resolver& names);

@@ -122,10 +122,10 @@ struct CheckPlan {
   std::uint32_t rise = 2, fall = 3;
 };
 
-/// A TLS server name, as relay::SniRoutes has it, and where its streams go.
-struct NamedTarget {
+/// A TLS server name, as relay::SniRoutes has it, and where its streams go, one or another of them.
+struct NamedTargets {
   std::string name;
-  relay::Endpoint target;
+  std::vector<relay::Endpoint> targets;
 };
 
 /// Forwards that need no tunnel, and what holds for all of them together.
@@ -141,7 +141,7 @@ struct DirectPlan {
   relay::AccessList access;                  ///< who may come
   std::vector<IpNetwork> proxy_header_from;  ///< streams begin with a PROXY header, and come from there
   std::optional<relay::ProxyHeaderVersion> proxy_header_to;  ///< targets are told who came
-  std::vector<NamedTarget> names;  ///< by the name in TLS; `targets` are for the others
+  std::vector<NamedTargets> names;  ///< by the name in TLS; the forwards' own `targets` are for the others
 
   relay::Balance balance = relay::Balance::round_robin;
   std::optional<CheckPlan> checks;

@@ -5,6 +5,7 @@ import contextlib
 import os
 import resource
 import socket
+import ssl
 import subprocess
 import threading
 import time
@@ -13,7 +14,7 @@ import pytest
 
 from harness.culvert import SMALL
 from harness.direct import mapped
-from harness.sockets import DEADLINE, Server, assert_resets, connect, datagram_echo, echo, free_ports, receive_all, receive_exactly
+from harness.sockets import DEADLINE, Server, assert_resets, connect, datagram_echo, echo, free_port, free_ports, receive_all, receive_exactly
 
 # ------------------------------------------------------------------------------------------------------- several targets
 
@@ -152,6 +153,80 @@ def ask(client: socket.socket) -> bytes:
         with contextlib.suppress(TimeoutError):
             return client.recv(100)
     raise AssertionError("no answer")
+
+
+# ------------------------------------------------------------------------------------------------- several of one name
+
+def hello_of(name: str) -> bytes:
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    with pytest.raises(ssl.SSLWantReadError):
+        ssl.create_default_context().wrap_bio(incoming, outgoing, server_hostname=name).do_handshake()
+    return outgoing.read()
+
+
+class NamedTarget:
+    """Says its name to whoever has said something."""
+
+    def __init__(self, name: bytes, port: int = 0):
+        def talk(s):
+            s.recv(1)
+            s.sendall(name)
+            s.shutdown(socket.SHUT_WR)
+            receive_all(s)
+
+        self._server = Server(talk, port=port)
+        self.port = self._server.port
+        self.place = f"127.0.0.1:{self.port}"
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self._server.close()
+
+
+def who_serves(port: int, hello: bytes) -> bytes:
+    with connect(port) as s:
+        s.sendall(hello)
+        return receive_all(s)
+
+
+@pytest.mark.parametrize("balance", ["round-robin", "least-connections", "source"])
+def test_a_server_name_has_several_targets(balance):
+    with contextlib.ExitStack() as stack:
+        targets = [stack.enter_context(NamedTarget(b"%d" % i)) for i in range(5)]
+        places = [target.place for target in targets]
+        culvert = stack.enter_context(mapped(
+            "127.0.0.1:0", f"{places[3]},{places[4]}", "--balance", balance,
+            "--sni", f"several.example=127.0.0.1:{free_port()},{places[0]},{places[1]}", "--sni", f"*.example={places[3]}"))
+        culvert.wait_for(f"*.example={places[3]}, {places[3]}, {places[4]} up")
+        served = {name: {who_serves(culvert.port, hello_of(name)) for _ in range(12)}
+                  for name in ("several.example", "one.example", "other.test")}
+        # By the client's address it is the same one always, but for that where nobody is.
+        several = {b"0", b"1"} if balance != "source" else served["several.example"] & {b"0", b"1"}
+        others = {b"3", b"4"} if balance != "source" else served["other.test"] & {b"3", b"4"}
+        assert several and others
+        assert served == {"several.example": several, "one.example": {b"3"}, "other.test": others}
+        assert sum(map(len, served.values())) == (5 if balance != "source" else 3)
+
+
+def test_targets_of_a_server_name_are_checked():
+    late = free_port()
+    hello = hello_of("a.example")
+    with NamedTarget(b"up") as up, \
+            mapped("127.0.0.1:0", "-", "--sni", f"a.example=127.0.0.1:{late},{up.place}", "--check", "1,1,1") as culvert:
+        culvert.wait_for(f"target 127.0.0.1:{late} down")
+        assert {who_serves(culvert.port, hello) for _ in range(4)} == {b"up"}
+        with NamedTarget(b"late", late):
+            culvert.wait_for(f"target 127.0.0.1:{late} up")
+            assert {who_serves(culvert.port, hello) for _ in range(4)} == {b"up", b"late"}
+
+
+def test_where_no_target_of_a_server_name_is():
+    ports = free_ports(2)
+    with mapped("127.0.0.1:0", "-", "--sni", "a.example=" + ",".join(f"127.0.0.1:{port}" for port in ports)) as culvert:
+        assert_resets(culvert.port, hello_of("a.example"))
+        culvert.wait_for(f"-> 127.0.0.1:{ports[0]}: 2 targets failed, the last, 127.0.0.1:{ports[1]}: connect failed: ")
 
 
 # ----------------------------------------------------------------------------------------------------- one that moves

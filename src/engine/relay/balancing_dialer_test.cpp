@@ -239,8 +239,8 @@ TEST_F(BalancingDialerTest, TargetsComeAndGoUnderLoadAndNobodyIsRefused) {
   std::vector<net::Listener> listeners;
   listeners.push_back(std::move(*net::Listener::listen_tcp(context.get_executor(), at("127.0.0.1", 0))));
   const auto port = listeners.front().port();
-  Forward forward(std::make_unique<ListenerSource>(std::move(listeners)), *dialer,
-                  {.destination = targets[0].endpoint()});
+  Forward forward(std::make_unique<ListenerSource>(std::move(listeners)), direct,
+                  {.destination = targets[0].endpoint(), .targets = group});
   auto running = start(context, forward.run());
   std::string heard;
   for (int i = 0; i < 300; ++i) {

@@ -18,6 +18,7 @@
 
 #include "base/log.hpp"
 #include "engine/relay/arrival.hpp"
+#include "engine/relay/balancing_dialer.hpp"
 #include "engine/relay/metered_stream.hpp"
 #include "engine/relay/pump.hpp"
 #include "net/as_tuple.hpp"
@@ -254,7 +255,11 @@ Task<Dialed> Forward::State::reach(Presence& present, Pending& pending, const En
     present.entry->arrival = nullptr;
     co_return arrived;
   }
-  auto dialed = co_await present.state->dialer.dial(destination, pending);
+  std::optional<BalancingDialer> to_any;
+  if (auto targets = pending.destination() ? pending.targets() : present.state->options.targets)
+    to_any.emplace(present.state->dialer, std::move(targets));
+  Dialer& dialer = to_any ? static_cast<Dialer&>(*to_any) : present.state->dialer;
+  auto dialed = co_await dialer.dial(destination, pending);
   if (!dialed || negotiation == nullptr || present.state->aborting) co_return dialed;
   if (const auto told = co_await negotiation->tell_connected(); !told)
     co_return std::unexpected(DialError{Refusal::closed, "the client is gone: " + told.error().message});

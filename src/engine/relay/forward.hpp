@@ -15,6 +15,7 @@
 #include "engine/relay/silence.hpp"
 #include "engine/relay/source.hpp"
 #include "engine/relay/stream_limit.hpp"
+#include "engine/relay/target_group.hpp"
 
 namespace culvert::relay {
 
@@ -31,6 +32,9 @@ struct ForwardCounters {
 struct ForwardOptions {
   /// Where streams go that name no destination of their own.
   std::optional<Endpoint> destination = {};
+  /// Where several places are as good: all of them, as of Pending. A stream goes to the one that is chosen
+  /// for it (BalancingDialer).
+  std::shared_ptr<TargetGroup> targets = {};
   /// At most so many streams at once, those that still dial included. More are refused: Refusal::overloaded.
   /// Forwards whose limits are copies of one keep to it together.
   StreamLimit limit = 65536;

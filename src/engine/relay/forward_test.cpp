@@ -42,12 +42,16 @@ using testing::start;
 class TestPending final : public Pending {
  public:
   TestPending(std::unique_ptr<Stream> stream, std::optional<Endpoint> destination,
-              std::shared_ptr<std::optional<Refusal>> refused)
-      : stream_(std::move(stream)), destination_(std::move(destination)), refused_(refused) {}
+              std::shared_ptr<std::optional<Refusal>> refused, std::shared_ptr<TargetGroup> targets = {})
+      : stream_(std::move(stream)),
+        destination_(std::move(destination)),
+        refused_(refused),
+        targets_(std::move(targets)) {}
   ~TestPending() override {
     if (stream_) refuse(Refusal::closed);
   }
   const std::optional<Endpoint>& destination() const override { return destination_; }
+  std::shared_ptr<TargetGroup> targets() const override { return targets_; }
   const Endpoint& origin() const override { return origin_; }
   std::unique_ptr<Stream> accept() override { return std::move(stream_); }
   void refuse(Refusal reason) override {
@@ -61,6 +65,7 @@ class TestPending final : public Pending {
   std::optional<Endpoint> destination_;
   Endpoint origin_ = HostPort{"127.0.0.1", 40000};
   std::shared_ptr<std::optional<Refusal>> refused_;
+  std::shared_ptr<TargetGroup> targets_;
 };
 
 /// By port: 1 is silent, 2 refuses, 3 throws, 4 is not permitted, others answer with a stream whose far end
@@ -71,6 +76,7 @@ class TestDialer final : public Dialer {
 
   Task<Dialed> dial(const Endpoint& destination, const Visit&) override {
     const auto port = std::get<HostPort>(destination).port;
+    asked.push_back(port);
     if (port == 1) {
       ++silent;
       asio::steady_timer never(executor_, asio::steady_timer::time_point::max());
@@ -92,6 +98,7 @@ class TestDialer final : public Dialer {
     co_return std::move(here);
   }
 
+  std::vector<std::uint16_t> asked;
   int silent = 0;
   std::deque<std::unique_ptr<MemoryStream>> far_ends;
 
@@ -117,13 +124,19 @@ class ForwardTest : public ::testing::Test {
     std::unique_ptr<MemoryStream> stream;
     std::shared_ptr<std::optional<Refusal>> refused = std::make_shared<std::optional<Refusal>>();
   };
-  Client connect(std::optional<std::uint16_t> port) {
+  static std::shared_ptr<TargetGroup> group(std::initializer_list<std::uint16_t> ports) {
+    std::vector<Endpoint> targets;
+    for (const std::uint16_t port : ports) targets.emplace_back(HostPort{"10.0.0.5", port});
+    return TargetGroup::make(std::move(targets), {}, nullptr);
+  }
+  Client connect(std::optional<std::uint16_t> port, std::shared_ptr<TargetGroup> targets = {}) {
     Client client;
     auto [here, there] = MemoryStream::make(context.get_executor());
     client.stream = std::move(there);
     std::optional<Endpoint> destination;
     if (port) destination = HostPort{"10.0.0.5", *port};
-    source->push(std::make_unique<TestPending>(std::move(here), destination, client.refused));
+    source->push(
+        std::make_unique<TestPending>(std::move(here), destination, client.refused, std::move(targets)));
     return client;
   }
   void settle() {
@@ -169,6 +182,32 @@ TEST_F(ForwardTest, JoinsStreamsToTheirDestination) {
   EXPECT_TRUE(running.wait());
   EXPECT_EQ(run(context, forward->drain(Duration::zero())), 0U);
   EXPECT_EQ(logged(), "");
+}
+
+TEST_F(ForwardTest, OfSeveralTargetsOneIsChosen) {
+  make({.destination = Endpoint(HostPort{"10.0.0.5", 11}), .targets = group({11, 2, 12})});
+  auto running = start(context, forward->run());
+  const auto asked = [&](std::optional<std::uint16_t> port, std::shared_ptr<TargetGroup> targets = {}) {
+    dialer.asked.clear();
+    const auto client = connect(port, std::move(targets));
+    settle();
+    return dialer.asked;
+  };
+  using Ports = std::vector<std::uint16_t>;
+  EXPECT_EQ(asked(std::nullopt), Ports{11});
+  EXPECT_EQ(asked(std::nullopt), (Ports{2, 12})) << "one that fails, and the next";
+  EXPECT_EQ(asked(std::nullopt), Ports{11});
+  EXPECT_EQ(asked(11), Ports{11}) << "its own destination is one place, whatever it is among the others";
+  EXPECT_EQ(asked(11), Ports{11});
+  const auto own = group({21, 22});
+  EXPECT_EQ(asked(21, own), Ports{21});
+  EXPECT_EQ(asked(21, own), Ports{22});
+  EXPECT_EQ(forward->counters().failed, 0U);
+  EXPECT_EQ(asked(2, group({2, 4})), (Ports{2, 4}));
+  EXPECT_TRUE(
+      logged().contains("127.0.0.1:15432 -> 10.0.0.5:2: 2 targets failed, the last, 10.0.0.5:4: not "
+                        "permitted: no rule"))
+      << logged();
 }
 
 TEST_F(ForwardTest, TellsBothSidesWhyADialFailed) {

@@ -91,7 +91,7 @@ TEST_F(ProxyHeaderSockets, ServerNamesInPiecesFindTheirTarget) {
   auto target = listen(), listener = listen();
   const auto port = listener->port();
   SniRoutes routes;
-  ASSERT_TRUE(routes.add("*.example.org", HostPort{"127.0.0.1", target->port()}));
+  ASSERT_TRUE(routes.add("*.example.org", {HostPort{"127.0.0.1", target->port()}}));
   Forward forward(std::make_unique<SniSource>(std::move(listener), std::move(routes)), direct, {});
   auto running = start(context, forward.run());
 

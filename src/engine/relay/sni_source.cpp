@@ -37,11 +37,11 @@ class SniHearing final : public Hearing {
       stream_->consume(early.size() - before);
     }
     if (hello.state() != tls::ClientHello::State::done) co_return refuse(hello);
-    const auto* target = routes_->find(hello.server_name());
-    if (target == nullptr) co_return refuse(hello);
+    const auto* route = routes_->find(hello.server_name());
+    if (route == nullptr) co_return refuse(hello);
     stream_->keep();
     if (!early.empty()) stream_ = std::make_unique<EarlyStream>(std::move(stream_), std::move(early));
-    co_return std::make_unique<HeardPending>(std::move(stream_), *target, visit_);
+    co_return std::make_unique<HeardPending>(std::move(stream_), route->destination, visit_, route->targets);
   }
   [[nodiscard]] Stream& stream() override { return *stream_; }
   [[nodiscard]] const Endpoint& origin() const override { return visit_.origin(); }
@@ -82,7 +82,7 @@ class SniHearing final : public Hearing {
 
 }  // namespace
 
-Result<void> SniRoutes::add(std::string_view name, Endpoint target) {
+Result<void> SniRoutes::add(std::string_view name, Route route) {
   std::string key = lower(name);
   const bool is_pattern = key.starts_with('*');
   if (is_pattern) key.erase(0, 1);
@@ -93,22 +93,25 @@ Result<void> SniRoutes::add(std::string_view name, Endpoint target) {
     return fail(Errc::usage, fmt::format("\"{}\" is no server name like db.example.org, *.example.org or *",
                                          printable(name)));
   }
-  if (!targets_.emplace(std::move(key), std::move(target)).second)
-    return fail(Errc::usage, fmt::format("two targets for the server name {}", name));
+  if (!routes_.emplace(std::move(key), std::move(route)).second) {
+    return fail(Errc::usage, fmt::format("the server name {} is given twice: several targets stand together, "
+                                         "with commas between them",
+                                         name));
+  }
   return {};
 }
 
-const Endpoint* SniRoutes::find(const std::optional<std::string>& name) const {
+const SniRoutes::Route* SniRoutes::find(const std::optional<std::string>& name) const {
   const auto at = [this](std::string_view key) {
-    const auto found = targets_.find(key);
-    return found == targets_.end() ? nullptr : &found->second;
+    const auto found = routes_.find(key);
+    return found == routes_.end() ? nullptr : &found->second;
   };
   if (!name) return at("");
-  if (const auto* target = at(*name)) return target;
+  if (const auto* route = at(*name)) return route;
   for (std::string_view rest = *name; !rest.empty();) {
     const std::size_t dot = rest.find('.', 1);
     rest = dot == rest.npos ? std::string_view() : rest.substr(dot);
-    if (const auto* target = at(rest)) return target;
+    if (const auto* route = at(rest)) return route;
   }
   return nullptr;
 }

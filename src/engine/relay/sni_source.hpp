@@ -17,18 +17,23 @@ namespace culvert::relay {
 /// Where streams go, by the name that their TLS client asks for.
 class SniRoutes {
  public:
+  /// As of Pending: one place, and the group of all where there are several.
+  struct Route {
+    Endpoint destination;
+    std::shared_ptr<TargetGroup> targets = {};
+  };
+
   /// `name`, in any case: "db.example.org"; "*.example.org", which is every name that ends so, at any depth,
   /// but not example.org itself; or "*": every other name, and clients that say none. Errc::usage: it is none
   /// of these, or was added before.
-  [[nodiscard]] Result<void> add(std::string_view name, Endpoint target);
+  [[nodiscard]] Result<void> add(std::string_view name, Route route);
 
-  /// The target of the name itself, else of the longest "*..." that it ends in; null: there is none. `name`
-  /// in lower case.
-  [[nodiscard]] const Endpoint* find(const std::optional<std::string>& name) const;
+  /// The route of the name itself, else of the longest "*..." that it ends in; null: there is none. `name` in
+  /// lower case.
+  [[nodiscard]] const Route* find(const std::optional<std::string>& name) const;
 
  private:
-  std::map<std::string, Endpoint, std::less<>>
-      targets_;  // "db.example.org"; ".example.org", "" for the others
+  std::map<std::string, Route, std::less<>> routes_;  // "db.example.org"; ".example.org", "" for the others
 };
 
 struct SniSourceOptions {

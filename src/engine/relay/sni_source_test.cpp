@@ -9,6 +9,7 @@
 
 #include <gtest/gtest.h>
 
+#include "engine/relay/target_group.hpp"
 #include "tests/support/client_hellos.hpp"
 #include "tests/support/hearing_harness.hpp"
 
@@ -27,11 +28,11 @@ const std::string kUnrecognizedName = "\x15\x03\x01\x00\x02\x02\x70"s;
 const std::string kMissingExtension = "\x15\x03\x01\x00\x02\x02\x6d"s;
 const std::string kDecodeError = "\x15\x03\x01\x00\x02\x02\x32"s;
 
-Endpoint target(std::uint16_t number) { return HostPort{"10.0.0.1", number}; }
+SniRoutes::Route target(std::uint16_t number) { return {HostPort{"10.0.0.1", number}}; }
 
 std::string found(const SniRoutes& routes, std::optional<std::string> name) {
-  const auto* endpoint = routes.find(name);
-  return endpoint == nullptr ? "" : to_string(*endpoint);
+  const auto* route = routes.find(name);
+  return route == nullptr ? "" : to_string(route->destination);
 }
 
 TEST(SniRoutes, TheClosestOneCounts) {
@@ -60,7 +61,9 @@ TEST(SniRoutes, NamesAreNamesOfHosts) {
     EXPECT_EQ(routes.add(name, target(1)).error().message,
               "\"" + name + "\" is no server name like db.example.org, *.example.org or *");
   EXPECT_TRUE(routes.add("a.example", target(1)));
-  EXPECT_EQ(routes.add("A.example", target(2)).error().message, "two targets for the server name A.example");
+  EXPECT_EQ(
+      routes.add("A.example", target(2)).error().message,
+      "the server name A.example is given twice: several targets stand together, with commas between them");
 }
 
 class SniSourceTest : public testing::HearingHarness {
@@ -80,13 +83,30 @@ TEST_F(SniSourceTest, GoesWhereTheNameSaysAndNothingIsConsumed) {
       auto client = connect({.read_size = read_size, .view_size = 50});
       send(*client, hello + "early data", true);
       auto pending = next();
-      EXPECT_EQ(pending->destination(), target(static_cast<std::uint16_t>(number)));
+      EXPECT_EQ(pending->destination(), target(static_cast<std::uint16_t>(number)).destination);
+      EXPECT_FALSE(pending->targets());
       EXPECT_EQ(to_string(pending->origin()), "127.0.0.1:40000");
       const auto stream = pending->accept();
       const auto received = run(context, receive_all(*stream));
       EXPECT_EQ(received.bytes, hello + "early data");
       EXPECT_FALSE(received.error);
     }
+  }
+}
+
+TEST_F(SniSourceTest, ANameMayHaveSeveralTargets) {
+  const auto group = TargetGroup::make({HostPort{"10.0.0.1", 1}, HostPort{"10.0.0.2", 1}}, {}, nullptr);
+  SniRoutes routes;
+  ASSERT_TRUE(routes.add("db.example.org", {group->target(0), group}));
+  ASSERT_TRUE(routes.add("*", target(3)));
+  source = std::make_unique<SniSource>(make_inner(), std::move(routes));
+  for (const std::string& hello : {kHelloWithName, kHelloWithoutName}) {
+    auto client = connect();
+    send(*client, hello);
+    auto pending = next();
+    const bool is_named = hello == kHelloWithName;
+    EXPECT_EQ(pending->destination(), is_named ? group->target(0) : target(3).destination);
+    EXPECT_EQ(pending->targets(), is_named ? group : nullptr);
   }
 }
 

@@ -44,12 +44,16 @@ class Negotiation {
   [[nodiscard]] virtual Task<void> gone() = 0;
 };
 
+class TargetGroup;
+
 /// A stream that somebody wants to have carried. Who that is can be asked until accept() or refuse().
 class Pending : public Visit {
  public:
   ~Pending() override = default;  ///< refuses with `closed` if neither was called
   /// Where it wants to go; none if the forward decides (a plain listener).
   [[nodiscard]] virtual const std::optional<Endpoint>& destination() const = 0;
+  /// Where several places are as good as destination(): all of them. Null: there is but that one.
+  [[nodiscard]] virtual std::shared_ptr<TargetGroup> targets() const { return nullptr; }
   /// How its client is told what becomes of it; null if nobody waits for an answer. As long as this.
   [[nodiscard]] virtual Negotiation* negotiation() { return nullptr; }
   /// Once. The stream may already hold early data.
