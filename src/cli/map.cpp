@@ -156,10 +156,15 @@ class Targets {
                    "(round-robin)")
         ->check(CLI::IsMember({"round-robin", "least-connections", "source"}))
         ->type_name("round-robin|least-connections|source");
-    app.add_option(
+    CLI::Option* check = app.add_option(
         "--check", check_,
         "INTERVAL[,RISE[,FALL]]: connect to each target so often; so many that succeed bring it back, "
         "so many that fail take it out (not at all; then 2,3)");
+    app.add_option(
+           "--check-port", check_port_,
+           "TCP port of each target to connect to (the target's own); only so are those of udp checked")
+        ->check(CLI::Range(1, 65535))
+        ->needs(check);
     add_repeated(
         app, "--sni", names_,
         "NAME=target[,target]: TLS streams for NAME go there; *.NAME and * too. TARGET takes the others, - "
@@ -189,6 +194,7 @@ class Targets {
       const auto checks = checks_of(check_);
       if (!checks) return in_option("--check", checks.error());
       plan_.checks = *checks;
+      plan_.checks->port = check_port_;
     }
     if (plan_.transparent && plan_.source)
       return fail(Errc::usage, "--transparent and --source do not go together");
@@ -209,6 +215,7 @@ class Targets {
 
   daemon::DirectPlan& plan_;
   std::string balance_, check_, send_proxy_, flow_time_;
+  std::uint16_t check_port_ = 0;
   std::vector<std::string> names_;
 };
 
@@ -322,6 +329,8 @@ Result<void> read_map_line(std::span<const std::string_view> arguments, const En
       return fail(Errc::usage, "map: a TARGET - needs --sni (see culvert map --help)");
     if (names_all && !forward.targets.empty())
       return fail(Errc::usage, "map: --sni *= and a TARGET are for the same streams: TARGET - goes with it");
+    if (is_udp && forward.targets.size() > 1 && plan.checks && plan.checks->port == 0)
+      return fail(Errc::usage, "map: --check of udp targets needs --check-port, a TCP port of theirs");
     if (is_udp && (has_names || plan.proxy_header_to || !plan.proxy_header_from.empty()))
       return fail(Errc::usage, "map: --sni and PROXY headers are of streams, not of udp");
     if (forward.ports > 1 && has_names) return fail(Errc::usage, "map: --sni and a range do not go together");

@@ -149,8 +149,10 @@ void DirectLane::add(const DirectPort& port, std::vector<net::UdpListener> liste
 }
 
 void DirectLane::watch(std::shared_ptr<relay::TargetGroup> group) {
-  forwards_.add(
-      std::make_unique<relay::HealthChecks>(to_targets_, std::move(group), commons_.plan.checks->interval));
+  const CheckPlan& checks = *commons_.plan.checks;
+  forwards_.add(std::make_unique<relay::HealthChecks>(
+      to_targets_, std::move(group),
+      relay::HealthCheckOptions{.interval = checks.interval, .port = checks.port}));
 }
 
 void DirectLane::stop(Duration time) { forwards_.stop(time); }

@@ -109,7 +109,7 @@ std::shared_ptr<relay::TargetGroup> DirectRun::group_of(std::vector<relay::Endpo
                                                         Transport transport) {
   if (targets.size() < 2) return nullptr;
   relay::TargetGroupOptions options{.balance = plan_.balance};
-  const bool is_checked = plan_.checks && transport == Transport::tcp;
+  const bool is_checked = plan_.checks && (transport == Transport::tcp || plan_.checks->port != 0);
   if (is_checked) {
     options.checked = true;
     options.rise = plan_.checks->rise;

@@ -120,6 +120,7 @@ struct SourceAddress {
 struct CheckPlan {
   Duration interval = std::chrono::seconds(2);
   std::uint32_t rise = 2, fall = 3;
+  std::uint16_t port = 0;  ///< TCP, of each target; 0: its own, and those of datagrams are not watched
 };
 
 /// A TLS server name, as relay::SniRoutes has it, and where its streams go, one or another of them.

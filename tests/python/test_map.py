@@ -268,6 +268,8 @@ def test_silence_ends_a_stream():
     (("1", "-", "--sni", "a.example=b:1,"), "--sni: \"\": not host:port"),
     (("1", "-", "--sni", "a.example=127.0.0.1:1", "--sni", "a.example=127.0.0.1:2"),
      "the server name a.example is given twice: several targets stand together, with commas between them"),
+    (("udp/1", "a:1,b:1", "--check", "1"), "map: --check of udp targets needs --check-port, a TCP port of theirs"),
+    (("1", "a:1,b:1", "--check-port", "1"), "map: --check-port requires --check"),
     (("0", "nosuch.invalid:80"), "cannot resolve nosuch.invalid: Name or service not known"),
     (("0", "127.0.0.1:1", "--allow", "10.0.0.0/33"), "--allow: "),
     (("0", "127.0.0.1:1", "--rate-in", "0"), "--rate-in: 0 would let nothing pass"),

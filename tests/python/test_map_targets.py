@@ -139,6 +139,21 @@ def test_datagrams_of_a_target_that_goes_find_another():
             assert {ask(client) for client in clients} == {b"b?"}
 
 
+def test_checks_at_a_port_of_their_own_watch_targets_of_datagrams():
+    check_port, port = free_port(), free_port()
+    with contextlib.ExitStack() as stack:
+        for i in (2, 3):
+            stack.enter_context(datagram_echo(f"127.0.0.{i}", b"%d" % i, port))
+        stack.enter_context(Server(receive_all, address="127.0.0.2", port=check_port))
+        culvert = stack.enter_context(mapped("udp/127.0.0.1:0", f"127.0.0.2:{port},127.0.0.3:{port}", "--check", "1,1,1",
+                                             "--check-port", check_port))
+        culvert.wait_for(f"target 127.0.0.3:{port} down")
+        assert {ask(stack.enter_context(udp_client(culvert.port))) for _ in range(6)} == {b"2?"}
+        with Server(receive_all, address="127.0.0.3", port=check_port):
+            culvert.wait_for(f"target 127.0.0.3:{port} up")
+            assert {ask(stack.enter_context(udp_client(culvert.port))) for _ in range(6)} == {b"2?", b"3?"}
+
+
 def udp_client(port: int) -> socket.socket:
     s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     s.settimeout(0.1)

@@ -197,7 +197,7 @@ TEST_F(BalancingDialerTest, FollowsANameWhoseAddressChanges) {
 TEST_F(BalancingDialerTest, ChecksTakeATargetOutAndBringItBack) {
   for (const char* name : {"one", "two"}) targets.emplace_back(context, name).come();
   make({.checked = true});
-  HealthChecks checks(direct, group, std::chrono::milliseconds(10), std::chrono::milliseconds(1000));
+  HealthChecks checks(direct, group, {.interval = std::chrono::milliseconds(10)});
   auto checking = start(context, checks.run());
   context.restart();
   context.run_for(std::chrono::milliseconds(50));
@@ -212,19 +212,37 @@ TEST_F(BalancingDialerTest, ChecksTakeATargetOutAndBringItBack) {
   checking.wait();
 }
 
+TEST_F(BalancingDialerTest, ChecksMayAskAtAnotherPort) {
+  for (const char* name : {"one", "elsewhere"}) targets.emplace_back(context, name);
+  make({targets[0].endpoint(), HostPort{"127.0.0.2", 1}}, {.checked = true, .rise = 1, .fall = 1},
+       Duration::zero());
+  HealthChecks checks(direct, group, {.interval = std::chrono::milliseconds(10), .port = targets[1].port()});
+  auto checking = start(context, checks.run());
+  testing::run_until(context, [&] { return changes == "-1 -0 "; });
+  targets[1].come();
+  testing::run_until(context, [&] { return changes == "-1 -0 +1 "; });
+  EXPECT_TRUE(group->status()[0].is_up) << "though nobody is at its own port";
+  targets[1].go();
+  testing::run_until(context, [&] { return changes == "-1 -0 +1 -0 "; });
+  checks.stop();
+  checking.wait();
+}
+
 TEST_F(BalancingDialerTest, ACheckHasItsTimeAndCanBeStopped) {
   testing::SilentTarget silent;
   DirectDialer patient(resolver);
   make({HostPort{"127.0.0.1", silent.endpoint().port()}}, {.checked = true, .fall = 1}, Duration::zero());
   {
-    HealthChecks checks(patient, group, std::chrono::milliseconds(20), std::chrono::milliseconds(20));
+    HealthChecks checks(patient, group,
+                        {.interval = std::chrono::milliseconds(20), .time = std::chrono::milliseconds(20)});
     auto checking = start(context, checks.run());
     testing::run_until(context, [&] { return changes == "-0 "; });
     EXPECT_EQ(reason, "no answer in time");
     checks.stop();
     checking.wait();
   }
-  HealthChecks slow(patient, group, std::chrono::milliseconds(1), std::chrono::hours(1));
+  HealthChecks slow(patient, group,
+                    {.interval = std::chrono::milliseconds(1), .time = std::chrono::hours(1)});
   auto checking = start(context, slow.run());
   context.restart();
   context.run_for(std::chrono::milliseconds(20));

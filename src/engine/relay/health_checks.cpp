@@ -43,17 +43,15 @@ struct HealthChecks::State {
 
   Dialer& dialer;
   const std::shared_ptr<TargetGroup> group;
-  const Duration interval;
-  const Duration time;
+  const HealthCheckOptions options;
   std::optional<Signal> changed;               ///< once it runs: stop(), or the end of the checks of a target
   std::vector<std::shared_ptr<Check>> checks;  ///< that run now, by target
   std::size_t running = 0;
   bool stopping = false;
 };
 
-HealthChecks::HealthChecks(Dialer& dialer, std::shared_ptr<TargetGroup> group, Duration interval,
-                           Duration time)
-    : state_(std::make_shared<State>(dialer, std::move(group), interval, time)) {}
+HealthChecks::HealthChecks(Dialer& dialer, std::shared_ptr<TargetGroup> group, HealthCheckOptions options)
+    : state_(std::make_shared<State>(dialer, std::move(group), options)) {}
 
 HealthChecks::~HealthChecks() { stop(); }
 
@@ -83,14 +81,14 @@ Task<void> HealthChecks::run() {
 }
 
 Task<void> HealthChecks::State::check_on(std::shared_ptr<State> state, std::size_t index) {
-  Instant next = monotonic_now() + state->interval * index / state->group->size();
+  Instant next = monotonic_now() + state->options.interval * index / state->group->size();
   while (!state->stopping) {
     const Instant now = monotonic_now();
     if (now < next) {
       co_await state->changed->wait(next - now);
       continue;
     }
-    next = now + state->interval;
+    next = now + state->options.interval;
     co_await check_once(state, index);
   }
 }
@@ -98,7 +96,7 @@ Task<void> HealthChecks::State::check_on(std::shared_ptr<State> state, std::size
 Task<void> HealthChecks::State::check_once(std::shared_ptr<State> state, std::size_t index) {
   const auto executor = co_await asio::this_coro::executor;
   const auto check = std::make_shared<Check>();
-  asio::steady_timer clock(executor, state->time);
+  asio::steady_timer clock(executor, state->options.time);
   clock.async_wait([check](const boost::system::error_code& error) {
     if (error || !check->dialing) return;
     check->too_slow = true;
@@ -107,8 +105,11 @@ Task<void> HealthChecks::State::check_once(std::shared_ptr<State> state, std::si
   check->dialing = true;
   state->checks[index] = check;
   const KnownVisit nobody{UnixPath{}};
+  Endpoint place = state->group->target(index);
+  if (auto* const host = std::get_if<HostPort>(&place); host != nullptr && state->options.port != 0)
+    host->port = state->options.port;
   auto [failure, dialed] =
-      co_await asio::co_spawn(executor, state->dialer.dial(state->group->target(index), nobody),
+      co_await asio::co_spawn(executor, state->dialer.dial(place, nobody),
                               asio::bind_cancellation_slot(check->signal.slot(), net::kTuple));
   check->dialing = false;
   state->checks[index].reset();
