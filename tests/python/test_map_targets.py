@@ -154,6 +154,30 @@ def test_checks_at_a_port_of_their_own_watch_targets_of_datagrams():
             assert {ask(stack.enter_context(udp_client(culvert.port))) for _ in range(6)} == {b"2?", b"3?"}
 
 
+def test_flows_leave_a_target_that_checks_have_found_down():
+    """One that is silent, as a machine without power: no ICMP ends a flow to it."""
+    port = free_port()
+    with contextlib.ExitStack() as stack:
+        silent = stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+        silent.bind(("127.0.0.2", port))
+        silent.settimeout(DEADLINE)
+        check = stack.enter_context(Server(receive_all, address="127.0.0.2"))
+        places = f"127.0.0.2:{port},127.0.0.3:{port}"
+        culvert = stack.enter_context(mapped("udp/127.0.0.1:0", places, "--check", "1,1,1", "--check-port", check.port))
+        culvert.wait_for(f"target 127.0.0.3:{port} down")
+        client = stack.enter_context(udp_client(culvert.port))
+        client.send(b"before")
+        assert silent.recv(100) == b"before"
+        stack.enter_context(Server(receive_all, address="127.0.0.3", port=check.port))
+        stack.enter_context(datagram_echo("127.0.0.3", b"re:", port))
+        culvert.wait_for(f"target 127.0.0.3:{port} up")
+        client.send(b"still")
+        assert silent.recv(100) == b"still", "a flow that lives stays where it is"
+        check.close()
+        culvert.wait_for(f"target 127.0.0.2:{port} down")
+        assert ask(client) == b"re:?"
+
+
 def udp_client(port: int) -> socket.socket:
     s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     s.settimeout(0.1)

@@ -292,6 +292,10 @@ DatagramForward::State::Entry* DatagramForward::State::flow_of(const net::UdpArr
   const FlowKey key(*arrival.from, arrival.to, static_cast<std::uint16_t>(&listener - listeners.data()));
   Entry* const known = flows.find(key);
   if (known == nullptr) return begin_flow(key, arrival, listener, now);
+  if (known->flow.first == kNone && target->is_lost(known->flow.target)) {  // it has nothing of this turn
+    end_flow(*known, DatagramTarget::End::expired);
+    return begin_flow(key, arrival, listener, now);
+  }
   flows.touch(*known, now);
   return known;
 }

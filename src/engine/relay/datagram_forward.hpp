@@ -62,6 +62,7 @@ struct DatagramOptions {
 /// ICMP's "port unreachable" from the target ends its flow; the client's next datagram begins another. It
 /// cannot be passed on: without a raw socket nobody can send ICMP, and without one the kernel has no reason
 /// to. It is counted, and logged at `verbose`. Other ICMP errors leave the flow alone, since they pass.
+/// A flow whose target is lost (DatagramTarget) begins anew, too, when its client says something.
 ///
 /// Flows that could not begin are logged at `notice`, as the event "flow_refused", one line for a flood:
 /// "udp 127.0.0.1:5353 -> db:53: cannot resolve db: Name or service not known".

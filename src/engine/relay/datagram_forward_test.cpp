@@ -40,6 +40,7 @@ class TestTarget final : public DatagramTarget {
     Result<udp::endpoint> to;
     std::vector<End> ended;
     bool is_ready = true;
+    std::optional<udp::endpoint> lost = {};
     std::size_t chosen = 0;
   };
   explicit TestTarget(std::shared_ptr<Shared> shared) : shared_(std::move(shared)) {}
@@ -55,6 +56,7 @@ class TestTarget final : public DatagramTarget {
     if (shared_->to) ++shared_->chosen;
     return shared_->to;
   }
+  bool is_lost(const udp::endpoint& target) override { return target == shared_->lost; }
   void ended(const udp::endpoint&, End how) override { shared_->ended.push_back(how); }
   void stop() override { shared_->is_ready = true; }
   std::string name() const override { return "target"; }
@@ -249,6 +251,26 @@ TEST_F(DatagramForwardTest, AFlowWhoseTargetRefusesIsOver) {
   EXPECT_EQ(shared_->ended, std::vector{DatagramTarget::End::refused});
   shared_->to = target_.local();
   EXPECT_EQ(ask(client, "x"), "re:x") << "the next one goes to the new target";
+}
+
+TEST_F(DatagramForwardTest, AFlowLeavesATargetThatIsLost) {
+  forward();
+  std::vector<UdpPeer> clients(2);
+  for (UdpPeer& client : clients) EXPECT_EQ(ask(client, "x"), "re:x");
+  UdpPeer other;
+  shared_->lost = target_.local();
+  shared_->to = other.local();
+  for (const char* const text : {"a", "b"}) clients[0].send(text, here_);
+  std::vector<std::string> heard;
+  until([&] {
+    for (auto& one : other.hear_all()) heard.push_back(std::move(one));
+    return heard.size() == 2;
+  });
+  EXPECT_EQ(heard, (std::vector<std::string>{"a", "b"}));
+  EXPECT_EQ(shared_->ended, std::vector{DatagramTarget::End::expired}) << "once, and of this client alone";
+  EXPECT_EQ(forward_->counters().flows_ever, 3);
+  EXPECT_EQ(forward_->counters().flows_live, 2);
+  EXPECT_EQ(forward_->counters().dropped, 0);
 }
 
 TEST_F(DatagramForwardTest, NothingIsReadBeforeTheTargetIsKnown) {

@@ -31,6 +31,10 @@ class DatagramTarget {
   [[nodiscard]] virtual Result<boost::asio::ip::udp::endpoint> choose(
       const boost::asio::ip::udp::endpoint& client) = 0;
 
+  /// Whether a flow to `target` had better begin anew: that one is known to be down, and another is not.
+  /// Asked when its client says something; without waiting.
+  [[nodiscard]] virtual bool is_lost(const boost::asio::ip::udp::endpoint& /*target*/) { return false; }
+
   enum class End : std::uint8_t { expired, refused };
   /// A flow to `target` is over. `refused`: there is nobody at that port, or no way there.
   virtual void ended(const boost::asio::ip::udp::endpoint& target, End how) = 0;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "engine/relay/grouped_target.hpp"
 
+#include <algorithm>
 #include <utility>
 
 #include <fmt/format.h>
@@ -51,6 +52,20 @@ Result<udp::endpoint> GroupedTarget::choose(const udp::endpoint& client) {
     return last;
   }
   return last;
+}
+
+bool GroupedTarget::is_lost(const udp::endpoint& target) {
+  if (!group_ || !group_->is_checked()) return false;
+  if (const std::uint64_t changes = group_->changes(); changes != changes_seen_) {
+    changes_seen_ = changes;
+    lost_.clear();
+    for (const TargetStatus& one : group_->status()) lost_.push_back(!one.is_up);
+    const auto down = static_cast<std::size_t>(std::ranges::count(lost_, true));
+    if (down == 0 || down == lost_.size()) lost_.clear();
+  }
+  if (lost_.empty()) return false;
+  const auto flow = flows_.find(target);
+  return flow != flows_.end() && lost_[flow->second.target];
 }
 
 void GroupedTarget::ended(const udp::endpoint& target, End how) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <map>
 #include <memory>
 #include <optional>
@@ -16,7 +17,8 @@
 namespace culvert::relay {
 
 /// Targets of datagrams, of which a group chooses one for each flow; and who may begin one, and how many may
-/// begin in a second (Errc::limit for the others).
+/// begin in a second (Errc::limit for the others). Flows leave a target that checks have found to be down: a
+/// machine that is gone sends no ICMP.
 class GroupedTarget final : public DatagramTarget {
  public:
   /// At least one target. `group` has the same ones in the same order; null if there is but one. `flows`: new
@@ -28,6 +30,7 @@ class GroupedTarget final : public DatagramTarget {
   [[nodiscard]] Task<void> ready() override;
   [[nodiscard]] Result<boost::asio::ip::udp::endpoint> choose(
       const boost::asio::ip::udp::endpoint& client) override;
+  [[nodiscard]] bool is_lost(const boost::asio::ip::udp::endpoint& target) override;
   void ended(const boost::asio::ip::udp::endpoint& target, End how) override;
   void stop() override;
   [[nodiscard]] std::string name() const override;
@@ -45,6 +48,9 @@ class GroupedTarget final : public DatagramTarget {
   const std::shared_ptr<Rate> rate_;
   const std::string too_many_;  // what is said of those who come too fast
   Flows flows_;                 // of a group, by where they go
+  // Of a group that is checked.
+  std::uint64_t changes_seen_ = 0;
+  std::vector<bool> lost_;  // by target; empty: none is
 };
 
 }  // namespace culvert::relay

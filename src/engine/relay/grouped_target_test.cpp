@@ -21,14 +21,14 @@ using testing::udp_at;
 class GroupedTargetTest : public ::testing::Test {
  protected:
   GroupedTarget make(std::initializer_list<const char*> hosts, AccessList access = {},
-                     std::shared_ptr<Rate> flows = {}) {
+                     std::shared_ptr<Rate> flows = {}, TargetGroupOptions options = {}) {
     std::vector<std::unique_ptr<ResolvedTarget>> targets;
     std::vector<Endpoint> endpoints;
     for (const char* const host : hosts) {
       endpoints.emplace_back(HostPort{host, 53});
       targets.push_back(std::make_unique<ResolvedTarget>(HostPort{host, 53}, resolver_));
     }
-    if (hosts.size() > 1) group_ = TargetGroup::make(std::move(endpoints), {}, log_target_change);
+    if (hosts.size() > 1) group_ = TargetGroup::make(std::move(endpoints), options, log_target_change);
     return {std::move(targets), group_, std::move(access), std::move(flows)};
   }
   static std::string choose(DatagramTarget& target, const std::string& client = "127.0.0.1") {
@@ -60,6 +60,36 @@ TEST_F(GroupedTargetTest, WhereNobodyIsAnotherOneIsChosen) {
   }
   EXPECT_FALSE(group_->status()[0].is_up);
   for (int i = 0; i < 4; ++i) EXPECT_EQ(choose(target), "127.0.0.3:53");
+}
+
+TEST_F(GroupedTargetTest, WhatChecksHaveFoundDownIsLostUnlessAllAre) {
+  const TargetGroupOptions checked{.checked = true, .rise = 1, .fall = 1};
+  const auto second = udp_at("127.0.0.2", 53), third = udp_at("127.0.0.3", 53);
+  auto target = make({"127.0.0.2", "127.0.0.3"}, {}, {}, checked);
+  const auto lost = [&] { return std::pair(target.is_lost(second), target.is_lost(third)); };
+  EXPECT_EQ(lost(), std::pair(false, false));
+  for (const char* const expected : {"127.0.0.2:53", "127.0.0.3:53"}) EXPECT_EQ(choose(target), expected);
+  group_->check_failed(0, "gone");
+  EXPECT_EQ(lost(), std::pair(true, false));
+  group_->check_failed(1, "gone, too");
+  EXPECT_EQ(lost(), std::pair(false, false)) << "where else?";
+  group_->check_passed(0);
+  EXPECT_EQ(lost(), std::pair(false, true));
+  target.ended(third, DatagramTarget::End::expired);
+  EXPECT_EQ(choose(target), "127.0.0.2:53");
+  EXPECT_EQ(lost(), std::pair(false, false)) << "no flow is there";
+  group_->check_passed(1);
+  EXPECT_EQ(lost(), std::pair(false, false));
+}
+
+TEST_F(GroupedTargetTest, WithoutChecksFlowsStay) {
+  auto target = make({"127.0.0.2", "127.0.0.3"}, {}, {}, {.failures = 1});
+  EXPECT_EQ(choose(target), "127.0.0.2:53");
+  EXPECT_EQ(choose(target), "127.0.0.3:53");
+  EXPECT_EQ(choose(target), "127.0.0.2:53");
+  target.ended(udp_at("127.0.0.2", 53), DatagramTarget::End::refused);
+  EXPECT_FALSE(group_->status()[0].is_up);
+  EXPECT_FALSE(target.is_lost(udp_at("127.0.0.2", 53)));
 }
 
 TEST_F(GroupedTargetTest, NewFlowsKeepToTheRateThatStreamsHave) {

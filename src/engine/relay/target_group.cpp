@@ -137,6 +137,7 @@ void TargetGroup::set_up(Target& target, bool is_up, std::string_view reason) {
   target.failed_dials = 0;
   target.passed_checks = 0;
   target.failed_checks = 0;
+  changes_.fetch_add(1, std::memory_order_release);
   const auto up = static_cast<std::size_t>(std::ranges::count(targets_, true, &Target::is_up));
   if (on_change_) on_change_({target.endpoint, is_up, reason, up, size()});
 }

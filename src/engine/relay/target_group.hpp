@@ -2,6 +2,7 @@
 // Which of several targets the next stream goes to, and which of them are up. Knows no sockets and no clock.
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -94,6 +95,9 @@ class TargetGroup : public std::enable_shared_from_this<TargetGroup> {
   void check_failed(std::size_t index, std::string_view reason);
 
   [[nodiscard]] std::size_t size() const { return targets_.size(); }
+  [[nodiscard]] bool is_checked() const { return options_.checked; }
+  /// How often a target has gone down or come back. Costs nothing.
+  [[nodiscard]] std::uint64_t changes() const { return changes_.load(std::memory_order_acquire); }
   /// In the order given; as long as the group.
   [[nodiscard]] const Endpoint& target(std::size_t index) const { return targets_[index].endpoint; }
   [[nodiscard]] std::vector<TargetStatus> status() const;
@@ -126,6 +130,7 @@ class TargetGroup : public std::enable_shared_from_this<TargetGroup> {
   mutable std::mutex mutex_;  ///< of what follows, but for the endpoints; held for no longer than a choice
   std::vector<Target> targets_;
   std::size_t next_ = 0;  ///< whose turn it is
+  std::atomic<std::uint64_t> changes_ = 0;
 };
 
 }  // namespace culvert::relay
