@@ -92,7 +92,7 @@ Result<Readiness::Watch> Readiness::add(int socket, Kind kind) {
 // What is there at that moment is told of, in any case.
 bool Readiness::tell_kernel(int what, const Entry& entry, Watch watch) {
   epoll_event event = {};
-  event.events = EPOLLRDHUP | EPOLLET;
+  event.events = EPOLLRDHUP | EPOLLPRI | EPOLLET;
   if (!entry.is_deaf) event.events |= EPOLLIN;
   if (entry.watches_out) event.events |= EPOLLOUT;
   event.data.u64 = to_data(watch);
@@ -118,6 +118,15 @@ bool Readiness::has_sent_end(Watch watch) const {
   return entry != nullptr && entry->has_sent_end;
 }
 
+bool Readiness::has_been_urgent(Watch watch) const {
+  const Entry* const entry = find(watch);
+  return entry != nullptr && entry->is_urgent;
+}
+
+void Readiness::set_failure_listener(Watch watch, FailureListener* listener) {
+  if (Entry* const entry = find(watch)) entry->failure_listener = listener;
+}
+
 void Readiness::drained(Watch watch, Direction direction) {
   if (Entry* const entry = find(watch)) entry->ready[std::to_underlying(direction)] = false;
 }
@@ -126,8 +135,10 @@ void Readiness::read(Watch watch, std::size_t bytes, std::size_t wanted) {
   if (bytes >= kBulk) in_bulk();
   Entry* const entry = find(watch);
   if (entry == nullptr || bytes == wanted) return;
-  // Of TCP a short read took all there was; what comes behind it, an end too, is told of again.
-  if (entry->kind == Kind::tcp && !entry->has_ended) entry->ready[std::to_underlying(Direction::in)] = false;
+  // Of TCP a short read took all there was; what comes behind it, an end too, is told of again. Unless it
+  // ended before urgent bytes.
+  if (entry->kind == Kind::tcp && !entry->has_ended && !entry->is_urgent)
+    entry->ready[std::to_underlying(Direction::in)] = false;
 }
 
 Result<void> Readiness::wait(Watch watch, Direction direction, Waiter& waiter) {
@@ -252,7 +263,9 @@ void Readiness::dispatch(const epoll_event& event) {
   Entry* const entry = find(watch);
   if (entry == nullptr) return;  // was removed by somebody before it in this batch
   if ((event.events & kEnd) != 0) entry->has_ended = true;
+  if ((event.events & EPOLLPRI) != 0) entry->is_urgent = true;
   if ((event.events & kEnd) == EPOLLRDHUP) entry->has_sent_end = true;
+  bool is_heard = false;  // by who reads
   for (const auto& [direction, bits] :
        {std::pair(Direction::in, kReadable), std::pair(Direction::out, kWritable)}) {
     if ((event.events & bits) == 0) continue;
@@ -264,9 +277,13 @@ void Readiness::dispatch(const epoll_event& event) {
       if (!tell_kernel(EPOLL_CTL_MOD, *entry, watch)) entry->is_deaf = false;
     }
     if (waiter == nullptr) continue;
+    is_heard |= direction == Direction::in;
     waiter->ready();
     if (find(watch) != entry) return;
   }
+  if ((event.events & EPOLLERR) == 0 || is_heard || entry->has_sent_end) return;
+  if (FailureListener* const listener = std::exchange(entry->failure_listener, nullptr))
+    listener->socket_failed();
 }
 
 }  // namespace culvert::net

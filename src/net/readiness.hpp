@@ -51,6 +51,17 @@ class Readiness final : public boost::asio::execution_context::service {
     ~Waiter() = default;
   };
 
+  /// Who wants to know of a failure that nobody waits for.
+  class FailureListener {
+   public:
+    /// From the reactor, once: the socket has an error (a reset, a time-out) and nobody waited for its bytes;
+    /// its peer has not ended before. May remove the socket.
+    virtual void socket_failed() = 0;
+
+   protected:
+    ~FailureListener() = default;
+  };
+
   /// A socket that is watched; a name that a later one never has.
   struct Watch {
     std::uint32_t index = 0;
@@ -70,6 +81,10 @@ class Readiness final : public boost::asio::execution_context::service {
   [[nodiscard]] bool is_ready(Watch watch, Direction direction) const;
   /// Whether an end was seen that no error and no end of the other direction came with.
   [[nodiscard]] bool has_sent_end(Watch watch) const;
+  /// Whether urgent bytes were seen (RFC 6093): a read ends before them, and splice() never passes them.
+  [[nodiscard]] bool has_been_urgent(Watch watch) const;
+  /// `listener` until remove(), or until it is null.
+  void set_failure_listener(Watch watch, FailureListener* listener);
   /// A try met "not now". Nothing may have been awaited in between.
   void drained(Watch watch, Direction direction);
   /// A read got `bytes` of `wanted`, both not 0; `wanted` is that as well where a short read says nothing.
@@ -96,9 +111,11 @@ class Readiness final : public boost::asio::execution_context::service {
     bool has_ended = false;  ///< the end or an error of it was seen: a short read may be followed by an end
     bool has_sent_end = false;
     bool watches_out = false;
+    bool is_urgent = false;
     bool is_deaf = false;  ///< more bytes are not told of until somebody waits for them
     std::array<bool, 2> ready = {};
     std::array<Waiter*, 2> waiters = {};
+    FailureListener* failure_listener = nullptr;
   };
 
   void shutdown() override;

@@ -47,6 +47,12 @@ Transferred StreamSocket::write(std::span<const ByteView> bytes) {
 
 Transferred StreamSocket::write(ByteView bytes) { return write(std::span(&bytes, 1)); }
 
+int StreamSocket::take_error() {
+  int error = 0;
+  socklen_t length = sizeof error;
+  return ::getsockopt(descriptor_, SOL_SOCKET, SO_ERROR, &error, &length) == 0 ? error : errno;
+}
+
 void StreamSocket::cancel() {
   if (!is_open()) return;
   readiness_->cancel(watch_, Direction::in);

@@ -55,6 +55,15 @@ class StreamSocket {
   /// Whether the peer is known to have ended its direction in order, be it read yet or not.
   [[nodiscard]] bool has_sent_end() const { return readiness_->has_sent_end(watch_); }
 
+  /// Whether urgent bytes were seen: splice() from it may never come past them, read() does.
+  [[nodiscard]] bool has_been_urgent() const { return readiness_->has_been_urgent(watch_); }
+  /// See Readiness; `listener` must not be destroyed before that ends. Null: nobody.
+  void set_failure_listener(Readiness::FailureListener* listener) {
+    if (readiness_ != nullptr) readiness_->set_failure_listener(watch_, listener);
+  }
+  /// Its pending error, which is none afterwards: errno, or 0.
+  [[nodiscard]] int take_error();
+
   /// Calls `handler(bool)` when a try in that direction would do something, be it to report an end or an
   /// error: true. False after cancel(), close() or Asio cancellation of the handler, or if it cannot be
   /// waited for. Never from inside this call. One in each direction at a time.

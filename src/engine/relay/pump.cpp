@@ -10,6 +10,7 @@
 // splice() where it is bulk; else carry().
 #include "engine/relay/pump.hpp"
 
+#include <cerrno>
 #include <cstddef>
 #include <utility>
 
@@ -57,6 +58,7 @@ Task<PumpSummary> Pump::run() {
         asio::use_awaitable);
   }
 
+  let_go();
   if (!over_) {
     a_.close();
     b_.close();
@@ -73,15 +75,31 @@ void Pump::expire(std::string why) {
   if (out_.passage.waits || back_.passage.waits) return failed(std::move(error));
   if (std::exchange(over_, true)) return;
   error_ = std::move(error);
+  let_go();
   a_.close();
   b_.close();
 }
 
 void Pump::go_on(Direction& direction) {
   if (!are_sockets(direction.from, direction.to)) return start(direction, carry(direction));
+  direction.from.kernel_socket()->socket().set_failure_listener(&direction.failure);
   auto over =
       direction.duct.start(*direction.from.kernel_socket(), *direction.to.kernel_socket(), direction.passage);
   if (over) came_to(direction.duct, std::move(*over));
+}
+
+void Pump::source_failed(Stream& source) {
+  SocketStream* const socket = source.kernel_socket();
+  if (socket == nullptr) return;
+  const int error = socket->socket().take_error();
+  failed(net::io_error("", error != 0 ? error : ECONNRESET));
+}
+
+// Sockets go on without this, while they linger.
+void Pump::let_go() {
+  for (Stream* stream : {&a_, &b_}) {
+    if (SocketStream* const socket = stream->kernel_socket()) socket->socket().set_failure_listener(nullptr);
+  }
 }
 
 void Pump::came_to(Duct& duct, Duct::Over over) {

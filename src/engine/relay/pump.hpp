@@ -50,17 +50,27 @@ class Pump final : private Duct::Owner {
   [[nodiscard]] bool is_half_closed() const { return out_.passage.ended != back_.passage.ended; }
 
  private:
+  /// A source whose bytes nobody waits for, since the destination takes no more, can be reset all the same.
+  struct SourceFailure final : net::Readiness::FailureListener {
+    SourceFailure(Pump& owner, Stream& of) : pump(owner), source(of) {}
+    void socket_failed() override { pump.source_failed(source); }
+    Pump& pump;
+    Stream& source;
+  };
   struct Direction {
-    Direction(Stream& source, Stream& destination, Duct::Owner& owner)
-        : from(source), to(destination), duct(owner) {}
+    Direction(Stream& source, Stream& destination, Pump& pump)
+        : from(source), to(destination), duct(pump), failure(pump, source) {}
     Stream& from;
     Stream& to;
     Passage passage;
     Duct duct;
+    SourceFailure failure;
   };
   enum class Carried : std::uint8_t { over, between_sockets };
 
   void go_on(Direction& direction);
+  void source_failed(Stream& source);
+  void let_go();
   void came_to(Duct& duct, Duct::Over over) override;
   void start(Direction& direction, Task<Carried> carry);
   Task<Carried> carry(Direction& direction);

@@ -221,6 +221,80 @@ TEST_P(SocketPairing, PassesAResetOnInTheMiddleOfBulk) {
   EXPECT_FALSE(pumping.wait().error);
 }
 
+// Nobody reads from the one that is reset: what it has sent waits for the other.
+TEST_P(SocketPairing, PassesAResetOnWhileTheOtherSideStalls) {
+  if (!all_tcp()) GTEST_SKIP() << "a Unix socket has no reset";
+  for (const bool by_client : {true, false}) {
+    SCOPED_TRACE(by_client);
+    auto left = connect_pair(context, Kind::tcp);
+    auto right = connect_pair(context, Kind::tcp);
+    Pump stalled(*left.inner, *right.inner);
+    SocketStream& sender = by_client ? *left.outer : *right.outer;
+    SocketStream& reader = by_client ? *right.outer : *left.outer;
+    auto pumping = start(context, stalled.run());
+    const std::string much = pattern(std::size_t{64} << 20, 5);
+    auto sending = start(context, send_all(sender, much));
+    context.restart();
+    context.run_for(std::chrono::milliseconds(300));
+    EXPECT_FALSE(pumping.done());
+    sender.abort();
+    const auto summary = pumping.wait();
+    ASSERT_TRUE(summary.error);
+    EXPECT_EQ(summary.error->code, Errc::reset);
+    EXPECT_FALSE(sending.wait());
+    const auto rest = run(context, receive_all(reader));
+    ASSERT_TRUE(rest.error);
+    EXPECT_EQ(rest.error->code, Errc::reset);
+  }
+}
+
+// A client that has sent all it had, and closes without reading the answer, resets: what it sent still
+// arrives.
+TEST_P(SocketPairing, AResetBehindAnEndCutsNothingOff) {
+  if (!all_tcp()) GTEST_SKIP() << "a Unix socket has no reset";
+  auto pumping = start(context, pump->run());
+  const std::string much = pattern(std::size_t{6} << 20, 4);
+  ASSERT_TRUE(run(context, send_all(*server, "the answer that nobody reads", false)));
+  auto sending = start(context, send_all(*client, much));  // and the end
+  context.restart();
+  context.run_for(std::chrono::milliseconds(200));
+  if (!sending.done()) GTEST_SKIP() << "the system's buffers are too small for it";
+  client->abort();
+  context.restart();
+  context.run_for(std::chrono::milliseconds(50));
+  const auto heard = run(context, receive_all(*server));
+  EXPECT_FALSE(heard.error);
+  EXPECT_TRUE(heard.bytes == much);
+  server->end();
+  (void)pumping.wait();
+}
+
+// The byte itself is lost: a relay of streams has no place for it (RFC 6093 says not to use it).
+TEST_P(SocketPairing, UrgentBytesHoldNothingUp) {
+  if (std::get<0>(GetParam()) != Kind::tcp) GTEST_SKIP() << "TCP alone has them";
+  const int socket = client->kernel_socket()->socket().native_handle();
+  auto pumping = start(context, pump->run());
+  auto receiving = start(context, receive_all(*server));
+  const std::string little = "little", much = pattern(std::size_t{8} << 20, 3);
+  std::string all;
+  for (const std::string& part : {little, little, much, much, little}) {
+    ASSERT_TRUE(run(context, send_all(*client, part, false)));
+    all += part;
+    ASSERT_EQ(::send(socket, "!", 1, MSG_OOB | MSG_NOSIGNAL), 1);
+    ASSERT_TRUE(run(context, send_all(*client, "behind it", false)));
+    all += "behind it";
+    context.restart();
+    context.run_for(std::chrono::milliseconds(30));
+  }
+  client->end();
+  const auto heard = receiving.wait();
+  EXPECT_FALSE(heard.error);
+  EXPECT_EQ(heard.bytes.size(), all.size());
+  EXPECT_TRUE(heard.bytes == all);
+  server->end();
+  (void)pumping.wait();
+}
+
 // The destination of bulk is the source of the other direction, which may hold bytes at the time.
 TEST_P(SocketPairing, BulkGoesOnWhileTheOtherDirectionStalls) {
   const int small = 16 * 1024;

@@ -38,6 +38,7 @@ Task<std::optional<CarryFailure>> splice(Stream& from, Stream& to, Passage& pass
     if (source == nullptr) co_return CarryFailure::of_source(cancelled().error());
     const auto got = pipe->fill_from(source->socket());
     if (got.failed()) co_return CarryFailure::of_source(net::io_error("", got.error));
+    if (got.would_block() && source->socket().has_been_urgent()) co_return std::nullopt;
     if (got.would_block()) {
       pipe.reset();  // empty: a stream that has become silent keeps none from others
       if (const auto ready = co_await net::wait_readable(source->socket()); !ready)
