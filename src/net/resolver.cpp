@@ -100,9 +100,12 @@ std::optional<Result<asio::ip::address>> literal(const std::string& host, Family
   return address;
 }
 
+struct Queue;
+
 /// One coroutine that waits. Its descriptor is the pool's side of the eventfd.
 struct Waiter {
   UniqueFd signal;
+  Queue& queue;  ///< of its requester; lasts while there are waiters in it
   std::optional<Result<Addresses>> answer;
 };
 
@@ -111,6 +114,29 @@ struct LookUpJob {
   Family family;
   std::vector<std::shared_ptr<Waiter>> waiters;
   bool running = false;
+
+  [[nodiscard]] bool is_wanted_by(const Queue& queue) const {
+    return std::ranges::any_of(waiters, [&](const auto& waiter) { return &waiter->queue == &queue; });
+  }
+};
+
+/// What one requester wants. A job that several want stands in the queue of each: the first whose turn it is
+/// has it run.
+struct Queue {
+  const std::string requester;
+  std::deque<std::shared_ptr<LookUpJob>> jobs = {};  ///< that do not run yet
+  std::size_t running = 0;
+  std::size_t waiters = 0;
+  std::size_t ready = 0;  ///< of the jobs: those that may run now
+
+  [[nodiscard]] bool is_ours() const { return requester.empty(); }
+  [[nodiscard]] bool is_full() const {
+    return !is_ours() && (waiters >= Resolver::kQuestionsOfOne || jobs.size() >= Resolver::kNamesOfOne);
+  }
+  [[nodiscard]] std::size_t may_run() const {
+    if (is_ours()) return jobs.size();
+    return std::min(jobs.size(), Resolver::kRunningOfOne - running);
+  }
 };
 
 void answer(Waiter& waiter, Result<Addresses> result) {
@@ -140,11 +166,17 @@ struct Resolver::Pool {
     return addresses == nullptr ? std::nullopt : std::optional(*addresses);
   }
 
-  Result<std::shared_ptr<Waiter>> enter(const std::shared_ptr<Pool>& self, const std::string& host,
-                                        Family family, UniqueFd signal);
-  void leave(const std::string& host, Family family, const std::shared_ptr<Waiter>& waiter);
+  Result<std::shared_ptr<Waiter>> enter(const std::shared_ptr<Pool>& self, const Key& name,
+                                        const Requester& requester, UniqueFd signal);
+  void leave(const Key& name, const std::shared_ptr<Waiter>& waiter);
   void work(Worker& me);
   void stop();
+
+  void put_in(Queue& queue, const std::shared_ptr<LookUpJob>& job);
+  void take_out(Queue& queue, const std::shared_ptr<LookUpJob>& job);
+  void count_ready(Queue& queue);
+  void forget_if_unused(Queue& queue);
+  void start_worker(const std::shared_ptr<Pool>& self);
 
   const unsigned max_threads;
   const std::size_t max_waiters;
@@ -154,74 +186,72 @@ struct Resolver::Pool {
   std::condition_variable wake;
   AddressCache known;
   std::map<Key, std::shared_ptr<LookUpJob>> jobs;  ///< queued and running
-  std::deque<std::shared_ptr<LookUpJob>> queue;
-  std::deque<Worker> workers;  ///< a deque: workers keep references to their own entry
+  std::map<Requester, Queue> queues;               ///< of requesters that have waiters, or jobs that run
+  std::deque<Queue*> turns;                        ///< those that have ready jobs; the next one in front
+  std::deque<Worker> workers;                      ///< a deque: workers keep references to their own entry
   std::size_t idle = 0;
+  std::size_t ready = 0;  ///< in all queues
   std::size_t waiters = 0;
   bool stopped = false;
 };
 
-Result<std::shared_ptr<Waiter>> Resolver::Pool::enter(const std::shared_ptr<Pool>& self,
-                                                      const std::string& host, Family family,
-                                                      UniqueFd signal) {
+Result<std::shared_ptr<Waiter>> Resolver::Pool::enter(const std::shared_ptr<Pool>& self, const Key& name,
+                                                      const Requester& requester, UniqueFd signal) {
   const std::lock_guard lock(mutex);
   if (stopped) return cancelled();
-  if (waiters >= max_waiters) return fail(Errc::limit, "too many names are being looked up");
-  auto& job = jobs[{host, family}];
-  if (!job) {
-    job = std::make_shared<LookUpJob>(LookUpJob{host, family, {}, false});
-    queue.push_back(job);
-    if (queue.size() > idle && workers.size() < max_threads) {
-      Worker& worker = workers.emplace_back();
-      // Signals are for the thread that waits for them, not for one that may sit in a library.
-      sigset_t all;
-      sigset_t before;
-      ::sigfillset(&all);
-      ::pthread_sigmask(SIG_SETMASK, &all, &before);
-      try {
-        worker.thread = std::thread([self, &worker] { self->work(worker); });
-      } catch (const std::system_error&) {
-        workers.pop_back();
-      }
-      ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
-      if (workers.empty()) {
-        jobs.erase({host, family});
-        queue.pop_back();
-        return fail(Errc::limit, "cannot start a thread to look up names");
-      }
+  Queue& queue = queues.try_emplace(requester, Queue{requester}).first->second;
+  if (waiters >= max_waiters || queue.is_full()) {
+    forget_if_unused(queue);
+    return fail(Errc::limit, "too many names are being looked up");
+  }
+  auto& job = jobs[name];
+  if (!job) job = std::make_shared<LookUpJob>(LookUpJob{name.first, name.second, {}, false});
+  if (!job->running && !job->is_wanted_by(queue)) {
+    put_in(queue, job);
+    if (ready > idle && workers.size() < max_threads) start_worker(self);
+    if (workers.empty()) {
+      take_out(queue, job);
+      jobs.erase(name);
+      forget_if_unused(queue);
+      return fail(Errc::limit, "cannot start a thread to look up names");
     }
     wake.notify_one();
   }
-  auto waiter = std::make_shared<Waiter>();
-  waiter->signal = std::move(signal);
+  auto waiter = std::make_shared<Waiter>(Waiter{std::move(signal), queue, {}});
   job->waiters.push_back(waiter);
+  ++queue.waiters;
   ++waiters;
   return waiter;
 }
 
-void Resolver::Pool::leave(const std::string& host, Family family, const std::shared_ptr<Waiter>& waiter) {
+void Resolver::Pool::leave(const Key& name, const std::shared_ptr<Waiter>& waiter) {
   const std::lock_guard lock(mutex);
+  Queue& queue = waiter->queue;
   --waiters;
-  const auto found = jobs.find({host, family});
-  if (found == jobs.end()) return;
-  const auto job = found->second;
-  std::erase(job->waiters, waiter);
-  if (job->waiters.empty() && !job->running) {  // nobody wants to know any more
-    std::erase(queue, job);
-    jobs.erase(found);
+  --queue.waiters;
+  const auto found = jobs.find(name);
+  if (found != jobs.end() && std::erase(found->second->waiters, waiter) != 0 && !found->second->running) {
+    const auto job = found->second;
+    if (!job->is_wanted_by(queue)) take_out(queue, job);
+    if (job->waiters.empty()) jobs.erase(found);  // nobody wants to know any more
   }
+  forget_if_unused(queue);
 }
 
 void Resolver::Pool::work(Worker& me) {
   std::unique_lock lock(mutex);
   for (;;) {
     ++idle;
-    wake.wait(lock, [&] { return stopped || !queue.empty(); });
+    wake.wait(lock, [&] { return stopped || ready != 0; });
     --idle;
     if (stopped) return;
-    const auto job = queue.front();
-    queue.pop_front();
+    Queue& queue = *turns.front();
+    turns.pop_front();
+    turns.push_back(&queue);
+    const auto job = queue.jobs.front();
     job->running = true;
+    ++queue.running;
+    for (const auto& waiter : job->waiters) take_out(waiter->queue, job);
     me.busy = true;
     lock.unlock();
     auto result = look_up(job->host, job->family);
@@ -233,7 +263,46 @@ void Resolver::Pool::work(Worker& me) {
     if (result) known.keep(job->host, job->family, *result, monotonic_now());
     for (const auto& waiter : job->waiters) answer(*waiter, result);
     jobs.erase({job->host, job->family});
+    --queue.running;
+    count_ready(queue);
+    forget_if_unused(queue);
   }
+}
+
+void Resolver::Pool::put_in(Queue& queue, const std::shared_ptr<LookUpJob>& job) {
+  queue.jobs.push_back(job);
+  count_ready(queue);
+}
+
+void Resolver::Pool::take_out(Queue& queue, const std::shared_ptr<LookUpJob>& job) {
+  std::erase(queue.jobs, job);
+  count_ready(queue);
+}
+
+void Resolver::Pool::count_ready(Queue& queue) {
+  const std::size_t before = std::exchange(queue.ready, queue.may_run());
+  ready += queue.ready - before;
+  if (before == 0 && queue.ready != 0) turns.push_back(&queue);
+  if (before != 0 && queue.ready == 0) std::erase(turns, &queue);
+}
+
+void Resolver::Pool::forget_if_unused(Queue& queue) {
+  if (queue.waiters == 0 && queue.running == 0) queues.erase(queues.find(queue.requester));
+}
+
+void Resolver::Pool::start_worker(const std::shared_ptr<Pool>& self) {
+  Worker& worker = workers.emplace_back();
+  // Signals are for the thread that waits for them, not for one that may sit in a library.
+  sigset_t all;
+  sigset_t before;
+  ::sigfillset(&all);
+  ::pthread_sigmask(SIG_SETMASK, &all, &before);
+  try {
+    worker.thread = std::thread([self, &worker] { self->work(worker); });
+  } catch (const std::system_error&) {
+    workers.pop_back();
+  }
+  ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
 }
 
 void Resolver::Pool::stop() {
@@ -241,7 +310,6 @@ void Resolver::Pool::stop() {
   {
     const std::lock_guard lock(mutex);
     stopped = true;
-    queue.clear();
     for (const auto& [key, job] : jobs) {
       for (const auto& waiter : job->waiters) answer(*waiter, cancelled());
     }
@@ -271,7 +339,7 @@ Error cannot_resolve(std::string_view host, Error error) {
 Resolver::~Resolver() { pool_->stop(); }
 
 asio::awaitable<Result<std::vector<tcp::endpoint>>> Resolver::resolve(std::string host, std::uint16_t port,
-                                                                      Family family) {
+                                                                      Family family, Requester requester) {
   if (host.empty() || host.size() > 255 || host.find('\0') != std::string::npos) {
     co_return fail(Errc::not_found, "Name or service not known", EAI_NONAME);
   }
@@ -292,15 +360,15 @@ asio::awaitable<Result<std::vector<tcp::endpoint>>> Resolver::resolve(std::strin
   if (error) co_return fail_errno("cannot look a name up", error.value());
   (void)mine.release();
 
-  const auto waiter = CO_TRY(pool->enter(pool, host, family, std::move(theirs)));
+  const Pool::Key name(std::move(host), family);
+  const auto waiter = CO_TRY(pool->enter(pool, name, requester, std::move(theirs)));
   struct Membership {
     Pool& pool;
-    const std::string& host;
-    Family family;
+    const Pool::Key& name;
     const std::shared_ptr<Waiter>& waiter;
-    ~Membership() { pool.leave(host, family, waiter); }
+    ~Membership() { pool.leave(name, waiter); }
   };
-  const Membership membership{*pool, host, family, waiter};
+  const Membership membership{*pool, name, waiter};
 
   (void)co_await signal.async_wait(asio::posix::descriptor_base::wait_read, kTuple);
   if (is_cancelled(co_await asio::this_coro::cancellation_state)) co_return cancelled();

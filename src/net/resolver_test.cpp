@@ -148,6 +148,93 @@ TEST(Resolver, BoundsWhatWaits) {
   EXPECT_TRUE(fits.wait());
 }
 
+std::string numbered(const char* name, std::size_t i) { return name + std::to_string(i); }
+
+TEST(Resolver, OneWhoAsksForSilentNamesHoldsUpNobodyElse) {
+  asio::io_context context;
+  const auto names = std::make_shared<Names>();
+  Resolver resolver(Resolver::kRunningOfOne + 1, 200, names->look_up());
+  std::vector<Running<Answer>> silent;
+  for (std::size_t i = 0; i < 3 * Resolver::kRunningOfOne; ++i)
+    silent.push_back(start(context, resolver.resolve(numbered("silent", i), 1, Family::any, "one")));
+  context.poll();
+  names->wait_inside(Resolver::kRunningOfOne);
+  EXPECT_TRUE(run(context, resolver.resolve("good", 1, Family::any, "another")));
+  EXPECT_TRUE(run(context, resolver.resolve("ours", 1)));
+  // They leave, and what runs for them still counts.
+  for (auto& one : silent) one.cancel();
+  for (auto& one : silent) EXPECT_FALSE(one.wait());
+  auto again = start(context, resolver.resolve("behind", 1, Family::any, "one"));
+  context.restart();
+  context.poll();
+  EXPECT_TRUE(run(context, resolver.resolve("good2", 1, Family::any, "another")));
+  EXPECT_EQ(names->asked, Resolver::kRunningOfOne + 3);
+  names->release();
+  EXPECT_TRUE(again.wait());
+}
+
+TEST(Resolver, RequestersTakeTurns) {
+  asio::io_context context;
+  const auto names = std::make_shared<Names>();
+  std::vector<std::string> order;
+  std::mutex mutex;
+  Resolver resolver(1, 200, [&, look_up = names->look_up()](const std::string& host, Family family) {
+    {
+      const std::lock_guard lock(mutex);
+      order.push_back(host);
+    }
+    return look_up(host, family);
+  });
+  std::vector<Running<Answer>> asking;
+  const auto ask = [&](const std::string& host, const char* requester) {
+    asking.push_back(start(context, resolver.resolve(host, 1, Family::any, requester)));
+    context.restart();
+    context.poll();
+  };
+  ask("silent", "");
+  names->wait_inside(1);
+  for (std::size_t i = 0; i < 4; ++i) ask(numbered("a", i), "a");
+  ask("b0", "b");
+  ask("ours", "");
+  ask("a3", "c");  // what another one waits for already, at the end of a long queue
+  names->release();
+  for (auto& one : asking) EXPECT_TRUE(one.wait());
+  EXPECT_EQ(order, (std::vector<std::string>{"silent", "a0", "b0", "ours", "a3", "a1", "a2"}));
+}
+
+TEST(Resolver, BoundsWhatOneRequesterAsksFor) {
+  asio::io_context context;
+  const auto names = std::make_shared<Names>();
+  Resolver resolver(Resolver::kRunningOfOne + 1, 4096, names->look_up());
+  std::vector<Running<Answer>> waiting;
+  const auto ask = [&](const std::string& host, const char* requester) {
+    waiting.push_back(start(context, resolver.resolve(host, 1, Family::any, requester)));
+  };
+  for (std::size_t i = 0; i < Resolver::kRunningOfOne; ++i) ask(numbered("silent", i), "one");
+  context.poll();
+  names->wait_inside(Resolver::kRunningOfOne);
+  for (std::size_t i = 0; i < Resolver::kNamesOfOne; ++i) ask(numbered("waits", i), "one");
+  context.restart();
+  context.poll();
+  const auto refused = run(context, resolver.resolve("another", 1, Family::any, "one"));
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, Errc::limit);
+  EXPECT_EQ(refused.error().message, "too many names are being looked up");
+  EXPECT_TRUE(run(context, resolver.resolve("another", 1, Family::any, "two")));
+
+  waiting.back().cancel();
+  EXPECT_FALSE(waiting.back().wait());
+  waiting.pop_back();
+  ask("another name", "one");  // there is room again
+  for (std::size_t i = 0; i < Resolver::kQuestionsOfOne; ++i) ask("silent0", "two");
+  context.restart();
+  context.poll();
+  EXPECT_FALSE(run(context, resolver.resolve("silent0", 1, Family::any, "two")));
+  EXPECT_TRUE(run(context, resolver.resolve("third", 1, Family::any, "three")));
+  names->release();
+  for (auto& one : waiting) EXPECT_TRUE(one.wait());
+}
+
 TEST(Resolver, ObeysCancellationWhileItLooksUp) {
   asio::io_context context;
   const auto names = std::make_shared<Names>();

@@ -10,6 +10,7 @@ import contextlib
 import functools
 import hashlib
 import http.server
+import os
 import re
 import socket
 import struct
@@ -21,6 +22,7 @@ import pytest
 
 from harness import proxy as px
 from harness.culvert import SMALL, Culvert, environment, run
+from harness.direct import proxied
 from harness.proxies import WAYS, start_direct, start_dynamic, start_remote
 from harness.proxy import HTTP, PROTOCOLS, SOCKS4, SOCKS4A, SOCKS5
 from harness.sockets import (DEADLINE, Server, connect, digest_sink, echo, free_port, has_ipv6, receive_all,
@@ -574,3 +576,28 @@ def test_a_port_that_is_taken_is_known_before_the_login(folder):
         done = run("-F", "none", "-D", f"localhost:{other.port}", "-p", "1", "127.0.0.1")
     assert done.status == 255
     assert len(done.lines) == 1 and "already in use" in done.stderr, done.stderr
+
+
+# ------------------------------------------------------------------------------------------- names that nobody answers for
+
+def test_silent_names_of_one_client_hold_up_no_other(folder):
+    hosts, resolv = folder / "hosts", folder / "resolv.conf"
+    hosts.write_text("127.0.0.1 good.test\n")
+    resolv.write_text("nameserver 127.0.53.9\n")
+    mounts = f"mount --bind {hosts} /etc/hosts && mount --bind {resolv} /etc/resolv.conf && exec \"$@\""
+    words = ("unshare", "--mount", "--propagation", "private", "sh", "-c", mounts, "sh")
+    if os.geteuid() != 0 or subprocess.run([*words, "true"], capture_output=True, check=False).returncode != 0:
+        pytest.skip("no mount namespace can be made here")
+    with contextlib.ExitStack() as stack:
+        nobody = stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+        nobody.bind(("127.0.53.9", 53))
+        nobody.settimeout(DEADLINE)
+        target = stack.enter_context(Server(echo))
+        proxy = stack.enter_context(proxied("127.0.0.1:0", "--connect", "*:*", "--connect", "127.0.0.0/8:*", before=words))
+        for i in range(24):
+            asking = stack.enter_context(connect(proxy.port))
+            asking.sendall(SOCKS5.greeting + SOCKS5.request(f"silent{i}.test", 80))
+        nobody.recv(512)
+        other = stack.enter_context(socket.create_connection(("127.0.0.1", proxy.port), 4, ("127.0.0.2", 0)))
+        assert SOCKS5.ask(other, "good.test", target.port) == SOCKS5.success, "a silent name takes five seconds and more"
+        check_echo(other)

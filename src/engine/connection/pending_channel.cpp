@@ -21,6 +21,8 @@ std::pair<ssh::OpenFailure, std::string_view> words_for(relay::Refusal refusal) 
       return {administratively_prohibited, "not supported"};
     case relay::Refusal::overloaded:
       return {resource_shortage, "too many streams"};
+    case relay::Refusal::too_many_names:
+      return {resource_shortage, "too many names are being looked up"};
     case relay::Refusal::connection_refused:
       return {connect_failed, "Connection refused"};
     case relay::Refusal::timed_out:

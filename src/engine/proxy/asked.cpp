@@ -35,6 +35,7 @@ socks::Failure failure_for(relay::Refusal reason) {
     case relay::Refusal::unsupported:
       return socks::Failure::unsupported;
     case relay::Refusal::overloaded:
+    case relay::Refusal::too_many_names:
       return socks::Failure::overloaded;
     case relay::Refusal::closed:
       break;

@@ -45,10 +45,12 @@ struct Arrival::Watched {
   std::optional<DialError> reason;
 };
 
-Arrival::Arrival(PeerListener* listener, Negotiation& client, Endpoint expected, Duration time)
+Arrival::Arrival(PeerListener* listener, Negotiation& client, Endpoint expected, Endpoint origin,
+                 Duration time)
     : listener_(listener),
       client_(client),
       expected_(std::move(expected)),
+      origin_(std::move(origin)),
       time_(time),
       watched_(std::make_shared<Watched>()) {}
 
@@ -63,7 +65,7 @@ Task<Dialed> Arrival::run() {
   // After a cancellation what was started must still be waited for.
   const bool throws = co_await asio::this_coro::throw_if_cancelled();
   co_await asio::this_coro::throw_if_cancelled(false);
-  auto source = co_await listener_->listen_for(expected_);
+  auto source = co_await listener_->listen_for(expected_, origin_);
   Dialed arrived = std::unexpected(DialError{Refusal::closed, "cancelled"});
   if (!source) {
     arrived = std::unexpected(std::move(source).error());

@@ -15,8 +15,8 @@ namespace culvert::relay {
 class Arrival {
  public:
   /// `listener`: null if the dialer has none, which is Refusal::unsupported. Both must outlive run().
-  /// `expected`: whom the client has named.
-  Arrival(PeerListener* listener, Negotiation& client, Endpoint expected, Duration time);
+  /// `expected`: whom the client has named. `origin`: where the client came from.
+  Arrival(PeerListener* listener, Negotiation& client, Endpoint expected, Endpoint origin, Duration time);
   ~Arrival();
   Arrival(const Arrival&) = delete;
   Arrival& operator=(const Arrival&) = delete;
@@ -35,6 +35,7 @@ class Arrival {
   PeerListener* const listener_;
   Negotiation& client_;
   const Endpoint expected_;
+  const Endpoint origin_;
   const Duration time_;
   const std::shared_ptr<Watched> watched_;
 };

@@ -144,7 +144,7 @@ class ArrivalTest : public ::testing::Test {
   Far far{context.get_executor()};
   TestListener listener{far};
   TestClient client{context.get_executor()};
-  Arrival arrival{&listener, client, HostPort{"friend", 9}, std::chrono::hours(1)};
+  Arrival arrival{&listener, client, HostPort{"friend", 9}, HostPort{}, std::chrono::hours(1)};
 };
 
 TEST_F(ArrivalTest, TakesWhoIsExpectedAndTellsTheClientTwice) {
@@ -178,7 +178,7 @@ TEST_F(ArrivalTest, WhoIsNotLetInIsTurnedAway) {
 }
 
 TEST_F(ArrivalTest, WithoutAListenerItIsUnsupported) {
-  Arrival none(nullptr, client, HostPort{}, std::chrono::hours(1));
+  Arrival none(nullptr, client, HostPort{}, HostPort{}, std::chrono::hours(1));
   EXPECT_EQ(run(context, none.run()).error().reason, Refusal::unsupported);
   far.refuses = DialError{Refusal::prohibited, "not here"};
   EXPECT_EQ(run(context, arrival.run()).error().reason, Refusal::prohibited);
@@ -186,7 +186,7 @@ TEST_F(ArrivalTest, WithoutAListenerItIsUnsupported) {
 }
 
 TEST_F(ArrivalTest, NobodyComesInTime) {
-  Arrival brief(&listener, client, HostPort{}, std::chrono::milliseconds(20));
+  Arrival brief(&listener, client, HostPort{}, HostPort{}, std::chrono::milliseconds(20));
   const auto came = run(context, brief.run());
   EXPECT_EQ(came.error().reason, Refusal::timed_out);
   expect_over();
@@ -214,7 +214,7 @@ TEST_F(ArrivalTest, IsStoppedAtAnyTime) {
   arrival.stop();
   EXPECT_EQ(running.wait().error().reason, Refusal::closed);
   expect_over();
-  Arrival before(&listener, client, HostPort{}, std::chrono::hours(1));
+  Arrival before(&listener, client, HostPort{}, HostPort{}, std::chrono::hours(1));
   before.stop();
   EXPECT_EQ(run(context, before.run()).error().reason, Refusal::closed);
   expect_over();

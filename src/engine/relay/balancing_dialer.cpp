@@ -24,7 +24,9 @@ Task<Dialed> BalancingDialer::dial(const Endpoint& /*destination*/, const Visit&
       co_return dialed;
     }
     DialError& error = dialed.error();
-    if (error.reason == Refusal::closed || error.reason == Refusal::overloaded) co_return dialed;
+    if (error.reason == Refusal::closed || error.reason == Refusal::overloaded ||
+        error.reason == Refusal::too_many_names)
+      co_return dialed;
     now = monotonic_now();
     lease->failed(error.message, now);
     tried.push_back(lease->index());

@@ -21,7 +21,7 @@ class BalancingDialer final : public Dialer {
       : inner_(inner), group_(std::move(group)), time_(time) {}
 
   /// Where to is what the group chooses; the destination is only what a forward calls it. A failure that is
-  /// ours (Refusal::overloaded, Refusal::closed) is no target's, and ends the dial.
+  /// ours (Refusal::overloaded, too_many_names, closed) is no target's, and ends the dial.
   [[nodiscard]] Task<Dialed> dial(const Endpoint& destination, const Visit& visit) override;
 
  private:

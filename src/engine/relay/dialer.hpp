@@ -29,9 +29,9 @@ using Bound = std::expected<std::unique_ptr<BoundSource>, DialError>;
 class PeerListener {
  public:
   virtual ~PeerListener() = default;
-  /// Listens at any port there, for one stream of `peer`: its host may be zeros or a name that only the far
-  /// end knows, its port 0. It ends as of FarListener.
-  [[nodiscard]] virtual Task<Bound> listen_for(Endpoint peer) = 0;
+  /// Listens at any port there on behalf of `origin`, for one stream of `peer`: its host may be zeros or a
+  /// name that only the far end knows, its port 0. It ends as of FarListener.
+  [[nodiscard]] virtual Task<Bound> listen_for(Endpoint peer, Endpoint origin) = 0;
 };
 
 /// Of dialers whose far end can be listened at, wherever that is said to be (remote forwards).
@@ -42,7 +42,7 @@ class FarListener : public PeerListener {
   [[nodiscard]] virtual Task<Bound> listen(const Endpoint& where) = 0;
 
   /// At every address.
-  [[nodiscard]] Task<Bound> listen_for(Endpoint) override {
+  [[nodiscard]] Task<Bound> listen_for(Endpoint /*peer*/, Endpoint /*origin*/) override {
     const Endpoint anywhere = HostPort{};
     co_return co_await listen(anywhere);
   }

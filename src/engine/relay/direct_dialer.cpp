@@ -29,7 +29,7 @@ Task<Dialed> DirectDialer::dial(const Endpoint& destination, const Visit& visit)
   if (const auto* unix_path = std::get_if<UnixPath>(&destination))
     co_return dialed(co_await net::connect_unix(unix_path->path));
   co_return dialed(co_await connect_judged(resolver_, std::get<HostPort>(destination), family_,
-                                           options_for(visit), judge_));
+                                           options_for(visit), judge_, requester_of(visit.origin())));
 }
 
 net::ConnectOptions DirectDialer::options_for(const Visit& visit) const {
@@ -53,16 +53,18 @@ std::expected<void, DialError> DirectDialer::judge(const asio::ip::udp::endpoint
   return {};
 }
 
-Task<DatagramCarrier::Found> DirectDialer::look_up(HostPort destination, Endpoint) {
-  auto addresses = co_await resolve_judged(resolver_, std::move(destination), family_, judge_);
+Task<DatagramCarrier::Found> DirectDialer::look_up(HostPort destination, Endpoint origin) {
+  auto addresses =
+      co_await resolve_judged(resolver_, std::move(destination), family_, judge_, requester_of(origin));
   if (!addresses) co_return std::unexpected(std::move(addresses).error());
   std::vector<asio::ip::udp::endpoint> found;
   for (const auto& one : *addresses) found.emplace_back(one.address(), one.port());
   co_return found;
 }
 
-Task<Bound> DirectDialer::listen_for(Endpoint peer) {
-  return listen_judged(resolver_, std::get<HostPort>(std::move(peer)), family_, options_, judge_);
+Task<Bound> DirectDialer::listen_for(Endpoint peer, Endpoint origin) {
+  return listen_judged(resolver_, std::get<HostPort>(std::move(peer)), family_, options_, judge_,
+                       requester_of(origin));
 }
 
 }  // namespace culvert::relay

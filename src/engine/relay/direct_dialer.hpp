@@ -32,7 +32,7 @@ class DirectDialer final : public Dialer, private DatagramCarrier, private PeerL
   [[nodiscard]] std::expected<void, DialError> judge(const boost::asio::ip::udp::endpoint& destination,
                                                      const Endpoint& origin) override;
   [[nodiscard]] Task<Found> look_up(HostPort destination, Endpoint origin) override;
-  [[nodiscard]] Task<Bound> listen_for(Endpoint peer) override;
+  [[nodiscard]] Task<Bound> listen_for(Endpoint peer, Endpoint origin) override;
 
   net::Resolver& resolver_;
   net::ConnectOptions options_;

@@ -248,7 +248,7 @@ Task<void> Forward::State::carry_datagrams(Presence& present, Pending& pending, 
 Task<Dialed> Forward::State::reach(Presence& present, Pending& pending, const Endpoint& destination) {
   Negotiation* const negotiation = pending.negotiation();
   if (negotiation != nullptr && negotiation->wants_listener()) {
-    Arrival arrival(present.state->dialer.peer_listener(), *negotiation, destination,
+    Arrival arrival(present.state->dialer.peer_listener(), *negotiation, destination, pending.origin(),
                     present.state->options.arrival_time);
     present.entry->arrival = &arrival;
     auto arrived = co_await arrival.run();

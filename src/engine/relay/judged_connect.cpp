@@ -2,11 +2,13 @@
 #include "engine/relay/judged_connect.hpp"
 
 #include <cerrno>
+#include <string>
 #include <utility>
 #include <vector>
 
 #include <fmt/format.h>
 
+#include "base/bytes.hpp"
 #include "net/addresses.hpp"
 
 namespace culvert::relay {
@@ -42,16 +44,23 @@ DialError connect_failed(const Error& error) {
   return {refusal_for(error), "connect failed: " + error.message};
 }
 
-Task<Resolved> resolve_judged(net::Resolver& resolver, HostPort place, net::Family family,
-                              ConnectJudge judge) {
+net::Resolver::Requester requester_of(const Endpoint& origin) {
+  const auto address = address_of(origin);
+  if (!address) return "no address";
+  return std::string(as_text(address->bytes().first(address->is_v4() ? 4 : 8)));
+}
+
+Task<Resolved> resolve_judged(net::Resolver& resolver, HostPort place, net::Family family, ConnectJudge judge,
+                              net::Resolver::Requester requester) {
   if (judge) {
     if (const auto before = judge(place.host, place.port, std::nullopt); !before)
       co_return std::unexpected(not_permitted(before));
   }
-  auto found = co_await resolver.resolve(place.host, place.port, family);
+  auto found = co_await resolver.resolve(place.host, place.port, family, std::move(requester));
   if (!found) {
-    co_return std::unexpected(
-        DialError{refusal_for(found.error()), net::cannot_resolve(place.host, found.error()).message});
+    const auto reason =
+        found.error().code == Errc::limit ? Refusal::too_many_names : refusal_for(found.error());
+    co_return std::unexpected(DialError{reason, net::cannot_resolve(place.host, found.error()).message});
   }
   if (judge) {
     files::Decision denied;
@@ -67,8 +76,10 @@ Task<Resolved> resolve_judged(net::Resolver& resolver, HostPort place, net::Fami
 }
 
 Task<Connected> connect_judged(net::Resolver& resolver, HostPort place, net::Family family,
-                               net::ConnectOptions options, ConnectJudge judge) {
-  auto found = co_await resolve_judged(resolver, std::move(place), family, std::move(judge));
+                               net::ConnectOptions options, ConnectJudge judge,
+                               net::Resolver::Requester requester) {
+  auto found =
+      co_await resolve_judged(resolver, std::move(place), family, std::move(judge), std::move(requester));
   if (!found) co_return std::unexpected(std::move(found).error());
   auto socket = co_await net::connect_tcp(std::move(*found), options);
   if (!socket) co_return std::unexpected(connect_failed_from(options, socket.error()));

@@ -23,15 +23,20 @@ using ConnectJudge = std::function<files::Decision(std::string_view host, std::u
 
 using Resolved = std::expected<std::vector<boost::asio::ip::tcp::endpoint>, DialError>;
 
+/// On whose behalf names are looked up for who came from there: its address; of IPv6 the first 64 bits, which
+/// are one client's. All that have no address are one.
+[[nodiscard]] net::Resolver::Requester requester_of(const Endpoint& origin);
+
 /// Exactly those addresses of `place` that pass, never none. `judge` may be empty: then all do.
 [[nodiscard]] Task<Resolved> resolve_judged(net::Resolver& resolver, HostPort place, net::Family family,
-                                            ConnectJudge judge);
+                                            ConnectJudge judge, net::Resolver::Requester requester);
 
 using Connected = std::expected<net::StreamSocket, DialError>;
 
 /// Connects to exactly those. A failure that is about the end to connect from says so.
 [[nodiscard]] Task<Connected> connect_judged(net::Resolver& resolver, HostPort place, net::Family family,
-                                             net::ConnectOptions options, ConnectJudge judge);
+                                             net::ConnectOptions options, ConnectJudge judge,
+                                             net::Resolver::Requester requester);
 
 /// What was not permitted, and the rule that would allow it.
 [[nodiscard]] DialError not_permitted(const files::Decision& decision);

@@ -60,14 +60,16 @@ std::vector<tcp::endpoint> where_to_listen(const std::optional<asio::ip::address
 }  // namespace
 
 Task<Bound> listen_judged(net::Resolver& resolver, HostPort peer, net::Family family,
-                          net::ConnectOptions options, ConnectJudge judge) {
+                          net::ConnectOptions options, ConnectJudge judge,
+                          net::Resolver::Requester requester) {
   const auto literal = address_of(peer);
   const bool is_anybody = literal && literal->is_unspecified();
   std::optional<asio::ip::address> faced;
   if (literal && !is_anybody) faced = net::asio_address_of(*literal);
   std::vector<IpAddress> expected;
   if (!is_anybody && peer.port != 0) {
-    const auto found = co_await resolve_judged(resolver, std::move(peer), family, judge);
+    const auto found =
+        co_await resolve_judged(resolver, std::move(peer), family, judge, std::move(requester));
     if (!found) co_return std::unexpected(found.error());
     faced = found->front().address();
     for (const tcp::endpoint& one : *found)

@@ -14,6 +14,7 @@ namespace culvert::relay {
 /// of zeros, is judged when it comes; with zeros at every address of ours. `judge` may be empty: then all may
 /// come.
 [[nodiscard]] Task<Bound> listen_judged(net::Resolver& resolver, HostPort peer, net::Family family,
-                                        net::ConnectOptions options, ConnectJudge judge);
+                                        net::ConnectOptions options, ConnectJudge judge,
+                                        net::Resolver::Requester requester);
 
 }  // namespace culvert::relay

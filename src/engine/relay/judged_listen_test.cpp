@@ -27,7 +27,8 @@ class JudgedListenTest : public ::testing::Test {
       decision.reason = "the rule of the test";
       return decision;
     };
-    return run(context, listen_judged(names, std::move(peer), net::Family::any, std::move(options), judge));
+    return run(context,
+               listen_judged(names, std::move(peer), net::Family::any, std::move(options), judge, {}));
   }
   static std::string host_of(const Bound& bound) {
     return bound ? std::get<HostPort>((*bound)->bound()).host : bound.error().message;

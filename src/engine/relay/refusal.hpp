@@ -22,6 +22,7 @@ enum class Refusal : std::uint8_t {
   timed_out,
   unsupported,
   overloaded,
+  too_many_names,  ///< are being looked up
   closed
 };
 

@@ -65,7 +65,7 @@ relay::Task<relay::Connected> RuledDialer::connect_tcp(relay::HostPort place) {
     return files::may_connect(permit->grants, host, port, resolved, net::own_addresses());
   };
   co_return co_await relay::connect_judged(resolver_, std::move(place), net::Family::any, std::move(options),
-                                           std::move(judge));
+                                           std::move(judge), permit_->user + ' ' + permit_->fingerprint);
 }
 
 relay::Task<relay::Connected> RuledDialer::connect_unix(std::string path) {
