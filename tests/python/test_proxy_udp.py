@@ -230,3 +230,13 @@ def test_many_clients_at_once(proxy, target):
     finally:
         for client in clients:
             client.__exit__()
+
+
+def test_datagrams_leave_from_the_source(target):
+    with proxied("-v", "127.0.0.1:0", *OPEN, "--source", "127.0.0.7") as proxy, Association(proxy.port) as client:
+        for host in ("127.0.0.1", "localhost"):
+            client.send(host, target.port, b"from where")
+            assert client.receive()[2] == b"re:from where"
+        assert {peer[0] for _, peer in target.heard} == {"127.0.0.7"}
+        client.send("::1", target.port, b"")
+        proxy.wait_for(f"-> [::1]:{target.port}: not of the family of the source, 127.0.0.7")

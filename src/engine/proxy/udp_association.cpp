@@ -255,7 +255,8 @@ void UdpAssociation::State::send(const udp::endpoint& to, ByteView data, bool is
 net::UdpSocket* UdpAssociation::State::outside(const udp::endpoint& to) {
   auto& socket = outsides[to.address().is_v6() ? 1 : 0];
   if (!socket) {
-    auto opened = net::listen_udp({to.protocol(), 0});
+    const auto source = carrier.source();
+    auto opened = net::listen_udp(source ? udp::endpoint(*source, 0) : udp::endpoint(to.protocol(), 0));
     if (!opened || !ready_set.add(opened->socket.fd.get(), &socket.emplace(std::move(*opened)))) {
       if (refused.is_due(now)) {
         log(LogLevel::warning, "{}: datagrams to {} are dropped: {}", inside.name(), net::to_text(to),

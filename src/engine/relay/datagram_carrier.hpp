@@ -3,8 +3,10 @@
 
 #include <cstdint>
 #include <expected>
+#include <optional>
 #include <vector>
 
+#include <boost/asio/ip/address.hpp>
 #include <boost/asio/ip/udp.hpp>
 
 #include "engine/relay/endpoint.hpp"
@@ -26,6 +28,9 @@ using Carried = std::expected<CarriedDatagrams, DialError>;
 class DatagramCarrier {
  public:
   virtual ~DatagramCarrier() = default;
+
+  /// The address that they leave from; none: any. To the other family nothing may go then.
+  [[nodiscard]] virtual std::optional<boost::asio::ip::address> source() const { return std::nullopt; }
 
   /// Whether datagrams of `origin` may go to this address. Without waiting. The answer holds for as long as
   /// there is traffic.

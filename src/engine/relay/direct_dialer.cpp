@@ -41,8 +41,17 @@ net::ConnectOptions DirectDialer::options_for(const Visit& visit) const {
   return options;
 }
 
+std::optional<asio::ip::address> DirectDialer::source() const {
+  if (options_.bind_addresses.empty()) return std::nullopt;
+  return options_.bind_addresses.front();
+}
+
 std::expected<void, DialError> DirectDialer::judge(const asio::ip::udp::endpoint& destination,
                                                    const Endpoint&) {
+  if (const auto from = source(); from && from->is_v4() != destination.address().is_v4()) {
+    return std::unexpected(
+        DialError{Refusal::unreachable, "not of the family of the source, " + from->to_string()});
+  }
   if (!judge_) return {};
   const std::string host = destination.address().to_string();
   for (const auto& resolved :
@@ -54,8 +63,10 @@ std::expected<void, DialError> DirectDialer::judge(const asio::ip::udp::endpoint
 }
 
 Task<DatagramCarrier::Found> DirectDialer::look_up(HostPort destination, Endpoint origin) {
+  net::Family family = family_;
+  if (const auto from = source()) family = from->is_v4() ? net::Family::ipv4 : net::Family::ipv6;
   auto addresses =
-      co_await resolve_judged(resolver_, std::move(destination), family_, judge_, requester_of(origin));
+      co_await resolve_judged(resolver_, std::move(destination), family, judge_, requester_of(origin));
   if (!addresses) co_return std::unexpected(std::move(addresses).error());
   std::vector<asio::ip::udp::endpoint> found;
   for (const auto& one : *addresses) found.emplace_back(one.address(), one.port());

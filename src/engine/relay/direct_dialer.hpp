@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <optional>
 #include <utility>
 
 #include "engine/relay/dialer.hpp"
@@ -29,6 +30,7 @@ class DirectDialer final : public Dialer, private DatagramCarrier, private PeerL
 
  private:
   [[nodiscard]] net::ConnectOptions options_for(const Visit& visit) const;
+  [[nodiscard]] std::optional<boost::asio::ip::address> source() const override;
   [[nodiscard]] std::expected<void, DialError> judge(const boost::asio::ip::udp::endpoint& destination,
                                                      const Endpoint& origin) override;
   [[nodiscard]] Task<Found> look_up(HostPort destination, Endpoint origin) override;
