@@ -240,3 +240,18 @@ def test_datagrams_leave_from_the_source(target):
         assert {peer[0] for _, peer in target.heard} == {"127.0.0.7"}
         client.send("::1", target.port, b"")
         proxy.wait_for(f"-> [::1]:{target.port}: not of the family of the source, 127.0.0.7")
+
+
+def test_a_silent_association_ends(target):
+    with proxied("-v", "127.0.0.1:0", *OPEN, "--idle-time", "2") as proxy:
+        with Association(proxy.port) as client, Association(proxy.port) as silent:
+            began = time.monotonic()
+            while time.monotonic() - began < 4:
+                client.send("127.0.0.1", target.port, b"")
+                assert client.receive()[2] == b"re:"
+                time.sleep(0.2)
+            with pytest.raises(ConnectionResetError):
+                silent.control.recv(1)
+            client.send("127.0.0.1", target.port, b"still")
+            assert client.receive()[2] == b"re:still"
+            proxy.wait_for_match("datagrams ended: .*: idle for 2 s")

@@ -104,7 +104,8 @@ bool Asked::wants_datagrams() const {
   return conversation_->server().request().command == socks::Command::associate;
 }
 
-relay::Task<relay::Carried> Asked::carry_datagrams(relay::DatagramCarrier& carrier, relay::Rates rates) {
+relay::Task<relay::Carried> Asked::carry_datagrams(relay::DatagramCarrier& carrier, relay::Rates rates,
+                                                   relay::CarriedDatagrams& so_far) {
   auto client = udp_client();
   if (!client) {
     co_return std::unexpected(
@@ -118,9 +119,10 @@ relay::Task<relay::Carried> Asked::carry_datagrams(relay::DatagramCarrier& carri
   auto bound = association->local();
   if (options_.advertise) bound.address(*options_.advertise);
   conversation_->server().associated({address_text(bound.address()), bound.port()});
-  if (!co_await conversation_->speak(options_.patience)) co_return relay::CarriedDatagrams{};
+  if (!co_await conversation_->speak(options_.patience)) co_return relay::Carried();
   const auto stream = std::exchange(conversation_, nullptr)->take_stream();
-  co_return co_await association->run(*stream);
+  co_await association->run(*stream, so_far);
+  co_return relay::Carried();
 }
 
 // RFC 1928 section 4: DST.ADDR and DST.PORT say where the datagrams will come from, if the client knows. An

@@ -37,7 +37,8 @@ class Asked final : public relay::Pending, private relay::Negotiation {
  private:
   [[nodiscard]] bool wants_datagrams() const override;
   [[nodiscard]] relay::Task<relay::Carried> carry_datagrams(relay::DatagramCarrier& carrier,
-                                                            relay::Rates rates) override;
+                                                            relay::Rates rates,
+                                                            relay::CarriedDatagrams& so_far) override;
   [[nodiscard]] bool wants_listener() const override;
   [[nodiscard]] relay::Task<Result<void>> tell_connected() override;
   [[nodiscard]] relay::Task<Result<void>> tell_listening(const relay::Endpoint& where) override;

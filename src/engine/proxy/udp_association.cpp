@@ -112,7 +112,7 @@ struct UdpAssociation::State : std::enable_shared_from_this<State> {
   relay::FlowTable<relay::FlowKey, Known, relay::FlowKeyHash> peers{kPeers, kPeerTime};
   NameCache names;
   relay::DatagramMeter meter;
-  relay::CarriedDatagrams totals;
+  relay::CarriedDatagrams* totals = nullptr;  ///< while it runs
   Complaint refused;
   Instant now;
 
@@ -144,8 +144,9 @@ UdpAssociation::~UdpAssociation() {
 
 udp::endpoint UdpAssociation::local() const { return state_->inside.local; }
 
-relay::Task<relay::CarriedDatagrams> UdpAssociation::run(relay::Stream& control) {
+relay::Task<void> UdpAssociation::run(relay::Stream& control, relay::CarriedDatagrams& so_far) {
   const auto state = state_;
+  state->totals = &so_far;
   // After a cancellation what was started must still be waited for.
   const bool throws = co_await asio::this_coro::throw_if_cancelled();
   co_await asio::this_coro::throw_if_cancelled(false);
@@ -166,8 +167,7 @@ relay::Task<relay::CarriedDatagrams> UdpAssociation::run(relay::Stream& control)
   cancelled ? control.abort() : control.close();  // ends the watch, too
   while (!state->children.empty()) co_await state->child_ended.wait();
   co_await asio::this_coro::throw_if_cancelled(throws);
-  state->totals.dropped += state->meter.dropped();
-  co_return state->totals;
+  state->totals->dropped += state->meter.dropped();
 }
 
 void UdpAssociation::State::turn(std::span<const net::ReadySet::Ready> ready) {
@@ -194,12 +194,12 @@ void UdpAssociation::State::take(ByteView datagram, const udp::endpoint& from) {
                                  : from.address() == client.expected.address() &&
                                        (client.expected.port() == 0 || from.port() == client.expected.port());
   if (!is_client) {
-    ++totals.dropped;
+    ++totals->dropped;
     return;
   }
   const auto request = socks::read_udp_request(datagram);
   if (!request) {
-    ++totals.dropped;
+    ++totals->dropped;
     return;
   }
   if (!speaker) speaker = from;
@@ -222,7 +222,7 @@ void UdpAssociation::State::send_to_name(std::string_view host, std::uint16_t po
   if (answer.to) {
     send(*answer.to, data, true);
   } else if (!waits) {
-    ++totals.dropped;
+    ++totals->dropped;
   }
 }
 
@@ -234,7 +234,7 @@ void UdpAssociation::State::send(const udp::endpoint& to, ByteView data, bool is
   } else {
     if (!is_judged) {
       if (const auto judged = carrier.judge(to, client.origin); !judged) {
-        ++totals.dropped;
+        ++totals->dropped;
         return say_refused(relay::HostPort{to.address().to_string(), to.port()}, judged.error());
       }
     }
@@ -243,7 +243,7 @@ void UdpAssociation::State::send(const udp::endpoint& to, ByteView data, bool is
   }
   net::UdpSocket* const socket = outside(to);
   if (socket == nullptr) {
-    ++totals.dropped;
+    ++totals->dropped;
     return;
   }
   if (!meter.pass(relay::DatagramMeter::Way::out, data, data.size(), now)) return;
@@ -274,7 +274,7 @@ void UdpAssociation::State::read_outside(net::UdpListener& socket) {
   for (const net::UdpArrival& arrival : scratch->inbox.arrivals()) {
     auto* const peer = peers.find(relay::FlowKey(*arrival.from, {}, 0));
     if (peer == nullptr || !speaker) {
-      totals.dropped += arrival.datagrams();
+      totals->dropped += arrival.datagrams();
       continue;
     }
     peers.touch(*peer, now);
@@ -293,8 +293,9 @@ void UdpAssociation::State::flush() {
   header_count = 0;
   if (scratch->outbox.empty()) return;
   const net::UdpSent sent = scratch->outbox.flush(*leaves_from);
-  totals.dropped += sent.dropped;
-  (leaves_from == &inside.socket ? totals.bytes_in : totals.bytes_out) += sent.bytes;
+  totals->datagrams += sent.datagrams;
+  totals->dropped += sent.dropped;
+  (leaves_from == &inside.socket ? totals->bytes_in : totals->bytes_out) += sent.bytes;
 }
 
 void UdpAssociation::State::say_refused(const relay::Endpoint& destination, const relay::DialError& why) {
@@ -332,7 +333,7 @@ relay::Task<void> UdpAssociation::State::look_up(std::shared_ptr<State> state, r
     if (to) {
       state->send(*to, data, true);
     } else {
-      ++state->totals.dropped;
+      ++state->totals->dropped;
     }
   }
   state->flush();

@@ -47,8 +47,9 @@ class UdpAssociation {
   /// Where the client is to send its datagrams.
   [[nodiscard]] boost::asio::ip::udp::endpoint local() const;
   /// Carries datagrams until `control`, the client's TCP connection, ends (what comes on it is thrown away),
-  /// or until Asio cancellation, which aborts that. Nothing of it runs when this returns. Once.
-  [[nodiscard]] relay::Task<relay::CarriedDatagrams> run(relay::Stream& control);
+  /// or until Asio cancellation, which aborts that. Counts them in `so_far`. Nothing of it runs when this
+  /// returns. Once.
+  [[nodiscard]] relay::Task<void> run(relay::Stream& control, relay::CarriedDatagrams& so_far);
 
  private:
   struct State;

@@ -97,7 +97,7 @@ class TestClient final : public Negotiation {
   explicit TestClient(const asio::any_io_executor& executor)
       : leaves(executor, asio::steady_timer::time_point::max()) {}
   bool wants_datagrams() const override { return false; }
-  Task<Carried> carry_datagrams(DatagramCarrier&, Rates) override { co_return CarriedDatagrams{}; }
+  Task<Carried> carry_datagrams(DatagramCarrier&, Rates, CarriedDatagrams&) override { co_return Carried(); }
   bool wants_listener() const override { return true; }
   Task<Result<void>> tell_connected() override { co_return fail(Errc::closed, "not asked for"); }
   Task<Result<void>> tell_listening(const Endpoint& where) override {

@@ -17,11 +17,12 @@ namespace culvert::relay {
 
 /// What became of the datagrams of one client.
 struct CarriedDatagrams {
+  std::uint64_t datagrams = 0;  ///< both ways
   std::uint64_t bytes_out = 0;  ///< towards destinations
   std::uint64_t bytes_in = 0;   ///< back from them
   std::uint64_t dropped = 0;    ///< datagrams
 };
-using Carried = std::expected<CarriedDatagrams, DialError>;
+using Carried = std::expected<void, DialError>;
 
 /// Of dialers that let datagrams leave from here: says which may. Whoever has datagrams to send asks about
 /// each new destination, and sends by itself. A dialer that judges wraps one that does not.

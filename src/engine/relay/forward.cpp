@@ -41,13 +41,14 @@ constexpr int kStreamsPerTurn = 64;
 struct Live {
   explicit Live(StreamLimit::Place within) : place(std::move(within)) {}
   StreamLimit::Place place;
-  asio::cancellation_signal give_up;  ///< ends the dial
-  Arrival* arrival = nullptr;         ///< while somebody is to come; lives in the coroutine
-  Pump* pump = nullptr;               ///< once joined; lives in the coroutine
-  std::optional<Silence> silence;     ///< once joined, if anybody wants to know
-  Instant look_at{};                  ///< when the watch looks at it next
-  bool carries_datagrams = false;     ///< joined to nothing, but served
-  bool running = true;                ///< its coroutine exists
+  asio::cancellation_signal give_up;        ///< ends the dial
+  Arrival* arrival = nullptr;               ///< while somebody is to come; lives in the coroutine
+  Pump* pump = nullptr;                     ///< once joined; lives in the coroutine
+  std::optional<CarriedDatagrams> carried;  ///< of one that is joined to nothing, but served
+  std::optional<std::string> expired;       ///< why its datagrams are carried no longer
+  std::optional<Silence> silence;           ///< once joined or served, if anybody wants to know
+  Instant look_at{};                        ///< when the watch looks at it next
+  bool running = true;                      ///< its coroutine exists
 };
 
 }  // namespace
@@ -151,8 +152,10 @@ ForwardCounters Forward::counters() const {
   ForwardCounters counters = state_->totals;
   for (const Live& live : state_->live) {
     if (!live.running) continue;
-    if (live.carries_datagrams) {
+    if (live.carried) {
       ++counters.live;
+      counters.bytes_out += live.carried->bytes_out;
+      counters.bytes_in += live.carried->bytes_in;
     } else if (live.pump == nullptr) {
       ++counters.dialing;
     } else {
@@ -230,18 +233,24 @@ Task<void> Forward::State::carry_datagrams(Presence& present, Pending& pending, 
   if (carrier == nullptr) {
     co_return state.refuse(pending, destination, {Refusal::unsupported, "datagrams cannot be carried there"});
   }
-  present.entry->carries_datagrams = true;
+  Live& live = *present.entry;
+  live.carried.emplace();
+  if (state.options.silence.any()) live.silence.emplace(monotonic_now());
   ++state.totals.accepted;
-  const auto carried = co_await pending.negotiation()->carry_datagrams(*carrier, state.options.rates);
-  if (!carried) {
+  const auto began =
+      co_await pending.negotiation()->carry_datagrams(*carrier, state.options.rates, *live.carried);
+  if (!began) {
     --state.totals.accepted;
-    if (!state.aborting) state.refuse(pending, destination, carried.error());
+    if (!state.aborting) state.refuse(pending, destination, began.error());
     co_return;
   }
-  state.totals.bytes_out += carried->bytes_out;
-  state.totals.bytes_in += carried->bytes_in;
-  log(LogLevel::debug, "{}: datagrams ended: {} bytes out, {} bytes in, {} datagrams dropped",
-      state.source->name(), carried->bytes_out, carried->bytes_in, carried->dropped);
+  const CarriedDatagrams carried = *std::exchange(live.carried, std::nullopt);
+  state.totals.bytes_out += carried.bytes_out;
+  state.totals.bytes_in += carried.bytes_in;
+  log(live.expired ? LogLevel::verbose : LogLevel::debug,
+      "{}: datagrams ended: {} bytes out, {} bytes in, {} datagrams dropped{}{}", state.source->name(),
+      carried.bytes_out, carried.bytes_in, carried.dropped, live.expired ? ": " : "",
+      live.expired.value_or(""));
 }
 
 // The stream at the far end, once the client knows that there is one.
@@ -330,6 +339,13 @@ bool Forward::State::look_at_first(Instant now) {
     }
   }
   live.splice(live.end(), live, live.begin());
+  if (first.running && first.carried && first.silence && !first.expired) {
+    if (auto why = first.silence->look(first.carried->datagrams, false, options.silence, now)) {
+      ++totals.timed_out;
+      first.expired = std::move(why);
+      first.give_up.emit(asio::cancellation_type::terminal);  // it may be gone now
+    }
+  }
   return true;
 }
 

@@ -20,12 +20,12 @@
 namespace culvert::relay {
 
 struct ForwardCounters {
-  std::uint64_t accepted = 0;   ///< streams that were joined to their destination, ever
+  std::uint64_t accepted = 0;   ///< streams that were joined to their destination or had datagrams carried
   std::uint64_t failed = 0;     ///< streams that were refused: no destination, a limit, a failed dial
-  std::uint64_t timed_out = 0;  ///< of those that were joined: ended because they were silent
+  std::uint64_t timed_out = 0;  ///< of those that were accepted: ended because they were silent
   std::uint64_t dialing = 0;    ///< wait for their destination now
   std::uint64_t live = 0;       ///< are joined now, or have their datagrams carried
-  std::uint64_t bytes_out = 0;  ///< towards destinations, live streams included; datagrams once it is over
+  std::uint64_t bytes_out = 0;  ///< towards destinations, of live ones, too
   std::uint64_t bytes_in = 0;   ///< back from them
 };
 
@@ -41,7 +41,8 @@ struct ForwardOptions {
   /// Bytes a second, all streams and the datagrams of clients together, and with those of forwards that share
   /// them.
   Rates rates = {};
-  /// When silent streams are ended: within a third more than what it says, and logged at `verbose`.
+  /// When silent streams are ended, and those whose datagrams are: within a third more than what it says, and
+  /// logged at `verbose`.
   SilenceLimits silence = {};
   /// How long a listener waits for the one who is to come (SOCKS BIND; two minutes in the text of SOCKS 4).
   Duration arrival_time = std::chrono::minutes(2);

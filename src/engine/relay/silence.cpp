@@ -15,9 +15,8 @@ Duration SilenceLimits::look_every() const {
   return std::max<Duration>(shorter / 4, std::chrono::milliseconds(1));
 }
 
-std::optional<std::string> Silence::look(const Pump& pump, const SilenceLimits& limits, Instant now) {
-  const std::uint64_t moved = pump.a_to_b() + pump.b_to_a();
-  const bool half_closed = pump.is_half_closed();
+std::optional<std::string> Silence::look(std::uint64_t moved, bool half_closed, const SilenceLimits& limits,
+                                         Instant now) {
   if (moved != seen_ || half_closed != half_closed_) {
     seen_ = moved;
     half_closed_ = half_closed;

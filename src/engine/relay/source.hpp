@@ -23,10 +23,11 @@ class Negotiation {
   /// To be no stream at all, but to send datagrams to whomever it likes (SOCKS UDP ASSOCIATE). Then
   /// carry_datagrams() is all there is to it.
   [[nodiscard]] virtual bool wants_datagrams() const = 0;
-  /// Carries the client's datagrams, both ways, as long as its stream lives, and as many as `rates` let pass.
-  /// An error: it could not begin, and the client waits for refuse(); else it is over. `carrier` must outlive
-  /// it. Obeys Asio cancellation.
-  [[nodiscard]] virtual Task<Carried> carry_datagrams(DatagramCarrier& carrier, Rates rates) = 0;
+  /// Carries the client's datagrams, both ways, as long as its stream lives, as many as `rates` let pass, and
+  /// counts them in `so_far`. An error: it could not begin, and the client waits for refuse(); else it is over.
+  /// `carrier` and `so_far` must outlive it. Obeys Asio cancellation.
+  [[nodiscard]] virtual Task<Carried> carry_datagrams(DatagramCarrier& carrier, Rates rates,
+                                                      CarriedDatagrams& so_far) = 0;
   /// False: to be connected to destination(). True: that somebody there connects to it (SOCKS BIND).
   [[nodiscard]] virtual bool wants_listener() const = 0;
 
