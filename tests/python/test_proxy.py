@@ -578,6 +578,19 @@ def test_a_port_that_is_taken_is_known_before_the_login(folder):
     assert len(done.lines) == 1 and "already in use" in done.stderr, done.stderr
 
 
+def test_a_reply_tells_the_end_of_the_connection_that_is_here():
+    def says_who_came(s):
+        s.sendall("{} {}".format(*s.getpeername()).encode())
+
+    with Server(says_who_came) as target, proxied("127.0.0.1:0", "--connect", "*:*", "--connect", "127.0.0.0/8:*",
+                                                  "--source", "127.0.0.7") as proxy, connect(proxy.port) as s:
+        s.sendall(b"\x05\x01\0" + px.request5("127.0.0.1", target.port))
+        assert receive_exactly(s, 2) == b"\x05\0"
+        code, *here = px.reply5(s)
+        assert code == 0 and here[0] == "127.0.0.7"
+        assert "{} {}".format(*here) == receive_all(s).decode()
+
+
 # ------------------------------------------------------------------------------------------- names that nobody answers for
 
 def test_silent_names_of_one_client_hold_up_no_other(folder):

@@ -95,8 +95,8 @@ def test_who_was_not_named_is_judged_when_it_comes(named):
     with proxied("127.0.0.1:0", "--connect", "127.0.0.7:*") as proxy:
         s, (code, host, port) = ask(proxy, *named)
         with s:
-            assert code == 0
-            where = ("127.0.0.1" if host == "0.0.0.0" else host, port)
+            assert (code, host) == (0, "127.0.0.1"), "the address that the client came to"
+            where = (host, port)
             assert_resets(where, source="127.0.0.8")
             with come(where, "127.0.0.7"):
                 assert px.reply5(s)[:2] == (0, "127.0.0.7")
@@ -122,3 +122,10 @@ def test_a_client_that_leaves_takes_its_listener_along(proxy):
     while listening(proxy.pid) != before:
         assert time.monotonic() < deadline, "it still listens"
         time.sleep(0.01)
+
+
+def test_who_may_come_to_any_address_is_told_the_advertised_one():
+    with proxied("127.0.0.1:0", "--connect", "127.0.0.7:*", "--advertise", "127.0.0.5") as proxy:
+        s, (code, host, port) = ask(proxy, "0.0.0.0", 0)
+        with s, come((host, port), "127.0.0.7"):
+            assert (code, host) == (0, "127.0.0.5") and px.reply5(s)[0] == 0

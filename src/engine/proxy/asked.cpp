@@ -43,9 +43,11 @@ socks::Failure failure_for(relay::Refusal reason) {
   return socks::Failure::general;
 }
 
+// A reply has no place for a zone.
 socks::Address socks_address(const relay::Endpoint& endpoint) {
   const auto* place = std::get_if<relay::HostPort>(&endpoint);
-  return place == nullptr ? socks::Address{} : socks::Address{place->host, place->port};
+  if (place == nullptr) return {};
+  return {place->host.substr(0, place->host.find('%')), place->port};
 }
 
 std::optional<relay::Endpoint> destination_of(Conversation& conversation) {
@@ -60,15 +62,6 @@ std::optional<socks::Ipv6> as_ipv6(const std::string& host) {
 }
 
 bool is_any(const socks::Ipv6& address) { return address == socks::Ipv6{} || address == as_ipv6("0.0.0.0"); }
-
-std::string address_text(asio::ip::address address) {
-  if (address.is_v6()) {  // a reply has no place for a zone
-    auto v6 = address.to_v6();
-    v6.scope_id(0);
-    address = v6;
-  }
-  return address.to_string();
-}
 
 }  // namespace
 
@@ -118,7 +111,8 @@ relay::Task<relay::Carried> Asked::carry_datagrams(relay::DatagramCarrier& carri
   }
   auto bound = association->local();
   if (options_.advertise) bound.address(*options_.advertise);
-  conversation_->server().associated({address_text(bound.address()), bound.port()});
+  conversation_->server().associated(
+      socks_address(relay::HostPort{bound.address().to_string(), bound.port()}));
   if (!co_await conversation_->speak(options_.patience)) co_return relay::Carried();
   const auto stream = std::exchange(conversation_, nullptr)->take_stream();
   co_await association->run(*stream, so_far);
@@ -129,7 +123,7 @@ relay::Task<relay::Carried> Asked::carry_datagrams(relay::DatagramCarrier& carri
 // address of zeros, a name, or one of another family than the connection's: from where that comes from.
 std::optional<UdpClient> Asked::udp_client() const {
   relay::SocketStream* const socket = conversation_->stream().kernel_socket();
-  const auto here = socket != nullptr ? net::local_endpoint(socket->socket().native_handle()) : std::nullopt;
+  const auto here = reached_at();
   const auto peer = socket != nullptr ? net::peer_endpoint(socket->socket().native_handle()) : std::nullopt;
   if (!here || !peer) return std::nullopt;
   const auto& wanted = std::get<relay::HostPort>(*destination_);
@@ -137,21 +131,33 @@ std::optional<UdpClient> Asked::udp_client() const {
   auto address = asio::ip::make_address(wanted.host, none);
   if (none || address.is_unspecified() || address.is_v4() != peer->address().is_v4())
     address = peer->address();
-  return UdpClient{here->address(), {address, wanted.port}, visit_.origin()};
+  return UdpClient{*here, {address, wanted.port}, visit_.origin()};
 }
 
 bool Asked::wants_listener() const {
   return conversation_->server().request().command == socks::Command::bind;
 }
 
-relay::Task<Result<void>> Asked::tell_connected() {
-  conversation_->server().connected();
+relay::Task<Result<void>> Asked::tell_connected(const relay::Endpoint& here) {
+  conversation_->server().connected(socks_address(here));
   return conversation_->speak(options_.patience);
 }
 
+// Zeros are nowhere that somebody could be told to come to.
 relay::Task<Result<void>> Asked::tell_listening(const relay::Endpoint& where) {
-  conversation_->server().listening(socks_address(where));
+  auto told = socks_address(where);
+  if (const auto address = as_ipv6(told.host); address && is_any(*address)) {
+    if (const auto at = options_.advertise ? options_.advertise : reached_at())
+      told = socks_address(relay::HostPort{at->to_string(), told.port});
+  }
+  conversation_->server().listening(told);
   return conversation_->speak(options_.patience);
+}
+
+std::optional<asio::ip::address> Asked::reached_at() const {
+  relay::SocketStream* const socket = conversation_->stream().kernel_socket();
+  const auto here = socket != nullptr ? net::local_endpoint(socket->socket().native_handle()) : std::nullopt;
+  return here ? std::optional(here->address()) : std::nullopt;
 }
 
 // RFC 1928 section 4: DST.ADDR is there to evaluate who comes. A name says nothing, since the far end would

@@ -40,13 +40,14 @@ class Asked final : public relay::Pending, private relay::Negotiation {
                                                             relay::Rates rates,
                                                             relay::CarriedDatagrams& so_far) override;
   [[nodiscard]] bool wants_listener() const override;
-  [[nodiscard]] relay::Task<Result<void>> tell_connected() override;
+  [[nodiscard]] relay::Task<Result<void>> tell_connected(const relay::Endpoint& here) override;
   [[nodiscard]] relay::Task<Result<void>> tell_listening(const relay::Endpoint& where) override;
   [[nodiscard]] bool expects(const relay::Endpoint& peer) const override;
   [[nodiscard]] relay::Task<Result<void>> tell_arrived(const relay::Endpoint& peer) override;
   [[nodiscard]] relay::Task<void> gone() override;
 
   [[nodiscard]] std::optional<UdpClient> udp_client() const;
+  [[nodiscard]] std::optional<boost::asio::ip::address> reached_at() const;
 
   const boost::asio::any_io_executor executor_;
   std::unique_ptr<Conversation> conversation_;

@@ -20,8 +20,9 @@ struct FrontOptions {
   Duration patience = std::chrono::seconds(30);
   /// At most so many that have not said it yet. One more pushes out the one who has waited longest.
   std::size_t limit = 1024;
-  /// Where clients are told to send their datagrams (UDP ASSOCIATE), with the port that is there: the address
-  /// outside of a NAT. None: the address that their connection came to.
+  /// Where clients are told to send their datagrams (UDP ASSOCIATE), and to have somebody come who may come
+  /// to any address of ours (BIND), with the port that is there: the address outside of a NAT. None: the
+  /// address that their connection came to.
   std::optional<boost::asio::ip::address> advertise = {};
 };
 

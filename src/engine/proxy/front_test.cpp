@@ -49,7 +49,7 @@ TEST_F(FrontTest, ServesAClientAndKeepsEarlyData) {
     EXPECT_FALSE(reading.done());  // nothing is said before the destination is reached
     ASSERT_NE(pending->negotiation(), nullptr);
     EXPECT_FALSE(pending->negotiation()->wants_listener());
-    EXPECT_TRUE(run(context, pending->negotiation()->tell_connected()));
+    EXPECT_TRUE(run(context, pending->negotiation()->tell_connected(HostPort{})));
     auto stream = pending->accept();
     EXPECT_EQ(reading.wait().bytes, kServed);
     const auto received = run(context, receive_all(*stream));
@@ -57,6 +57,19 @@ TEST_F(FrontTest, ServesAClientAndKeepsEarlyData) {
     EXPECT_FALSE(received.error);
     EXPECT_TRUE(run(context, send_all(*stream, "answer")));
     EXPECT_EQ(run(context, receive_all(*client)).bytes, "answer");
+  }
+}
+
+TEST_F(FrontTest, TellsFromWhereTheDestinationIsReached) {
+  make();
+  for (const auto& [here, told] :
+       {std::pair(HostPort{"192.0.2.7", 0x1234}, "\x01\xC0\x00\x02\x07\x12\x34"s),
+        std::pair(HostPort{"fe80::1%lo", 0x1234}, "\x04\xFE\x80" + std::string(13, '\0') + "\x01\x12\x34")}) {
+    auto client = connect();
+    send(*client, kAsk);
+    auto pending = next();
+    EXPECT_TRUE(run(context, pending->negotiation()->tell_connected(here)));
+    EXPECT_EQ(receive(*client, 5 + told.size()), kChosen + "\x05\x00\x00"s + told);
   }
 }
 
@@ -90,7 +103,7 @@ TEST_F(FrontTest, AnAnswerThatIsNotTakenAtOnceFollows) {
     const auto negotiation = pending->negotiation();
     std::optional<testing::Running<Result<void>>> telling;
     if (served) {
-      telling.emplace(start(context, negotiation->tell_connected()));
+      telling.emplace(start(context, negotiation->tell_connected(HostPort{})));
       settle();
       EXPECT_FALSE(telling->done());
     } else {
@@ -109,7 +122,7 @@ TEST_F(FrontTest, WhoTakesNoAnswerIsCutOff) {
     send(*client, kAsk);
     auto pending = next();
     if (served) {
-      EXPECT_FALSE(run(context, pending->negotiation()->tell_connected()));
+      EXPECT_FALSE(run(context, pending->negotiation()->tell_connected(HostPort{})));
       pending->refuse(Refusal::closed);
     } else {
       pending->refuse(Refusal::unreachable);

@@ -99,7 +99,9 @@ class TestClient final : public Negotiation {
   bool wants_datagrams() const override { return false; }
   Task<Carried> carry_datagrams(DatagramCarrier&, Rates, CarriedDatagrams&) override { co_return Carried(); }
   bool wants_listener() const override { return true; }
-  Task<Result<void>> tell_connected() override { co_return fail(Errc::closed, "not asked for"); }
+  Task<Result<void>> tell_connected(const Endpoint&) override {
+    co_return fail(Errc::closed, "not asked for");
+  }
   Task<Result<void>> tell_listening(const Endpoint& where) override {
     told += "listening " + to_string(where) + "\n";
     if (deaf) co_return fail(Errc::reset, "reset");

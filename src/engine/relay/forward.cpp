@@ -21,8 +21,10 @@
 #include "engine/relay/balancing_dialer.hpp"
 #include "engine/relay/metered_stream.hpp"
 #include "engine/relay/pump.hpp"
+#include "engine/relay/socket_stream.hpp"
 #include "net/as_tuple.hpp"
 #include "net/cancelled.hpp"
+#include "net/socket.hpp"
 
 namespace culvert::relay {
 
@@ -36,6 +38,13 @@ constexpr int kLooksPerTurn = 1024;
 constexpr int kLooksPerSleep = 16;
 /// A source that always has one more must not keep the thread for itself.
 constexpr int kStreamsPerTurn = 64;
+
+/// From where a stream was dialed; HostPort{} if it does not begin at a socket of ours.
+Endpoint near_end(Stream& dialed) {
+  SocketStream* const socket = dialed.kernel_socket();
+  const auto here = socket != nullptr ? net::local_endpoint(socket->socket().native_handle()) : std::nullopt;
+  return here ? HostPort{here->address().to_string(), here->port()} : HostPort{};
+}
 
 /// One stream, from its arrival to the end of its coroutine.
 struct Live {
@@ -270,7 +279,7 @@ Task<Dialed> Forward::State::reach(Presence& present, Pending& pending, const En
   Dialer& dialer = to_any ? static_cast<Dialer&>(*to_any) : present.state->dialer;
   auto dialed = co_await dialer.dial(destination, pending);
   if (!dialed || negotiation == nullptr || present.state->aborting) co_return dialed;
-  if (const auto told = co_await negotiation->tell_connected(); !told)
+  if (const auto told = co_await negotiation->tell_connected(near_end(**dialed)); !told)
     co_return std::unexpected(DialError{Refusal::closed, "the client is gone: " + told.error().message});
   co_return dialed;
 }

@@ -31,10 +31,10 @@ class Negotiation {
   /// False: to be connected to destination(). True: that somebody there connects to it (SOCKS BIND).
   [[nodiscard]] virtual bool wants_listener() const = 0;
 
-  /// The destination is reached. Then accept().
-  [[nodiscard]] virtual Task<Result<void>> tell_connected() = 0;
+  /// The destination is reached, from `here`; HostPort{} if nobody knows. Then accept().
+  [[nodiscard]] virtual Task<Result<void>> tell_connected(const Endpoint& here) = 0;
 
-  /// There is a listener at `where`.
+  /// There is a listener at `where`: zeros are all addresses of this machine, no host is the far end's.
   [[nodiscard]] virtual Task<Result<void>> tell_listening(const Endpoint& where) = 0;
   /// Whether `peer`, who came to it, is who is waited for.
   [[nodiscard]] virtual bool expects(const Endpoint& peer) const = 0;

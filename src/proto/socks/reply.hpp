@@ -24,8 +24,9 @@ enum class Failure : std::uint8_t {
   overloaded
 };
 
-/// Success. `bound` is where the proxy listens or who has come (BIND); hosts that are not addresses, and
-/// IPv6 in SOCKS 4, are sent as zero, which stands for the proxy's own address.
+/// Success. `bound` is the proxy's end of the connection (CONNECT; HTTP tells none), where it listens, or who
+/// has come (BIND); hosts that are not addresses, and IPv6 in SOCKS 4, are sent as zero, which stands for the
+/// proxy's own address.
 void write_success(Protocol protocol, const Address& bound, Bytes& out);
 /// SOCKS 4: 91 for everything; SOCKS 5: RFC 1928 section 6; HTTP: a status with RFC 9209's words for it.
 void write_failure(Protocol protocol, Failure failure, Bytes& out);

@@ -67,9 +67,9 @@ void Server::consume_output(std::size_t n) {
   sent_ = 0;
 }
 
-void Server::connected() {
+void Server::connected(const Address& here) {
   CULVERT_ASSERT(state_ == State::requested && request_.command == Command::connect);
-  write_success(request_.protocol, {}, output_);
+  write_success(request_.protocol, here, output_);
   state_ = State::served;
 }
 

@@ -66,8 +66,8 @@ class Server {
   /// Once `refused` by feed(): what was wrong; no text of the client.
   [[nodiscard]] std::string_view why() const { return why_; }
 
-  /// `requested`, CONNECT: the destination is reached.
-  void connected();
+  /// `requested`, CONNECT: the destination is reached, from `here`; empty if that is not known.
+  void connected(const Address& here = {});
   /// `requested`, BIND: somebody may come to `where`.
   void listening(const Address& where);
   /// `requested`, UDP ASSOCIATE: datagrams for others are taken at `where`.
