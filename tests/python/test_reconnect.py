@@ -130,6 +130,19 @@ def test_a_refused_login_is_final(make_sshd, folder, user_key):
             assert gate.opened == 2
 
 
+def test_a_server_that_has_had_enough_attempts_is_final(make_sshd, folder, user_key):
+    with make_sshd({"MaxAuthTries": "1"}) as server:
+        gate = Gate(server.port)
+        gate.open()
+        with culvert_at(gate, server, folder) as culvert:
+            culvert.wait_for("culvert: ready")
+            (server.folder / "authorized_keys").write_text("")
+            gate.cut()
+            assert culvert.wait() == 255
+            assert "Permission denied (the peer disconnected: Too many authentication failures)" in culvert.text
+            assert gate.opened == 2
+
+
 def test_no_reconnect(gate, sshd, folder):
     with culvert_at(gate, sshd, folder, "--no-reconnect") as culvert:
         culvert.wait_for("culvert: ready")

@@ -41,6 +41,7 @@ class SshTestServer {
   struct Options {
     ssh::SessionConfig session = {};
     std::string user = "somebody";
+    bool closes_at_login = false;  // whoever it is
   };
 
   static const crypto::PrivateKey& host_key() {
@@ -117,6 +118,7 @@ class SshTestServer {
     driver->session().host_signature(*host_key().sign(e.algorithm, e.message));
   }
   static void answer(State& state, const Driver& driver, ssh::UserOffered& e) {
+    if (state.options.closes_at_login) return driver->stop("closing down");
     if (e.user == state.options.user && e.key == state.user_key) {
       driver->session().accept_user();
     } else {

@@ -197,8 +197,11 @@ relay::Task<Result<Attempt>> Authenticator::next(ssh::AuthNext auth) {
     method_ = "none";
     co_return TryNone{};
   }
-  co_return fail(Errc::denied, fmt::format("{}: Permission denied ({})", account_,
-                                           printable(fmt::format("{}", fmt::join(methods_, ",")))));
+  co_return std::unexpected(denied(printable(fmt::format("{}", fmt::join(methods_, ",")))));
+}
+
+Error Authenticator::denied(std::string_view why) const {
+  return {Errc::denied, fmt::format("{}: Permission denied ({})", account_, why)};
 }
 
 relay::Task<std::optional<Attempt>> Authenticator::next_key() {

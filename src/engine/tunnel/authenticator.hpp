@@ -6,6 +6,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <variant>
 #include <vector>
 
@@ -52,6 +53,9 @@ class Authenticator {
 
   /// Answers to the server's questions. Errc::cancelled if the user gave up.
   [[nodiscard]] relay::Task<Result<std::vector<SecretBytes>>> answer(ssh::PromptsShown shown);
+
+  /// Errc::denied: "user@host: Permission denied (WHY)".
+  [[nodiscard]] Error denied(std::string_view why) const;
 
   /// The method of the last attempt: "publickey", "none", ...
   [[nodiscard]] const std::string& method() const { return method_; }

@@ -358,6 +358,34 @@ TEST_F(ClientTest, OneLineForEachFailure) {
   EXPECT_TRUE(failure(nameless).starts_with("cannot resolve no-such-host.invalid: ")) << failure(nameless);
 }
 
+TEST_F(ClientTest, AServerThatHasHadEnoughAttemptsRefusesForGood) {
+  testing::SshTestServer::Options impatient;
+  impatient.session.limits.auth_attempts = 1;
+  testing::SshTestServer server(context_, UserKey::instance().public_key(), impatient);
+  auto nobody = options(server.port());
+  nobody.user = "nobody";
+  const std::string other = dir_.path() / "other";
+  ASSERT_EQ(std::system(("ssh-keygen -q -t ed25519 -N '' -f " + other).c_str()), 0);
+  nobody.identity_files.push_back(other);
+  Client client(context_.get_executor(), nobody, resolver_, random_, prompter_);
+  const auto done = connect(client);
+  ASSERT_FALSE(done);
+  EXPECT_EQ(done.error().code, Errc::denied);
+  EXPECT_EQ(done.error().message,
+            "nobody@127.0.0.1: Permission denied (the peer disconnected: disconnected)");
+}
+
+// A server that closes down says so to whoever is logging in, and that is no refusal.
+TEST_F(ClientTest, AServerThatClosesDownHasRefusedNobody) {
+  testing::SshTestServer::Options closing;
+  closing.closes_at_login = true;
+  testing::SshTestServer server(context_, UserKey::instance().public_key(), closing);
+  Client client(context_.get_executor(), options(server.port()), resolver_, random_, prompter_);
+  const auto done = connect(client);
+  ASSERT_FALSE(done);
+  EXPECT_EQ(done.error().code, Errc::closed) << done.error().message;
+}
+
 TEST_F(ClientTest, ATunnelIsTheSameInstanceInAllOfItsConnections) {
   testing::SshTestServer server(context_, UserKey::instance().public_key());
   TunnelOptions with;

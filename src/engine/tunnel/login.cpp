@@ -7,6 +7,7 @@
 
 #include "base/log.hpp"
 #include "base/text.hpp"
+#include "proto/ssh/wire/messages.hpp"
 
 namespace culvert::tunnel {
 namespace {
@@ -21,6 +22,17 @@ void show_banner(std::string_view text) {
     if (end == std::string_view::npos) break;
     text.remove_prefix(end + 1);
   }
+}
+
+// SSH_MSG_DISCONNECT in place of an answer to an attempt: the server has had enough of them (RFC 4252 section
+// 4). Reasons that are about the server, which closes down or is full, are no judgement of the account.
+bool is_refusal(const Error& error) {
+  constexpr std::int64_t kLastReason = 15;  // RFC 4253 section 11.1
+  if (error.code != Errc::closed || error.detail <= 0 || error.detail > kLastReason) return false;
+  const auto reason = static_cast<ssh::DisconnectReason>(error.detail);
+  return reason != ssh::DisconnectReason::connection_lost &&
+         reason != ssh::DisconnectReason::by_application &&
+         reason != ssh::DisconnectReason::too_many_connections;
 }
 
 }  // namespace
@@ -45,6 +57,8 @@ relay::Task<Result<void>> Login::run() {
     } else if (std::holds_alternative<ssh::Authenticated>(*event)) {
       co_return Result<void>();
     } else if (auto* over = std::get_if<ssh::Disconnected>(&*event)) {
+      if (attempted_ && is_refusal(over->error))
+        co_return std::unexpected(authenticator_.denied(over->error.message));
       co_return std::unexpected(std::move(over->error));
     }
     if (!done) co_return done;
@@ -75,6 +89,7 @@ relay::Task<Result<void>> Login::on_auth_next(ssh::AuthNext next) {
   if (driver_.is_over()) co_return Result<void>();
   if (!attempt) co_return std::unexpected(std::move(attempt).error());
   auto& session = driver_.session();
+  attempted_ = true;
   if (auto* key = std::get_if<TryKey>(&*attempt)) {
     if (key->certificate) {
       session.try_certificate(*key->certificate, std::move(key->algorithm), key->ask_first);

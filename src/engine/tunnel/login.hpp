@@ -17,7 +17,8 @@ class Login {
         Authenticator& authenticator)
       : driver_(driver), inbox_(inbox), identity_(identity), authenticator_(authenticator) {}
 
-  /// Returns when logged in, or with the line for the user.
+  /// Returns when logged in, or with the line for the user: Errc::denied if the server refuses the account,
+  /// also by SSH_MSG_DISCONNECT behind an attempt ("Too many authentication failures").
   [[nodiscard]] relay::Task<Result<void>> run();
 
  private:
@@ -30,6 +31,7 @@ class Login {
   connection::Inbox& inbox_;
   HostIdentity& identity_;
   Authenticator& authenticator_;
+  bool attempted_ = false;  // to log in
 };
 
 /// One line per agreed name, as ssh -v shows it.
