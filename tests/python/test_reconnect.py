@@ -23,8 +23,8 @@ def gate(sshd):
     gate.cut()
 
 
-def culvert_at(gate, sshd, folder, *arguments):
-    command = login_arguments(sshd, folder, known_hosts=sshd.known_hosts().replace(sshd.address, f"[127.0.0.1]:{gate.port}"))
+def culvert_at(gate, sshd, folder, *arguments, options=None):
+    command = login_arguments(sshd, folder, options=options, known_hosts=sshd.known_hosts().replace(sshd.address, f"[127.0.0.1]:{gate.port}"))
     command[command.index("-p") + 1] = str(gate.port)
     return Process([binary(), "-N", *command, *arguments, destination(sshd)], env=environment(), start_new_session=True)
 
@@ -115,6 +115,22 @@ def test_a_host_key_that_is_not_the_known_one_is_final(gate, sshd, folder):
         assert culvert.wait() == 255
         assert "revoked" in culvert.text and "connected to" not in culvert.text
         assert gate.opened == 2
+
+
+def test_an_accepted_host_key_is_remembered(make_sshd, folder):
+    """Though no file could be told of it: the same key is good, another one is not taken for a new host's."""
+    nowhere = {"UserKnownHostsFile": "/dev/null", "StrictHostKeyChecking": "accept-new"}
+    with make_sshd() as server, make_sshd(kinds=("rsa",)) as other:
+        gate = Gate(server.port)
+        gate.open()
+        with culvert_at(gate, server, folder, options=nowhere) as culvert:
+            culvert.wait_for("culvert: ready")
+            gate.cut()
+            culvert.wait_for(BACK)
+            gate.target = other.port
+            gate.cut()
+            assert culvert.wait() == 255
+            assert "has changed since the connection before" in culvert.text
 
 
 def test_a_refused_login_is_final(make_sshd, folder, user_key):

@@ -33,13 +33,13 @@ namespace asio = boost::asio;
 class Client::Impl : public std::enable_shared_from_this<Impl> {
  public:
   Impl(asio::any_io_executor executor, ServerOptions options, net::Resolver& resolver, crypto::Random& random,
-       Prompter& prompter, std::shared_ptr<Identities> identities, std::optional<ssh::InstanceId> instance)
+       Prompter& prompter, std::shared_ptr<LoginMemory> memory, std::optional<ssh::InstanceId> instance)
       : executor_(std::move(executor)),
         options_(std::move(options)),
         resolver_(resolver),
         random_(random),
         prompter_(prompter),
-        identities_(std::move(identities)),
+        memory_(std::move(memory)),
         instance_(instance),
         place_(fmt::format("{} port {}", printable(options_.host), options_.port)) {}
 
@@ -65,7 +65,7 @@ class Client::Impl : public std::enable_shared_from_this<Impl> {
   net::Resolver& resolver_;
   crypto::Random& random_;
   Prompter& prompter_;
-  const std::shared_ptr<Identities> identities_;
+  const std::shared_ptr<LoginMemory> memory_;
   const std::optional<ssh::InstanceId> instance_;
   const std::string place_;  // "host port 22"
 
@@ -80,10 +80,10 @@ class Client::Impl : public std::enable_shared_from_this<Impl> {
 };
 
 Client::Client(asio::any_io_executor executor, ServerOptions options, net::Resolver& resolver,
-               crypto::Random& random, Prompter& prompter, std::shared_ptr<Identities> identities,
+               crypto::Random& random, Prompter& prompter, std::shared_ptr<LoginMemory> memory,
                std::optional<ssh::InstanceId> instance)
     : impl_(std::make_shared<Impl>(std::move(executor), std::move(options), resolver, random, prompter,
-                                   std::move(identities), instance)) {}
+                                   std::move(memory), instance)) {}
 
 Client::~Client() { impl_->disconnect(); }
 
@@ -137,7 +137,7 @@ relay::Task<Result<void>> Client::Impl::establish() {
   if (!reached) co_return std::unexpected(std::move(reached).error());
   if (stopped_) co_return cancelled();
   life_ = std::move(reached->life);
-  HostIdentity identity(options_, reached->peer, prompter_, random_);
+  HostIdentity identity(options_, reached->peer, memory_->host, prompter_, random_);
   log(LogLevel::verbose, "connected to {} ({})", place_, identity.address());
   if (auto done = co_await identity.prepare(); !done)
     co_return std::unexpected(in_place(std::move(done).error()));
@@ -146,7 +146,7 @@ relay::Task<Result<void>> Client::Impl::establish() {
   // While the server does its part of the key exchange, the keys are read.
   std::unique_ptr<Agent> agent;
   if (!options_.agent_socket.empty()) agent = std::make_unique<AgentClient>(options_.agent_socket);
-  Authenticator authenticator(options_, *identities_, std::move(agent), prompter_);
+  Authenticator authenticator(options_, memory_->identities, std::move(agent), prompter_);
   authenticator.prepare();
   auto done = co_await Login(*driver_, *inbox_, identity, authenticator).run();
   if (!done) co_return std::unexpected(in_place(std::move(done).error()));
@@ -159,8 +159,7 @@ relay::Task<Result<void>> Client::Impl::establish() {
 relay::Task<Result<Reached>> Client::Impl::reach() {
   const auto* jump = std::get_if<JumpHost>(&options_.way);
   if (jump == nullptr) co_return co_await tunnel::reach(options_, resolver_);
-  hop_ = std::make_shared<Client>(executor_, *jump->server, resolver_, random_, prompter_,
-                                  identities_->of_hop());
+  hop_ = std::make_shared<Client>(executor_, *jump->server, resolver_, random_, prompter_, memory_->of_hop());
   const auto hop = hop_;
   if (const auto connected = co_await hop->connect(); !connected)
     co_return std::unexpected(connected.error());

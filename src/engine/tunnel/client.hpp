@@ -10,7 +10,7 @@
 #include "base/result.hpp"
 #include "crypto/random.hpp"
 #include "engine/relay/dialer.hpp"
-#include "engine/tunnel/identities.hpp"
+#include "engine/tunnel/login_memory.hpp"
 #include "engine/tunnel/prompter.hpp"
 #include "engine/tunnel/server_options.hpp"
 #include "net/resolver.hpp"
@@ -24,11 +24,11 @@ namespace culvert::tunnel {
 class Client final : public relay::Dialer, public relay::FarListener {
  public:
   /// `resolver`, `random` and `prompter` must outlive it. A Client that follows another one to the same
-  /// server is given the same `identities`, then no passphrase is asked for twice, and the same `instance`,
-  /// by which the server knows it again.
+  /// server is given the same `memory`, then it is the same host that answers and no passphrase is asked for
+  /// twice, and the same `instance`, by which the server knows it again.
   Client(boost::asio::any_io_executor executor, ServerOptions options, net::Resolver& resolver,
          crypto::Random& random, Prompter& prompter,
-         std::shared_ptr<Identities> identities = std::make_shared<Identities>(),
+         std::shared_ptr<LoginMemory> memory = std::make_shared<LoginMemory>(),
          std::optional<ssh::InstanceId> instance = std::nullopt);
   ~Client() override;
 

@@ -39,9 +39,10 @@ std::vector<std::string> with_first(const std::vector<std::string>& names, const
 
 }  // namespace
 
-HostIdentity::HostIdentity(const ServerOptions& options, std::optional<Endpoint> peer, Prompter& prompter,
-                           crypto::Random& random)
+HostIdentity::HostIdentity(const ServerOptions& options, std::optional<Endpoint> peer, AcceptedHost& accepted,
+                           Prompter& prompter, crypto::Random& random)
     : options_(options),
+      accepted_(accepted),
       prompter_(prompter),
       random_(random),
       host_(options.host_key_alias.empty() ? options.host : options.host_key_alias),
@@ -120,8 +121,9 @@ relay::Task<Result<void>> HostIdentity::prepare() {
 }
 
 std::vector<std::string> HostIdentity::known_first(const std::vector<std::string>& wanted) const {
-  const auto held = known_.key_types(host_, port_);
-  const bool has_authority = known_.has_authority(host_, port_);
+  auto held = known_.key_types(host_, port_);
+  if (accepted_.key) held.push_back(accepted_.key->type());
+  const bool has_authority = accepted_.authority || known_.has_authority(host_, port_);
   const auto is_held = [&](std::string_view name) {
     if (crypto::is_certificate_algorithm(name)) return has_authority;
     return std::ranges::find(held, crypto::key_type_of(name)) != held.end();
@@ -166,7 +168,8 @@ Result<bool> HostIdentity::speaks_for_host(const crypto::Certificate& certificat
                     "revoked by {}:{}",
                     name_, authority.fingerprint(), printable(found.where.file), found.where.line));
   }
-  if (found.status != files::HostKeyVerdict::Status::known) {
+  const bool is_known = found.status == files::HostKeyVerdict::Status::known;
+  if (!is_known && !(accepted_.authority && *accepted_.authority == authority)) {
     log(LogLevel::verbose, "no authority of {} is known that signed it; looking for the key itself", name_);
     return false;
   }
@@ -183,8 +186,13 @@ Result<bool> HostIdentity::speaks_for_host(const crypto::Certificate& certificat
     log(LogLevel::warning, "the host certificate of {} does not count: {}", name_, bad_certificate_);
     return false;
   }
-  log(LogLevel::verbose, "host '{}' is known by its certificate, whose authority was found in {}:{}", name_,
-      printable(found.where.file), found.where.line);
+  if (is_known) {
+    log(LogLevel::verbose, "host '{}' is known by its certificate, whose authority was found in {}:{}", name_,
+        printable(found.where.file), found.where.line);
+  } else {
+    log(LogLevel::verbose, "host '{}' is known by its certificate, whose authority was accepted before",
+        name_);
+  }
   return true;
 }
 
@@ -208,7 +216,10 @@ relay::Task<Result<void>> HostIdentity::check(ssh::HostKeyOffered offered) {
     if (has_command) known = co_await run_command("ADDRESS", command_words("ADDRESS", address_, &offered));
     at_address_ = CO_TRY(std::move(known)).lookup(peer_->address().to_string(), peer_->port(), offered.key);
   }
-  if (offered.certificate && CO_TRY(speaks_for_host(*offered.certificate))) co_return Result<void>();
+  if (offered.certificate && CO_TRY(speaks_for_host(*offered.certificate))) {
+    accepted_ = {offered.key, offered.certificate->authority()};
+    co_return Result<void>();
+  }
   const auto found = known_.lookup(host_, port_, offered.key);
   log(LogLevel::verbose, "server host key: {}", offered.key.description());
   switch (found.status) {
@@ -222,11 +233,18 @@ relay::Task<Result<void>> HostIdentity::check(ssh::HostKeyOffered offered) {
     case changed:
       co_return std::unexpected(this->changed(offered.key, found));
     case unknown:
-      if (auto done = co_await check_unknown(offered.key); !done) co_return done;
+      if (accepted_.key) {
+        if (!(*accepted_.key == offered.key)) co_return std::unexpected(changed_since_accepted(offered.key));
+        log(LogLevel::verbose, "host '{}' matches the {} host key that was accepted before", name_,
+            offered.key.short_type());
+      } else if (auto done = co_await check_unknown(offered.key); !done) {
+        co_return done;
+      }
       break;
   }
   if (auto done = co_await check_address(offered.key, found); !done) co_return done;
-  learn(offered.key, found.status == files::HostKeyVerdict::Status::unknown);
+  learn(offered.key, found.status == files::HostKeyVerdict::Status::unknown && !accepted_.key);
+  accepted_ = {offered.key, std::nullopt};
   co_return Result<void>();
 }
 
@@ -241,10 +259,8 @@ Error HostIdentity::revoked(const crypto::PublicKey& key, const std::string& nam
 // do.
 Error HostIdentity::changed(const crypto::PublicKey& key, const files::HostKeyVerdict& found) const {
   const auto file = printable(found.where.file);
-  log(LogLevel::error, "WARNING: THE HOST KEY OF {} HAS CHANGED!", name_);
-  log(LogLevel::error, "Either somebody is in between (man in the middle), or the server got a new key.");
-  log(LogLevel::error, "It shows {}; known is another key ({}) in {}:{}.", key.description(),
-      printable(found.key_type), file, found.where.line);
+  warn_of_change(key, fmt::format("known is another key ({}) in {}:{}", printable(found.key_type), file,
+                                  found.where.line));
   if (!found.where.file.starts_with(kCommandFile)) {
     log(LogLevel::error, "If the server's administrator confirms the new one: ssh-keygen -f '{}' -R '{}'",
         file, name_);
@@ -261,6 +277,20 @@ Error HostIdentity::changed(const crypto::PublicKey& key, const files::HostKeyVe
           fmt::format("Host key verification failed: the {} host key of {} has changed ({}:{}){}",
                       key.short_type(), name_, file, found.where.line,
                       lax ? "; StrictHostKeyChecking=no lets new keys pass, not changed ones" : "")};
+}
+
+Error HostIdentity::changed_since_accepted(const crypto::PublicKey& key) const {
+  warn_of_change(key, fmt::format("at the connection before it was {}", accepted_.key->description()));
+  return {Errc::verification,
+          fmt::format("Host key verification failed: the {} host key of {} has changed since the connection "
+                      "before, and no file of known hosts has the new one",
+                      key.short_type(), name_)};
+}
+
+void HostIdentity::warn_of_change(const crypto::PublicKey& key, std::string_view known) const {
+  log(LogLevel::error, "WARNING: THE HOST KEY OF {} HAS CHANGED!", name_);
+  log(LogLevel::error, "Either somebody is in between (man in the middle), or the server got a new key.");
+  log(LogLevel::error, "It shows {}; {}.", key.description(), known);
 }
 
 relay::Task<Result<void>> HostIdentity::check_unknown(const crypto::PublicKey& key) const {

@@ -10,6 +10,7 @@
 #include <boost/asio/ip/tcp.hpp>
 
 #include "crypto/random.hpp"
+#include "engine/tunnel/accepted_host.hpp"
 #include "engine/tunnel/prompter.hpp"
 #include "engine/tunnel/server_options.hpp"
 #include "files/known_hosts.hpp"
@@ -25,10 +26,10 @@ class HostIdentity {
   using Endpoint = boost::asio::ip::tcp::endpoint;
 
   /// Reads the known_hosts files of `options`, where one that is not there holds nothing, and the file of
-  /// revoked keys, without which no key is good. `peer`: where the host was reached, if that is known. The
-  /// references must outlive it.
-  HostIdentity(const ServerOptions& options, std::optional<Endpoint> peer, Prompter& prompter,
-               crypto::Random& random);
+  /// revoked keys, without which no key is good. `peer`: where the host was reached, if that is known.
+  /// `accepted`: by the connection before, and then by this one. The references must outlive it.
+  HostIdentity(const ServerOptions& options, std::optional<Endpoint> peer, AcceptedHost& accepted,
+               Prompter& prompter, crypto::Random& random);
 
   /// Where the host was reached, for people.
   [[nodiscard]] const std::string& address() const { return address_; }
@@ -47,7 +48,8 @@ class HostIdentity {
   /// for whatever reason, leaves its key, which is then looked at like any other. Before, KnownHostsCommand
   /// is asked about this key: its lines count as one more file; that it failed is another error, as of
   /// prepare(). Where the address is to be checked, too (CheckHostIP), it is looked up in the same way: with
-  /// another key it is refused or asked about, and one that is not known is learned.
+  /// another key it is refused or asked about, and one that is not known is learned. Of a host that was
+  /// accepted before, a key that is known nowhere is good if it is the same one, and has changed if not.
   [[nodiscard]] relay::Task<Result<void>> check(ssh::HostKeyOffered offered);
 
  private:
@@ -68,11 +70,14 @@ class HostIdentity {
   [[nodiscard]] Error revoked(const crypto::PublicKey& key, const std::string& name,
                               const files::HostKeyVerdict& found) const;
   [[nodiscard]] Error changed(const crypto::PublicKey& key, const files::HostKeyVerdict& found) const;
+  [[nodiscard]] Error changed_since_accepted(const crypto::PublicKey& key) const;
+  void warn_of_change(const crypto::PublicKey& key, std::string_view known) const;
   /// Yes or no; `fingerprint`, which may be empty, is a yes, too.
   [[nodiscard]] relay::Task<Result<bool>> ask(std::string question, std::string fingerprint) const;
   void learn(const crypto::PublicKey& key, bool is_new_host) const;
 
   const ServerOptions& options_;
+  AcceptedHost& accepted_;
   Prompter& prompter_;
   crypto::Random& random_;
   std::string host_;  // what is looked up: the alias, if there is one

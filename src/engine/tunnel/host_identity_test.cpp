@@ -13,6 +13,7 @@
 #include "base/log.hpp"
 #include "crypto/base64.hpp"
 #include "crypto/certificate_fixtures_test.hpp"
+#include "crypto/key_algorithms.hpp"
 #include "crypto/key_fixtures_test.hpp"
 #include "crypto/private_key.hpp"
 #include "tests/support/run_task.hpp"
@@ -41,8 +42,14 @@ class HostIdentityTest : public ::testing::Test {
       options_.known_hosts_command.push_back({{"", token}, {}});
   }
 
+  /// The first connection of a program.
   Result<void> check(ssh::HostKeyOffered offered) {
-    HostIdentity identity(options_, peer_, prompter_, random_);
+    accepted_ = {};
+    return check_again(std::move(offered));
+  }
+
+  Result<void> check_again(ssh::HostKeyOffered offered) {
+    HostIdentity identity(options_, peer_, accepted_, prompter_, random_);
     if (auto done = run(context_, identity.prepare()); !done) return done;
     first_ = identity.known_first({})[0];
     return run(context_, identity.check(std::move(offered)));
@@ -65,6 +72,7 @@ class HostIdentityTest : public ::testing::Test {
   ServerOptions options_;
   std::optional<HostIdentity::Endpoint> peer_ =
       HostIdentity::Endpoint(boost::asio::ip::make_address("192.0.2.1"), 2222);
+  AcceptedHost accepted_;
   std::string first_;  // algorithm that was asked for
 };
 
@@ -80,6 +88,56 @@ TEST_F(HostIdentityTest, AsksTheCommandForTheOrderAndForTheKey) {
 
   command(fmt::format("[ $1 = HOSTNAME ] || echo \"[$2]:2222 {}\"", crypto::kKeyFixtures[1].public_line));
   EXPECT_FALSE(check(plain()));
+  EXPECT_EQ(first_, "ecdsa-sha2-nistp256");
+}
+
+TEST_F(HostIdentityTest, AKeyThatWasAcceptedIsTheOneOfTheNextConnection) {
+  const auto& stranger = test::stranger_key();
+  options_.host_key_policy = HostKeyPolicy::ask;
+  prompter_ = testing::ScriptedPrompter({"yes"});
+  ASSERT_TRUE(check(plain()));
+  EXPECT_TRUE(check_again(plain())) << "nobody is asked again";
+  EXPECT_EQ(prompter_.questions.size(), 1U);
+  options_.host_key_policy = HostKeyPolicy::accept_new;
+  const auto other = check_again(plain(stranger));
+  ASSERT_FALSE(other);
+  EXPECT_EQ(other.error().code, Errc::verification);
+  EXPECT_NE(other.error().message.find("has changed since the connection before"), std::string::npos)
+      << other.error().message;
+  EXPECT_TRUE(check_again(plain())) << "what was refused is not remembered";
+
+  options_.user_known_hosts = {file("known_hosts")};
+  const auto write = [&](std::string_view mark, const crypto::PublicKey& key) {
+    std::ofstream(file("known_hosts"))
+        << fmt::format("{}[web.example]:2222 {} {}\n", mark, key.type(), crypto::base64_encode(key.blob()));
+  };
+  write("@revoked ", plain().key);
+  EXPECT_FALSE(check_again(plain()));
+  write("", stranger.public_key());
+  EXPECT_TRUE(check_again(plain(stranger))) << "the files vouch for it";
+  std::ofstream(file("known_hosts")).flush();
+  EXPECT_TRUE(check_again(plain(stranger)));
+  EXPECT_FALSE(check_again(plain())) << "that was before";
+}
+
+TEST_F(HostIdentityTest, AnAuthorityThatWasAcceptedMaySpeakAgain) {
+  const auto certificate = *crypto::parse_certificate_line(crypto::kHostEcdsa256);
+  const ssh::HostKeyOffered offered{
+      .key = certificate.key(), .algorithm = {}, .certificate = certificate, .binding = {}};
+  options_.host = "web.example.org";
+  accepted_ = {test::stranger_key().public_key(), std::nullopt};
+  EXPECT_FALSE(check_again(offered));
+  accepted_.authority = certificate.authority();
+  EXPECT_TRUE(check_again(offered)) << "its key may be another one";
+  EXPECT_TRUE(crypto::is_certificate_algorithm(first_));
+  options_.host = "other.example.org";
+  accepted_.key = test::stranger_key().public_key();
+  EXPECT_FALSE(check_again(offered)) << "for this host it does not count";
+}
+
+TEST_F(HostIdentityTest, AnAcceptedKeyIsAskedForFirst) {
+  accepted_.key = crypto::parse_public_key_line(crypto::kKeyFixtures[1].public_line).value();
+  EXPECT_FALSE(check_again(plain()));
   EXPECT_EQ(first_, "ecdsa-sha2-nistp256");
 }
 

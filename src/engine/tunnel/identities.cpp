@@ -29,11 +29,6 @@ void Identities::load(const ServerOptions& options) {
   loaded_ = true;
 }
 
-std::shared_ptr<Identities> Identities::of_hop() {
-  if (of_hop_ == nullptr) of_hop_ = std::make_shared<Identities>();
-  return of_hop_;
-}
-
 // A file that is only looked for is passed over in silence if it is not there; what it holds, if it is,
 // counts.
 void Identities::load_certificate(const std::string& path, bool explicit_) {

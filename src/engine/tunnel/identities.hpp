@@ -30,9 +30,6 @@ class Identities {
   /// Certificates for users, of CertificateFile or, if there is none, those beside the files: PATH-cert.pub.
   [[nodiscard]] const std::vector<LoadedCertificate>& certificates() const { return certificates_; }
 
-  /// Those of the jump host before that server, always the same: they last as long as these.
-  [[nodiscard]] std::shared_ptr<Identities> of_hop();
-
  private:
   void complain(const ServerOptions& options, const std::string& path, const Error& error) const;
 
@@ -40,7 +37,6 @@ class Identities {
 
   std::vector<std::shared_ptr<IdentityFile>> files_;
   std::vector<LoadedCertificate> certificates_;
-  std::shared_ptr<Identities> of_hop_;  // once it was asked for
   bool loaded_ = false;
 };
 

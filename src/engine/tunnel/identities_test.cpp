@@ -9,6 +9,7 @@
 #include <gtest/gtest.h>
 
 #include "base/log.hpp"
+#include "engine/tunnel/login_memory.hpp"
 #include "tests/support/temp_dir.hpp"
 
 namespace culvert::tunnel {
@@ -45,13 +46,13 @@ TEST_F(IdentitiesTest, WhatWasUnlockedStaysSo) {
 }
 
 TEST_F(IdentitiesTest, ThoseOfTheHopLastAsLong) {
-  Identities identities;
-  identities.load(options_);
-  identities.of_hop()->load(options_);
-  const auto file = identities.of_hop()->files().at(0);
-  identities.load(options_);
-  identities.of_hop()->load(options_);
-  EXPECT_EQ(identities.of_hop()->files().at(0), file);
+  LoginMemory memory;
+  memory.identities.load(options_);
+  memory.of_hop()->identities.load(options_);
+  const auto file = memory.of_hop()->identities.files().at(0);
+  memory.identities.load(options_);
+  memory.of_hop()->identities.load(options_);
+  EXPECT_EQ(memory.of_hop()->identities.files().at(0), file);
 }
 
 TEST_F(IdentitiesTest, AFileThatChangedIsAnotherOne) {

@@ -133,7 +133,7 @@ relay::Task<Result<void>> Tunnel::State::attempt(bool again) {
   ServerOptions server = options.server;
   if (again) hurry(server, pace.patience(monotonic_now()));
   client =
-      std::make_shared<Client>(executor, std::move(server), resolver, random, prompter, identities, instance);
+      std::make_shared<Client>(executor, std::move(server), resolver, random, prompter, memory, instance);
   const auto current = client;
   co_return co_await current->connect();
 }

@@ -42,7 +42,7 @@ struct Tunnel::State {
   Prompter& prompter;
   const std::string place;  // "host port 22"
 
-  const std::shared_ptr<Identities> identities = std::make_shared<Identities>();  // unlocked once, for all
+  const std::shared_ptr<LoginMemory> memory = std::make_shared<LoginMemory>();
   const ssh::InstanceId instance;  // this run, to the server: the same in every connection
   std::shared_ptr<Client> client;  // of this connection, or of the attempt at the next one
   ReconnectPace pace;
