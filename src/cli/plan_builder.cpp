@@ -72,7 +72,7 @@ class Builder {
   }
 
   // The last one is the server's own jump host, and is reached through those before it; how the first one is
-  // reached, its own configuration says.
+  // reached, its own configuration says. Who limits how long a server may take means the way to it, too.
   Result<tunnel::JumpHost> jump(std::vector<Destination> chain) const {
     if (depth_ + static_cast<int>(chain.size()) > kJumpsMost)
       return fail(Errc::usage,
@@ -81,6 +81,7 @@ class Builder {
     tunnel::JumpHost last;
     for (const Destination& hop : chain) {
       Settings settings = TRY(hops_(hop));
+      if (!settings.connect_timeout) settings.connect_timeout = settings_.connect_timeout;
       if (way) settings.proxy_jump = settings.proxy_command = settings.proxy_via = std::nullopt;
       auto server =
           TRY(Builder(settings, environment_, hops_, depth_ + static_cast<int>(chain.size())).server());

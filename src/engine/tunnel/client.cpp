@@ -165,7 +165,26 @@ relay::Task<Result<Reached>> Client::Impl::reach() {
     co_return std::unexpected(connected.error());
   const relay::Endpoint there = relay::HostPort{options_.host, options_.port};
   const relay::KnownVisit here(relay::HostPort{"127.0.0.1", 65535});
+  // The hop carries nothing but us. The timer's handler may come when all is over.
+  struct Wait {
+    bool is_over = false, timed_out = false;
+  };
+  const auto wait = std::make_shared<Wait>();
+  asio::steady_timer deadline(executor_);
+  if (options_.connect_timeout > Duration::zero()) {
+    deadline.expires_after(options_.connect_timeout);
+    deadline.async_wait([wait, hop](const boost::system::error_code& error) {
+      if (error || wait->is_over) return;
+      wait->timed_out = true;
+      hop->disconnect();
+    });
+  }
   auto dialed = co_await hop->dial(there, here);
+  wait->is_over = true;
+  if (wait->timed_out) {
+    co_return fail(Errc::timed_out, fmt::format("cannot connect to {} through {}: no answer", place_,
+                                                printable(jump->server->host)));
+  }
   if (!dialed) {
     co_return fail(Errc::closed, fmt::format("cannot connect to {} through {}: {}", place_,
                                              printable(jump->server->host), dialed.error().message));

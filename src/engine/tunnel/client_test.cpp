@@ -375,6 +375,19 @@ TEST_F(ClientTest, AServerThatHasHadEnoughAttemptsRefusesForGood) {
             "nobody@127.0.0.1: Permission denied (the peer disconnected: disconnected)");
 }
 
+TEST_F(ClientTest, AJumpHostThatDoesNotAnswerIsNotWaitedForForEver) {
+  testing::SshTestServer server(context_, UserKey::instance().public_key());
+  auto behind = options(22);
+  behind.host = "silent";
+  behind.way = JumpHost{std::make_shared<const ServerOptions>(options(server.port()))};
+  behind.connect_timeout = std::chrono::milliseconds(200);
+  Client client(context_.get_executor(), behind, resolver_, random_, prompter_);
+  const auto done = connect(client);
+  ASSERT_FALSE(done);
+  EXPECT_EQ(done.error().code, Errc::timed_out);
+  EXPECT_EQ(done.error().message, "cannot connect to silent port 22 through 127.0.0.1: no answer");
+}
+
 // A server that closes down says so to whoever is logging in, and that is no refusal.
 TEST_F(ClientTest, AServerThatClosesDownHasRefusedNobody) {
   testing::SshTestServer::Options closing;
