@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <fstream>
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/steady_timer.hpp>
@@ -419,6 +420,28 @@ TEST_F(ClientTest, ATunnelIsTheSameInstanceInAllOfItsConnections) {
   ASSERT_TRUE(connect(alone));
   ASSERT_TRUE(dial(alone, "echo"));
   EXPECT_EQ(told.size(), 3U);
+}
+
+TEST_F(ClientTest, ATunnelTellsOnceWhyItDoesNotComeBack) {
+  auto server = std::make_unique<testing::SshTestServer>(context_, UserKey::instance().public_key());
+  std::vector<std::string> told;
+  TunnelOptions with;
+  with.server = options(server->port());
+  with.on_change = [&](const std::string& line) { told.push_back(line); };
+  Tunnel tunnel(context_.get_executor(), with, resolver_, random_, prompter_);
+  ASSERT_TRUE(run(context_, tunnel.start()));
+  const auto port = server->port();
+  server.reset();
+  testing::run_until(context_, [&] { return told.size() == 2; });
+  EXPECT_TRUE(told[0].starts_with("connection lost: ")) << told[0];
+  EXPECT_EQ(
+      told[1],
+      fmt::format("still not connected: cannot connect to 127.0.0.1 port {}: Connection refused", port));
+  asio::steady_timer pause(context_, std::chrono::milliseconds(1500));
+  run(context_, [](asio::steady_timer& timer) -> relay::Task<void> {
+    co_await timer.async_wait(asio::use_awaitable);
+  }(pause));
+  EXPECT_EQ(told.size(), 2U) << told.back();
 }
 
 // What is not SSH at all, and what goes away in the middle.

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 #include <utility>
+#include <vector>
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
@@ -30,6 +31,8 @@ namespace {
 constexpr Duration kRoutesSettle = std::chrono::milliseconds(200);
 // The server's part of the first key exchange, in an attempt to come back.
 constexpr Duration kKeysPatience = std::chrono::seconds(10);
+
+constexpr std::size_t kReasonsMost = 8;  // that are told of one outage
 
 // What trying again would not mend, and might make worse: an account that is locked, a key that is not the
 // known one.
@@ -85,7 +88,7 @@ relay::Task<Result<void>> Tunnel::start() {
     auto connected = co_await state->attempt(false);
     if (!connected && state->options.waits_for_first && !state->stopped && !is_final(connected.error())) {
       state->tell(LogLevel::warning, connected.error().message + "; waiting for it");
-      connected = co_await state->come_back();
+      connected = co_await state->come_back(connected.error().message);
     }
     if (connected) {
       state->came_up();
@@ -139,8 +142,8 @@ relay::Task<Result<void>> Tunnel::State::attempt(bool again) {
 }
 
 // Until it is connected again, or will not be.
-relay::Task<Result<void>> Tunnel::State::come_back() {
-  std::string said;
+relay::Task<Result<void>> Tunnel::State::come_back(std::string known_reason) {
+  std::vector<std::string> told = {std::move(known_reason)};
   for (;;) {
     pause.expires_at(
         asio::steady_timer::time_point(pace.next(monotonic_now(), random_number(random)).time_since_epoch()));
@@ -149,9 +152,14 @@ relay::Task<Result<void>> Tunnel::State::come_back() {
     auto connected = co_await attempt(true);
     if (stopped) co_return fail(Errc::cancelled, "stopped");
     if (connected || is_final(connected.error())) co_return connected;
-    // The same reason again and again is no news.
-    const bool is_news = std::exchange(said, connected.error().message) != connected.error().message;
-    log(is_news ? LogLevel::verbose : LogLevel::debug, "{}", connected.error().message);
+    // The same reason again and again is no news, and a peer may find ever new ones.
+    const auto& reason = connected.error().message;
+    if (told.size() <= kReasonsMost && std::ranges::find(told, reason) == told.end()) {
+      tell(LogLevel::notice, "still not connected: " + reason);
+      told.push_back(reason);
+    } else {
+      log(LogLevel::debug, "{}", reason);
+    }
   }
 }
 
@@ -183,7 +191,7 @@ relay::Task<void> Tunnel::State::stay(std::shared_ptr<State> state) {
     state->pace.lost(lost_at);
     state->tell(LogLevel::warning, fmt::format("connection lost: {}; connecting again", why.message));
     state->changed.wake();
-    const auto back = co_await state->come_back();
+    const auto back = co_await state->come_back(why.message);
     if (!back) co_return state->end(back.error());
     state->tell(LogLevel::notice, fmt::format("connected to {} again after {}", state->place,
                                               seconds_text(monotonic_now() - lost_at)));

@@ -24,7 +24,8 @@ struct Tunnel::State {
 
   /// One connection, from the name to the login.
   [[nodiscard]] relay::Task<Result<void>> attempt(bool again);
-  [[nodiscard]] relay::Task<Result<void>> come_back();
+  /// Tells each new reason why it does not, but for the one that is known.
+  [[nodiscard]] relay::Task<Result<void>> come_back(std::string known_reason);
   /// Waits for the end of each connection, and for the next one.
   [[nodiscard]] static relay::Task<void> stay(std::shared_ptr<State> state);
   /// Looks at the connection, or tries at once, when routes change.
