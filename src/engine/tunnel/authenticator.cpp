@@ -307,10 +307,20 @@ relay::Task<Result<crypto::PrivateKey>> Authenticator::unlock(IdentityFile& file
   }
   if (key) {
     co_await add_to_agent(file, *key);
+  } else if (key.error().code == Errc::needs_passphrase && !may_ask()) {
+    tell_locked(file);
   } else {
     log(LogLevel::verbose, "cannot use key {}: {}", file.path(), key.error().message);
   }
   co_return key;
+}
+
+// Once, and not again whenever the connection comes back.
+void Authenticator::tell_locked(IdentityFile& file) const {
+  const auto level = std::exchange(file.told_locked, true) ? LogLevel::verbose : LogLevel::warning;
+  log(level, "key '{}' needs a passphrase and {}", printable(file.path()),
+      options_.batch ? "BatchMode asks nobody: add it to ssh-agent"
+                     : "there is nobody to ask: add it to ssh-agent, or set SSH_ASKPASS");
 }
 
 relay::Task<void> Authenticator::add_to_agent(IdentityFile& file, crypto::PrivateKey key) {

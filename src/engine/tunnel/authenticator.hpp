@@ -80,6 +80,7 @@ class Authenticator {
   [[nodiscard]] std::optional<Attempt> offer(Candidate& candidate);
   [[nodiscard]] std::string choose_algorithm(const crypto::PublicKey& key, bool certified) const;
   [[nodiscard]] relay::Task<Result<crypto::PrivateKey>> unlock(IdentityFile& file);
+  void tell_locked(IdentityFile& file) const;
   [[nodiscard]] relay::Task<std::optional<Bytes>> signature_for(ssh::UserSignatureWanted wanted);
   [[nodiscard]] relay::Task<void> add_to_agent(IdentityFile& file, crypto::PrivateKey key);
   [[nodiscard]] relay::Task<Result<Attempt>> ask_password();

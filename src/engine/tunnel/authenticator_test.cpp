@@ -64,7 +64,8 @@ class AuthenticatorTest : public ::testing::Test {
     const auto attempt = run(io_, authenticator.next({}));
     const auto* offered = attempt ? std::get_if<TryKey>(&*attempt) : nullptr;
     if (offered == nullptr) throw std::runtime_error("no key is offered");
-    EXPECT_EQ(offered->ask_first, options_.add_keys != AddKeys::no);
+    const bool is_locked = !identities_.files().at(0)->unlock();
+    EXPECT_EQ(offered->ask_first, is_locked || options_.add_keys != AddKeys::no);
     if (!is_taken) return false;
     return run(io_, authenticator.sign({offered->key, offered->algorithm, Bytes(8)})).has_value();
   }
@@ -126,6 +127,26 @@ TEST_F(AuthenticatorTest, WhetherAKeyIsAddedCanBeAsked) {
     EXPECT_EQ(prompter_.questions.size(), 1U);
   }
   EXPECT_FALSE(added_.at(0).constraints.confirm);
+}
+
+TEST_F(AuthenticatorTest, ALockedKeyIsToldOfOnceWhereNobodyCanBeAsked) {
+  ASSERT_EQ(std::system(("ssh-keygen -q -p -N secret -f " + path_).c_str()), 0);
+  prompter_ = testing::ScriptedPrompter({}, false);
+  const auto said = [&] {
+    ::testing::internal::CaptureStderr();
+    (void)set_up_log(LogLevel::notice, "");
+    EXPECT_FALSE(log_in());
+    (void)set_up_log(LogLevel::error, "");
+    return ::testing::internal::GetCapturedStderr();
+  };
+  EXPECT_NE(said().find("key '" + path_ +
+                        "' needs a passphrase and there is nobody to ask: add it to ssh-agent, or "
+                        "set SSH_ASKPASS"),
+            std::string::npos);
+  EXPECT_EQ(said(), "");
+  identities_ = Identities();
+  options_.batch = true;
+  EXPECT_NE(said().find("needs a passphrase and BatchMode asks nobody"), std::string::npos);
 }
 
 TEST_F(AuthenticatorTest, NobodyIsAskedInBatches) {

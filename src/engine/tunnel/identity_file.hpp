@@ -32,6 +32,7 @@ class IdentityFile {
   /// The key itself. Errc::needs_passphrase if it is encrypted and none was given, Errc::wrong_passphrase.
   [[nodiscard]] Result<crypto::PrivateKey> unlock(const SecretBytes* passphrase = nullptr);
 
+  bool told_locked = false;       ///< that nobody can be asked for its passphrase: once is enough, too
   bool offered_to_agent = false;  ///< AddKeysToAgent: once is enough, whatever the answer was
 
  private:
