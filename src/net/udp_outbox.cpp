@@ -32,6 +32,9 @@ void put_control(msghdr& header, int level, int type, const Value& value) {
   header.msg_controllen += CMSG_SPACE(sizeof value);
 }
 
+// Beyond the path's MTU a run fails with EMSGSIZE, and with EINVAL in older kernels.
+bool refuses_runs(int error) { return error == EIO || error == EINVAL || error == EMSGSIZE; }
+
 void put_source(msghdr& header, const ip::address& from) {
   if (from.is_v4()) {
     in_pktinfo info = {};
@@ -168,8 +171,12 @@ void UdpOutbox::send_messages(UdpSocket& socket, UdpSent& sent) {
     const int error = errno;
     if (error == EINTR) continue;
     const Message& message = messages_[at];
-    if (message.is_run() && (error == EIO || error == EINVAL)) {
-      socket.largest_in_run = error == EIO ? 0 : std::min(socket.largest_in_run, message.segment - 1);
+    if (message.is_run() && refuses_runs(error)) {
+      if (error == EIO) {
+        socket.largest_in_run = 0;
+      } else if (message.item->is_connected) {  // other peers may have a better path
+        socket.largest_in_run = std::min(socket.largest_in_run, message.segment - 1);
+      }
       send_one_by_one(socket.fd.get(), at++, sent);
       continue;
     }

@@ -22,7 +22,8 @@ inline constexpr std::size_t kLargestDatagram = 65507;
 struct UdpSocket {
   UniqueFd fd;
   /// Runs of datagrams of at most this size may leave as one (UDP_SEGMENT). The outbox lowers it where the
-  /// kernel refuses: beyond the path's MTU (EINVAL), or altogether if a device cannot make checksums (EIO).
+  /// kernel refuses: beyond the path's MTU if the socket is connected, or altogether if a device cannot make
+  /// checksums.
   std::size_t largest_in_run = kLargestDatagram;
 };
 

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include <netinet/in.h>
 #include <sys/socket.h>
 
 #include <gtest/gtest.h>
@@ -115,6 +116,30 @@ TEST(UdpSocket, SendsOneByOneWhereTheKernelRefusesRuns) {
   EXPECT_EQ(socket.largest_in_run, 1);
   EXPECT_EQ(receive_all(listener.socket.fd.get()),
             (std::vector<std::string>{"aaaa", "bbbb", "cc", "dddd", "aa", "aa"}));
+}
+
+void send_over_small_mtu(UdpSocket& socket, const UdpWay& way) {
+  const int mtu = 1280;
+  ASSERT_EQ(::setsockopt(socket.fd.get(), IPPROTO_IPV6, IPV6_MTU, &mtu, sizeof mtu), 0);
+  const std::string run(std::size_t{1400} * 5 + 7, 'x');
+  UdpOutbox outbox;
+  outbox.add(as_bytes(run), 1400, way);
+  const auto sent = outbox.flush(socket);
+  EXPECT_EQ(sent.datagrams, 6);
+  EXPECT_EQ(sent.error, 0);
+}
+
+TEST(UdpSocket, BeyondTheMtuOfThePathItSendsOneByOne) {
+  auto listener = listen_udp(udp_at("::1")).value();
+  auto socket = connected_to(listener);
+  send_over_small_mtu(socket, {});
+  EXPECT_EQ(receive_all(listener.socket.fd.get()).size(), 6);
+  EXPECT_EQ(socket.largest_in_run, 1399);
+
+  UdpPeer client(udp_at("::1"));
+  send_over_small_mtu(listener.socket, {&client.local()});
+  EXPECT_EQ(client.hear_all().size(), 6);
+  EXPECT_EQ(listener.socket.largest_in_run, kLargestDatagram) << "another client's path may be better";
 }
 
 TEST(UdpSocket, LongRunsAreCutAsTheKernelWantsThem) {
