@@ -140,7 +140,9 @@ void DirectLane::add(const DirectPort& port, std::vector<net::UdpListener> liste
   for (const relay::Endpoint& target : port.forward->targets) {
     targets.push_back(std::make_unique<relay::ResolvedTarget>(
         std::get<relay::HostPort>(port.moved(target)), resolver_,
-        relay::ResolvedTargetOptions{.family = family_of_source(plan), .same_family = plan.transparent}));
+        relay::ResolvedTargetOptions{.family = family_of_source(plan),
+                                     .same_family = plan.transparent,
+                                     .judge = judge_of_targets(commons_.own_datagrams)}));
   }
   auto target = std::make_unique<relay::GroupedTarget>(std::move(targets), port.group, plan.access,
                                                        commons_.new_streams);

@@ -322,6 +322,20 @@ def test_datagrams_follow_a_name_that_moves(hosts):
             culvert.wait_for(f"moving.test has moved from 127.0.0.2:{old.port} to 127.0.0.3:{old.port}")
 
 
+def test_datagrams_do_not_follow_a_name_to_ourselves(hosts):
+    """Each flow would begin the next one."""
+    file, words = hosts
+    port = free_port()
+    with mapped(f"udp/127.0.0.1:{port}", f"moving.test:{port}", before=words) as culvert, udp_client(port) as client:
+        file.write_text("127.0.0.1 moving.test\n")
+        time.sleep(1.1)  # an answer counts for a second
+        client.send(b"?")
+        culvert.wait_for(f"moving.test:{port}: left out: 127.0.0.1 port {port} is a listener of this culvert: a loop")
+        with datagram_echo("127.0.0.2", b"re:", port):
+            file.write_text("127.0.0.2 moving.test\n")
+            assert ask(client) == b"re:?"
+
+
 def check_echo(s: socket.socket) -> None:
     s.sendall(b"hello")
     assert receive_exactly(s, 5) == b"hello"

@@ -15,6 +15,7 @@
 #include "base/log.hpp"
 #include "base/text.hpp"
 #include "engine/relay/signal.hpp"
+#include "net/addresses.hpp"
 #include "net/cancelled.hpp"
 #include "net/udp_socket.hpp"
 
@@ -37,6 +38,7 @@ struct ResolvedTarget::State : std::enable_shared_from_this<State> {
   void keep_fresh_on(const asio::any_io_executor& executor);
   static Task<void> keep_fresh(std::shared_ptr<State> state);
   void note(const Result<std::vector<asio::ip::tcp::endpoint>>& answer);
+  [[nodiscard]] std::vector<udp::endpoint> permitted(const std::vector<asio::ip::tcp::endpoint>& answer);
   [[nodiscard]] bool is_fresh() const {
     return is_literal || (answered && monotonic_now() - *answered < lifetime());
   }
@@ -53,6 +55,7 @@ struct ResolvedTarget::State : std::enable_shared_from_this<State> {
   std::vector<udp::endpoint> addresses;
   std::size_t current = 0;
   std::optional<Error> error;  ///< of the last look-up
+  std::string left_out;        ///< why an address of the last answer was
   std::optional<Instant> answered;
   std::size_t flows = 0;
   bool refused = false;  ///< since the last look-up
@@ -87,8 +90,8 @@ Task<void> ResolvedTarget::ready() {
 
 Result<udp::endpoint> ResolvedTarget::choose(const udp::endpoint& client) {
   if (state_->addresses.empty()) {
-    return std::unexpected(net::cannot_resolve(
-        state_->destination.host, state_->error.value_or(Error{Errc::not_found, "no answer yet"})));
+    return std::unexpected(state_->error.value_or(
+        net::cannot_resolve(state_->destination.host, {Errc::not_found, "no answer yet"})));
   }
   auto chosen = state_->address_for(client);
   if (chosen) ++state_->flows;
@@ -159,30 +162,48 @@ Task<void> ResolvedTarget::State::keep_fresh(std::shared_ptr<State> state) {
 
 void ResolvedTarget::State::note(const Result<std::vector<asio::ip::tcp::endpoint>>& answer) {
   answered = monotonic_now();
-  const bool failed_before = error.has_value();
-  error = answer ? std::nullopt : std::optional(answer.error());
   if (!answer) {
-    if (!addresses.empty() && !failed_before) {
-      log(LogLevel::warning, "{}: still using {}", net::cannot_resolve(destination.host, *error).message,
-          net::to_text(addresses[current]));
-    }
+    const bool failed_before =
+        std::exchange(error, net::cannot_resolve(destination.host, answer.error())).has_value();
+    if (!addresses.empty() && !failed_before)
+      log(LogLevel::warning, "{}: still using {}", error->message, net::to_text(addresses[current]));
     return;
   }
-  std::vector<udp::endpoint> fresh;
-  for (const auto& one : *answer) {
-    const udp::endpoint place(one.address(), one.port());
-    if (std::ranges::find(fresh, place) == fresh.end()) fresh.push_back(place);
-  }
+  error.reset();
+  std::vector<udp::endpoint> fresh = permitted(*answer);
+  if (fresh.empty()) error = Error{Errc::not_found, left_out};
   // Answers come in any order: flows move only when their address is gone.
-  const bool had_any = !addresses.empty();
-  const udp::endpoint before = had_any ? addresses[current] : udp::endpoint();
+  const auto before = addresses.empty() ? std::nullopt : std::optional(addresses[current]);
   addresses = std::move(fresh);
-  const auto same = std::ranges::find(addresses, before);
+  const auto same = before ? std::ranges::find(addresses, *before) : addresses.end();
   current = same == addresses.end() ? 0 : static_cast<std::size_t>(same - addresses.begin());
-  if (had_any && addresses[current] != before) {
-    log(LogLevel::notice, "{} has moved from {} to {}", printable(destination.host), net::to_text(before),
+  if (before && !addresses.empty() && addresses[current] != *before) {
+    log(LogLevel::notice, "{} has moved from {} to {}", printable(destination.host), net::to_text(*before),
         net::to_text(addresses[current]));
   }
+}
+
+// Each address once, but those that may not be gone to: the log says so when that changes.
+std::vector<udp::endpoint> ResolvedTarget::State::permitted(
+    const std::vector<asio::ip::tcp::endpoint>& answer) {
+  std::vector<udp::endpoint> all;
+  std::string reason;
+  for (const auto& one : answer) {
+    const udp::endpoint place(one.address(), one.port());
+    if (std::ranges::find(all, place) != all.end()) continue;
+    if (options.judge) {
+      auto decision = options.judge(destination.host, one.port(), net::ip_address_of(one.address()));
+      if (!decision) {
+        reason = std::move(decision.reason);
+        continue;
+      }
+    }
+    all.push_back(place);
+  }
+  if (!reason.empty() && reason != left_out)
+    log(LogLevel::warning, "{}: left out: {}", printable(to_string(destination)), reason);
+  left_out = std::move(reason);
+  return all;
 }
 
 }  // namespace culvert::relay

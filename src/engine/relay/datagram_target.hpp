@@ -10,6 +10,7 @@
 #include "base/result.hpp"
 #include "base/time.hpp"
 #include "engine/relay/endpoint.hpp"
+#include "engine/relay/judged_connect.hpp"
 #include "engine/relay/stream.hpp"
 #include "net/resolver.hpp"
 
@@ -51,12 +52,14 @@ struct ResolvedTargetOptions {
   Duration again = std::chrono::seconds(30);
   /// A client gets an address of its own family or none, since its flow comes from the client's address.
   bool same_family = false;
+  /// Says which addresses of a name may be gone to, as judges of dials do. Empty: all.
+  ConnectJudge judge = {};
 };
 
 /// One host and port. A name is looked up off the loop: before the first flow, then again every `again` as
 /// long as there are flows, and when its target refuses. New flows go to the new address, those that live
 /// stay where they are. If a name has several addresses, the next one is taken when one refuses. An answer is
-/// kept while later look-ups fail.
+/// kept while later look-ups fail, but not if none of its addresses may be gone to any more.
 class ResolvedTarget final : public DatagramTarget {
  public:
   /// `resolver` must outlive it.

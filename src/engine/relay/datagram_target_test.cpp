@@ -160,6 +160,26 @@ TEST_F(ResolvedTargetTest, AClientGetsAnAddressOfItsFamilyIfItMust) {
   EXPECT_EQ(choose(other), "::1 has no address of the visitor's family (127.0.0.1)");
 }
 
+TEST_F(ResolvedTargetTest, GoesToNoAddressThatIsNotPermitted) {
+  const auto no_loops = [](std::string_view, std::uint16_t port, const std::optional<IpAddress>& to) {
+    const bool is_own = port == 53 && to && to->text() == "127.0.0.9";
+    return files::Decision{.allowed = !is_own, .reason = is_own ? "a loop" : "", .rule = {}};
+  };
+  names_.set({"127.0.0.9", "127.0.0.2"});
+  ResolvedTarget target({"db", 53}, names_.resolver, {.again = milliseconds(5), .judge = no_loops});
+  ready(target);
+  EXPECT_EQ(choose(target), "127.0.0.2:53");
+  names_.set({"127.0.0.9"});
+  until([&] { return choose(target) == "a loop"; });
+  const int before = names_.asked;
+  names_.set({"127.0.0.3"});
+  until([&] {
+    ready(target);
+    return choose(target) == "127.0.0.3:53";
+  });
+  EXPECT_GT(names_.asked, before);
+}
+
 TEST_F(ResolvedTargetTest, StopsWhileANameIsSilent) {
   std::promise<void> release;
   net::Resolver silent(1, 16, [&](const std::string&, net::Family) -> Result<std::vector<asio::ip::address>> {
