@@ -35,7 +35,10 @@ struct ResolvedTarget::State : std::enable_shared_from_this<State> {
   State(HostPort to, net::Resolver& with, const ResolvedTargetOptions& how)
       : destination(std::move(to)), resolver(with), options(how) {}
 
-  void keep_fresh_on(const asio::any_io_executor& executor);
+  static Task<void> any_ready(std::vector<std::shared_ptr<State>> states);
+  [[nodiscard]] Duration patience_left() const;
+  /// Has a look-up run beside unless the last answer is fresh.
+  void refresh_on(const asio::any_io_executor& executor);
   static Task<void> keep_fresh(std::shared_ptr<State> state);
   void note(const Result<std::vector<asio::ip::tcp::endpoint>>& answer);
   [[nodiscard]] std::vector<udp::endpoint> permitted(const std::vector<asio::ip::tcp::endpoint>& answer);
@@ -54,16 +57,17 @@ struct ResolvedTarget::State : std::enable_shared_from_this<State> {
   bool is_literal = false;
   std::vector<udp::endpoint> addresses;
   std::size_t current = 0;
-  std::optional<Error> error;  ///< of the last look-up
-  std::string left_out;        ///< why an address of the last answer was
+  std::optional<Error> error;    ///< of the last look-up
+  std::string left_out;          ///< why an address of the last answer was
+  std::optional<Instant> asked;  ///< of a look-up that is under way
   std::optional<Instant> answered;
   std::size_t flows = 0;
   bool refused = false;  ///< since the last look-up
   bool is_running = false;
   bool stopped = false;
   std::optional<asio::any_io_executor> executor;
-  std::optional<Signal> answer_came;
-  std::optional<Signal> hurry;  ///< ends a pause between look-ups
+  std::shared_ptr<Signal> changed;  ///< of whoever waits, as the executor
+  std::optional<Signal> hurry;      ///< ends a pause between look-ups
   asio::cancellation_signal give_up;
 };
 
@@ -78,17 +82,48 @@ ResolvedTarget::ResolvedTarget(HostPort destination, net::Resolver& resolver, Re
 
 ResolvedTarget::~ResolvedTarget() { stop(); }
 
-Task<void> ResolvedTarget::ready() {
-  const auto state = state_;
-  while (!state->is_fresh() && !state->stopped) {
-    if (!state->is_running) state->keep_fresh_on(co_await asio::this_coro::executor);
-    if (state->is_fresh()) co_return;
-    co_await state->answer_came->wait();
+Task<void> ResolvedTarget::ready() { return State::any_ready({state_}); }
+
+Task<void> ResolvedTarget::any_ready(std::span<const std::unique_ptr<ResolvedTarget>> targets) {
+  std::vector<std::shared_ptr<State>> states;
+  for (const auto& target : targets) states.push_back(target->state_);
+  return State::any_ready(std::move(states));
+}
+
+Task<void> ResolvedTarget::State::any_ready(std::vector<std::shared_ptr<State>> states) {
+  const auto executor = co_await asio::this_coro::executor;
+  const auto changed = std::make_shared<Signal>(executor);
+  for (;;) {
+    bool is_any_ready = false;
+    std::optional<Duration> left;  // none: they all have an answer
+    for (const auto& state : states) {
+      state->changed = changed;
+      state->refresh_on(executor);
+      if (!state->is_fresh()) {
+        left = std::min(left.value_or(Duration::max()), state->patience_left());
+      } else if (!state->addresses.empty()) {
+        is_any_ready = true;
+      }
+      is_any_ready = is_any_ready || state->stopped;
+    }
+    if (is_any_ready) co_return;
+    if (!left || *left <= Duration::zero()) co_return;
+    co_await changed->wait(*left);
     if (net::is_cancelled(co_await asio::this_coro::cancellation_state)) co_return;
   }
 }
 
+// Old addresses are better than to keep clients waiting for a name server that is silent.
+Duration ResolvedTarget::State::patience_left() const {
+  if (addresses.empty()) return std::chrono::hours(1);
+  return options.patience - (asked ? monotonic_now() - *asked : Duration::zero());
+}
+
+bool ResolvedTarget::is_known() const { return !state_->addresses.empty() || state_->error; }
+
 Result<udp::endpoint> ResolvedTarget::choose(const udp::endpoint& client) {
+  // It may have had no flows for long while other targets of its group had some.
+  if (state_->executor) state_->refresh_on(*state_->executor);
   if (state_->addresses.empty()) {
     return std::unexpected(state_->error.value_or(
         net::cannot_resolve(state_->destination.host, {Errc::not_found, "no answer yet"})));
@@ -118,7 +153,7 @@ void ResolvedTarget::ended(const udp::endpoint& target, End how) {
 
 void ResolvedTarget::stop() {
   if (std::exchange(state_->stopped, true) || !state_->executor) return;
-  state_->answer_came->wake();
+  state_->changed->wake();
   state_->hurry->wake();
   asio::dispatch(*state_->executor, [state = state_] {
     if (state->is_running) state->give_up.emit(asio::cancellation_type::terminal);
@@ -127,16 +162,16 @@ void ResolvedTarget::stop() {
 
 std::string ResolvedTarget::name() const { return to_string(state_->destination); }
 
-void ResolvedTarget::State::keep_fresh_on(const asio::any_io_executor& on) {
-  is_running = true;
+void ResolvedTarget::State::refresh_on(const asio::any_io_executor& on) {
   executor = on;
-  if (!answer_came) answer_came.emplace(on);
   if (!hurry) hurry.emplace(on);
+  if (stopped || is_fresh() || std::exchange(is_running, true)) return;
   asio::co_spawn(
       on, keep_fresh(shared_from_this()),
       asio::bind_cancellation_slot(give_up.slot(), [state = shared_from_this()](std::exception_ptr) {
         state->is_running = false;
-        state->answer_came->wake();
+        state->asked.reset();
+        state->changed->wake();
       }));
 }
 
@@ -144,11 +179,12 @@ void ResolvedTarget::State::keep_fresh_on(const asio::any_io_executor& on) {
 Task<void> ResolvedTarget::State::keep_fresh(std::shared_ptr<State> state) {
   do {
     state->refused = false;
+    state->asked = monotonic_now();
     const auto answer = co_await state->resolver.resolve(state->destination.host, state->destination.port,
                                                          state->options.family);
     if (state->stopped || net::is_cancelled(co_await asio::this_coro::cancellation_state)) co_return;
     state->note(answer);
-    state->answer_came->wake();
+    state->changed->wake();
     const Instant begin = monotonic_now();
     for (;;) {
       const Duration waited = monotonic_now() - begin;
@@ -162,6 +198,7 @@ Task<void> ResolvedTarget::State::keep_fresh(std::shared_ptr<State> state) {
 
 void ResolvedTarget::State::note(const Result<std::vector<asio::ip::tcp::endpoint>>& answer) {
   answered = monotonic_now();
+  asked.reset();
   if (!answer) {
     const bool failed_before =
         std::exchange(error, net::cannot_resolve(destination.host, answer.error())).has_value();

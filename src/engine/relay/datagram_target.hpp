@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
 
 #include <boost/asio/ip/udp.hpp>
@@ -21,9 +22,9 @@ class DatagramTarget {
  public:
   virtual ~DatagramTarget() = default;
 
-  /// Waits until choose() has something fresh to go by. Asked when there are no flows, before what came is
-  /// read: it waits in the socket's buffer. Returns at the latest when the look-up has an answer, even if
-  /// that is an error; after stop() or Asio cancellation.
+  /// Waits until choose() has something fresh to go by, but not for long if it has something old. Asked when
+  /// there are no flows, before what came is read: it waits in the socket's buffer. Returns at the latest
+  /// when the look-up has an answer, even if that is an error; after stop() or Asio cancellation.
   [[nodiscard]] virtual Task<void> ready() = 0;
 
   /// Where a new flow of this client goes; without waiting. An error drops the datagram: Errc::denied (a rule
@@ -54,6 +55,8 @@ struct ResolvedTargetOptions {
   bool same_family = false;
   /// Says which addresses of a name may be gone to, as judges of dials do. Empty: all.
   ConnectJudge judge = {};
+  /// A look-up may keep flows waiting so long if an older answer is there.
+  Duration patience = std::chrono::milliseconds(500);
 };
 
 /// One host and port. A name is looked up off the loop: before the first flow, then again every `again` as
@@ -67,6 +70,11 @@ class ResolvedTarget final : public DatagramTarget {
   ~ResolvedTarget() override;
 
   [[nodiscard]] Task<void> ready() override;
+  /// Until one of them is; those that have an error count only if all have. One at a time may wait for a
+  /// target.
+  [[nodiscard]] static Task<void> any_ready(std::span<const std::unique_ptr<ResolvedTarget>> targets);
+  /// It has an address, or an error that says why not.
+  [[nodiscard]] bool is_known() const;
   [[nodiscard]] Result<boost::asio::ip::udp::endpoint> choose(
       const boost::asio::ip::udp::endpoint& client) override;
   void ended(const boost::asio::ip::udp::endpoint& target, End how) override;

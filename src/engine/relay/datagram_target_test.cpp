@@ -2,10 +2,12 @@
 #include "engine/relay/datagram_target.hpp"
 
 #include <atomic>
+#include <condition_variable>
 #include <future>
 #include <memory>
 #include <mutex>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include <boost/asio/io_context.hpp>
@@ -30,14 +32,17 @@ class Names {
   struct Answers {
     Result<std::vector<asio::ip::address>> next() {
       ++asked;
-      const std::lock_guard lock(mutex);
+      std::unique_lock lock(mutex);
+      changed.wait(lock, [&] { return !is_silent; });
       if (addresses.empty()) return fail(Errc::not_found, "Name or service not known");
       return addresses;
     }
 
     std::atomic<int> asked{0};
     std::mutex mutex;
+    std::condition_variable changed;
     std::vector<asio::ip::address> addresses;
+    bool is_silent = false;
   };
   std::shared_ptr<Answers> answers_ = std::make_shared<Answers>();
 
@@ -52,6 +57,12 @@ class Names {
     answers_->addresses.clear();
     for (const auto& one : addresses) answers_->addresses.push_back(asio::ip::make_address(one));
   }
+  void silence(bool is_silent) {
+    const std::lock_guard lock(answers_->mutex);
+    answers_->is_silent = is_silent;
+    answers_->changed.notify_all();
+  }
+  ~Names() { silence(false); }
 };
 
 class ResolvedTargetTest : public ::testing::Test {
@@ -158,6 +169,64 @@ TEST_F(ResolvedTargetTest, AClientGetsAnAddressOfItsFamilyIfItMust) {
   EXPECT_EQ(choose(same), "127.0.0.2:53");
   ResolvedTarget other({"::1", 53}, names_.resolver, {.same_family = true});
   EXPECT_EQ(choose(other), "::1 has no address of the visitor's family (127.0.0.1)");
+}
+
+TEST_F(ResolvedTargetTest, WaitsForASilentNameServerNoLongerThanItsPatience) {
+  names_.set({"127.0.0.2"});
+  ResolvedTarget target({"db", 53}, names_.resolver,
+                        {.again = milliseconds(1), .patience = milliseconds(20)});
+  ready(target);
+  until([&] { return names_.asked == 1; });
+  names_.silence(true);
+  names_.set({"127.0.0.3"});
+  std::this_thread::sleep_for(milliseconds(5));
+  ready(target);
+  EXPECT_EQ(choose(target), "127.0.0.2:53") << "an old answer is better than none";
+  target.ended(udp_at("127.0.0.2", 53), End::expired);
+  const Instant begin = monotonic_now();
+  for (int i = 0; i < 100; ++i) ready(target);
+  EXPECT_LT(monotonic_now() - begin, milliseconds(1000)) << "it is the look-up's time, not each flow's";
+  names_.silence(false);
+  until([&] { return choose(target) == "127.0.0.3:53"; });
+}
+
+TEST_F(ResolvedTargetTest, OneOfSeveralIsEnough) {
+  names_.silence(true);
+  net::Resolver other{1, 4, [](const std::string&, net::Family) -> Result<std::vector<asio::ip::address>> {
+                        return std::vector{asio::ip::make_address("127.0.0.2")};
+                      }};
+  std::vector<std::unique_ptr<ResolvedTarget>> targets;
+  targets.push_back(std::make_unique<ResolvedTarget>(HostPort{"silent", 53}, names_.resolver));
+  targets.push_back(std::make_unique<ResolvedTarget>(HostPort{"db", 53}, other));
+  testing::run(context_, ResolvedTarget::any_ready(targets));
+  EXPECT_FALSE(targets[0]->is_known());
+  EXPECT_EQ(choose(*targets[1]), "127.0.0.2:53");
+  names_.set({"127.0.0.3"});
+  names_.silence(false);
+  until([&] { return choose(*targets[0]) == "127.0.0.3:53"; });
+}
+
+TEST_F(ResolvedTargetTest, WithErrorsAloneAllHaveToHaveOne) {
+  std::vector<std::unique_ptr<ResolvedTarget>> targets;
+  for (const char* const host : {"db", "other"})
+    targets.push_back(std::make_unique<ResolvedTarget>(HostPort{host, 53}, names_.resolver));
+  testing::run(context_, ResolvedTarget::any_ready(targets));
+  for (const auto& target : targets) EXPECT_TRUE(target->is_known());
+}
+
+TEST_F(ResolvedTargetTest, LooksUpWhenAFlowBeginsThoughNobodyWaited) {
+  names_.set({"127.0.0.2"});
+  std::vector<std::unique_ptr<ResolvedTarget>> targets;
+  targets.push_back(std::make_unique<ResolvedTarget>(HostPort{"127.0.0.9", 53}, names_.resolver));
+  targets.push_back(std::make_unique<ResolvedTarget>(HostPort{"db", 53}, names_.resolver,
+                                                     ResolvedTargetOptions{.again = milliseconds(5)}));
+  testing::run(context_, ResolvedTarget::any_ready(targets));
+  until([&] { return targets[1]->is_known(); });
+  context_.restart();
+  context_.run();  // ends: it has no flows
+  names_.set({"127.0.0.3"});
+  EXPECT_EQ(choose(*targets[1]), "127.0.0.2:53");
+  until([&] { return choose(*targets[1]) == "127.0.0.3:53"; });
 }
 
 TEST_F(ResolvedTargetTest, GoesToNoAddressThatIsNotPermitted) {

@@ -25,10 +25,7 @@ GroupedTarget::GroupedTarget(std::vector<std::unique_ptr<ResolvedTarget>> target
   CULVERT_ASSERT(group_ ? group_->size() == targets_.size() : targets_.size() == 1);
 }
 
-Task<void> GroupedTarget::ready() {
-  // One that cannot be resolved must not hold up the others: each returns with its answer, good or bad.
-  for (const auto& target : targets_) co_await target->ready();
-}
+Task<void> GroupedTarget::ready() { return ResolvedTarget::any_ready(targets_); }
 
 Result<udp::endpoint> GroupedTarget::choose(const udp::endpoint& client) {
   const IpAddress address = net::ip_address_of(client.address());
@@ -45,7 +42,7 @@ Result<udp::endpoint> GroupedTarget::choose(const udp::endpoint& client) {
     tried.push_back(index);
     last = targets_[index]->choose(client);
     if (!last) {
-      lease->failed(last.error().message, now);
+      if (targets_[index]->is_known()) lease->failed(last.error().message, now);
       continue;
     }
     flows_.emplace(*last, Flow{index, std::move(lease)});

@@ -26,7 +26,7 @@ class GroupedTarget final : public DatagramTarget {
   GroupedTarget(std::vector<std::unique_ptr<ResolvedTarget>> targets, std::shared_ptr<TargetGroup> group,
                 AccessList access, std::shared_ptr<Rate> flows);
 
-  /// When any of them is.
+  /// When any of them is: one whose name server is silent does not hold up the others.
   [[nodiscard]] Task<void> ready() override;
   [[nodiscard]] Result<boost::asio::ip::udp::endpoint> choose(
       const boost::asio::ip::udp::endpoint& client) override;

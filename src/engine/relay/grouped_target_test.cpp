@@ -82,6 +82,12 @@ TEST_F(GroupedTargetTest, WhatChecksHaveFoundDownIsLostUnlessAllAre) {
   EXPECT_EQ(lost(), std::pair(false, false));
 }
 
+TEST_F(GroupedTargetTest, OneThatHasNoAnswerYetHasNotFailed) {
+  auto target = make({"name", "127.0.0.3"}, {}, {}, {.failures = 1});
+  for (int i = 0; i < 4; ++i) EXPECT_EQ(choose(target), "127.0.0.3:53");
+  EXPECT_TRUE(group_->status()[0].is_up);
+}
+
 TEST_F(GroupedTargetTest, WithoutChecksFlowsStay) {
   auto target = make({"127.0.0.2", "127.0.0.3"}, {}, {}, {.failures = 1});
   EXPECT_EQ(choose(target), "127.0.0.2:53");
