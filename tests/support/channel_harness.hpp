@@ -248,7 +248,8 @@ class ChannelHarness {
   }
   enum class Ask : std::uint8_t { other, too, listen, any_port, path, cancel, no_more_sessions, proof };
   void global_request(int who, std::uint8_t choice) {
-    if (asked_[who].size() >= kMostRequests) return;
+    if (asked_[who].size() >= kMostRequests || listens_told_.size() + listens_to_answer_ >= kMostRequests)
+      return;
     const bool want_reply = choice % 2 != 0;
     const Ask ask = who == 0 ? static_cast<Ask>(choice / 2 % 8) : Ask::other;
     ++token_;
@@ -266,13 +267,13 @@ class ChannelHarness {
         const std::uint32_t port = ask == Ask::any_port ? 0 : choice;
         name = ask == Ask::cancel ? "cancel-tcpip-forward" : "tcpip-forward";
         Writer(data).text("").u32(port);
-        listens_told_.push_back({ask == Ask::cancel, false, "", port, want_reply});
+        listens_told_.push_back({ask == Ask::cancel, false, "", port});
         break;
       }
       case Ask::path:
         name = "streamlocal-forward@openssh.com";
         Writer(data).text("/run/socket");
-        listens_told_.push_back({false, true, "/run/socket", 0, want_reply});
+        listens_told_.push_back({false, true, "/run/socket", 0});
         break;
       case Ask::no_more_sessions:
         name = "no-more-sessions@openssh.com";
@@ -443,10 +444,10 @@ class ChannelHarness {
     require(who == 1 && !listens_told_.empty(), "somebody asked for a listener");
     const ssh::ListenRequested& asked = listens_told_.front();
     require(e.cancel == asked.cancel && e.is_path == asked.is_path && e.host == asked.host &&
-                e.port == asked.port && e.want_reply == asked.want_reply,
+                e.port == asked.port,
             "for this one");
     listens_told_.pop_front();
-    listens_to_answer_ += e.want_reply;
+    ++listens_to_answer_;
   }
   void on(int who, ssh::HostKeyProofWanted& e) {
     require(who == 1 && e.keys.size() == 1 && e.messages.size() == 1 && e.algorithms.size() == 1,

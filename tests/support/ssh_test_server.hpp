@@ -129,8 +129,8 @@ class SshTestServer {
   static void answer(State&, const Driver& driver, ssh::GlobalRequested& e) {
     if (e.want_reply) driver->session().reply_global(false, {});
   }
-  static void answer(State&, const Driver& driver, ssh::ListenRequested& e) {
-    if (e.want_reply) driver->session().reply_listen(false, 0);
+  static void answer(State&, const Driver& driver, ssh::ListenRequested&) {
+    driver->session().reply_listen(false, 0);
   }
   static void answer(State& state, const Driver& driver, ssh::ChannelRequested& e) {
     using enum ssh::OpenFailure;

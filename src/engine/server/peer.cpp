@@ -267,7 +267,7 @@ std::string Peer::status_text() const {
 
 void Peer::on(ssh::ListenRequested& requested) {
   if (listeners_) return listeners_->asked(std::move(requested));
-  if (requested.want_reply) driver_->session().reply_listen(false, 0);
+  driver_->session().reply_listen(false, 0);
 }
 
 void Peer::on(ssh::HostKeyProofWanted& wanted) {

@@ -91,7 +91,7 @@ relay::Task<void> PeerListeners::run() {
       const ssh::ListenRequested request = std::move(self->requests_.front());
       self->requests_.pop_front();
       if (request.cancel) {
-        self->answer(request, self->cancel(request), 0);
+        self->answer(self->cancel(request), 0);
       } else {
         co_await self->listen(request);
       }
@@ -99,8 +99,8 @@ relay::Task<void> PeerListeners::run() {
   }(shared_from_this());
 }
 
-void PeerListeners::answer(const ssh::ListenRequested& request, bool granted, std::uint16_t port) {
-  if (!request.want_reply || driver_->is_over()) return;
+void PeerListeners::answer(bool granted, std::uint16_t port) {
+  if (driver_->is_over()) return;
   driver_->session().reply_listen(granted, port);
   driver_->after_command();
 }
@@ -120,12 +120,12 @@ relay::Task<void> PeerListeners::listen(ssh::ListenRequested request) {
   if (opened.listeners.empty()) {
     log_event(LogLevel::notice, "listener_refused", "{}: refused to listen on {}: {}{}", who_,
               field("asked", asked_name(request)), field("reason", opened.denied), opened.hint);
-    answer(request, false, 0);
+    answer(false, 0);
     co_return;
   }
   const std::uint16_t port = opened.listeners.front().port();
   add(request, std::move(opened.listeners));
-  answer(request, true, port);
+  answer(true, port);
 }
 
 PeerListeners::Opened PeerListeners::refused(const files::Decision& decision) {

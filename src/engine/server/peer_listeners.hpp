@@ -66,7 +66,7 @@ class PeerListeners : public std::enable_shared_from_this<PeerListeners> {
   void add(const ssh::ListenRequested& request, std::vector<net::Listener> listeners);
   [[nodiscard]] bool cancel(const ssh::ListenRequested& request);
   void close(Place& place);
-  void answer(const ssh::ListenRequested& request, bool granted, std::uint16_t port);
+  void answer(bool granted, std::uint16_t port);
 
   const std::shared_ptr<Context> context_;
   const std::shared_ptr<connection::SessionDriver> driver_;

@@ -266,14 +266,14 @@ struct GlobalRequested {
 };
 
 /// Server. The client wants us to listen for it, or (`cancel`) no longer: "tcpip-forward" (RFC 4254 section
-/// 7.1), or where `is_path` "streamlocal-forward@openssh.com" (PROTOCOL of OpenSSH, section 2.4). If
-/// want_reply, answer with reply_listen(), in the order of these events.
+/// 7.1), or where `is_path` "streamlocal-forward@openssh.com" (PROTOCOL of OpenSSH, section 2.4). Answer each
+/// with reply_listen(), in the order of these events, also if the client does not want to know: until then it
+/// counts for Limits::global_requests_pending.
 struct ListenRequested {
   bool cancel;
   bool is_path;
-  std::string host;    ///< the address as it came, or the path; at most 4096 bytes
+  std::string host;    ///< the address as it came, or the path; at most 1024 bytes
   std::uint32_t port;  ///< at most 65535; 0 asks for any
-  bool want_reply;
 };
 
 /// Server. A request on a channel of type "session" that was accepted: "pty-req", "shell", "exec", ... (RFC
@@ -412,8 +412,8 @@ class Session {
   // ---- the rest
   void send_global_request(std::string_view name, ByteView data, bool want_reply, std::uint64_t token);
   void reply_global(bool success, ByteView data);
-  /// Server: the answer to the oldest ListenRequested that wants one. `bound_port` is told only where any
-  /// port was asked for.
+  /// Server: the answer to the oldest ListenRequested. `bound_port` is told only where any port was asked
+  /// for.
   void reply_listen(bool success, std::uint32_t bound_port);
   /// Server, once after Authenticated: tells all host keys ("hostkeys-00@openssh.com", PROTOCOL of OpenSSH,
   /// section 2.5).

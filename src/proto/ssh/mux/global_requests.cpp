@@ -11,6 +11,7 @@ namespace culvert::ssh {
 namespace {
 
 constexpr std::size_t kMaxText = 4096;
+constexpr std::size_t kMaxPlace = 1024;  // longer than any host name or path of a socket
 
 struct ListenName {
   std::string_view name;
@@ -42,7 +43,7 @@ Result<std::optional<Event>> GlobalRequests::on_request(ByteView payload) {
   }
   const auto* listen = std::ranges::find(kListenNames, message.name, &ListenName::name);
   if (listen != std::end(kListenNames))
-    return on_listen(message.data.bytes, {listen->cancel, listen->is_path, {}, 0, want_reply});
+    return on_listen(message.data.bytes, {listen->cancel, listen->is_path, {}, 0}, want_reply);
   if (message.name == InstanceRequest::kName) return on_instance(message.data.bytes, want_reply);
   const bool is_proof = message.name == kHostKeysProve;
   if (is_proof && (!want_reply || oldest(Kind::proof) != nullptr)) return answered(refusal());
@@ -51,7 +52,8 @@ Result<std::optional<Event>> GlobalRequests::on_request(ByteView payload) {
                          want_reply};
 }
 
-Result<std::optional<Event>> GlobalRequests::on_listen(ByteView data, ListenRequested event) {
+Result<std::optional<Event>> GlobalRequests::on_listen(ByteView data, ListenRequested event,
+                                                       bool want_reply) {
   std::string_view host;
   if (event.is_path) {
     host = TRY(decode_fields<StreamlocalForward>(data)).path;
@@ -59,13 +61,13 @@ Result<std::optional<Event>> GlobalRequests::on_listen(ByteView data, ListenRequ
     const auto wanted = TRY(decode_fields<TcpipForward>(data));
     host = wanted.address, event.port = wanted.port;
   }
-  const bool impossible = host.size() > kMaxText || event.port > 65535;
-  if (event.want_reply) {
-    TRY(owe({.kind = impossible ? Kind::ours : Kind::listen,
-             .tells_port = !event.is_path && !event.cancel && event.port == 0,
-             .answer = impossible ? std::optional(refusal()) : std::nullopt}));
+  if (host.size() > kMaxPlace || event.port > 65535) {  // impossible
+    if (want_reply) TRY(owe({.kind = Kind::ours, .answer = refusal()}));
+    return std::nullopt;
   }
-  if (impossible) return std::nullopt;
+  TRY(owe({.kind = Kind::listen,
+           .tells_port = !event.is_path && !event.cancel && event.port == 0,
+           .is_told = want_reply}));
   event.host = host;
   return event;
 }
@@ -114,10 +116,12 @@ void GlobalRequests::prove(ByteView signatures) {
 }
 
 std::optional<Bytes> GlobalRequests::next_answer() {
-  if (owed_.empty() || !owed_.front().answer) return std::nullopt;
-  Bytes answer = std::move(*owed_.front().answer);
-  owed_.pop_front();
-  return answer;
+  while (!owed_.empty() && owed_.front().answer) {
+    const Owed owed = std::move(owed_.front());
+    owed_.pop_front();
+    if (owed.is_told) return owed.answer;
+  }
+  return std::nullopt;
 }
 
 }  // namespace culvert::ssh

@@ -22,7 +22,8 @@ class GlobalRequests {
   GlobalRequests(Role role, std::uint32_t most) : role_(role), most_(most) {}
 
   /// A message 80. The event is none for what is answered here. kHostKeysProve comes as GlobalRequested, at
-  /// most one at a time: whoever knows the keys answers it with prove(). Errc::protocol if too many wait.
+  /// most one at a time: whoever knows the keys answers it with prove(). Errc::protocol if too many wait:
+  /// those for listeners count whether they want an answer or not, since each is work that somebody keeps.
   [[nodiscard]] Result<std::optional<Event>> on_request(ByteView payload);
 
   // Each answers the oldest request of its kind that waits; a no-op if there is none.
@@ -42,10 +43,11 @@ class GlobalRequests {
   struct Owed {
     Kind kind;
     bool tells_port = false;
+    bool is_told = true;  // false: it keeps its place, and its answer does not leave
     std::optional<Bytes> answer = {};
   };
 
-  Result<std::optional<Event>> on_listen(ByteView data, ListenRequested event);
+  Result<std::optional<Event>> on_listen(ByteView data, ListenRequested event, bool want_reply);
   Result<std::optional<Event>> on_instance(ByteView data, bool want_reply);
   Result<void> owe(Owed owed);
   Owed* oldest(Kind kind);

@@ -25,13 +25,12 @@ Bytes path(std::string_view name, bool cancel = false) {
                  StreamlocalForward{name});
 }
 void expect_listen(Conversation& c, std::string_view host, std::uint32_t port, bool cancel = false,
-                   bool is_path = false, bool want_reply = true) {
+                   bool is_path = false) {
   c.expect_event<ListenRequested>([=](ListenRequested& e) {
     EXPECT_EQ(e.host, host);
     EXPECT_EQ(e.port, port);
     EXPECT_EQ(e.cancel, cancel);
     EXPECT_EQ(e.is_path, is_path);
-    EXPECT_EQ(e.want_reply, want_reply);
   });
 }
 void answer(Conversation& c, bool success, std::uint32_t port = 0) {
@@ -41,6 +40,11 @@ void expect_success(Conversation& c, ByteView data = {}) {
   c.expect_message<RequestSuccessMessage>(
       [&](const RequestSuccessMessage& m) { EXPECT_TRUE(std::ranges::equal(m.data.bytes, data)); });
   c.expect_silence();
+}
+
+void ends_with_too_many(Conversation& c) {
+  c.expect_end(Errc::protocol, "too many global requests");
+  c.expect_goodbye(DisconnectReason::protocol_error);
 }
 
 TEST(ListenRequests, OfAllKinds) {
@@ -72,9 +76,13 @@ TEST(ListenRequests, OfAllKinds) {
     answer(c, false);
     c.expect_message<RequestFailureMessage>();
     c.send_raw(request("tcpip-forward", TcpipForward{"a", 1}, false));
-    expect_listen(c, "a", 1, false, false, false);
-    answer(c, true);  // nobody waits for it
+    c.send_raw(tcp("b", 2));
+    expect_listen(c, "a", 1);
+    expect_listen(c, "b", 2);
+    answer(c, false);  // nobody waits for this one
     c.expect_silence();
+    answer(c, true);
+    expect_success(c);
   });
 }
 
@@ -107,12 +115,14 @@ TEST(ListenRequests, AnswersKeepTheOrderOfTheRequests) {
 TEST(ListenRequests, ImpossibleOnesAreRefused) {
   run_everywhere(Role::server, [](Conversation& c) {
     c.connect();
-    const std::string name(4097, 'x');
+    const std::string name(1025, 'x');
     for (const Bytes& payload : {tcp("", 65536), tcp(name, 1), path(name), path(name, true)}) {
       c.send_raw(payload);
       c.expect_message<RequestFailureMessage>();
       c.expect_silence();
     }
+    c.send_raw(request("tcpip-forward", TcpipForward{name, 1}, false));
+    c.expect_silence();
     c.send_raw(tcp("", 1));  // and in their place
     c.send_raw(tcp("", 65536));
     expect_listen(c, "", 1);
@@ -148,8 +158,29 @@ TEST(ListenRequests, TooManyAtOnce) {
           expect_listen(c, "", port);
         }
         c.send_raw(tcp("", 65536));  // its refusal would have to wait as well
-        c.expect_end(Errc::protocol, "too many global requests");
-        c.expect_goodbye(DisconnectReason::protocol_error);
+        ends_with_too_many(c);
+      },
+      options);
+}
+
+// Those that want no answer are work, too.
+TEST(ListenRequests, TooManyUntoldAtOnce) {
+  Conversation::Options options;
+  options.machine.limits.global_requests_pending = 3;
+  run_everywhere(
+      Role::server,
+      [](Conversation& c) {
+        c.connect();
+        const Bytes untold = request("tcpip-forward", TcpipForward{"", 1}, false);
+        for (int round = 0; round < 2; ++round) {
+          for (int i = 0; i < 3; ++i) {
+            c.send_raw(untold);
+            expect_listen(c, "", 1);
+          }
+          for (int i = 0; round == 0 && i < 3; ++i) answer(c, true);
+        }
+        c.send_raw(untold);
+        ends_with_too_many(c);
       },
       options);
 }
