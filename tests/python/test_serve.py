@@ -316,6 +316,18 @@ def test_as_many_attempts_as_sshd_gives(serve, folder):
                 wait_until(lambda p=port: is_open(p), process)
             else:
                 assert process.wait() == status
+def test_many_listeners_at_once(serve, folder):
+    """ssh asks for all of them at once; those beyond the limit are refused, and the session goes on."""
+    folders = [folder / f"{i}" for i in range(150)]
+    asked = [word for path in folders for word in ("-R", f"{path}:127.0.0.1:9")]
+    server = serve(rules=f'[[user]]\nname = "me"\nlisten = ["unix:{folder}/*"]\n')
+    with client("ssh", server, folder, *asked, ports=(str(folders[-1]),)) as process:
+        assert all(is_open(str(path)) for path in folders)
+        assert not process.text
+    server = serve(rules=f'[[user]]\nname = "me"\nlisten = ["unix:{folder}/*"]\nmax_listeners = 140\n')
+    with client("ssh", server, folder, *asked, options={"ExitOnForwardFailure": "no"}) as process:
+        process.wait_for("remote port forwarding failed for listen path", count=10)
+        assert all(is_open(str(path)) for path in folders[:140])
 
 
 def test_quotas_outlive_the_server(serve, folder, echo_server):

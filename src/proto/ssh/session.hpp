@@ -77,7 +77,7 @@ struct Limits {
   std::uint32_t output_min = 64u << 10;        ///< never limited below this, however slow the path is
   std::uint32_t before_auth_bytes = 1u << 20;  ///< from the peer, before login
   std::uint32_t auth_attempts = 64;
-  std::uint32_t global_requests_pending = 128;
+  std::uint32_t global_requests_pending = 1024;  ///< ssh sends one for each -R, all at once
 };
 
 struct Timing {

@@ -185,6 +185,17 @@ TEST(ListenRequests, TooManyUntoldAtOnce) {
       options);
 }
 
+// ssh asks for each of its -R at once.
+TEST(ListenRequests, AThousandAtOnce) {
+  test::run(Role::server, [](Conversation& c) {
+    c.connect();
+    for (std::uint32_t port = 1; port <= 1024; ++port) c.send_raw(tcp(std::string(1024, 'x'), port));
+    for (std::uint32_t port = 1; port <= 1024; ++port) expect_listen(c, std::string(1024, 'x'), port);
+    c.send_raw(tcp("", 1));
+    ends_with_too_many(c);
+  });
+}
+
 TEST(ListenRequests, NoMoreSessions) {
   run_everywhere(Role::server, [](Conversation& c) {
     c.connect();
