@@ -316,6 +316,8 @@ def test_as_many_attempts_as_sshd_gives(serve, folder):
                 wait_until(lambda p=port: is_open(p), process)
             else:
                 assert process.wait() == status
+
+
 def test_many_listeners_at_once(serve, folder):
     """ssh asks for all of them at once; those beyond the limit are refused, and the session goes on."""
     folders = [folder / f"{i}" for i in range(150)]

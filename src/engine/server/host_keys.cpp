@@ -45,11 +45,14 @@ HostKeys::~HostKeys() {
 }
 
 void HostKeys::sign(const asio::any_io_executor& executor, const crypto::PublicKey& key,
-                    std::string algorithm, Bytes message, std::function<void(Bytes)> done) {
+                    std::string algorithm, Bytes message, std::stop_token unwanted,
+                    std::function<void(Bytes)> done) {
   const auto found = std::ranges::find(keys(), key);
   if (found == keys().end()) return asio::post(executor, [done = std::move(done)] { done({}); });
   asio::post(pool_, [this, number = static_cast<std::size_t>(found - keys().begin()), executor,
-                     algorithm = std::move(algorithm), message = std::move(message), done = std::move(done)] {
+                     algorithm = std::move(algorithm), message = std::move(message),
+                     unwanted = std::move(unwanted), done = std::move(done)] {
+    if (unwanted.stop_requested()) return;
     auto signature = privileges_.sign(number, algorithm, message);
     asio::post(executor, [done, blob = signature ? std::move(*signature) : Bytes()]() mutable {
       done(std::move(blob));

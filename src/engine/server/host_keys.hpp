@@ -3,6 +3,7 @@
 
 #include <functional>
 #include <memory>
+#include <stop_token>
 #include <string>
 #include <vector>
 
@@ -30,9 +31,10 @@ class HostKeys {
   [[nodiscard]] const std::vector<crypto::PublicKey>& keys() const { return privileges_.host_keys(); }
   [[nodiscard]] const std::vector<crypto::Certificate>& certificates() const { return certificates_; }
 
-  /// `done` gets the signature blob, on `executor`; empty if there is no such key, or it cannot.
+  /// `done` gets the signature blob, on `executor`; empty if there is no such key, or it cannot. One that is
+  /// no longer wanted (`unwanted`) when its turn comes is not made, and `done` is destroyed on any thread.
   void sign(const boost::asio::any_io_executor& executor, const crypto::PublicKey& key, std::string algorithm,
-            Bytes message, std::function<void(Bytes)> done);
+            Bytes message, std::stop_token unwanted, std::function<void(Bytes)> done);
 
  private:
   explicit HostKeys(Privileges& privileges) : privileges_(privileges), pool_(1) {}

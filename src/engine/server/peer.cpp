@@ -52,6 +52,7 @@ Peer::Peer(std::shared_ptr<Context> context, Guard::Ticket ticket, asio::ip::tcp
       ticket_(ticket),
       from_(std::move(from)),
       who_(from_.address().to_string(), from_.port()),
+      signer_(std::make_shared<HostSigner>(context_->host_keys, context_->executor)),
       heard_(context_->executor) {}
 
 Peer::~Peer() = default;
@@ -157,13 +158,11 @@ void Peer::on_event(ssh::Event event) {
 }
 
 void Peer::on(ssh::HostSignatureWanted& wanted) {
-  context_->host_keys.sign(context_->executor, wanted.key, wanted.algorithm, std::move(wanted.message),
-                           [weak = weak_from_this()](Bytes signature) {
-                             const auto self = weak.lock();
-                             if (!self || self->driver_->is_over()) return;
-                             self->driver_->session().host_signature(signature);
-                             self->driver_->after_command();
-                           });
+  signer_->sign(wanted.key, wanted.algorithm, std::move(wanted.message), [this](const Bytes& signature) {
+    if (driver_->is_over()) return;
+    driver_->session().host_signature(signature);
+    driver_->after_command();
+  });
 }
 
 void Peer::on(ssh::KeysAgreed& agreed) {
@@ -271,19 +270,17 @@ void Peer::on(ssh::ListenRequested& requested) {
 }
 
 void Peer::on(ssh::HostKeyProofWanted& wanted) {
-  // One after the other: there are as many as the server has keys.
-  auto all = std::make_shared<std::vector<Bytes>>(wanted.keys.size());
-  auto left = std::make_shared<std::size_t>(wanted.keys.size());
-  for (std::size_t i = 0; i < wanted.keys.size(); ++i) {
-    context_->host_keys.sign(context_->executor, wanted.keys[i], wanted.algorithms[i],
-                             std::move(wanted.messages[i]),
-                             [weak = weak_from_this(), all, left, i](Bytes signature) {
-                               (*all)[i] = std::move(signature);
-                               const auto self = weak.lock();
-                               if (--*left > 0 || !self || self->driver_->is_over()) return;
-                               self->driver_->session().host_key_proof(*all);
-                               self->driver_->after_command();
-                             });
+  // There are as many as the server has keys.
+  const auto all = std::make_shared<std::vector<Bytes>>();
+  const std::size_t count = wanted.keys.size();
+  for (std::size_t i = 0; i < count; ++i) {
+    signer_->sign(wanted.keys[i], wanted.algorithms[i], std::move(wanted.messages[i]),
+                  [this, all, count](Bytes signature) {
+                    all->push_back(std::move(signature));
+                    if (all->size() < count || driver_->is_over()) return;
+                    driver_->session().host_key_proof(*all);
+                    driver_->after_command();
+                  });
   }
 }
 
@@ -304,6 +301,7 @@ void Peer::on(ssh::GlobalRequested& requested) {
 void Peer::on(ssh::GlobalReply&) { heard_.wake(); }
 
 void Peer::on(ssh::Disconnected& over) {
+  signer_->stop();
   if (listeners_) listeners_->stop();
   if (logged_in_ || leaving_) return;
   if (over.error.code == Errc::timed_out) {

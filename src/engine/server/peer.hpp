@@ -12,6 +12,7 @@
 #include "engine/relay/forward.hpp"
 #include "engine/relay/signal.hpp"
 #include "engine/server/context.hpp"
+#include "engine/server/host_signer.hpp"
 #include "engine/server/names.hpp"
 #include "engine/server/peer_channels.hpp"
 #include "engine/server/peer_listeners.hpp"
@@ -72,6 +73,7 @@ class Peer final : public ListenerOwner, public std::enable_shared_from_this<Pee
   std::string identity_;                     // of its key, once logged in
   std::optional<ssh::InstanceId> instance_;  // if its client told it
   std::string algorithm_;
+  std::shared_ptr<HostSigner> signer_;
   std::shared_ptr<connection::SessionDriver> driver_;
   std::shared_ptr<Permit> permit_;
   bool logged_in_ = false;

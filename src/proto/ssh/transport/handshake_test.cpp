@@ -450,6 +450,13 @@ TEST(Handshake, AServerShowsACertificateToWhomWantsIt) {
           c.expect_message<ExtInfoMessage>();
           c.send(NewKeysMessage{});
           c.expect_event<KeysAgreed>([&](KeysAgreed& e) { EXPECT_EQ(e.host_key, wanted); });
+          c.send(ServiceRequestMessage{"ssh-userauth"});
+          c.expect_message<ServiceAcceptMessage>();
+          c.send_raw(c.signed_request());
+          c.expect_event<UserOffered>();
+          c.command([](Session& s) { s.accept_user(); });
+          c.expect_message<UserauthSuccessMessage>();
+          c.expect_event<Authenticated>();
           c.exchange_keys();  // and again when keys are renewed
         },
         options);

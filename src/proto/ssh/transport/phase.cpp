@@ -30,9 +30,11 @@ constexpr Row kRows[] = {
     {5, 5, kNever, in(service)},                                       // SERVICE_REQUEST
     {6, 6, in(service), kNever},                                       // SERVICE_ACCEPT
     {7, 7, in(service, authentication), in(service, authentication)},  // EXT_INFO
-    {20, 20, in(first_kexinit) | kBetweenExchanges, in(first_kexinit) | kBetweenExchanges},  // KEXINIT
-    {21, 21, in(first_newkeys, rekey_newkeys), in(first_newkeys, rekey_newkeys)},            // NEWKEYS
-    {30, 30, kNever, kExchange},                      // the client's value
+    // KEXINIT. Each costs a server a signature, which it gives strangers once; no client needs a second one
+    // within the time that it has for the login.
+    {20, 20, in(first_kexinit) | kBetweenExchanges, in(first_kexinit, connected)},
+    {21, 21, in(first_newkeys, rekey_newkeys), in(first_newkeys, rekey_newkeys)},  // NEWKEYS
+    {30, 30, kNever, kExchange},                                                   // the client's value
     {31, 31, kExchange, kNever},                      // the server's value and signature
     {32, 49, kNever, kNever},                         // of other key exchange methods
     {50, 50, kNever, in(authentication, connected)},  // USERAUTH_REQUEST (ignored after login)

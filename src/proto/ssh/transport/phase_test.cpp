@@ -39,9 +39,9 @@ Numbers taken(Role receiver, Phase phase) {
     case Phase::rekey_newkeys:
       return {21};
     case Phase::service:
-      return client ? Numbers{6, 7, 20} : Numbers{5, 7, 20};
+      return client ? Numbers{6, 7, 20} : Numbers{5, 7};
     case Phase::authentication:
-      return client ? Numbers{7, 20, 51, 52, 53, 60} : Numbers{7, 20, 50, 61};
+      return client ? Numbers{7, 20, 51, 52, 53, 60} : Numbers{7, 50, 61};
     case Phase::connected: {
       Numbers numbers{20, 80, 81, 82, 192, 193};
       for (unsigned number = 90; number <= 100; ++number) numbers.insert(number);

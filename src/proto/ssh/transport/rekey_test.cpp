@@ -74,6 +74,22 @@ TEST(Rekey, NotBeforeLogin) {
   });
 }
 
+// Whoever has not logged in has one signature of us, and not as many as he likes.
+TEST(Rekey, AServerRefusesItBeforeLogin) {
+  for (const bool at_once : {true, false}) {
+    run_everywhere(Role::server, [=](Conversation& c) {
+      if (at_once) {
+        c.exchange_first_keys();
+      } else {
+        c.start_authentication();
+      }
+      c.as_peer([](ScriptedPeer& p) { p.send_kexinit(); });
+      c.expect_end(Errc::protocol, "message 20 is not allowed");
+      c.expect_goodbye(DisconnectReason::protocol_error);
+    });
+  }
+}
+
 TEST(Rekey, ByBytesOfEitherDirection) {
   for (const Role role : kRoles) {
     for (const bool outward : {true, false}) {
