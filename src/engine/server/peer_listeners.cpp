@@ -4,17 +4,22 @@
 #include <stdlib.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <filesystem>
 #include <utility>
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/use_awaitable.hpp>
 
 #include <fmt/format.h>
 
 #include "base/log.hpp"
 #include "base/text.hpp"
+#include "base/time.hpp"
+#include "base/wire.hpp"
 #include "engine/relay/listener_source.hpp"
 #include "engine/relay/proxy_header_source.hpp"
 #include "engine/server/ruled_dialer.hpp"
@@ -29,7 +34,27 @@ using asio::ip::tcp;
 namespace {
 
 // Of a range, so many ports are tried before the client is told that there is none.
-constexpr int kTriesInRange = 256;
+constexpr std::uint32_t kTriesInRange = 4096;
+constexpr auto kTurn = std::chrono::milliseconds(2);  // of trying; then everybody else on this thread
+constexpr files::PortRange kWithoutRoot{1024, 65535};
+
+std::uint32_t random_number(crypto::Random& random) {
+  std::array<std::uint8_t, 4> bytes{};
+  random.fill(bytes);
+  return load_u32(bytes.data());
+}
+
+// All of them, and not only some: what listens at a chosen port does so at every address that was asked for.
+bool allows(const files::ListenDecision& decision, const std::vector<IpAddress>& addresses) {
+  return decision && std::ranges::all_of(addresses, [&](const IpAddress& address) {
+           return std::ranges::find(decision.addresses, address) != decision.addresses.end();
+         });
+}
+
+// Another port may do: this one is taken, or for root alone.
+bool is_of_this_port(const Error& error) {
+  return error.detail == EADDRINUSE || error.detail == EACCES || error.code == Errc::denied;
+}
 
 std::vector<tcp::endpoint> endpoints_of(const std::vector<IpAddress>& addresses, std::uint16_t port) {
   std::vector<tcp::endpoint> endpoints;
@@ -137,26 +162,56 @@ relay::Task<PeerListeners::Opened> PeerListeners::open_tcp(ssh::ListenRequested 
   const auto port = static_cast<std::uint16_t>(request.port);
   const auto decision = files::may_listen(permit_->grants, request.host, port);
   if (!decision) co_return refused(decision);
-  const bool chooses = port == 0 && !decision.ports.is_all();
-  const int span = decision.ports.last - decision.ports.first + 1;
-  std::string why;
-  for (int tries = 0; tries < (chooses ? std::min(span, kTriesInRange) : 1); ++tries) {
-    const auto wanted = chooses ? static_cast<std::uint16_t>(decision.ports.first + tries) : port;
-    const auto endpoints = endpoints_of(decision.addresses, wanted);
-    const auto bind = [this](const tcp::endpoint& endpoint) { return context_->privileges.bind(endpoint); };
-    auto listeners = net::listen_on_all(driver_->executor(), endpoints, bind);
-    const bool is_taken = !listeners && listeners.error().detail == EADDRINUSE;
-    if (is_taken && port != 0 && co_await taken_over(name_of(endpoints.front())))
-      listeners = net::listen_on_all(driver_->executor(), endpoints, bind);
-    if (listeners && port == 0) {  // what the system chose is judged, too
-      const auto again = files::may_listen(permit_->grants, request.host, listeners->front().port());
-      if (!again) co_return refused(again);
+  if (port == 0 && !decision.ports.is_all())
+    co_return co_await open_in_range(request.host, decision.addresses, decision.ports);
+  auto listeners = listen_on(decision.addresses, port);
+  const bool is_taken = !listeners && listeners.error().detail == EADDRINUSE;
+  const tcp::endpoint first(net::asio_address_of(decision.addresses.front()), port);
+  if (is_taken && port != 0 && co_await taken_over(name_of(first)))
+    listeners = listen_on(decision.addresses, port);
+  if (!listeners) co_return Opened{{}, listeners.error().message};
+  const std::uint16_t chosen = listeners->front().port();
+  if (port == 0 && !allows(files::may_listen(permit_->grants, request.host, chosen), decision.addresses))
+    co_return co_await open_in_range(request.host, decision.addresses, kWithoutRoot);
+  co_return Opened{std::move(*listeners), {}};
+}
+
+// The search begins anywhere: whoever holds the first ports of a range shall not be in everybody's way. Each
+// port is judged by itself, since a "!" may be within the range.
+relay::Task<PeerListeners::Opened> PeerListeners::open_in_range(std::string host,
+                                                                std::vector<IpAddress> addresses,
+                                                                files::PortRange ports) {
+  const std::uint32_t span = ports.last - ports.first + 1u;
+  const std::uint32_t begin = random_number(context_->random) % span;
+  Opened denied;
+  std::uint32_t tries = 0;
+  Instant turn_ends = monotonic_now() + kTurn;
+  for (std::uint32_t i = 0; i < span && tries < kTriesInRange; ++i) {
+    if (monotonic_now() >= turn_ends) {
+      co_await asio::post(driver_->executor(), asio::use_awaitable);
+      if (stopped_) co_return Opened{};
+      turn_ends = monotonic_now() + kTurn;
     }
+    const auto port = static_cast<std::uint16_t>(ports.first + (begin + i) % span);
+    const auto decision = files::may_listen(permit_->grants, host, port);
+    if (!allows(decision, addresses)) {
+      denied = decision ? Opened{{}, "not permitted: not at all of the addresses"} : refused(decision);
+      continue;
+    }
+    ++tries;
+    auto listeners = listen_on(addresses, port);
     if (listeners) co_return Opened{std::move(*listeners), {}};
-    why = listeners.error().message;
-    if (!is_taken) break;
+    if (!is_of_this_port(listeners.error())) co_return Opened{{}, listeners.error().message};
   }
-  co_return Opened{{}, why};
+  if (tries == 0) co_return denied;
+  co_return Opened{{}, fmt::format("none of {} ports from {} to {} is free", tries, ports.first, ports.last)};
+}
+
+Result<std::vector<net::Listener>> PeerListeners::listen_on(const std::vector<IpAddress>& addresses,
+                                                            std::uint16_t port) {
+  return net::listen_on_all(
+      driver_->executor(), endpoints_of(addresses, port),
+      [this](const tcp::endpoint& endpoint) { return context_->privileges.bind(endpoint); });
 }
 
 relay::Task<PeerListeners::Opened> PeerListeners::open_unix(std::string path) {

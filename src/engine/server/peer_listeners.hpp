@@ -61,6 +61,10 @@ class PeerListeners : public std::enable_shared_from_this<PeerListeners> {
   [[nodiscard]] relay::Task<void> listen(ssh::ListenRequested request);
   [[nodiscard]] static Opened refused(const files::Decision& decision);
   [[nodiscard]] relay::Task<Opened> open_tcp(ssh::ListenRequested request);
+  [[nodiscard]] relay::Task<Opened> open_in_range(std::string host, std::vector<IpAddress> addresses,
+                                                  files::PortRange ports);
+  [[nodiscard]] Result<std::vector<net::Listener>> listen_on(const std::vector<IpAddress>& addresses,
+                                                             std::uint16_t port);
   [[nodiscard]] relay::Task<Opened> open_unix(std::string path);
   [[nodiscard]] relay::Task<bool> taken_over(std::string name);
   void add(const ssh::ListenRequested& request, std::vector<net::Listener> listeners);

@@ -5,6 +5,7 @@
 
 #include <filesystem>
 #include <fstream>
+#include <set>
 
 #include <gtest/gtest.h>
 #include <boost/asio/io_context.hpp>
@@ -69,10 +70,13 @@ class TestClient {
     testing::run_until(context_, [this] { return reply.has_value(); });
     return *reply;
   }
+  /// At any port: which one; 0 if it was refused.
+  std::uint32_t listen() { return listen(0) ? *Reader(reply_data).u32() : 0; }
 
   bool logged_in = false;
   bool over = false;
   std::optional<bool> reply;
+  Bytes reply_data;
 
  private:
   void on(ssh::HostKeyOffered&) { driver_->session().accept_host_key(); }
@@ -85,7 +89,10 @@ class TestClient {
     driver_->session().user_signature(*key_.sign(wanted.algorithm, wanted.message));
   }
   void on(ssh::Authenticated&) { logged_in = true; }
-  void on(ssh::GlobalReply& answer) { reply = answer.success; }
+  void on(ssh::GlobalReply& answer) {
+    reply = answer.success;
+    reply_data = answer.data;
+  }
   void on(ssh::GlobalRequested& request) {
     if (request.want_reply) driver_->session().reply_global(false, {});
   }
@@ -175,6 +182,47 @@ TEST_F(ServerTest, LetsInAndForwardsByTheRules) {
   TestClient second(context_, port_, key_);
   second.login();
   EXPECT_FALSE(second.listen(port)) << "its holder lives";
+}
+
+// Whoever holds many of the ports, and what the rules refuse, is in nobody's way.
+TEST_F(ServerTest, AnyPortOfARange) {
+  constexpr std::uint32_t kPorts = 400, kRefused = 101;
+  const std::uint32_t first = 21000, last = first + kPorts - 1;  // below what systems choose from
+  const auto range = [](std::uint32_t from, std::uint32_t to) {
+    return std::to_string(from) + '-' + std::to_string(to);
+  };
+  serve("[[user]]\nname = \"me\"\nlisten_default = \"127.0.0.77\"\nlisten = [\"" + range(first, last) +
+        "\", \"!" + range(first, first + 99) + "\", \"!" + std::to_string(last) +
+        "\"]\nmax_listeners = 1000\n");
+  TestClient client(context_, port_, key_);
+  client.login();
+  std::set<std::uint32_t> ports;
+  for (std::uint32_t i = 0; i < kPorts - kRefused; ++i) {
+    const std::uint32_t port = client.listen();
+    EXPECT_TRUE(port >= first + 100 && port < last) << port;
+    ports.insert(port);
+  }
+  EXPECT_EQ(ports.size(), kPorts - kRefused);
+  EXPECT_EQ(client.listen(), 0u) << "all are taken";
+}
+
+TEST_F(ServerTest, AnyPortButThoseThatTheSystemChoosesFrom) {
+  serve("[[user]]\nname = \"me\"\nlisten = [\"*\", \"!*:30000-65535\"]\n");
+  TestClient client(context_, port_, key_);
+  client.login();
+  const std::uint32_t port = client.listen();
+  EXPECT_TRUE(port >= 1024 && port < 30000) << port;
+}
+
+// The listener is at all addresses or at none, and so is the refusal.
+TEST_F(ServerTest, AnyPortIsNotOneThatIsRefusedAtOneAddress) {
+  serve(
+      "[[user]]\nname = \"me\"\nlisten_default = [\"127.0.0.77\", \"127.0.0.78\"]\n"
+      "listen = [\"21400-21409\", \"!127.0.0.78:21400-21408\"]\n");
+  TestClient client(context_, port_, key_);
+  client.login();
+  EXPECT_EQ(client.listen(), 21409u);
+  EXPECT_EQ(client.listen(), 0u);
 }
 
 constexpr std::string_view kMayListen = "[[user]]\nname = \"me\"\nlisten = [\"*\"]\n";
