@@ -2,6 +2,7 @@
 #include "engine/server/host_keys.hpp"
 
 #include <algorithm>
+#include <iterator>
 
 #include <boost/asio/post.hpp>
 
@@ -39,9 +40,13 @@ Result<std::unique_ptr<HostKeys>> HostKeys::load(Privileges& privileges,
   return all;
 }
 
+HostKeys::HostKeys(Privileges& privileges) : privileges_(privileges) {
+  for (std::size_t i = 0; i < keys().size(); ++i) threads_.emplace_back(1);
+}
+
 HostKeys::~HostKeys() {
-  pool_.stop();
-  pool_.join();
+  for (auto& thread : threads_) thread.stop();
+  for (auto& thread : threads_) thread.join();
 }
 
 void HostKeys::sign(const asio::any_io_executor& executor, const crypto::PublicKey& key,
@@ -49,15 +54,16 @@ void HostKeys::sign(const asio::any_io_executor& executor, const crypto::PublicK
                     std::function<void(Bytes)> done) {
   const auto found = std::ranges::find(keys(), key);
   if (found == keys().end()) return asio::post(executor, [done = std::move(done)] { done({}); });
-  asio::post(pool_, [this, number = static_cast<std::size_t>(found - keys().begin()), executor,
-                     algorithm = std::move(algorithm), message = std::move(message),
-                     unwanted = std::move(unwanted), done = std::move(done)] {
-    if (unwanted.stop_requested()) return;
-    auto signature = privileges_.sign(number, algorithm, message);
-    asio::post(executor, [done, blob = signature ? std::move(*signature) : Bytes()]() mutable {
-      done(std::move(blob));
-    });
-  });
+  const auto number = static_cast<std::size_t>(found - keys().begin());
+  asio::post(*std::next(threads_.begin(), found - keys().begin()),
+             [this, number, executor, algorithm = std::move(algorithm), message = std::move(message),
+              unwanted = std::move(unwanted), done = std::move(done)] {
+               if (unwanted.stop_requested()) return;
+               auto signature = privileges_.sign(number, algorithm, message);
+               asio::post(executor, [done, blob = signature ? std::move(*signature) : Bytes()]() mutable {
+                 done(std::move(blob));
+               });
+             });
 }
 
 }  // namespace culvert::server

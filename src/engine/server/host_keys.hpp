@@ -2,6 +2,7 @@
 #pragma once
 
 #include <functional>
+#include <list>
 #include <memory>
 #include <stop_token>
 #include <string>
@@ -16,8 +17,8 @@
 
 namespace culvert::server {
 
-/// The keys that a server proves itself by. They sign on a thread of their own, so that a login holds up no
-/// stream.
+/// The keys that a server proves itself by. Each signs on a thread of its own, so that a login holds up no
+/// stream, and who asks for many signatures of a slow key (RSA) holds up nobody who takes another.
 class HostKeys {
  public:
   /// Those of `privileges`, which must outlive it, with their certificates. One of none of the keys is
@@ -37,11 +38,11 @@ class HostKeys {
             Bytes message, std::stop_token unwanted, std::function<void(Bytes)> done);
 
  private:
-  explicit HostKeys(Privileges& privileges) : privileges_(privileges), pool_(1) {}
+  explicit HostKeys(Privileges& privileges);
 
   Privileges& privileges_;
   std::vector<crypto::Certificate> certificates_;
-  boost::asio::thread_pool pool_;
+  std::list<boost::asio::thread_pool> threads_;  // one for each key
 };
 
 }  // namespace culvert::server

@@ -13,7 +13,7 @@
 
 namespace culvert::server {
 
-/// The signatures of host keys that one connection needs. One of them at a time is in the queue of all
+/// The signatures of host keys that one connection needs. One of them at a time is in a queue of all
 /// connections, and none when this one has gone: who opens many connections, or asks for much on one, keeps
 /// others waiting no longer than each of his live connections takes for one. All calls on one thread.
 class HostSigner : public std::enable_shared_from_this<HostSigner> {
@@ -45,7 +45,7 @@ class HostSigner : public std::enable_shared_from_this<HostSigner> {
 
   HostKeys& keys_;
   const boost::asio::any_io_executor executor_;
-  std::deque<Job> jobs_;  // the first one is in the queue of all
+  std::deque<Job> jobs_;  // the first one is in the queue of its key
   std::stop_source stopped_;
 };
 

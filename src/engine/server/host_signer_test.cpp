@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Who waits for the one thread that signs with host keys, and who does not any more.
+// Who waits for the thread that signs with a host key, and who does not any more.
 #include "engine/server/host_signer.hpp"
 
 #include <semaphore>
@@ -13,11 +13,13 @@
 namespace culvert::server {
 namespace {
 
-/// Its one key signs when it is let: the signature is the message. What was signed is kept.
+/// The first key signs when it is let, the second one at once: the signature is the message. What the first
+/// one signed is kept.
 class SlowKeys final : public Privileges {
  public:
   [[nodiscard]] const std::vector<crypto::PublicKey>& host_keys() const override { return keys_; }
-  [[nodiscard]] Result<Bytes> sign(std::size_t, std::string_view, ByteView message) override {
+  [[nodiscard]] Result<Bytes> sign(std::size_t key, std::string_view, ByteView message) override {
+    if (key == 1) return copy_of(message);
     begun.release();
     may.acquire();
     signed_.append(as_text(message));
@@ -32,7 +34,8 @@ class SlowKeys final : public Privileges {
  private:
   static Result<net::UniqueFd> none() { return fail(Errc::denied, "not here"); }
 
-  const std::vector<crypto::PublicKey> keys_ = {crypto::PrivateKey::generate_ed25519().public_key()};
+  const std::vector<crypto::PublicKey> keys_ = {crypto::PrivateKey::generate_ed25519().public_key(),
+                                                crypto::PrivateKey::generate_ed25519().public_key()};
 };
 
 class HostSignerTest : public ::testing::Test {
@@ -42,8 +45,8 @@ class HostSignerTest : public ::testing::Test {
   std::shared_ptr<HostSigner> signer() {
     return std::make_shared<HostSigner>(*keys_, context_.get_executor());
   }
-  void sign(HostSigner& signer, std::string_view message) {
-    signer.sign(slow_.host_keys()[0], "ssh-ed25519", copy_of(as_bytes(message)),
+  void sign(HostSigner& signer, std::string_view message, std::size_t key = 0) {
+    signer.sign(slow_.host_keys()[key], "ssh-ed25519", copy_of(as_bytes(message)),
                 [this](const Bytes& signature) { done_.append(as_text(signature)); });
   }
   void wait_for(std::string_view done) {
@@ -95,6 +98,15 @@ TEST_F(HostSignerTest, WhatIsSignedTooLateIsToldNobody) {
   sign(*last, "b");
   slow_.may.release(2);
   wait_for("b");
+}
+
+TEST_F(HostSignerTest, ASlowKeyHoldsUpNoOther) {
+  const auto slow = signer(), quick = signer();
+  sign(*slow, "a");
+  sign(*quick, "b", 1);
+  wait_for("b");
+  slow_.may.release();
+  wait_for("ba");
 }
 
 TEST_F(HostSignerTest, AKeyThatIsNotThere) {
