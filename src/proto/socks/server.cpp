@@ -13,6 +13,7 @@ namespace {
 
 constexpr std::size_t kLongestHead = 16 * 1024;  // an HTTP head; tokens in Proxy-Authorization can be long
 constexpr std::size_t kLongestText = 255;        // of SOCKS 4, which sets no bound
+constexpr std::size_t kMostEmpty = 4;            // bytes of empty lines in front of an HTTP request
 
 constexpr std::uint8_t kConnect = 1;
 constexpr std::uint8_t kBind = 2;
@@ -100,7 +101,11 @@ void Server::refuse(Failure failure) {
 // Each on_...() looks at the message so far and returns if it is not complete: then one byte more comes. The
 // messages are short, and what tells their length stands in front.
 void Server::take(std::uint8_t byte) {
-  if (phase_ == Phase::first_byte) on_first_byte(byte);
+  if (phase_ == Phase::first_byte) {
+    // RFC 9112 section 2.2.
+    if ((byte == '\r' || byte == '\n') && head_size_ < kMostEmpty) return void(++head_size_);
+    on_first_byte(byte);
+  }
   if (state_ != State::reading) return;
   keep(byte);
   switch (phase_) {
@@ -120,14 +125,15 @@ void Server::take(std::uint8_t byte) {
 }
 
 void Server::on_first_byte(std::uint8_t byte) {
-  if (byte == 4) {
+  const bool may_be_socks = head_size_ == 0;  // nothing stood in front of it
+  if (may_be_socks && byte == 4) {
     request_.protocol = Protocol::socks4;
     phase_ = Phase::socks4;
     if (accounts_ != nullptr) {
       write_failure(Protocol::socks4, Failure::prohibited, output_);
       reject("SOCKS 4 has no passwords, and one is wanted");
     }
-  } else if (byte == 5) {
+  } else if (may_be_socks && byte == 5) {
     request_.protocol = Protocol::socks5;
     phase_ = Phase::socks5_methods;
   } else if ((byte >= 'A' && byte <= 'Z') || (byte >= 'a' && byte <= 'z')) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The server's side of SOCKS 4, 4a, 5 (RFC 1928, RFC 1929) and HTTP CONNECT (RFC 9110 section 9.3.6), told
-// apart by the first byte.
+// apart by the first byte that is none of an empty line.
 //
 //     while (server.state() == State::reading) {
 //       n = server.feed(bytes);        // what it did not take belongs to whoever is asked for
@@ -107,7 +107,7 @@ class Server {
   Bytes input_;   // of the message (HTTP: line) that is being read; may hold a password
   Bytes output_;  // from sent_ on
   std::size_t sent_ = 0;
-  std::size_t head_size_ = 0;  // HTTP: all lines so far
+  std::size_t head_size_ = 0;  // HTTP: all lines so far, and what was empty in front of them
   std::size_t user_size_ = 0;  // SOCKS 4: where the user's name ends
   ConnectHead head_;
 };

@@ -240,6 +240,14 @@ TEST(HttpConnect, TheHeadAndNoMore) {
                  {"2001:db8::1", 443});
 }
 
+TEST(HttpConnect, EmptyLinesInFrontAreNothing) {
+  for (const std::string empty : {"\r\n", "\n", "\r\n\r\n", "\n\n\n\n"}) {
+    expect_request(talk(empty + "CONNECT db:1 HTTP/1.1\r\n\r\n"), {"db", 1});
+    EXPECT_EQ(talk(empty + kHello5).state, State::refused);
+  }
+  EXPECT_EQ(talk("\r\n\r\n\n").state, State::refused) << "so many are no mistake";
+}
+
 TEST(HttpConnect, Refuses) {
   const std::pair<std::string, int> rows[] = {
       {"GET http://db/ HTTP/1.1\r\n", 405},
