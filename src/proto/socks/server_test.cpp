@@ -325,6 +325,10 @@ TEST(SocksReplies, Success) {
   EXPECT_EQ(answer(kAsk4, act), "\x00\x5A\0\0\0\0\0\0"s);
   EXPECT_EQ(answer(kAsk5, act), "\x05\x00\x00\x01\0\0\0\0\0\0"s);
   EXPECT_EQ(answer(kAskHttp, act), "HTTP/1.1 200 Connection established\r\n\r\n");
+  const auto from_here = [](Server& server) { server.connected({"192.0.2.7", 258}); };
+  EXPECT_EQ(answer(kAsk4, from_here), "\x00\x5A\x01\x02\xC0\x00\x02\x07"s);
+  EXPECT_EQ(answer(kAsk5, from_here), "\x05\x00\x00\x01\xC0\x00\x02\x07\x01\x02"s);
+  EXPECT_EQ(answer(kAskHttp, from_here), answer(kAskHttp, act));
 }
 
 template <Failure What>

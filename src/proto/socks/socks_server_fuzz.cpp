@@ -24,7 +24,7 @@ struct Outcome {
 
 void act(Server& server, unsigned what) {
   if (what % 2 == 0) return server.refuse(static_cast<socks::Failure>(what / 2 % 8));
-  if (server.request().command == socks::Command::connect) return server.connected();
+  if (server.request().command == socks::Command::connect) return server.connected({"192.0.2.1", 1});
   if (server.request().command == socks::Command::associate) return server.associated({"192.0.2.1", 1});
   server.listening({"192.0.2.1", 1});
   require(server.state() == Server::State::listening, "BIND has two replies");
