@@ -52,6 +52,7 @@ struct Flow {
   udp::endpoint client;
   asio::ip::address local;  ///< of ours, that the client writes to
   net::UdpListener* listener;
+  bool has_answer = false;
   /// What it has to send in this turn: a chain of arrivals.
   std::int8_t first = kNone;
   std::int8_t last = kNone;
@@ -216,6 +217,7 @@ void DatagramForward::State::read_flow(Entry& entry, bool has_error, Instant now
   if (got.error == ECONNREFUSED) return end_flow(entry, DatagramTarget::End::refused);
   if (got.bytes == 0) return;
   flows.touch(entry, now);
+  if (!std::exchange(flow.has_answer, true)) target->answered(flow.target);
   if (replies_from != flow.listener && !scratch->outbox.empty())
     count_in(scratch->outbox.flush(replies_from->socket));
   replies_from = flow.listener;
@@ -293,7 +295,7 @@ DatagramForward::State::Entry* DatagramForward::State::flow_of(const net::UdpArr
   Entry* const known = flows.find(key);
   if (known == nullptr) return begin_flow(key, arrival, listener, now);
   if (known->flow.first == kNone && target->is_lost(known->flow.target)) {  // it has nothing of this turn
-    end_flow(*known, DatagramTarget::End::expired);
+    end_flow(*known, DatagramTarget::End::cut);
     return begin_flow(key, arrival, listener, now);
   }
   flows.touch(*known, now);
@@ -323,7 +325,7 @@ DatagramForward::State::Entry* DatagramForward::State::begin_flow(const FlowKey&
     expire_later(now);
     return *opened;
   }
-  target->ended(*to, DatagramTarget::End::expired);
+  target->ended(*to, DatagramTarget::End::cut);
   say_refused(listener, *arrival.from, opened.error(), now);
   return nullptr;
 }
@@ -371,7 +373,7 @@ void DatagramForward::State::evict_oldest() {
       totals.dropped += scratch->inbox.arrivals()[static_cast<std::size_t>(i)].datagrams();
   }
   ++totals.flows_evicted;
-  end_flow(entry, DatagramTarget::End::expired);
+  end_flow(entry, DatagramTarget::End::cut);
 }
 
 // Flows are touched far more often than they expire: so the clock of the oldest is looked at when it rings.
@@ -403,7 +405,7 @@ void DatagramForward::State::stop() {
   target->stop();
   if (ready_set) ready_set->close();
   if (expiry) expiry->cancel();
-  while (!flows.empty()) end_flow(flows.oldest(), DatagramTarget::End::expired);
+  while (!flows.empty()) end_flow(flows.oldest(), DatagramTarget::End::cut);
   for (net::UdpListener& listener : listeners) listener.socket.fd.reset();
 }
 

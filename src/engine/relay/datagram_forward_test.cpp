@@ -42,6 +42,7 @@ class TestTarget final : public DatagramTarget {
     bool is_ready = true;
     std::optional<udp::endpoint> lost = {};
     std::size_t chosen = 0;
+    std::size_t answered = 0;
   };
   explicit TestTarget(std::shared_ptr<Shared> shared) : shared_(std::move(shared)) {}
 
@@ -57,6 +58,7 @@ class TestTarget final : public DatagramTarget {
     return shared_->to;
   }
   bool is_lost(const udp::endpoint& target) override { return target == shared_->lost; }
+  void answered(const udp::endpoint&) override { ++shared_->answered; }
   void ended(const udp::endpoint&, End how) override { shared_->ended.push_back(how); }
   void stop() override { shared_->is_ready = true; }
   std::string name() const override { return "target"; }
@@ -253,6 +255,22 @@ TEST_F(DatagramForwardTest, AFlowWhoseTargetRefusesIsOver) {
   EXPECT_EQ(ask(client, "x"), "re:x") << "the next one goes to the new target";
 }
 
+TEST_F(DatagramForwardTest, TellsTheTargetOfTheFirstAnswerOfAFlow) {
+  answering_ = false;
+  forward();
+  UdpPeer silent;
+  silent.send("x", here_);
+  until([&] { return target_.hear().has_value(); });
+  EXPECT_EQ(shared_->answered, 0);
+  answering_ = true;
+  std::vector<UdpPeer> clients(2);
+  for (int i = 0; i < 3; ++i)
+    for (UdpPeer& client : clients) EXPECT_EQ(ask(client, "x"), "re:x");
+  EXPECT_EQ(shared_->answered, 2);
+  forward_->stop();
+  EXPECT_EQ(shared_->ended, std::vector(3, DatagramTarget::End::cut)) << "that says nothing about the target";
+}
+
 TEST_F(DatagramForwardTest, AFlowLeavesATargetThatIsLost) {
   forward();
   std::vector<UdpPeer> clients(2);
@@ -267,7 +285,7 @@ TEST_F(DatagramForwardTest, AFlowLeavesATargetThatIsLost) {
     return heard.size() == 2;
   });
   EXPECT_EQ(heard, (std::vector<std::string>{"a", "b"}));
-  EXPECT_EQ(shared_->ended, std::vector{DatagramTarget::End::expired}) << "once, and of this client alone";
+  EXPECT_EQ(shared_->ended, std::vector{DatagramTarget::End::cut}) << "once, and of this client alone";
   EXPECT_EQ(forward_->counters().flows_ever, 3);
   EXPECT_EQ(forward_->counters().flows_live, 2);
   EXPECT_EQ(forward_->counters().dropped, 0);

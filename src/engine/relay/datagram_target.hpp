@@ -37,8 +37,15 @@ class DatagramTarget {
   /// Asked when its client says something; without waiting.
   [[nodiscard]] virtual bool is_lost(const boost::asio::ip::udp::endpoint& /*target*/) { return false; }
 
-  enum class End : std::uint8_t { expired, refused };
-  /// A flow to `target` is over. `refused`: there is nobody at that port, or no way there.
+  /// A flow to `target` has its first answer: somebody is there.
+  virtual void answered(const boost::asio::ip::udp::endpoint& /*target*/) {}
+
+  enum class End : std::uint8_t {
+    expired,  ///< nobody has said anything for long
+    refused,  ///< there is nobody at that port, or no way there
+    cut,      ///< by us, which says nothing about the target
+  };
+  /// A flow to `target` is over.
   virtual void ended(const boost::asio::ip::udp::endpoint& target, End how) = 0;
 
   /// The forward ends: ready() returns, and nothing is looked up any more.

@@ -65,16 +65,22 @@ bool GroupedTarget::is_lost(const udp::endpoint& target) {
   return flow != flows_.end() && lost_[flow->second.target];
 }
 
+void GroupedTarget::answered(const udp::endpoint& target) {
+  if (!group_) return;
+  they_answer_ = true;
+  const auto flow = flows_.find(target);
+  CULVERT_ASSERT(flow != flows_.end());
+  flow->second.lease->reached();
+}
+
 void GroupedTarget::ended(const udp::endpoint& target, End how) {
   if (!group_) return targets_.front()->ended(target, how);
   const auto flow = flows_.find(target);  // whichever goes there: they are all alike
   CULVERT_ASSERT(flow != flows_.end());
   targets_[flow->second.target]->ended(target, how);
-  if (how == End::refused) {
-    flow->second.lease->failed("port unreachable", monotonic_now());
-  } else {
-    flow->second.lease->reached();
-  }
+  if (how == End::refused) flow->second.lease->failed("port unreachable", monotonic_now());
+  // Where nobody ever answers (syslog), more than that it was not refused is not to be known.
+  if (how == End::expired && !they_answer_) flow->second.lease->reached();
   flows_.erase(flow);
 }
 

@@ -31,6 +31,7 @@ class GroupedTarget final : public DatagramTarget {
   [[nodiscard]] Result<boost::asio::ip::udp::endpoint> choose(
       const boost::asio::ip::udp::endpoint& client) override;
   [[nodiscard]] bool is_lost(const boost::asio::ip::udp::endpoint& target) override;
+  void answered(const boost::asio::ip::udp::endpoint& target) override;
   void ended(const boost::asio::ip::udp::endpoint& target, End how) override;
   void stop() override;
   [[nodiscard]] std::string name() const override;
@@ -48,6 +49,7 @@ class GroupedTarget final : public DatagramTarget {
   const std::shared_ptr<Rate> rate_;
   const std::string too_many_;  // what is said of those who come too fast
   Flows flows_;                 // of a group, by where they go
+  bool they_answer_ = false;    // targets of the group: one of them has
   // Of a group that is checked.
   std::uint64_t changes_seen_ = 0;
   std::vector<bool> lost_;  // by target; empty: none is

@@ -82,6 +82,40 @@ TEST_F(GroupedTargetTest, WhatChecksHaveFoundDownIsLostUnlessAllAre) {
   EXPECT_EQ(lost(), std::pair(false, false));
 }
 
+TEST_F(GroupedTargetTest, AnAnswerBringsATargetBackAndNothingElse) {
+  const auto second = udp_at("127.0.0.2", 53), third = udp_at("127.0.0.3", 53);
+  auto target = make({"127.0.0.2", "127.0.0.3"}, {}, {}, {.failures = 1, .back_off = Duration::zero()});
+  const auto is_up = [&] { return group_->status()[0].is_up; };
+  for (const char* const expected : {"127.0.0.2:53", "127.0.0.3:53"}) EXPECT_EQ(choose(target), expected);
+  target.answered(third);
+  target.ended(second, DatagramTarget::End::refused);
+  EXPECT_FALSE(is_up());
+  for (const auto how : {DatagramTarget::End::expired, DatagramTarget::End::cut}) {
+    while (choose(target) != "127.0.0.2:53") {
+    }
+    target.ended(second, how);
+    EXPECT_FALSE(is_up());
+  }
+  while (choose(target) != "127.0.0.2:53") {
+  }
+  target.answered(second);
+  EXPECT_TRUE(is_up()) << "though its flow lives";
+}
+
+TEST_F(GroupedTargetTest, WhereNobodyEverAnswersItIsEnoughNotToBeRefused) {
+  const auto second = udp_at("127.0.0.2", 53);
+  auto target = make({"127.0.0.2", "127.0.0.3"}, {}, {}, {.failures = 1, .back_off = Duration::zero()});
+  EXPECT_EQ(choose(target), "127.0.0.2:53");
+  target.ended(second, DatagramTarget::End::refused);
+  for (const auto how : {DatagramTarget::End::cut, DatagramTarget::End::expired}) {
+    EXPECT_FALSE(group_->status()[0].is_up);
+    while (choose(target) != "127.0.0.2:53") {
+    }
+    target.ended(second, how);
+  }
+  EXPECT_TRUE(group_->status()[0].is_up);
+}
+
 TEST_F(GroupedTargetTest, OneThatHasNoAnswerYetHasNotFailed) {
   auto target = make({"name", "127.0.0.3"}, {}, {}, {.failures = 1});
   for (int i = 0; i < 4; ++i) EXPECT_EQ(choose(target), "127.0.0.3:53");

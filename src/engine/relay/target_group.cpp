@@ -134,6 +134,7 @@ void TargetGroup::check_failed(std::size_t index, std::string_view reason) {
 
 void TargetGroup::set_up(Target& target, bool is_up, std::string_view reason) {
   target.is_up = is_up;
+  target.on_trial = false;  // another stream may have found out
   target.failed_dials = 0;
   target.passed_checks = 0;
   target.failed_checks = 0;

@@ -69,7 +69,8 @@ class TargetGroup : public std::enable_shared_from_this<TargetGroup> {
 
     [[nodiscard]] const Endpoint& target() const;
     [[nodiscard]] std::size_t index() const { return index_; }
-    /// What became of it: at most one of them. Neither says nothing about the target (who asked has gone).
+    /// What became of it: at most one of them, but for a flow that was answered and is refused later. Neither
+    /// says nothing about the target (who asked has gone).
     void reached();
     void failed(std::string_view reason, Instant now);
 

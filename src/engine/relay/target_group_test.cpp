@@ -162,6 +162,21 @@ TEST_F(TargetGroupTest, OneDialTriesWhetherATargetIsBack) {
   EXPECT_NE(one, other);
 }
 
+TEST_F(TargetGroupTest, AnOlderStreamMayFindOutWhatATrialHasNot) {
+  make(2, {.failures = 1, .back_off = 10s});
+  auto older = choose({1});
+  fail_dials(0, 1);
+  clock.advance(11s);
+  const auto silent = choose({1});
+  EXPECT_EQ(chosen(), 1u) << "others wait for how that goes";
+  older->reached();
+  fail_dials(0, 1);
+  clock.advance(11s);
+  EXPECT_NE(chosen(), chosen()) << "the next trial does not wait for the end of the silent one";
+  EXPECT_EQ(changes,
+            "-10.0.0.0:80 1/2 Connection refused\n+10.0.0.0:80 2/2 \n-10.0.0.0:80 1/2 Connection refused\n");
+}
+
 TEST_F(TargetGroupTest, ALoneTargetIsAlwaysTried) {
   make(1);
   fail_dials(0, 10);
