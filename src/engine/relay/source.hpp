@@ -24,8 +24,8 @@ class Negotiation {
   /// carry_datagrams() is all there is to it.
   [[nodiscard]] virtual bool wants_datagrams() const = 0;
   /// Carries the client's datagrams, both ways, as long as its stream lives, as many as `rates` let pass, and
-  /// counts them in `so_far`. An error: it could not begin, and the client waits for refuse(); else it is over.
-  /// `carrier` and `so_far` must outlive it. Obeys Asio cancellation.
+  /// counts them in `so_far`. An error: it could not begin, and the client waits for refuse(); else it is
+  /// over. `carrier` and `so_far` must outlive it. Obeys Asio cancellation.
   [[nodiscard]] virtual Task<Carried> carry_datagrams(DatagramCarrier& carrier, Rates rates,
                                                       CarriedDatagrams& so_far) = 0;
   /// False: to be connected to destination(). True: that somebody there connects to it (SOCKS BIND).
