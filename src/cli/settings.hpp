@@ -87,7 +87,7 @@ struct Settings {
 };
 
 inline constexpr Duration kAliveInterval = std::chrono::seconds(8);
-inline constexpr Duration kAskBesideKernel = std::chrono::seconds(60);
+inline constexpr Duration kAskBesideKernel = std::chrono::seconds(30);
 
 /// ServerAliveCountMax: by default a server that is gone is noticed within half a minute; ssh's number where
 /// the interval was chosen.

@@ -203,7 +203,11 @@ void Client::Impl::start_session(Reached reached, const HostIdentity& identity) 
   config.rekey = options_.rekey;
   config.limits = options_.limits;
   config.timing = options_.timing;
-  if (reached.kernel_asks) config.timing.keepalive_interval = options_.asks_beside_kernel;
+  if (reached.kernel_asks) {
+    // A path that loses packets is the kernel's to notice: one question is enough for a program that hangs.
+    config.timing.keepalive_interval = options_.asks_beside_kernel;
+    config.timing.keepalive_count = 1;
+  }
   config.timing.first_keys = options_.first_keys_patience > Duration::zero() ? options_.first_keys_patience
                                                                              : options_.connect_timeout;
   driver_ =

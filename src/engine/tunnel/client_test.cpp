@@ -389,6 +389,29 @@ TEST_F(ClientTest, AJumpHostThatDoesNotAnswerIsNotWaitedForForEver) {
   EXPECT_EQ(done.error().message, "cannot connect to silent port 22 through 127.0.0.1: no answer");
 }
 
+// Its kernel still answers the kernel here.
+TEST_F(ClientTest, AServerThatHangsIsAskedOnce) {
+  asio::io_context there(1);
+  testing::SshTestServer server(there, UserKey::instance().public_key());
+  auto with = options(server.port());
+  with.timing.keepalive_interval = std::chrono::seconds(60);
+  with.asks_beside_kernel = std::chrono::milliseconds(200);
+  Client client(context_.get_executor(), with, resolver_, random_, prompter_);
+  auto connecting = start(context_, client.connect());
+  const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(60);
+  while (!connecting.done() && std::chrono::steady_clock::now() < end) {
+    for (auto* one : {&there, &context_}) {
+      one->restart();
+      one->poll();
+    }
+  }
+  ASSERT_TRUE(connecting.done());
+  ASSERT_TRUE(connecting.wait());
+  const auto why = run(context_, client.closed());
+  EXPECT_EQ(why.code, Errc::timed_out) << why.message;
+  EXPECT_NE(why.message.find("(1 keepalives"), std::string::npos) << why.message;
+}
+
 // A server that closes down says so to whoever is logging in, and that is no refusal.
 TEST_F(ClientTest, AServerThatClosesDownHasRefusedNobody) {
   testing::SshTestServer::Options closing;

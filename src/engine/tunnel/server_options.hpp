@@ -110,8 +110,8 @@ struct ServerOptions {
   ssh::Limits limits;
   ssh::Timing timing;
   /// Not zero: where the server is reached directly the kernel asks whether it lives, as `timing` says, which
-  /// wakes nobody here, and the session only after so much silence. A kernel answers for programs that hang,
-  /// too.
+  /// wakes nobody here, and the session only after so much silence, once: a kernel answers for programs that
+  /// hang, too.
   Duration asks_beside_kernel{};
 };
 
