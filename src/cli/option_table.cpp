@@ -115,6 +115,18 @@ Result<void> show_configuration(CommandLine& line, const std::string&) {
   return {};
 }
 
+// In ssh's words. A keyword that comes too late is passed over; who writes -J means it.
+Result<void> set_jumps(CommandLine& line, const std::string& value) {
+  const auto& settings = line.settings;
+  if (settings.proxy_jump) {
+    return fail(Errc::usage,
+                "Only a single -J option is permitted (use commas to separate multiple jump hops)");
+  }
+  if (settings.proxy_command) return fail(Errc::usage, "Cannot specify -J with ProxyCommand");
+  if (settings.proxy_via) return fail(Errc::usage, "Cannot specify -J with ProxyVia");
+  return keyword(line, "ProxyJump", value);
+}
+
 Result<void> set_tag(CommandLine& line, const std::string& value) { return keyword(line, "Tag", value); }
 
 Result<void> check_no_master(CommandLine&, const std::string& value) {
@@ -157,8 +169,7 @@ constexpr Letter kLetters[] = {
     {'h', "", kWorks, "", act<Action::help>},
     {'i', "file", kWorks, "private key to log in",
      [](CommandLine& line, const std::string& value) { return keyword(line, "IdentityFile", value); }},
-    {'J', "hosts", kWorks, "through these, a,b,c",
-     [](CommandLine& line, const std::string& value) { return keyword(line, "ProxyJump", value); }},
+    {'J', "hosts", kWorks, "through these, a,b,c", set_jumps},
     {'l', "user", kWorks, "whom to log in as",
      [](CommandLine& line, const std::string& value) { return keyword(line, "User", value); }},
     {'m', "macs", kWorks, "MACs, best first",

@@ -64,6 +64,12 @@ TEST(Options, TheFirstValueCountsButForSomeLetters) {
             tunnel::HostKeyPolicy::no);
 }
 
+TEST(Options, AJumpThatWasGivenStays) {
+  const auto settings = settings_of({"-J", "a,b", "-oProxyJump=c", "-oProxyCommand=d", "h"});
+  EXPECT_EQ(settings.proxy_jump, "a,b");
+  EXPECT_FALSE(settings.proxy_command);
+}
+
 TEST(Options, IdentityFilesAdd) {
   const Settings settings = settings_of({"-i", "a", "-ib c", "-oIdentityFile=\"d e\"", "h"});
   EXPECT_EQ(settings.identity_files, (std::vector<std::string>{"a", "b c", "d e"}));
@@ -153,6 +159,12 @@ TEST(Options, BadInputSaysWhatIsWrong) {
        "-o: PreferredAuthentications: \"hostbased\" names none of publickey, keyboard-interactive, password"},
       {{"-o", "ProxyVia=ftp://x", "h"},
        "-o: ProxyVia: not socks5://[user:password@]host[:port] or http://[user:password@]host[:port]"},
+      {{"-J", "a", "h", "-Jb"},
+       "-J: Only a single -J option is permitted (use commas to separate multiple jump hops)"},
+      {{"-oProxyJump=a", "-J", "b", "h"},
+       "-J: Only a single -J option is permitted (use commas to separate multiple jump hops)"},
+      {{"-oProxyCommand=nc", "-J", "a", "h"}, "-J: Cannot specify -J with ProxyCommand"},
+      {{"-oProxyVia=http://p", "-J", "a", "h"}, "-J: Cannot specify -J with ProxyVia"},
       {{"-R", "80:a", "h"}, "-R: \"a\" is not a port (0 to 65535, or a service's name)"},
       {{"-R", "a:b:c:d:e", "h"},
        "-R: \"a:b:c:d:e\": not [bind:]port:host:hostport, where either side may be a /path and IPv6 stands "
