@@ -385,7 +385,7 @@ constexpr Keyword kKeywords[] = {
     other_name("SkeyAuthentication", "KbdInteractiveAuthentication"),
     other_name("DSAAuthentication", "PubkeyAuthentication"),
     other_name("IdentityFile2", "IdentityFile"),
-    field<&Settings::password_prompts, as_count<1>>("NumberOfPasswordPrompts", "3"),
+    field<&Settings::password_prompts, as_count<0>>("NumberOfPasswordPrompts", "3"),
     field<&Settings::password, as_flag>("PasswordAuthentication", "yes"),
     works("PreferredAuthentications", set<&Settings::preferred_methods, as_methods>,
           show_as<&Settings::preferred_methods, text_of_list>),
@@ -399,7 +399,7 @@ constexpr Keyword kKeywords[] = {
     other_name("PubkeyAcceptedKeyTypes", "PubkeyAcceptedAlgorithms"),
     works("RequiredRSASize", check_rsa_size, show_rsa_size),
     works("RekeyLimit", set_rekey_limit, show_rekey_limit, "0 3600", 2),
-    works("ServerAliveCountMax", set<&Settings::alive_count, as_count<1>>, show_alive_count),
+    works("ServerAliveCountMax", set<&Settings::alive_count, as_count<0>>, show_alive_count),
     field<&Settings::alive_interval, as_time>("ServerAliveInterval", "60"),
     // Forwards
     field<&Settings::clear_forwardings, as_flag>("ClearAllForwardings", "no"),

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cli/plan_builder.hpp"
 
+#include <algorithm>
 #include <array>
 #include <cstdlib>
 #include <span>
@@ -157,7 +158,8 @@ class Builder {
     server.algorithms.macs = settings_.macs.value_or(server.algorithms.macs);
     server.rekey = settings_.rekey.value_or(server.rekey);
     server.timing.keepalive_interval = settings_.alive_interval.value_or(kAliveInterval);
-    server.timing.keepalive_count = alive_count(settings_);
+    // ssh, which is given 0, ends a connection that was silent once, and asks nobody.
+    server.timing.keepalive_count = std::max<std::uint32_t>(alive_count(settings_), 1);
     if (!settings_.alive_interval) server.asks_beside_kernel = kAskBesideKernel;
   }
 
