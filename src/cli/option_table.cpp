@@ -127,6 +127,11 @@ Result<void> set_jumps(CommandLine& line, const std::string& value) {
   return keyword(line, "ProxyJump", value);
 }
 
+Result<void> add_identity(CommandLine& line, const std::string& value) {
+  line.identity_letters.push_back(value);
+  return keyword(line, "IdentityFile", value);
+}
+
 Result<void> set_tag(CommandLine& line, const std::string& value) { return keyword(line, "Tag", value); }
 
 Result<void> check_no_master(CommandLine&, const std::string& value) {
@@ -167,8 +172,7 @@ constexpr Letter kLetters[] = {
     {'g', "", kWorks, "let others use them", switch_on<&Settings::gateway_ports>},
     {'G', "", kWorks, "show what is configured", show_configuration},
     {'h', "", kWorks, "", act<Action::help>},
-    {'i', "file", kWorks, "private key to log in",
-     [](CommandLine& line, const std::string& value) { return keyword(line, "IdentityFile", value); }},
+    {'i', "file", kWorks, "private key to log in", add_identity},
     {'J', "hosts", kWorks, "through these, a,b,c", set_jumps},
     {'l', "user", kWorks, "whom to log in as",
      [](CommandLine& line, const std::string& value) { return keyword(line, "User", value); }},

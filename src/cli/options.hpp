@@ -13,6 +13,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/result.hpp"
 #include "cli/keywords.hpp"
@@ -25,9 +26,10 @@ enum class Action : std::uint8_t { run, help, version, query };
 
 struct CommandLine {
   Action action = Action::run;
-  std::string query;                       ///< of -Q
-  std::optional<std::string> config_file;  ///< of -F
-  bool shows_configuration = false;        ///< -G: instead of a run
+  std::string query;                          ///< of -Q
+  std::optional<std::string> config_file;     ///< of -F
+  bool shows_configuration = false;           ///< -G: instead of a run
+  std::vector<std::string> identity_letters;  ///< values of -i, which are in the settings, too
   Settings settings;
 };
 

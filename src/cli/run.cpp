@@ -15,6 +15,7 @@
 #include "cli/exit_status.hpp"
 #include "cli/help.hpp"
 #include "cli/map.hpp"
+#include "cli/missing_identities.hpp"
 #include "cli/open.hpp"
 #include "cli/options.hpp"
 #include "cli/plan_builder.hpp"
@@ -164,7 +165,7 @@ int run(std::span<const std::string_view> arguments) {
   for (const Subcommand& command : kSubcommands) {
     if (arguments[0] == command.name) return run_subcommand(command, arguments.subspan(1));
   }
-  const auto line = read_command_line(arguments);
+  auto line = read_command_line(arguments);
   if (!line) return complain(line.error());
   switch (line->action) {
     case Action::help:
@@ -178,6 +179,8 @@ int run(std::span<const std::string_view> arguments) {
     case Action::run:
       break;
   }
+  for (const std::string& warning : drop_missing_identities(*line, read_environment().home))
+    log(LogLevel::warning, "{}", warning);
   Configuration configuration(line->config_file);
   const auto settings = configuration.settings(line->settings);
   if (!settings) return complain(settings.error());
