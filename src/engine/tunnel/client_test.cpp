@@ -389,6 +389,22 @@ TEST_F(ClientTest, AJumpHostThatDoesNotAnswerIsNotWaitedForForEver) {
   EXPECT_EQ(done.error().message, "cannot connect to silent port 22 through 127.0.0.1: no answer");
 }
 
+TEST_F(ClientTest, ConnectsFromAName) {
+  testing::SshTestServer server(context_, UserKey::instance().public_key());
+  auto from = options(server.port());
+  from.bind_address = "localhost";
+  Client client(context_.get_executor(), from, resolver_, random_, prompter_);
+  const auto connected = connect(client);
+  EXPECT_TRUE(connected) << connected.error().message;
+
+  from.bind_address = "no-such-host.invalid";
+  Client lost(context_.get_executor(), from, resolver_, random_, prompter_);
+  const auto done = connect(lost);
+  ASSERT_FALSE(done);
+  EXPECT_TRUE(done.error().message.starts_with("cannot connect from no-such-host.invalid: "))
+      << done.error().message;
+}
+
 // Its kernel still answers the kernel here.
 TEST_F(ClientTest, AServerThatHangsIsAskedOnce) {
   asio::io_context there(1);

@@ -45,26 +45,29 @@ net::Family family_of(AddressFamily family) {
   return net::Family::any;
 }
 
-Result<net::ConnectOptions> connect_options(const ServerOptions& server) {
+relay::Task<Result<net::ConnectOptions>> connect_options(const ServerOptions& server,
+                                                         net::Resolver& resolver) {
   net::ConnectOptions how;
   how.attempt_timeout = server.connect_timeout;
   how.liveness.keepalive = server.tcp_keepalive;
   if (!server.bind_address.empty()) {
-    boost::system::error_code error;
-    how.bind_addresses = {asio::ip::make_address(server.bind_address, error)};
-    if (!error) return how;
-    return fail(Errc::usage,
-                fmt::format("not an address to connect from: {}", printable(server.bind_address)));
+    const auto found = co_await resolver.resolve(server.bind_address, 0, family_of(server.family));
+    if (!found) {
+      co_return fail(found.error().code, fmt::format("cannot connect from {}: {}",
+                                                     printable(server.bind_address), found.error().message));
+    }
+    for (const auto& endpoint : *found) how.bind_addresses.push_back(endpoint.address());
+    co_return how;
   }
-  if (server.bind_interface.empty()) return how;
+  if (server.bind_interface.empty()) co_return how;
   auto addresses = net::interface_addresses(server.bind_interface);
   if (!addresses) {
-    return fail(addresses.error().code,
-                fmt::format("cannot connect from interface {}: {}", printable(server.bind_interface),
-                            addresses.error().message));
+    co_return fail(addresses.error().code,
+                   fmt::format("cannot connect from interface {}: {}", printable(server.bind_interface),
+                               addresses.error().message));
   }
   how.bind_addresses = *std::move(addresses);
-  return how;
+  co_return how;
 }
 
 bool is_reached_from(const std::vector<asio::ip::address>& sources,
@@ -79,7 +82,7 @@ bool is_reached_from(const std::vector<asio::ip::address>& sources,
 // To the server, or to the proxy before it.
 relay::Task<Result<net::StreamSocket>> connect_to(const ServerOptions& server, std::string host,
                                                   std::uint16_t port, net::Resolver& resolver) {
-  const auto how = connect_options(server);
+  const auto how = co_await connect_options(server, resolver);
   if (!how) co_return std::unexpected(how.error());
   auto addresses = co_await resolver.resolve(host, port, family_of(server.family));
   if (!addresses) {
