@@ -1,15 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "daemon/listen_hook.hpp"
 
-#include <sys/wait.h>
 #include <unistd.h>
 
-#include <cerrno>
+#include <utility>
 #include <vector>
 
 #include <fcntl.h>
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
 
 #include "base/log.hpp"
+#include "net/child.hpp"
 #include "net/spawn.hpp"
 #include "net/unique_fd.hpp"
 
@@ -28,27 +31,35 @@ std::vector<std::string> environment_with(const relay::Endpoint& bound, const st
   return variables;
 }
 
+// The command outlives us, if it likes: a farewell of 0 is none.
+constexpr int kNoFarewell = 0;
+
+boost::asio::awaitable<void> tell_end(net::Child command) {
+  const auto status = co_await command.ended();
+  if (!status) co_return;
+  if (const auto good = net::judge_end(*status); !good)
+    log(LogLevel::warning, "the command of --on-listen failed: {}", good.error().message);
+}
+
 }  // namespace
 
-void run_listen_hook(const std::string& command, const relay::Endpoint& bound,
-                     const std::string& destination) {
+void run_listen_hook(const boost::asio::any_io_executor& executor, const std::string& command,
+                     const relay::Endpoint& bound, const std::string& destination) {
   const net::UniqueFd nothing(::open("/dev/null", O_RDONLY | O_CLOEXEC));
-  // The shell leaves at once, so that there is nobody to wait for; the command is init's child then. What it
-  // prints belongs to people: standard error.
-  const auto shell = net::spawn({.program = "/bin/sh",
-                                 .words = {"sh", "-c", "(" + command + "\n) &"},
-                                 .input = nothing.get(),
-                                 .output = STDERR_FILENO,
-                                 .environment = environment_with(bound, destination)});
+  // What it prints belongs to people: standard error. A Ctrl-C is for us alone.
+  auto shell = net::Child::start(executor,
+                                 {.program = "/bin/sh",
+                                  .words = {"sh", "-c", command},
+                                  .input = nothing.get(),
+                                  .output = STDERR_FILENO,
+                                  .environment = environment_with(bound, destination),
+                                  .is_apart = true},
+                                 kNoFarewell);
   if (!shell) {
     log(LogLevel::warning, "--on-listen: cannot run /bin/sh: {}", shell.error().message);
     return;
   }
-  int status = 0;
-  while (::waitpid(*shell, &status, 0) < 0 && errno == EINTR) {
-  }
-  if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
-    log(LogLevel::warning, "--on-listen: the shell cannot run the command");
+  boost::asio::co_spawn(executor, tell_end(*std::move(shell)), boost::asio::detached);
 }
 
 }  // namespace culvert::daemon

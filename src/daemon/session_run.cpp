@@ -142,7 +142,7 @@ relay::Task<Result<void>> SessionRun::open_remote_forwards() {
     const relay::Endpoint at = source->bound();
     const std::string to = forward.destination ? to_string(*forward.destination) : "proxy";
     log(LogLevel::notice, "remote {} -> {} up", remote_name(at), to);
-    if (!plan_.on_listen.empty()) run_listen_hook(plan_.on_listen, at, to);
+    if (!plan_.on_listen.empty()) run_listen_hook(executor_, plan_.on_listen, at, to);
     add_forward(std::move(source), forward.destination ? direct_ : permitted_, forward.destination);
   }
   co_return Result<void>();

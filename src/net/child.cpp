@@ -9,6 +9,7 @@
 
 #include <unistd.h>
 
+#include <fmt/format.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <boost/asio/posix/stream_descriptor.hpp>
@@ -77,6 +78,13 @@ asio::awaitable<Result<int>> Child::ended() const {
     if (!process->status) co_return cancelled();
     co_return *process->status;
   }(process_);
+}
+
+Result<void> judge_end(int status) {
+  if (status == Child::kUnknownStatus) return fail(Errc::closed, "how it ended is not known");
+  if (WIFEXITED(status) && WEXITSTATUS(status) == 0) return {};
+  if (WIFSIGNALED(status)) return fail(Errc::closed, fmt::format("signal {} ended it", WTERMSIG(status)));
+  return fail(Errc::closed, fmt::format("it ended with status {}", WEXITSTATUS(status)));
 }
 
 }  // namespace culvert::net

@@ -40,4 +40,8 @@ class Child {
   int farewell_;
 };
 
+/// Of a status of ended(): nothing if it is 0, or else Errc::closed with the cause alone ("it ended with
+/// status 1", "signal 9 ended it").
+[[nodiscard]] Result<void> judge_end(int status);
+
 }  // namespace culvert::net

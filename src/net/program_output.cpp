@@ -2,7 +2,6 @@
 #include "net/program_output.hpp"
 
 #include <fcntl.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <array>
@@ -88,13 +87,6 @@ asio::awaitable<Result<std::string>> read_all(std::shared_ptr<Program> program, 
   }
 }
 
-Result<void> judge(int status) {
-  if (status == Child::kUnknownStatus) return fail(Errc::closed, "how it ended is not known");
-  if (WIFEXITED(status) && WEXITSTATUS(status) == 0) return {};
-  if (WIFSIGNALED(status)) return fail(Errc::closed, fmt::format("signal {} ended it", WTERMSIG(status)));
-  return fail(Errc::closed, fmt::format("it ended with status {}", WEXITSTATUS(status)));
-}
-
 }  // namespace
 
 asio::awaitable<Result<std::string>> output_of(std::vector<std::string> words, ProgramLimits limits) {
@@ -121,7 +113,7 @@ asio::awaitable<Result<std::string>> output_of(std::vector<std::string> words, P
     co_return fail(Errc::timed_out, fmt::format("it did not end within {} s", seconds));
   }
   if (!text) co_return std::move(text);
-  CO_TRY(judge(CO_TRY(std::move(status))));
+  CO_TRY(judge_end(CO_TRY(std::move(status))));
   co_return std::move(text);
 }
 
