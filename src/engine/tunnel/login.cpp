@@ -7,7 +7,6 @@
 
 #include "base/log.hpp"
 #include "base/text.hpp"
-#include "proto/ssh/wire/messages.hpp"
 
 namespace culvert::tunnel {
 namespace {
@@ -27,12 +26,12 @@ void show_banner(std::string_view text) {
 // SSH_MSG_DISCONNECT in place of an answer to an attempt: the server has had enough of them (RFC 4252 section
 // 4). Reasons that are about the server, which closes down or is full, are no judgement of the account.
 bool is_refusal(const Error& error) {
-  constexpr std::int64_t kLastReason = 15;  // RFC 4253 section 11.1
+  // RFC 4253 section 11.1.
+  constexpr std::int64_t kConnectionLost = 10, kByApplication = 11, kTooManyConnections = 12,
+                         kLastReason = 15;
   if (error.code != Errc::closed || error.detail <= 0 || error.detail > kLastReason) return false;
-  const auto reason = static_cast<ssh::DisconnectReason>(error.detail);
-  return reason != ssh::DisconnectReason::connection_lost &&
-         reason != ssh::DisconnectReason::by_application &&
-         reason != ssh::DisconnectReason::too_many_connections;
+  return error.detail != kConnectionLost && error.detail != kByApplication &&
+         error.detail != kTooManyConnections;
 }
 
 }  // namespace
