@@ -37,13 +37,14 @@ daemon::SessionPlan session_of(std::vector<std::string_view> arguments) {
 }
 
 TEST(PlanBuilder, CountsMayBeZero) {
-  const auto server = session_of({"-oNumberOfPasswordPrompts=0", "-oServerAliveCountMax=0", "h"}).server;
+  const auto server =
+      session_of({"-N", "-oNumberOfPasswordPrompts=0", "-oServerAliveCountMax=0", "h"}).server;
   EXPECT_EQ(server.password_prompts, 0U);
   EXPECT_EQ(server.timing.keepalive_count, 1U) << "nobody is given up who was not asked";
 }
 
 TEST(PlanBuilder, AJumpHostWithoutATimeoutHasThatOfTheServer) {
-  const auto server = session_of({"-oConnectTimeout=3", "-J", "a", "b"}).server;
+  const auto server = session_of({"-N", "-oConnectTimeout=3", "-J", "a", "b"}).server;
   EXPECT_EQ(server.connect_timeout, std::chrono::seconds(3));
   EXPECT_EQ(std::get<tunnel::JumpHost>(server.way).server->connect_timeout, std::chrono::seconds(3));
 }
