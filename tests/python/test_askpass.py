@@ -114,7 +114,9 @@ def test_a_program_that_is_not_there(make_sshd, folder, askpass):
         done = run(*words(server, folder, known_hosts=""), env=env)
         assert done.status == 255 and done.lines == [line]
         done = run(*words(server, folder, "-i", str(keys[1]), key=keys[0]), env=env)
-        assert done.status == 255 and len(done.lines) == 2 and done.lines[0] == line and "Permission denied" in done.lines[1]
+        assert done.status == 255 and done.lines[0] == line and "Permission denied" in done.lines[-1], done.lines
+        assert [text for text in done.lines[1:-1] if "needs a passphrase" not in text] == []
+        assert len(done.lines) == 4  # one for each key
 
 
 def test_a_signal_ends_a_program_that_hangs(sshd, folder, askpass):

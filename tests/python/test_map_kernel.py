@@ -268,6 +268,7 @@ def test_a_filter_that_drops(street):
         assert not passes(street)
         street.router.run(*remedy.split())
         assert passes(street)
+        time.sleep(1.5)  # others' rules are looked at once a second at most: so it has seen that they let them through
         # It is said again when it comes again, without a restart.
         street.router.nft("flush ruleset\n" + FILTER)
         culvert.wait_for(remedy, count=2)

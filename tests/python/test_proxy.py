@@ -260,7 +260,7 @@ def test_http_that_is_not_a_good_connect(port, head, status):
         assert ends(s) == b""
 
 
-@pytest.mark.parametrize("first", [b"\0", b"\x01", b"\x03", b"\x06", b"\x16\x03\x01\x02\0\x01", b"\x7f", b"\xff", b"\r\n"])
+@pytest.mark.parametrize("first", [b"\0", b"\x01", b"\x03", b"\x06", b"\x16\x03\x01\x02\0\x01", b"\x7f", b"\xff", b"\r\n\x05"])
 def test_garbage_is_not_answered(port, first):
     with connect(port) as s:
         s.sendall(first + b"x" * 1000)
