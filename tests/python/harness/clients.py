@@ -39,6 +39,8 @@ def client(kind, server, folder, *arguments, ports=(), **more):
     """Runs until all `ports` listen."""
     with Process(client_command(kind, server, folder, *arguments, **more), env=environment(HOME=str(folder)),
                  start_new_session=True) as process:
+        if kind == "culvert" and ports:
+            process.wait_for("culvert: ready")  # before, it looks for a moment whether it may listen there
         for port in ports:
             wait_until(lambda p=port: is_open(p), process)
         yield process
