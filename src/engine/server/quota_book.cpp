@@ -15,24 +15,12 @@
 #include "base/log.hpp"
 #include "base/text.hpp"
 #include "files/quota_file.hpp"
+#include "files/text_file.hpp"
 
 namespace culvert::server {
 namespace {
 
 constexpr std::size_t kMostBytes = std::size_t{16} << 20;
-
-Result<std::string> read_all(int file) {
-  std::string text;
-  for (;;) {
-    const std::size_t size = text.size();
-    text.resize(size + 65536);
-    const ssize_t count = ::pread(file, text.data() + size, 65536, static_cast<off_t>(size));
-    if (count < 0 && errno != EINTR) return fail(Errc::system, std::strerror(errno));
-    text.resize(size + static_cast<std::size_t>(count < 0 ? 0 : count));
-    if (count == 0) return text;
-    if (text.size() > kMostBytes) return fail(Errc::limit, "it is larger than 16 MiB");
-  }
-}
 
 }  // namespace
 
@@ -48,9 +36,10 @@ Result<std::unique_ptr<QuotaBook>> QuotaBook::open(const std::string& path) {
     return fail(Errc::system, fmt::format("quota file {}: another server keeps it", name));
   }
   std::unique_ptr<QuotaBook> book(new QuotaBook(path, std::move(file)));
-  const auto text = read_all(book->file_.get());
-  if (!text) return fail(text.error().code, fmt::format("quota file {}: {}", name, text.error().message));
-  const files::QuotaFile content = TRY(files::parse_quota_file(*text, path));
+  const auto again = [&](const std::string&) { return ::fcntl(book->file_.get(), F_DUPFD_CLOEXEC, 0); };
+  const auto read = files::read_text_file(path, kMostBytes, again);
+  if (!read) return fail(read.error().code, "quota file: " + read.error().message);
+  const files::QuotaFile content = TRY(files::parse_quota_file(read->text, path));
   for (const files::QuotaEntry& entry : content.entries)
     book->entries_.emplace(entry.name, Entry{entry.bytes, entry.offset});
   book->end_ = content.end;
