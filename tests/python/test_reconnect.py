@@ -133,8 +133,12 @@ def test_an_accepted_host_key_is_remembered(make_sshd, folder):
             assert "has changed since the connection before" in culvert.text
 
 
-def test_a_refused_login_is_final(make_sshd, folder, user_key):
-    with make_sshd() as server:
+@pytest.mark.parametrize("options, said", [
+    ({}, "Permission denied"),
+    ({"MaxAuthTries": "1"}, "Permission denied (the peer disconnected: Too many authentication failures)"),
+], ids=["refused", "enough-attempts"])
+def test_a_refused_login_is_final(make_sshd, folder, user_key, options, said):
+    with make_sshd(options) as server:
         gate = Gate(server.port)
         gate.open()
         with culvert_at(gate, server, folder) as culvert:
@@ -142,20 +146,7 @@ def test_a_refused_login_is_final(make_sshd, folder, user_key):
             (server.folder / "authorized_keys").write_text("")
             gate.cut()
             assert culvert.wait() == 255
-            assert "Permission denied" in culvert.text and "connected to" not in culvert.text
-            assert gate.opened == 2
-
-
-def test_a_server_that_has_had_enough_attempts_is_final(make_sshd, folder, user_key):
-    with make_sshd({"MaxAuthTries": "1"}) as server:
-        gate = Gate(server.port)
-        gate.open()
-        with culvert_at(gate, server, folder) as culvert:
-            culvert.wait_for("culvert: ready")
-            (server.folder / "authorized_keys").write_text("")
-            gate.cut()
-            assert culvert.wait() == 255
-            assert "Permission denied (the peer disconnected: Too many authentication failures)" in culvert.text
+            assert said in culvert.text and "connected to" not in culvert.text
             assert gate.opened == 2
 
 
