@@ -100,11 +100,8 @@ Result<void> give_up_the_rest(const Plan& plan, const ProcessAccount* account) {
   } else {
     TRY(keep_capabilities(kNetAdmin));
   }
-  TRY(refuse_new_privileges());
-  if (!plan.sandbox) return {};
-  const auto entered = enter_sandbox(Sandboxed::forwarder);
-  if (!entered && entered.error().code != Errc::unsupported) return entered;
-  return {};  // who forwards says it
+  TRY(confine(Sandboxed::forwarder, plan.sandbox));  // who forwards says what it lacks
+  return {};
 }
 
 int keep(const KernelPlan& kernel, net::ControlSocket channel) {

@@ -17,9 +17,11 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include <fmt/format.h>
 
+#include "daemon/privileged/process_account.hpp"
 #include "net/socket_families.hpp"
 
 namespace culvert::daemon {
@@ -171,6 +173,15 @@ Result<void> enter_sandbox(Sandboxed who) {
                 fmt::format("the kernel takes no filter of system calls: {}", std::strerror(-loaded)));
   }
   return {};
+}
+
+Result<std::string> confine(Sandboxed who, bool with_sandbox) {
+  TRY(refuse_new_privileges());
+  if (!with_sandbox) return "";
+  auto entered = enter_sandbox(who);
+  if (entered) return "";
+  if (entered.error().code != Errc::unsupported) return std::unexpected(std::move(entered).error());
+  return std::move(entered).error().message;
 }
 
 }  // namespace culvert::daemon

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <string>
+
 #include "base/result.hpp"
 
 namespace culvert::daemon {
@@ -17,5 +19,9 @@ enum class Sandboxed {
 /// remove files either, nor connect or listen. For this process and its later threads, for good.
 /// Errc::unsupported where the kernel takes no filter, Errc::system.
 [[nodiscard]] Result<void> enter_sandbox(Sandboxed who);
+
+/// Refuses new privileges, and enters the sandbox if there is to be one. Where the kernel takes no filter it
+/// goes on without: a line for the user says so, which is empty otherwise. Errc::system.
+[[nodiscard]] Result<std::string> confine(Sandboxed who, bool with_sandbox);
 
 }  // namespace culvert::daemon

@@ -37,11 +37,8 @@ Result<std::unique_ptr<server::OwnPrivileges>> load(const ServerPlan& plan) {
 // Of root the helper keeps what binding ports and reading files of others takes, and it changes nothing.
 Result<void> give_up_the_rest(bool enters_sandbox) {
   TRY(keep_capabilities(kBindService | kReadFiles));
-  TRY(refuse_new_privileges());
-  if (!enters_sandbox) return {};
-  const auto entered = enter_sandbox(Sandboxed::helper);
-  if (!entered && entered.error().code != Errc::unsupported) return entered;
-  return {};  // the worker says it
+  TRY(confine(Sandboxed::helper, enters_sandbox));  // the worker says what it lacks
+  return {};
 }
 
 // Answers until the worker is gone.
@@ -168,11 +165,8 @@ Result<Helpers> separate_privileges(const Plan& plan, const std::function<Result
                 "cap_net_admin+ep'; without --kernel the same mappings work in user space");
   }
   auto helpers = TRY(take_privileges(plan, with_rights));
-  TRY(refuse_new_privileges());
-  if (!plan.sandbox) return helpers;
-  const auto entered = enter_sandbox(Sandboxed::forwarder);
-  if (!entered && entered.error().code != Errc::unsupported) return std::unexpected(entered.error());
-  if (!entered) log(LogLevel::warning, "{}; going on without", entered.error().message);
+  const std::string lacks = TRY(confine(Sandboxed::forwarder, plan.sandbox));
+  if (!lacks.empty()) log(LogLevel::warning, "{}; going on without", lacks);
   return helpers;
 }
 
