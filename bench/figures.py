@@ -54,7 +54,7 @@ def connections_rows(bound: float | None, mark: str = "", cpu_of: str = "client"
 def start(lab: Lab, group: Group, settings: Settings) -> Turns:
     scene = Scene(lab, group.congestion_control)
     scene.server_of(None)  # which outlives each client
-    programs = [c for c in settings.contestants if c.binary]
+    programs = [c for c in group.contestants(settings) if c.binary]
     for _ in range(settings.runs):
         for i, contestant in enumerate(programs):
             port = ports_of(i)
@@ -77,7 +77,7 @@ def memory_of_both(lab: Lab, group: Group, settings: Settings) -> Turns:
             return {"per-stream": idle_stream_kib(lab, opened(scene, group, contestant, place))}
 
     for _ in range(settings.runs):
-        for i, contestant in enumerate(c for c in group.ends.contestants(settings.contestants) if c.binary):
+        for i, contestant in enumerate(c for c in group.contestants(settings) if c.binary):
             yield attempt(contestant.name, lambda c=contestant, i=i: one(c, i))
 
 
@@ -101,7 +101,7 @@ def logins(lab: Lab, group: Group, settings: Settings) -> Turns:
 
     for hold, runs in ((0, settings.runs), (IDLE_SESSIONS, min(settings.runs, 3))):
         for _ in range(runs):
-            for contestant in group.ends.contestants(settings.contestants):
+            for contestant in group.contestants(settings):
                 if contestant.binary:
                     yield attempt(contestant.name, lambda c=contestant, h=hold: one(c, h))
 
@@ -109,7 +109,7 @@ def logins(lab: Lab, group: Group, settings: Settings) -> Turns:
 def memory(lab: Lab, group: Group, settings: Settings) -> Turns:
     scene = Scene(lab, group.congestion_control)
     scene.server_of(None)  # which outlives each client
-    programs = [c for c in settings.contestants if c.binary]
+    programs = [c for c in group.contestants(settings) if c.binary]
 
     def one(contestant: Contestant, place: int) -> Values:
         with lab.scope():
@@ -130,7 +130,7 @@ def memory(lab: Lab, group: Group, settings: Settings) -> Turns:
 def idle(lab: Lab, group: Group, settings: Settings) -> Turns:
     """All programs are watched during the same time: they do not disturb each other."""
     scene = Scene(lab, group.congestion_control)
-    programs = [c for c in settings.contestants if c.binary]
+    programs = [c for c in group.contestants(settings) if c.binary]
     clients: list[tuple[str, Way]] = []
     for i, (key, contestant) in enumerate(itertools.product(("default", "asking"), programs)):
         options = ("ServerAliveInterval=8",) if key == "asking" else ()
@@ -196,7 +196,7 @@ def narrow_path(lab: Lab, group: Group, settings: Settings) -> Turns:
                     f"{direction}-filled": filled / 1e6}
 
     for _ in range(settings.runs):
-        for contestant in settings.contestants:
+        for contestant in group.contestants(settings):
             for direction, port in (("down", SOURCE), ("up", SINK)):
                 yield attempt(contestant.name, lambda c=contestant, d=direction, p=port: one(c, d, p))
 
@@ -237,9 +237,9 @@ def groups_of_both() -> list[Group]:
         return Group(f"both-{name}", control, rows, measure, kind, Ends.BOTH, **more)
 
     return [
-        of("bulk", bulk_rows({1: 3.0, 8: 3.5}, " (both)", "two ends"), bulk((1, 8))),
+        of("bulk", bulk_rows({1: 3.0, 8: 3.5}, " (both)", "two ends"), bulk((1, 8)), has_floor=True),
         of("bulk-remote", bulk_rows({1: 3.0}, " (both, -R)", "two ends"), bulk((1,)), Kind.REMOTE),
-        of("bulk-chacha", bulk_rows({1: 2.0}, " (both, chacha20-poly1305)", "two ends", None), bulk((1,)), cipher=CHACHA),
+        of("bulk-chacha", bulk_rows({1: 2.0}, " (both, chacha20-poly1305)", "two ends", None), bulk((1,)), cipher=CHACHA, has_floor=True),
         of("bulk-system", bulk_rows({1: None}, " (both, system's)", "two ends", None), bulk((1,)), control=None),
         of("round-trip", round_trip_rows(" (both)", 0.8), round_trip),
         of("connections", connections_rows(2.0, " (both)", "two ends"), connections),

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from lab import CIPHER, Lab, MeasurementFailed
 from peers import Peer, Relay, Use
 from scene import ECHO, READER, SINK, SOURCE, Contestant, Kind, Scene, Way, ports_of
-from table import Row
+from table import FLOOR, Row
 
 IDLE_STREAMS = 1000
 Values = dict[str, float]
@@ -54,6 +54,10 @@ class Group:
     kind: Kind | Use = Kind.LOCAL
     ends: Ends = Ends.CLIENT
     cipher: str = CIPHER
+    has_floor: bool = False
+
+    def contestants(self, settings: Settings) -> list[Contestant | Peer]:
+        return self.ends.contestants([c for c in settings.contestants if self.has_floor or c.name != FLOOR])
 
 
 Turns = Iterator[tuple[str, Values | MeasurementFailed]]
@@ -77,7 +81,7 @@ def opened(scene: Scene, group: Group, contestant: Contestant | Peer, place: int
 def in_turns(scene: Scene, group: Group, settings: Settings, measure: Callable[[Way], Values]) -> Turns:
     """ABAB: all programs are up the whole time, one at a time is used."""
     ways = []
-    for i, contestant in enumerate(group.ends.contestants(settings.contestants)):
+    for i, contestant in enumerate(group.contestants(settings)):
         try:
             ways.append(opened(scene, group, contestant, i))
         except MeasurementFailed as error:

@@ -111,9 +111,11 @@ def parts(options: argparse.Namespace) -> list[Part]:
         return [g for g in wanted if (g.kind is uses if isinstance(uses, Use) else isinstance(g.kind, uses))]
 
     ours, nobody = Peer(table.OURS, options.culvert, None, peers.culvert), Contestant(table.NOBODY)
-    tunnels = compared(Contestant("ssh", options.ssh), Contestant(table.OURS, options.culvert), nobody)
-    all_parts = [Part("culvert beside ssh", f"{output_of(options.ssh, '-V')}; {CIPHER} unless said; the far end is sshd but for "
-                      "(both) and (ssh to culvert serve)", "ssh", tunnels, chosen(Kind))]
+    floor = Contestant(table.FLOOR, str(options.tools / "culvert-floor"))
+    tunnels = compared(Contestant("ssh", options.ssh), Contestant(table.OURS, options.culvert), floor, nobody)
+    about = (f"{output_of(options.ssh, '-V')}; {CIPHER} unless said; the far end is sshd but for (both) and (ssh to culvert serve); "
+             f"{table.FLOOR}: the least that the two ends of a tunnel can cost (bench/floor.cpp)")
+    all_parts = [Part("culvert beside ssh", about, "ssh", tunnels, chosen(Kind))]
     for use in Use:
         all_parts.append(Part(use.value, use.about(), None, compared(*peers.PEERS[use], ours, nobody), chosen(use)))
     return [part for part in all_parts if part.groups]

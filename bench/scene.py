@@ -8,6 +8,7 @@ import enum
 import pathlib
 import subprocess
 
+from table import FLOOR
 from lab import CIPHER, FAR, SERVE_PORT, SSH_PORT, Lab, MeasurementFailed, Namespace, cpu_ns, pss_kib, with_descendants
 
 SINK, SOURCE, ECHO, READER, UDP_ECHO, UDP_SINK = range(7001, 7007)  # the servers (bench/load/serve.cpp)
@@ -115,6 +116,8 @@ class Scene:
                options: tuple[str, ...] = (), cipher: str = CIPHER, with_server: bool = False) -> Way:
         if contestant.binary is None:
             return Way(self, contestant.name)
+        if contestant.name == FLOOR:
+            return Floor(self, contestant, ports_of(place), cipher)
         return Tunnel(self, contestant, ports_of(place), kind, forwards, options, cipher, with_server)
 
 
@@ -197,4 +200,21 @@ class Tunnel(Way):
     def route(self, port: int) -> list[str]:
         if self._kind is Kind.DYNAMIC:
             return ["--to", f"127.0.0.1:{port}", "--socks", f"127.0.0.1:{self._base}"]
+        return ["--to", f"127.0.0.1:{self._base + SERVERS.index(port)}"]
+
+
+class Floor(Way):
+    """Both ends of what costs least, with a connection of its own for each stream."""
+
+    def __init__(self, scene: Scene, contestant: Contestant, base: int, cipher: str):
+        super().__init__(scene, contestant.name)
+        self._base = base
+        between = [f"127.0.0.1:{base + len(SERVERS) + i}" for i in range(len(SERVERS))]
+        here = [f"127.0.0.1:{base + i}" for i in range(len(SERVERS))]
+        there = [f"127.0.0.1:{port}" for port in SERVERS]
+        for end, listen, to in (("far", between, there), ("near", here, between)):
+            self.start([str(contestant.binary), end, cipher, *(word for pair in zip(listen, to) for word in pair)])
+        self.wait("latency", *self.route(ECHO), "--count", 1, "--warmup", 0)
+
+    def route(self, port: int) -> list[str]:
         return ["--to", f"127.0.0.1:{self._base + SERVERS.index(port)}"]

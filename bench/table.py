@@ -9,6 +9,7 @@ import statistics
 BEST = "the best"  # of all that culvert is compared with
 ITSELF = "itself"
 OURS, NOBODY = "culvert", "direct"
+FLOOR = "floor"  # the least that a tunnel can cost (bench/floor.cpp)
 
 
 @dataclasses.dataclass(frozen=True)
