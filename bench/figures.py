@@ -241,7 +241,7 @@ def groups_of_both() -> list[Group]:
         of("bulk-remote", bulk_rows({1: 3.0}, " (both, -R)", "two ends"), bulk((1,)), Kind.REMOTE),
         of("bulk-chacha", bulk_rows({1: 2.0}, " (both, chacha20-poly1305)", "two ends", None), bulk((1,)), cipher=CHACHA, has_floor=True),
         of("bulk-system", bulk_rows({1: None}, " (both, system's)", "two ends", None), bulk((1,)), control=None),
-        of("round-trip", round_trip_rows(" (both)", 0.8), round_trip),
+        of("round-trip", round_trip_rows(" (both)", 0.8), round_trip, has_floor=True),
         of("connections", connections_rows(2.0, " (both)", "two ends"), connections),
         of("connections-remote", connections_rows(20, " (both, -R)", "two ends"), connections, Kind.REMOTE),
         of("long-path", [Row("down", "download over a 50 ms path (both)", "MB/s", at_least(12)),
