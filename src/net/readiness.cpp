@@ -23,15 +23,10 @@ constexpr unsigned kReadable = EPOLLIN | kEnd;
 constexpr unsigned kWritable = EPOLLOUT | EPOLLHUP | EPOLLERR;
 
 constexpr Duration kSpin = std::chrono::microseconds(20);
-/// A sleep that ended so soon was as long as falling asleep and being woken take, and the answer came
-/// meanwhile.
-constexpr Duration kShortSleep = std::chrono::microseconds(60);
 /// Other handlers of the thread get their turn after so many looks.
 constexpr int kRounds = 4;
 /// Who reads so much at a time is in bulk.
 constexpr std::size_t kBulk = std::size_t{16} * 1024;
-/// A sleep that was short gives one, a long one takes one, a spin in vain more.
-constexpr int kCreditToSpin = 8, kMostCredit = 16, kCostOfSpin = 2;
 
 std::uint64_t to_data(Readiness::Watch watch) {
   return (std::uint64_t{watch.generation} << 32) | watch.index;
@@ -210,8 +205,7 @@ void Readiness::arm() {
   armed_ = true;
   slept_at_ = monotonic_now();
   epoll_.async_wait(asio::posix::descriptor_base::wait_read, [this](const boost::system::error_code& error) {
-    const bool was_short = monotonic_now() - slept_at_ < kShortSleep;
-    credit_ = std::clamp(credit_ + (was_short ? 1 : -1), 0, kMostCredit);
+    look_policy_.slept(monotonic_now() - slept_at_);
     go_on(error ? 0 : dispatch_all());
   });
 }
@@ -220,7 +214,7 @@ void Readiness::arm() {
 void Readiness::go_on(std::size_t events) {
   armed_ = false;
   if (waiting_ == 0) return;
-  if (events < kAtOnce && credit_ < kCreditToSpin) return arm();
+  if (events < kAtOnce && !look_policy_.wants_to_look()) return arm();
   look_until_ = monotonic_now() + kSpin;
   look_again();
 }
@@ -231,11 +225,11 @@ void Readiness::look_again() {
   asio::post(executor_, [this] {
     const std::size_t events = dispatch_all();
     if (events > 0) {
-      credit_ = std::min(credit_ + 1, kMostCredit);
+      look_policy_.looked(true);
       return go_on(events);
     }
     if (waiting_ > 0 && monotonic_now() < look_until_) return look_again();
-    credit_ = std::max(credit_ - kCostOfSpin, 0);
+    look_policy_.looked(false);
     armed_ = false;
     if (waiting_ > 0) arm();
   });

@@ -14,6 +14,7 @@
 
 #include "base/result.hpp"
 #include "base/time.hpp"
+#include "net/look_policy.hpp"
 
 namespace culvert::net {
 
@@ -24,7 +25,7 @@ namespace culvert::net {
 ///
 /// When sockets have become ready shortly after the thread had begun to sleep, time and again, it looks for
 /// kSpin first: waking a thread takes longer than a neighbour's answer. Where that does not help it is not
-/// done.
+/// done (LookPolicy).
 ///
 /// A service of the context (one for each, made by of()), and used on its one thread.
 class Readiness final : public boost::asio::execution_context::service {
@@ -89,8 +90,8 @@ class Readiness final : public boost::asio::execution_context::service {
   void drained(Watch watch, Direction direction);
   /// A read got `bytes` of `wanted`, both not 0; `wanted` is that as well where a short read says nothing.
   void read(Watch watch, std::size_t bytes, std::size_t wanted);
-  /// Who moves a lot at a time gains nothing by a look before the thread sleeps, and finds less.
-  void in_bulk() { credit_ = 0; }
+  /// Somebody moves a lot at a time.
+  void in_bulk() { look_policy_.in_bulk(); }
 
   /// Until is_ready(). One in each direction; `waiter` stays until one of its functions is called. If it
   /// fails the waiter was not taken.
@@ -142,7 +143,7 @@ class Readiness final : public boost::asio::execution_context::service {
   bool armed_ = false;  ///< Asio waits for epoll_, or look_again() was called
   std::array<epoll_event, kAtOnce> events_;
   Instant slept_at_{}, look_until_{};
-  int credit_ = 0;  ///< looking is worth it from kCreditToSpin on
+  LookPolicy look_policy_;
 };
 
 }  // namespace culvert::net
