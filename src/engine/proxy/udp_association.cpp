@@ -310,7 +310,7 @@ relay::Task<void> UdpAssociation::State::watch(std::shared_ptr<State> state, rel
   while (!state->stopping) {
     const auto lent = co_await control.read();
     if (!lent || lent->empty()) break;
-    for (const ByteView view : *lent) control.consume(view.size());
+    control.consume(size_of(*lent));
     co_await asio::post(asio::use_awaitable);
   }
   state->stop();

@@ -29,10 +29,7 @@ void first_of(std::span<const ByteView> views, std::size_t size, std::vector<Byt
 
 MeteredStream::MeteredStream(asio::any_io_executor executor, std::unique_ptr<Stream> inner,
                              std::unique_ptr<Meter> meter)
-    : executor_(std::move(executor)),
-      inner_(std::move(inner)),
-      meter_(std::move(meter)),
-      is_limited_(meter_->is_limiting()) {}
+    : executor_(std::move(executor)), inner_(std::move(inner)), meter_(std::move(meter)) {}
 
 Task<Result<void>> MeteredStream::pause() {
   asio::steady_timer timer(executor_, Bucket::pause());
@@ -47,9 +44,14 @@ Task<Result<std::span<const ByteView>>> MeteredStream::read() {
   for (;;) {
     CO_TRY(meter_->check());
     auto lent = co_await inner_->read();
-    if (!lent || lent->empty() || !is_limited_) co_return lent;
-    if (const std::size_t may = meter_->take(Meter::Way::read, size_of(*lent)); may > 0) {
-      first_of(*lent, may, lent_part_);
+    lent_in_part_ = false;
+    if (!lent || lent->empty() || !meter_->is_limiting()) co_return lent;
+    const std::size_t size = size_of(*lent);
+    paid_ = meter_->take(Meter::Way::read, size);
+    lent_in_part_ = paid_ < size;
+    if (!lent_in_part_) co_return lent;
+    if (paid_ > 0) {
+      first_of(*lent, paid_, lent_part_);
       co_return std::span<const ByteView>(lent_part_);
     }
     inner_->keep();
@@ -60,20 +62,24 @@ Task<Result<std::span<const ByteView>>> MeteredStream::read() {
 void MeteredStream::consume(std::size_t n) {
   meter_->count(Meter::Way::read, n);
   inner_->consume(n);
-  if (is_limited_) inner_->keep();  // of what it lent, whoever reads saw a part
+  if (lent_in_part_) inner_->keep();  // whoever reads knows nothing of the rest
+  // What the destination did not take is lent again, and paid for then: others may have it meanwhile.
+  if (const std::size_t paid = std::exchange(paid_, 0); paid > n)
+    meter_->give_back(Meter::Way::read, paid - n);
 }
 
 Result<std::size_t> MeteredStream::write(std::span<const ByteView> bytes) {
   TRY(meter_->check());
-  const std::size_t size = is_limited_ ? size_of(bytes) : 0;
-  const std::size_t may = is_limited_ ? meter_->take(Meter::Way::written, size) : 0;
+  const bool is_limited = meter_->is_limiting();
+  const std::size_t size = is_limited ? size_of(bytes) : 0;
+  const std::size_t may = is_limited ? meter_->take(Meter::Way::written, size) : 0;
   throttled_ = may < size;
   if (throttled_) {
     first_of(bytes, may, written_part_);
     bytes = written_part_;
   }
   const std::size_t written = bytes.empty() ? 0 : TRY(inner_->write(bytes));
-  if (is_limited_ && written < may) {
+  if (is_limited && written < may) {
     meter_->give_back(Meter::Way::written, may - written);
     throttled_ = false;
   }

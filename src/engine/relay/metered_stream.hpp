@@ -23,7 +23,7 @@ class Meter {
   virtual ~Meter() = default;  ///< the stream is over
   /// Before each read and write; an error ends the stream.
   [[nodiscard]] virtual Result<void> check() { return {}; }
-  /// Whether take() may ever give less than is wanted. Does not change.
+  /// Whether take() may give less than is wanted. It may change: rules are read again.
   [[nodiscard]] virtual bool is_limiting() const = 0;
   /// How many of `wanted` bytes may pass now. If none, it is asked again after Bucket::pause().
   [[nodiscard]] virtual std::size_t take(Way way, std::size_t wanted) = 0;
@@ -55,7 +55,8 @@ class MeteredStream final : public Stream {
   const boost::asio::any_io_executor executor_;
   const std::unique_ptr<Stream> inner_;
   const std::unique_ptr<Meter> meter_;  // ends before the stream beneath
-  const bool is_limited_;
+  std::size_t paid_ = 0;       // of what read() has lent, until consume() tells how much of it passed
+  bool lent_in_part_ = false;  // the stream beneath lent more than that
   std::vector<ByteView> lent_part_, written_part_;  // as much as may pass
   bool throttled_ = false;                          // the last write took less because of the meter
   bool closed_ = false;

@@ -73,6 +73,54 @@ TEST_F(MeteredStreamTest, EndsWhileItIsHeldBack) {
   EXPECT_EQ(reading.wait().error->code, Errc::cancelled);
 }
 
+/// What is paid for, and may be limited from some time on.
+class Till final : public Meter {
+ public:
+  explicit Till(std::size_t& paid, const bool& limits) : paid_(paid), limits_(limits) {}
+  bool is_limiting() const override { return limits_; }
+  std::size_t take(Way, std::size_t wanted) override {
+    const std::size_t taken = std::min<std::size_t>(wanted, 60);
+    paid_ += taken;
+    return taken;
+  }
+  void give_back(Way, std::size_t bytes) override { paid_ -= bytes; }
+
+ private:
+  std::size_t& paid_;
+  const bool& limits_;
+};
+
+TEST_F(MeteredStreamTest, PaysForWhatPassedAlone) {
+  std::size_t paid = 0;
+  const bool limits = true;
+  auto stream = metered(std::make_unique<Till>(paid, limits));
+  ASSERT_TRUE(run(context, send_all(*far, pattern(100, 3))));
+  for (const std::size_t passes : {0U, 20U, 0U, 50U, 30U}) {  // a destination that is slow
+    const std::size_t before = paid;
+    const auto lent = run(context, stream->read());
+    ASSERT_TRUE(lent);
+    ASSERT_GE(size_of(*lent), passes);
+    stream->consume(passes);
+    if (passes < size_of(*lent)) stream->keep();
+    EXPECT_EQ(paid, before + passes);
+  }
+}
+
+TEST_F(MeteredStreamTest, ALimitMayComeLater) {
+  std::size_t paid = 0;
+  bool limits = false;
+  auto stream = metered(std::make_unique<Till>(paid, limits));
+  ASSERT_TRUE(run(context, send_all(*far, pattern(200, 3))));
+  EXPECT_EQ(size_of(run(context, stream->read()).value()), 200u);
+  stream->consume(0);
+  stream->keep();
+  limits = true;
+  EXPECT_EQ(size_of(run(context, stream->read()).value()), 60u);
+  stream->consume(60);
+  limits = false;
+  EXPECT_EQ(size_of(run(context, stream->read()).value()), 140u);
+}
+
 /// Lets ten bytes through, one at a time.
 class TenBytes final : public Meter {
  public:

@@ -42,7 +42,7 @@ class Stream {
   /// then.
   [[nodiscard]] virtual bool may_read_at_once() const { return true; }
   /// The first `n` bytes of what read() lent have reached their destination: the sender may send that much
-  /// more.
+  /// more. At most once for each read().
   virtual void consume(std::size_t n) = 0;
   /// Copies aside what was lent and not consumed. Call before suspending with such a rest.
   virtual void keep() = 0;
