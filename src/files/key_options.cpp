@@ -218,6 +218,9 @@ Result<KeyOptions> parse_key_options(std::string_view text, const LocalToUtc& lo
     if (!text.empty() && text[0] != ',') return unknown(text);
     text.remove_prefix(std::min<std::size_t>(1, text.size()));
   }
+  // Whoever wrote that meant other users than the one that the key would let in.
+  if (options.principals && !options.is_authority)
+    return fail(Errc::malformed, "principals stands before a key that is no cert-authority");
   return options;
 }
 

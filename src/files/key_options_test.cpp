@@ -133,6 +133,7 @@ TEST(KeyOptions, AreRefused) {
         {R"(command="x"y)", "unknown key option \"y\""},
         {R"(command="a",command="a")", "more than one command"},
         {R"(principals="a",principals="a")", "more than one principals"},
+        {R"(principals="a")", "principals stands before a key that is no cert-authority"},
         {R"(from="::1",from="::1")", "more than one from"},
         {R"(from="")", "list of source addresses has an empty entry"},  // sshd lets nobody in
         {R"(from="10.0.0.1/8")",
@@ -202,8 +203,9 @@ TEST(KeyOptions, ExpiryIsATimeOfThisZoneOrOfUtc) {
 TEST(KeyOptions, Principals) {
   EXPECT_FALSE(options_of("cert-authority").principals);
   EXPECT_TRUE(options_of("cert-authority").is_authority);
-  EXPECT_EQ(options_of(R"(principals="a,b,,A ")").principals, (std::vector<std::string>{"a", "b", "A "}));
-  EXPECT_EQ(options_of(R"(principals="")").principals, std::vector<std::string>{});
+  EXPECT_EQ(options_of(R"(principals="a,b,,A ",cert-authority)").principals,
+            (std::vector<std::string>{"a", "b", "A "}));
+  EXPECT_EQ(options_of(R"(cert-authority,principals="")").principals, std::vector<std::string>{});
 }
 
 TEST(CheckUse, MindsTheSource) {
