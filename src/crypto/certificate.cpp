@@ -91,7 +91,27 @@ Result<Options> read_options(ByteView bytes) {
 Result<PublicKey> read_authority(ByteView blob) {
   if (const auto type = Reader(blob).text(); type && !certified_key_type(*type).empty())
     return fail(Errc::unsupported, "certificate is signed by a certificate, not by a key");
-  return PublicKey::parse(blob);
+  auto key = PublicKey::parse(blob);
+  if (!key && key.error().code != Errc::malformed)
+    return fail(Errc::verification,
+                fmt::format("certificate's authority does not count: {}", key.error().message));
+  return key;
+}
+
+/// Of a certificate, as far as the key that it is for: its type and that key's blob.
+struct Certified {
+  std::string_view type;
+  Bytes key;
+};
+Result<Certified> read_certified(Reader& reader) {
+  const std::string_view type = TRY(reader.text());
+  const std::string_view key_type = certified_key_type(type);
+  if (key_type.empty()) {
+    return fail(Errc::unsupported,
+                fmt::format("certificate type \"{}\" is not supported", printable(type, 64)));
+  }
+  TRY(reader.string());  // the nonce
+  return Certified{type, TRY(plain_blob(key_type, reader))};
 }
 
 std::string day_and_time(std::uint64_t seconds) {
@@ -118,14 +138,8 @@ std::string shown(const std::vector<std::string>& names) {
 Result<Certificate> Certificate::parse(ByteView blob) {
   if (blob.size() > kMaxCertificateSize) return fail(Errc::limit, "certificate is too large");
   Reader reader(blob);
-  const std::string_view type = TRY(reader.text());
-  const std::string_view key_type = certified_key_type(type);
-  if (key_type.empty()) {
-    return fail(Errc::unsupported,
-                fmt::format("certificate type \"{}\" is not supported", printable(type, 64)));
-  }
-  TRY(reader.string());  // the nonce
-  PublicKey key = TRY(PublicKey::parse(TRY(plain_blob(key_type, reader))));
+  const Certified certified = TRY(read_certified(reader));
+  PublicKey key = TRY(PublicKey::parse(certified.key));
   const std::uint64_t serial = TRY(reader.u64());
   const std::uint32_t kind = TRY(reader.u32());
   if (kind != static_cast<std::uint32_t>(Kind::user) && kind != static_cast<std::uint32_t>(Kind::host))
@@ -142,9 +156,11 @@ Result<Certificate> Certificate::parse(ByteView blob) {
   const ByteView signature = TRY(reader.string());
   TRY(reader.end());
   const std::string_view algorithm = TRY(Reader(signature).text());
+  if (algorithm == kRsa)
+    return fail(Errc::verification, "certificate is signed with ssh-rsa (SHA-1), which does not count");
   TRY(authority.verify(algorithm, is_signed, signature));
   return Certificate(std::make_shared<const State>(State{
-      .type = std::string(type),
+      .type = std::string(certified.type),
       .blob = copy_of(blob),
       .key = std::move(key),
       .authority = std::move(authority),
@@ -216,6 +232,11 @@ Result<void> check_host_certificate(const Certificate& certificate, std::string_
                                                 certificate.signature_algorithm()));
   }
   return {};
+}
+
+Result<Bytes> certified_key_blob(ByteView certificate) {
+  Reader reader(certificate);
+  return TRY(read_certified(reader)).key;
 }
 
 Result<Certificate> parse_certificate_line(std::string_view line) {

@@ -27,7 +27,8 @@ class Certificate {
   enum class Kind : std::uint32_t { user = 1, host = 2 };
 
   /// Errc::malformed, Errc::limit, Errc::unsupported (other types, an authority that is a certificate
-  /// itself), Errc::verification if the authority's signature does not fit (SHA-1 never does).
+  /// itself), Errc::verification if the authority's signature does not fit (SHA-1 never does), or its key is
+  /// none that counts.
   [[nodiscard]] static Result<Certificate> parse(ByteView blob);
 
   /// "ssh-ed25519-cert-v01@openssh.com", "ssh-rsa-cert-v01@openssh.com", ...
@@ -71,6 +72,11 @@ class Certificate {
 
 /// Whether it is good at `now`: Errc::verification with the reason, as above.
 [[nodiscard]] Result<void> check_validity(const Certificate& certificate, std::uint64_t now);
+
+/// The blob of the plain key that a certificate is for. Nothing else of it is looked at, whether that key is
+/// one that we use neither: for who refuses a key, or takes it without its certificate. Errc::malformed,
+/// Errc::unsupported.
+[[nodiscard]] Result<Bytes> certified_key_blob(ByteView certificate);
 
 /// Reads one line "type base64 [comment]" as in a -cert.pub file.
 [[nodiscard]] Result<Certificate> parse_certificate_line(std::string_view line);

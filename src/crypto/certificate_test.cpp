@@ -8,6 +8,7 @@
 #include "crypto/certificate_fixtures_test.hpp"
 #include "crypto/hash.hpp"
 #include "crypto/key_algorithms.hpp"
+#include "crypto/key_line.hpp"
 #include "crypto/private_key.hpp"
 
 namespace culvert::crypto {
@@ -125,6 +126,16 @@ TEST(Certificate, Sha1IsRefused) {
   const auto certificate = parse_certificate_line(kBySha1);
   ASSERT_FALSE(certificate);
   EXPECT_EQ(certificate.error().code, Errc::verification);
+  EXPECT_EQ(certificate.error().message, "certificate is signed with ssh-rsa (SHA-1), which does not count");
+}
+
+TEST(Certificate, ItsKeyIsReadWithoutJudgingIt) {
+  const auto blob_of = [](std::string_view line) { return split_key_line(line).value().blob; };
+  for (const std::string_view line : {kHostEd25519, kBySha1, kForNobody})
+    EXPECT_EQ(certified_key_blob(blob_of(line)).value(), blob_of(kCertifiedEd25519));
+  EXPECT_FALSE(certified_key_blob(blob_of(kCertifiedEd25519)));
+  const Bytes whole = blob_of(kHostEd25519);
+  EXPECT_FALSE(certified_key_blob(ByteView(whole).first(80)));
 }
 
 TEST(Certificate, Bounds) {

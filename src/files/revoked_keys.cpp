@@ -31,8 +31,8 @@ Result<Bytes> read_line(std::string_view line) {
   Bytes blob = TRY(crypto::base64_decode(digits));
   if (TRY(Reader(blob).text()) != type)
     return fail(Errc::malformed, "the line names another key type than its key has");
-  if (!crypto::certified_key_type(type).empty())
-    return copy_of(TRY(crypto::Certificate::parse(blob)).key().blob());
+  // Its key is what is revoked, whoever signed it, and whether that counts.
+  if (!crypto::certified_key_type(type).empty()) return crypto::certified_key_blob(blob);
   auto key = crypto::PublicKey::parse(blob);
   const bool is_unsupported = !key && key.error().code == Errc::unsupported;
   if (!key && !(is_unsupported && std::ranges::find(kNeverOurs, type) != kNeverOurs.end()))

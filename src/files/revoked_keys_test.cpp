@@ -210,6 +210,7 @@ TEST(RevokedKeys, LinesOfText) {
   EXPECT_TRUE(revokes_key("# comment\n\n \t\n\r\n  " + line + " a comment of two words\r\n"));
   EXPECT_TRUE(revokes_key(std::string(crypto::kAuthority) + "\nssh-dss AAAAB3NzaC1kc3M=\n" + line));
   EXPECT_TRUE(revokes_key(crypto::kHostEd25519)) << "the key in a certificate";
+  EXPECT_TRUE(revokes_key(crypto::kBySha1)) << "whether it counts or not";
   EXPECT_FALSE(revokes_key(""));
   EXPECT_FALSE(revokes_key(crypto::kKeyFixtures[0].public_line));
 

@@ -182,8 +182,7 @@ Result<bool> HostIdentity::speaks_for_host(const crypto::Certificate& certificat
   const auto good =
       crypto::check_host_certificate(certificate, files::known_hosts_name(host_, 22), now, algorithms);
   if (!good) {
-    bad_certificate_ = good.error().message;
-    log(LogLevel::warning, "the host certificate of {} does not count: {}", name_, bad_certificate_);
+    doubt_certificate(good.error().message);
     return false;
   }
   if (is_known) {
@@ -194,6 +193,11 @@ Result<bool> HostIdentity::speaks_for_host(const crypto::Certificate& certificat
         name_);
   }
   return true;
+}
+
+void HostIdentity::doubt_certificate(std::string why) {
+  bad_certificate_ = std::move(why);
+  log(LogLevel::warning, "the host certificate of {} does not count: {}", name_, bad_certificate_);
 }
 
 // As in ssh: only where we connect ourselves, to a name, and not to loopback, which is everybody's address.
@@ -216,6 +220,7 @@ relay::Task<Result<void>> HostIdentity::check(ssh::HostKeyOffered offered) {
     if (has_command) known = co_await run_command("ADDRESS", command_words("ADDRESS", address_, &offered));
     at_address_ = CO_TRY(std::move(known)).lookup(peer_->address().to_string(), peer_->port(), offered.key);
   }
+  if (!offered.certificate_fault.empty()) doubt_certificate(offered.certificate_fault);
   if (offered.certificate && CO_TRY(speaks_for_host(*offered.certificate))) {
     accepted_ = {offered.key, offered.certificate->authority()};
     co_return Result<void>();

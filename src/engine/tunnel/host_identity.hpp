@@ -63,6 +63,7 @@ class HostIdentity {
   [[nodiscard]] Result<void> check_revoked(const ssh::HostKeyOffered& offered) const;
   /// Whether it speaks for this host: then nothing else is asked. Errc::verification if it is revoked.
   [[nodiscard]] Result<bool> speaks_for_host(const crypto::Certificate& certificate);
+  void doubt_certificate(std::string why);
   /// Errc::verification if nobody says that it may be trusted all the same.
   [[nodiscard]] relay::Task<Result<void>> check_unknown(const crypto::PublicKey& key) const;
   [[nodiscard]] relay::Task<Result<void>> check_address(const crypto::PublicKey& key,

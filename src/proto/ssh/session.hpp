@@ -131,8 +131,9 @@ struct SessionBinding {
 struct HostKeyOffered {
   crypto::PublicKey key;
   std::string algorithm;
-  std::optional<crypto::Certificate> certificate;  ///< of this key, if the server showed one
+  std::optional<crypto::Certificate> certificate;  ///< of this key, if the server showed one that counts
   SessionBinding binding;
+  std::string certificate_fault = {};  ///< why the one that it showed does not count; or empty
 };
 
 /// Server. Answer with host_signature() (string algorithm, string signature over `message`).

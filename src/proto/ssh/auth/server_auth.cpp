@@ -27,7 +27,7 @@ bool is_ours(std::string_view algorithm) {
 std::optional<ShownKey> read_user_key(const PublicKeyMethod& method) {
   if (!is_ours(method.algorithm)) return std::nullopt;
   auto shown = read_shown_key(method.key, method.algorithm);
-  if (!shown) return std::nullopt;
+  if (!shown || shown->fault) return std::nullopt;
   const bool fits = shown->key.type() == crypto::key_type_of(crypto::signature_of(method.algorithm));
   const bool is_for_users =
       !shown->certificate || shown->certificate->kind() == crypto::Certificate::Kind::user;

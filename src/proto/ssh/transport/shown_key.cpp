@@ -10,9 +10,14 @@ namespace culvert::ssh {
 Result<ShownKey> read_shown_key(ByteView blob, std::string_view algorithm) {
   if (!crypto::is_certificate_algorithm(algorithm))
     return ShownKey{TRY(crypto::PublicKey::parse(blob)), std::nullopt};
-  auto certificate = TRY(crypto::Certificate::parse(blob));
-  auto key = certificate.key();
-  return ShownKey{std::move(key), std::move(certificate)};
+  auto certificate = crypto::Certificate::parse(blob);
+  if (!certificate && certificate.error().code == Errc::verification) {
+    auto key = TRY(crypto::PublicKey::parse(TRY(crypto::certified_key_blob(blob))));
+    return ShownKey{std::move(key), std::nullopt, std::move(certificate).error()};
+  }
+  if (!certificate) return std::unexpected(std::move(certificate).error());
+  auto key = certificate->key();
+  return ShownKey{std::move(key), *std::move(certificate)};
 }
 
 std::optional<HostIdentity> find_host_identity(std::string_view algorithm,

@@ -16,10 +16,12 @@ namespace culvert::ssh {
 struct ShownKey {
   crypto::PublicKey key;
   std::optional<crypto::Certificate> certificate;  ///< of `key`
+  std::optional<Error> fault = {};                 ///< why the certificate that came with it does not count
 };
 
 /// `algorithm` says whether `blob` is a certificate or a plain key; whether the key can sign like that is not
-/// looked at. Errors as PublicKey::parse() and Certificate::parse() have them.
+/// looked at. A certificate that nobody has signed who counts is passed over, and `fault` tells of it. Errors
+/// as PublicKey::parse() and Certificate::parse() have them.
 [[nodiscard]] Result<ShownKey> read_shown_key(ByteView blob, std::string_view algorithm);
 
 /// What a server shows and signs with under one algorithm; points into what it was found in.

@@ -250,7 +250,7 @@ Result<Transport::Step> Transport::on_server_value(ByteView payload) {
     return protocol_error(fmt::format("the server's host key is not usable: {}", shown.error().message),
                           DisconnectReason::key_exchange_failed);
   }
-  const auto& [key, certificate] = *shown;
+  const auto& [key, certificate, fault] = *shown;
   const std::string_view made_by = crypto::signature_of(agreed_->host_key);
   if (key.type() != crypto::key_type_of(made_by)) {
     return protocol_error("the server's host key is of another type than agreed",
@@ -266,8 +266,11 @@ Result<Transport::Step> Transport::on_server_value(ByteView payload) {
     shown_host_key_ = copy_of(host_key);
     awaits_ = Awaits::host_key_verdict;
     exchange_deadline_ = kNever;  // the server did its part; a person may have to think about it
-    return HostKeyOffered{
-        key, agreed_->host_key, certificate, {exchange_hash_, shown_host_key_, copy_of(signature)}};
+    return HostKeyOffered{key,
+                          agreed_->host_key,
+                          certificate,
+                          {exchange_hash_, shown_host_key_, copy_of(signature)},
+                          fault ? fault->message : ""};
   }
   if (!std::ranges::equal(host_key, shown_host_key_)) {
     // Another key of the same server is as good as another server: nobody has looked at it.
