@@ -310,7 +310,11 @@ relay::Task<Result<crypto::PrivateKey>> Authenticator::unlock(IdentityFile& file
   } else if (key.error().code == Errc::needs_passphrase && !may_ask()) {
     tell_locked(file);
   } else {
-    log(LogLevel::verbose, "cannot use key {}: {}", file.path(), key.error().message);
+    const bool was_asked =
+        key.error().code == Errc::needs_passphrase || key.error().code == Errc::wrong_passphrase;
+    const auto level =
+        was_asked || std::exchange(file.told_unusable, true) ? LogLevel::verbose : LogLevel::warning;
+    log(level, "cannot use key {}: {}", file.path(), key.error().message);
   }
   co_return key;
 }

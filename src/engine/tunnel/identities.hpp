@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
 
+#include "base/log.hpp"
 #include "crypto/certificate.hpp"
 #include "engine/tunnel/identity_file.hpp"
 #include "engine/tunnel/server_options.hpp"
@@ -22,7 +24,8 @@ struct LoadedCertificate {
 class Identities {
  public:
   /// Reads the files of `options`. One that has not changed since the last load() is the same object as
-  /// before, unlocked or not. What cannot be used is warned of, once.
+  /// before, unlocked or not; one that can no longer be read is kept as it was. What cannot be used is warned
+  /// of, again only if it is for another reason.
   void load(const ServerOptions& options);
 
   /// Those that could be read, in the order of the options.
@@ -31,13 +34,14 @@ class Identities {
   [[nodiscard]] const std::vector<LoadedCertificate>& certificates() const { return certificates_; }
 
  private:
-  void complain(const ServerOptions& options, const std::string& path, const Error& error) const;
-
+  void complain(const ServerOptions& options, const std::string& path, const Error& error);
   void load_certificate(const std::string& path, bool explicit_);
+  /// `level` the first time that this is said of the path.
+  [[nodiscard]] LogLevel level_of_news(LogLevel level, const std::string& path, const std::string& message);
 
   std::vector<std::shared_ptr<IdentityFile>> files_;
   std::vector<LoadedCertificate> certificates_;
-  bool loaded_ = false;
+  std::map<std::string, std::string> said_;  // path -> message
 };
 
 }  // namespace culvert::tunnel

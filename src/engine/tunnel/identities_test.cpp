@@ -68,9 +68,23 @@ TEST_F(IdentitiesTest, AFileThatChangedIsAnotherOne) {
   ASSERT_EQ(identities.files().size(), 1u);
   EXPECT_FALSE(identities.files()[0]->unlock());
   EXPECT_FALSE(identities.files()[0]->public_key() == before);
+}
 
-  std::filesystem::remove(path_);
-  std::filesystem::remove(path_ + ".pub");
+TEST_F(IdentitiesTest, AFileThatIsGoneIsKeptButNotOneThatOthersMayRead) {
+  const SecretBytes passphrase(std::string_view("secret"));
+  Identities identities;
+  identities.load(options_);
+  ASSERT_TRUE(identities.files()[0]->unlock(&passphrase));
+  const std::string away = path_ + ".away";
+  std::filesystem::rename(path_, away);
+  std::filesystem::rename(path_ + ".pub", away + ".pub");
+  identities.load(options_);
+  ASSERT_EQ(identities.files().size(), 1u);
+  EXPECT_TRUE(identities.files()[0]->unlock());
+
+  std::filesystem::rename(away, path_);
+  std::filesystem::permissions(path_, std::filesystem::perms::others_read,
+                               std::filesystem::perm_options::add);
   identities.load(options_);
   EXPECT_TRUE(identities.files().empty());
 }

@@ -33,6 +33,7 @@ class IdentityFile {
   [[nodiscard]] Result<crypto::PrivateKey> unlock(const SecretBytes* passphrase = nullptr);
 
   bool told_locked = false;       ///< that nobody can be asked for its passphrase: once is enough, too
+  bool told_unusable = false;     ///< why it makes no signatures, which no passphrase changes
   bool offered_to_agent = false;  ///< AddKeysToAgent: once is enough, whatever the answer was
 
  private:
