@@ -19,7 +19,6 @@
 namespace culvert::files {
 
 inline constexpr std::size_t kMaxKnownHostsSize = 16u << 20;  ///< bytes of one file
-inline constexpr std::size_t kMaxKnownHostsLine = 64u << 10;  ///< bytes of one line
 
 /// Where a line is: for messages ("Offending key in FILE:LINE").
 struct FileLine {

@@ -62,6 +62,10 @@ HostIdentity::HostIdentity(const ServerOptions& options, std::optional<Endpoint>
       is_complete_ = false;
     }
   }
+  for (const auto& bad : {from_files_.bad_lines(), from_files_.bad_lines_of(host_, port_)}) {
+    for (const auto& [where, reason] : bad)
+      log(LogLevel::verbose, "{}:{}: {}; the line is passed over", printable(where.file), where.line, reason);
+  }
   known_ = from_files_;
   if (!options.revoked_host_keys.empty()) revoked_ = files::read_revoked_keys(options.revoked_host_keys);
 }
