@@ -15,7 +15,7 @@
 
 namespace culvert::files {
 
-inline constexpr std::size_t kMaxAuthorizedKeysSize = 1u << 20;   ///< bytes of one file
+inline constexpr std::size_t kMaxAuthorizedKeysSize = 16u << 20;  ///< bytes of one file
 inline constexpr std::size_t kMaxAuthorizedKeysLine = 64u << 10;  ///< bytes of one line
 inline constexpr std::size_t kMaxAuthorizedKeys = 8192;           ///< keys of one file
 
