@@ -38,6 +38,7 @@ void note_quotas(const Permit& permit) {
   permit.of_key->has_quota |= permit.grants.key_limits.quota.has_value();
 }
 
+std::unexpected<Error> unknown(std::string why) { return fail(Errc::not_found, std::move(why)); }
 std::unexpected<Error> denied(std::string why) { return fail(Errc::denied, std::move(why)); }
 
 }  // namespace
@@ -144,18 +145,18 @@ Accounts::KeyFile* Accounts::file_of(const std::string& user) {
 }
 
 Result<Permit> Accounts::judge(const ssh::UserOffered& offered, const IpAddress& source, UnixSeconds now) {
-  if (offered.user.size() > kLongestUser) return denied("there is no such user");
+  if (offered.user.size() > kLongestUser) return unknown("there is no such user");
   refresh();
   TRY(revocations_.check(offered.key, offered.certificate));
   KeyFile* const file = file_of(offered.user);
-  if (file == nullptr) return denied("there is no such user");
+  if (file == nullptr) return unknown("there is no such user");
   const auto& certificate = offered.certificate;
   const auto entries =
       certificate ? file->keys.with_authority(*certificate, offered.user) : file->keys.with_key(offered.key);
   if (entries.empty()) {
-    return denied(fmt::format("the {} is not in {}",
-                              certificate ? "certificate's authority, for this user," : "key",
-                              printable(path_of(offered.user))));
+    return unknown(fmt::format("the {} is not in {}",
+                               certificate ? "certificate's authority, for this user," : "key",
+                               printable(path_of(offered.user))));
   }
   if (certificate) {
     if (const auto valid = crypto::check_validity(*certificate, static_cast<std::uint64_t>(now)); !valid)

@@ -50,8 +50,9 @@ class Accounts {
                                                               Privileges& privileges,
                                                               QuotaBook* quotas = nullptr);
 
-  /// Whether `offered` may log in from `source` now (seconds since 1970). Errc::denied, with the reason for
-  /// the operator; Errc::verification if its key is revoked, or may be: who tries that is worth a line.
+  /// Whether `offered` may log in from `source` now (seconds since 1970). If not, the reason for the
+  /// operator: Errc::not_found if nobody has such a key, Errc::denied if somebody has it, and it may not log
+  /// in like this, Errc::verification if it is revoked, or may be.
   [[nodiscard]] Result<Permit> judge(const ssh::UserOffered& offered, const IpAddress& source,
                                      UnixSeconds now);
 

@@ -98,8 +98,8 @@ TEST_F(AccountsTest, LetsInWhomTheFileNames) {
   EXPECT_TRUE(key_logs_in());
   EXPECT_TRUE(certificate_logs_in());
   write("keys", line_of(other_));
-  EXPECT_EQ(key_logs_in().error().code, Errc::denied);
-  EXPECT_EQ(certificate_logs_in().error().code, Errc::denied);
+  EXPECT_EQ(key_logs_in().error().code, Errc::not_found);
+  EXPECT_EQ(certificate_logs_in().error().code, Errc::not_found);
 }
 
 TEST_F(AccountsTest, KeepsNothingOfThoseWhoOnlyAsk) {
@@ -109,7 +109,7 @@ TEST_F(AccountsTest, KeepsNothingOfThoseWhoOnlyAsk) {
   asked->of_user->bytes = 5;
   EXPECT_EQ(asks_as("me")->of_user->bytes, 0u);
   EXPECT_EQ(asks_as(std::string(256, 'x'))->user, std::string(256, 'x'));
-  EXPECT_EQ(asks_as(std::string(257, 'x')).error().code, Errc::denied);
+  EXPECT_EQ(asks_as(std::string(257, 'x')).error().code, Errc::not_found);
 }
 
 TEST_F(AccountsTest, SessionsOfOneUserUseTheSame) {

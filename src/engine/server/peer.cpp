@@ -178,8 +178,9 @@ void Peer::on(ssh::UserOffered& offered) {
   if (permit && context_->logged_in >= context_->options.sessions)
     permit = fail(Errc::limit, "there are too many sessions");
   if (!permit) {
-    // Clients ask about each of their keys.
-    const bool is_notable = offered.signed_ || permit.error().code == Errc::verification;
+    // Clients ask about each of their keys, before they sign with one: of those that are nobody's that says
+    // little.
+    const bool is_notable = offered.signed_ || permit.error().code != Errc::not_found;
     log_event(is_notable ? LogLevel::notice : LogLevel::verbose, "login_refused",
               "{}: login as {} with {} {} refused: {}", who_, field("user", printable(offered.user, 100)),
               field("key_type", offered.key.type()), field("fingerprint", offered.key.fingerprint()),
