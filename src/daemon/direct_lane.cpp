@@ -30,6 +30,13 @@ net::ConnectOptions connect_options(const DirectPlan& plan) {
   return options;
 }
 
+// A stream may have the chosen port, to the very target.
+net::ConnectOptions check_options(const DirectPlan& plan) {
+  net::ConnectOptions options = connect_options(plan);
+  options.bind_port = 0;
+  return options;
+}
+
 files::Decision only_others(const OwnListeners& own, std::uint16_t port, const std::optional<IpAddress>& to) {
   files::Decision decision{.allowed = true, .reason = {}, .rule = {}};
   if (!to || !own.are_reached_at(*to, port)) return decision;
@@ -89,6 +96,8 @@ DirectLane::DirectLane(boost::asio::any_io_executor executor, const DirectCommon
       resolver_(resolver),
       to_targets_(resolver, connect_options(commons.plan), net::Family::any,
                   judge_of_targets(commons.own_streams)),
+      checking_(resolver, check_options(commons.plan), net::Family::any,
+                judge_of_targets(commons.own_streams)),
       from_proxies_(resolver, connect_options(commons.plan), net::Family::any,
                     judge_of_proxies(commons.plan, commons.own_streams)),
       forwards_(std::move(executor)) {
@@ -153,7 +162,7 @@ void DirectLane::add(const DirectPort& port, std::vector<net::UdpListener> liste
 void DirectLane::watch(std::shared_ptr<relay::TargetGroup> group) {
   const CheckPlan& checks = *commons_.plan.checks;
   forwards_.add(std::make_unique<relay::HealthChecks>(
-      to_targets_, std::move(group),
+      checking_, std::move(group),
       relay::HealthCheckOptions{.interval = checks.interval, .port = checks.port}));
 }
 

@@ -66,7 +66,7 @@ class DirectLane {
  private:
   const DirectCommons& commons_;
   net::Resolver& resolver_;
-  relay::DirectDialer to_targets_;
+  relay::DirectDialer to_targets_, checking_;
   relay::DirectDialer from_proxies_;
   std::optional<relay::ProxyHeaderDialer> with_header_;
   ForwardSet forwards_;

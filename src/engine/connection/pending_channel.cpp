@@ -30,6 +30,7 @@ std::pair<ssh::OpenFailure, std::string_view> words_for(relay::Refusal refusal) 
     case relay::Refusal::network_unreachable:
       return {connect_failed, "Network is unreachable"};
     case relay::Refusal::unreachable:
+    case relay::Refusal::no_source:
     case relay::Refusal::closed:
       break;
   }

@@ -27,6 +27,7 @@ socks::Failure failure_for(relay::Refusal reason) {
     case relay::Refusal::network_unreachable:
       return socks::Failure::network_unreachable;
     case relay::Refusal::unreachable:
+    case relay::Refusal::no_source:
       return socks::Failure::host_unreachable;
     case relay::Refusal::connection_refused:
       return socks::Failure::connection_refused;

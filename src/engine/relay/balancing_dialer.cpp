@@ -24,11 +24,10 @@ Task<Dialed> BalancingDialer::dial(const Endpoint& /*destination*/, const Visit&
       co_return dialed;
     }
     DialError& error = dialed.error();
-    if (error.reason == Refusal::closed || error.reason == Refusal::overloaded ||
-        error.reason == Refusal::too_many_names)
-      co_return dialed;
+    // Another one may be reached from the same address and port.
+    if (is_ours(error.reason) && error.reason != Refusal::no_source) co_return dialed;
     now = monotonic_now();
-    lease->failed(error.message, now);
+    if (!is_ours(error.reason)) lease->failed(error.message, now);
     tried.push_back(lease->index());
     const bool is_last = tried.size() == group_->size() || (time_ > Duration::zero() && now - begin >= time_);
     if (is_last && tried.size() > 1)

@@ -20,8 +20,8 @@ class BalancingDialer final : public Dialer {
   BalancingDialer(Dialer& inner, std::shared_ptr<TargetGroup> group, Duration time = Duration::zero())
       : inner_(inner), group_(std::move(group)), time_(time) {}
 
-  /// Where to is what the group chooses; the destination is only what a forward calls it. A failure that is
-  /// ours (Refusal::overloaded, too_many_names, closed) is no target's, and ends the dial.
+  /// Where to is what the group chooses; the destination is only what a forward calls it. A failure that
+  /// is_ours() is no target's, and ends the dial, unless another one may have it (Refusal::no_source).
   [[nodiscard]] Task<Dialed> dial(const Endpoint& destination, const Visit& visit) override;
 
  private:

@@ -173,6 +173,24 @@ TEST_F(BalancingDialerTest, WhoeverGivesUpBlamesNobody) {
   EXPECT_EQ(changes, "");
 }
 
+TEST_F(BalancingDialerTest, WhatIsMissingHereIsNoTargetsFault) {
+  for (const char* name : {"one", "two"}) targets.emplace_back(context, name).come();
+  make({.failures = 1});
+  asio::ip::tcp::acceptor reserved(context, at("127.0.0.1", 0));
+  DirectDialer from_one_port{resolver,
+                             {.bind_addresses = {asio::ip::make_address("127.0.0.1")},
+                              .bind_port = reserved.local_endpoint().port()}};
+  reserved.close();
+  dialer = std::make_unique<BalancingDialer>(from_one_port, group);
+  const auto first = dial(), second = dial();
+  ASSERT_TRUE(first);
+  ASSERT_TRUE(second);
+  const auto third = dial();
+  ASSERT_FALSE(third);
+  EXPECT_EQ(third.error().reason, Refusal::no_source) << third.error().message;
+  EXPECT_EQ(changes, "");
+}
+
 TEST_F(BalancingDialerTest, FollowsANameWhoseAddressChanges) {
   std::atomic<std::uint32_t> address = 0x7F000001;
   constexpr Duration kLifetime = std::chrono::milliseconds(10);

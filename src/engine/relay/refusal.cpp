@@ -29,6 +29,9 @@ Refusal refusal_for(const Error& error) {
     case EACCES:
     case EPERM:
       return Refusal::prohibited;
+    case EADDRNOTAVAIL:
+    case EADDRINUSE:
+      return Refusal::no_source;
     case EMFILE:
     case ENFILE:
     case ENOMEM:

@@ -21,10 +21,17 @@ enum class Refusal : std::uint8_t {
   connection_refused,
   timed_out,
   unsupported,
+  no_source,  ///< there is no address or port here to connect from
   overloaded,
   too_many_names,  ///< are being looked up
   closed
 };
+
+/// Whether a dial failed by what is missing here: then it says nothing of the target.
+[[nodiscard]] constexpr bool is_ours(Refusal reason) {
+  return reason == Refusal::no_source || reason == Refusal::overloaded || reason == Refusal::too_many_names ||
+         reason == Refusal::closed;
+}
 
 /// What a failed connect or look-up means for whoever asked.
 [[nodiscard]] Refusal refusal_for(const Error& error);
