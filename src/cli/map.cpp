@@ -53,10 +53,11 @@ Result<std::optional<std::uint64_t>> rate_of(std::string_view option, const std:
   return *rate;
 }
 
-Result<void> set_time(std::string_view option, const std::string& text, Duration& time) {
+Result<void> set_time(std::string_view option, const std::string& text, Duration& time, Duration least = {}) {
   if (text.empty()) return {};
   const auto read = parse_time(text);
   if (!read) return in_option(option, read.error());
+  if (*read < least) return in_option(option, {Errc::usage, "0 would leave no time for anything"});
   time = *read;
   return {};
 }
@@ -83,7 +84,7 @@ class Common {
         "network of proxies: streams come from there alone, and begin with a PROXY header (v1 or v2)");
     app.add_option("--source", source_, "address[:port] to connect from");
     app.add_option("--max-streams", plan.most_streams, "streams at once, all together (65536)")
-        ->check(CLI::PositiveNumber);
+        ->check(CLI::Range(1U, 1U << 24));
     app.add_option("--stream-rate", stream_rate_, "new streams and udp flows a second, all together");
     app.add_option(
         "--rate-out", rate_out_,
@@ -113,7 +114,7 @@ class Common {
     plan_.streams_a_second = TRY(rate_of("--stream-rate", stream_rate_));
     plan_.bytes_a_second_out = TRY(rate_of("--rate-out", rate_out_));
     plan_.bytes_a_second_in = TRY(rate_of("--rate-in", rate_in_));
-    TRY(set_time("--connect-time", connect_time_, plan_.connect_time));
+    TRY(set_time("--connect-time", connect_time_, plan_.connect_time, std::chrono::seconds(1)));
     TRY(set_time("--idle-time", idle_time_, plan_.silence.idle));
     TRY(set_time("--half-closed-time", half_closed_time_, plan_.silence.half_closed));
     TRY(set_time("--user-timeout", user_timeout_, plan_.liveness.user_timeout));
@@ -196,9 +197,7 @@ class Targets {
       plan_.checks = *checks;
       plan_.checks->port = check_port_;
     }
-    if (plan_.transparent && plan_.source)
-      return fail(Errc::usage, "--transparent and --source do not go together");
-    return set_time("--flow-time", flow_time_, plan_.flow_time);
+    return set_time("--flow-time", flow_time_, plan_.flow_time, std::chrono::seconds(1));
   }
 
  private:
@@ -318,9 +317,12 @@ Result<void> read_map_line(std::span<const std::string_view> arguments, const En
     for (daemon::DirectForward& forward : TRY(parse_mapping(words[i], words[i + 1])))
       plan.forwards.push_back(std::move(forward));
   }
+  for (daemon::DirectForward& forward : plan.forwards) forward.listen.replace_dead = true;
   TRY(check_overlaps(plan.forwards));
   TRY(targets.fill());
   TRY(common.fill());
+  if (plan.transparent && plan.source)
+    return fail(Errc::usage, "--transparent and --source do not go together");
   const bool has_names = !plan.names.empty();
   const bool names_all = std::ranges::find(plan.names, "*", &daemon::NamedTargets::name) != plan.names.end();
   for (const daemon::DirectForward& forward : plan.forwards) {
@@ -363,6 +365,7 @@ Result<void> read_proxy_line(std::span<const std::string_view> arguments, const 
     forward.listen = TRY(parse_dynamic_forward(text)).listen;
     auto* place = std::get_if<relay::HostPort>(&forward.listen.endpoint);
     if (place != nullptr && place->host.empty()) place->host = "localhost";
+    forward.listen.replace_dead = true;
   }
   TRY(check_overlaps(plan.forwards));
   bool allows = false;

@@ -58,8 +58,10 @@ relay::Task<Result<std::vector<net::Listener>>> open_listeners(const ListenSpec&
                                                                asio::any_io_executor executor) {
   if (!executor) executor = co_await asio::this_coro::executor;
   if (const auto* path = std::get_if<relay::UnixPath>(&spec.endpoint)) {
-    auto listener = net::Listener::listen_unix(
-        executor, path->path, {.unlink_existing = spec.unlink_existing, .mask = spec.socket_mask});
+    auto listener = net::Listener::listen_unix(executor, path->path,
+                                               {.unlink_existing = spec.unlink_existing,
+                                                .replace_dead = spec.replace_dead,
+                                                .mask = spec.socket_mask});
     if (!listener) co_return std::unexpected(std::move(listener.error()));
     std::vector<net::Listener> listeners;
     listeners.push_back(std::move(*listener));

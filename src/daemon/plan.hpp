@@ -32,6 +32,7 @@ struct ListenSpec {
   tunnel::AddressFamily family = tunnel::AddressFamily::any;  ///< bind addresses of this family alone
   unsigned socket_mask = 0177;   ///< Unix: the permission bits that the socket lacks (StreamLocalBindMask)
   bool unlink_existing = false;  ///< Unix: replace a socket that is there already (StreamLocalBindUnlink)
+  bool replace_dead = false;     ///< Unix: replace one that nobody listens at any more
   bool operator==(const ListenSpec&) const = default;
 };
 

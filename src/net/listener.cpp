@@ -53,10 +53,17 @@ std::unexpected<Error> cannot_listen_unix(const std::string& path, int error) {
   if (error == EADDRINUSE && is_abstract(path))
     return cannot_listen(name, "another program listens there ('ss -lxp' shows which)", error);
   if (error == EADDRINUSE) {
-    return cannot_listen(name, "the file exists already (remove it, or set StreamLocalBindUnlink=yes)",
-                         error);
+    return cannot_listen(
+        name, "the file exists already (remove it, or, for -L and -D, set StreamLocalBindUnlink=yes)", error);
   }
   return cannot_listen(name, std::generic_category().message(error), error);
+}
+
+bool is_dead_socket(const std::string& path, const UnixAddress& address) {
+  struct stat status = {};
+  if (::lstat(path.c_str(), &status) != 0 || !S_ISSOCK(status.st_mode)) return false;
+  const UniqueFd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  return fd && ::connect(fd.get(), address.get(), address.size) != 0 && errno == ECONNREFUSED;
 }
 
 enum class AcceptFailure { none_waiting, passing, exhausted, fatal };
@@ -199,6 +206,7 @@ Result<Listener> Listener::listen_unix(const asio::any_io_executor& executor, co
   const bool is_file = !is_abstract(path);
 
   struct stat status = {};
+  if (is_file && options.replace_dead && is_dead_socket(path, *address)) (void)::unlink(path.c_str());
   if (is_file && options.unlink_existing && ::lstat(path.c_str(), &status) == 0) {
     if (!S_ISSOCK(status.st_mode))
       return cannot_listen(printable(path), "the file there is not a socket", EADDRINUSE);

@@ -21,6 +21,8 @@ struct UnixListenOptions {
   /// StreamLocalBindUnlink: remove what is at the path, if it is a socket. Otherwise an existing file
   /// refuses, as in ssh.
   bool unlink_existing = false;
+  /// Remove a socket at the path if nobody listens there: what a killed process has left.
+  bool replace_dead = false;
   /// StreamLocalBindMask: the bits that the socket's permissions lack; 0177 leaves it to its owner alone.
   unsigned mask = 0177;
 };

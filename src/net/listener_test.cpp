@@ -133,7 +133,7 @@ TEST_F(ListenerTest, MakesUnixSocketsForTheirOwnerAlone) {
     ASSERT_FALSE(second);
     EXPECT_EQ(second.error().message,
               "cannot listen on " + path +
-                  ": the file exists already (remove it, or set StreamLocalBindUnlink=yes)");
+                  ": the file exists already (remove it, or, for -L and -D, set StreamLocalBindUnlink=yes)");
     EXPECT_TRUE(std::filesystem::exists(path));
   }
   EXPECT_FALSE(std::filesystem::exists(path));
@@ -161,6 +161,25 @@ TEST_F(ListenerTest, ReplacesASocketIfAskedAndNothingElse) {
       Listener::listen_unix(context.get_executor(), path, {.unlink_existing = true, .mask = 0177});
   ASSERT_FALSE(third);
   EXPECT_EQ(third.error().message, "cannot listen on " + path + ": the file there is not a socket");
+  EXPECT_TRUE(std::filesystem::exists(path));
+}
+
+TEST_F(ListenerTest, ReplacesWhatAKilledProcessLeft) {
+  const std::string path = folder + "/s";
+  const UnixListenOptions options = {.replace_dead = true};
+  auto first = Listener::listen_unix(context.get_executor(), path, options);
+  ASSERT_TRUE(first);
+  EXPECT_FALSE(Listener::listen_unix(context.get_executor(), path, options)) << "somebody listens there";
+  std::filesystem::rename(path, path + ".left");
+  first->close();
+  std::filesystem::rename(path + ".left", path);  // nobody does
+  EXPECT_FALSE(Listener::listen_unix(context.get_executor(), path)) << "not unless asked";
+  auto second = Listener::listen_unix(context.get_executor(), path, options);
+  ASSERT_TRUE(second) << second.error().message;
+  second->close();
+
+  std::ofstream(path) << "precious";
+  EXPECT_FALSE(Listener::listen_unix(context.get_executor(), path, options));
   EXPECT_TRUE(std::filesystem::exists(path));
 }
 
