@@ -42,10 +42,10 @@ std::vector<std::string> TransparentRouting::lines() const {
   // An answer from elsewhere is marked if the kernel finds a socket of ours for it: what else passes through
   // here is left alone.
   if (have(true, Place::elsewhere) || have(false, Place::elsewhere)) {
-    lines.emplace_back("  nft add table inet culvert");
+    lines.emplace_back("  nft add table inet culvert-answers");
     lines.emplace_back(
-        "  nft 'add chain inet culvert answers { type filter hook prerouting priority mangle; }'");
-    lines.emplace_back("  nft add rule inet culvert answers socket transparent 1 meta mark set 1");
+        "  nft 'add chain inet culvert-answers answers { type filter hook prerouting priority mangle; }'");
+    lines.emplace_back("  nft add rule inet culvert-answers answers socket transparent 1 meta mark set 1");
   }
   for (const bool v4 : {true, false}) {
     const std::string_view ip = v4 ? "ip" : "ip -6";

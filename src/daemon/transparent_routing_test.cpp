@@ -27,11 +27,12 @@ TEST(TransparentRouting, AnswersFromOtherMachinesAreToldByTheirSockets) {
   for (int twice = 0; twice < 2; ++twice) routing.add(host_at("10.0.0.5"), host_at("10.0.0.1"));
   EXPECT_EQ(
       behind_the_first(routing),
-      (Lines{"  nft add table inet culvert",
-             "  nft 'add chain inet culvert answers { type filter hook prerouting priority mangle; }'",
-             "  nft add rule inet culvert answers socket transparent 1 meta mark set 1",
-             "  ip rule add fwmark 1 lookup 100", "  ip route add local default dev lo table 100",
-             "  on 10.0.0.5, unless its way to visitors leads here: ip route replace default via 10.0.0.1"}));
+      (Lines{
+          "  nft add table inet culvert-answers",
+          "  nft 'add chain inet culvert-answers answers { type filter hook prerouting priority mangle; }'",
+          "  nft add rule inet culvert-answers answers socket transparent 1 meta mark set 1",
+          "  ip rule add fwmark 1 lookup 100", "  ip route add local default dev lo table 100",
+          "  on 10.0.0.5, unless its way to visitors leads here: ip route replace default via 10.0.0.1"}));
 }
 
 TEST(TransparentRouting, AnswersFromHereAreToldByTheirAddress) {
