@@ -34,8 +34,11 @@ Result<void> write_all(int fd, std::string_view text) {
 
 // Never over a file that is there.
 Result<void> make_key(const std::string& path) {
+  // Others look for files of theirs in /etc/culvert; the key alone is nobody else's.
+  const mode_t mask = ::umask(022);
   std::error_code ignored;
   std::filesystem::create_directories(std::filesystem::path(path).parent_path(), ignored);
+  ::umask(mask);
   const net::UniqueFd file(::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
   if (!file) return fail_errno("cannot make the host key " + printable(path), errno);
   const crypto::PrivateKey key = crypto::PrivateKey::generate_ed25519();
