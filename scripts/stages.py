@@ -161,7 +161,11 @@ def parser(about: str) -> argparse.ArgumentParser:
 def run_stages(rows: list[tuple], options: argparse.Namespace, logs: pathlib.Path) -> int:
     """A row: name, the stage without which it makes no sense, what to do. Times and shows each; the last line is the sum.
     The exit status of the whole."""
-    chosen = [row for row in rows if not options.only or row[0] in options.only.split(",")]
+    wanted = options.only.split(",") if options.only else [row[0] for row in rows]
+    if unknown := set(wanted) - {row[0] for row in rows}:
+        print(f"no such stage: {', '.join(sorted(unknown))} (see --list)", file=sys.stderr)
+        return 2
+    chosen = [row for row in rows if row[0] in wanted]
     if options.list:
         print("\n".join(row[0] for row in chosen))
         return 0
