@@ -18,7 +18,7 @@ namespace {
 
 constexpr std::string_view kHead =
     "usage: culvert [options] [user@]host             or  ssh://[user@]host[:port]\n"
-    "Forwards ports through an SSH server. ssh's options that open no shell work.\n";
+    "Forwards ports through an SSH server. Also: culvert map, proxy, open and serve.\n";
 
 constexpr std::string_view kTail =
     "\n"

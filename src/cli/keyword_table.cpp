@@ -400,7 +400,7 @@ constexpr Keyword kKeywords[] = {
     works("RequiredRSASize", check_rsa_size, show_rsa_size),
     works("RekeyLimit", set_rekey_limit, show_rekey_limit, "0 3600", 2),
     works("ServerAliveCountMax", set<&Settings::alive_count, as_count<0>>, show_alive_count),
-    field<&Settings::alive_interval, as_time>("ServerAliveInterval", "60"),
+    field<&Settings::alive_interval, as_time>("ServerAliveInterval", "30"),
     // Forwards
     field<&Settings::clear_forwardings, as_flag>("ClearAllForwardings", "no"),
     works("DynamicForward", add_dynamic_forward, show_dynamic_forwards),

@@ -105,7 +105,7 @@ Result<void> set_log_file(CommandLine& line, const std::string& value) {
 }
 
 Result<void> set_config_file(CommandLine& line, const std::string& value) {
-  set_once(line.config_file, value);
+  line.config_file = value;
   return {};
 }
 

@@ -39,7 +39,8 @@ int complain(const Error& error) {
 int print(const std::string& text) {
   const bool written =
       std::fwrite(text.data(), 1, text.size(), stdout) == text.size() && std::fflush(stdout) == 0;
-  return written ? kDone : kFailed;
+  if (written) return kDone;
+  return errno == EPIPE ? kFailed : complain(fail_errno("cannot write to standard output", errno).error());
 }
 
 // With -W only errors are for the user, unless he asked for more.

@@ -89,7 +89,8 @@ Result<void> read_serve_line(std::span<const std::string_view> arguments, const 
                "the same of what comes to the ports that clients listen at (-R)");
   app.add_option("--quota-file", quota_file, "file that keeps what is used of quotas, over restarts");
   app.add_option("--login-time", login_time, "how long a login may take (60)");
-  app.add_option("--max-sessions", options.sessions, "clients that are logged in at once (4096)");
+  app.add_option("--max-sessions", options.sessions, "clients that are logged in at once (4096)")
+      ->check(CLI::Range(1U, 1U << 24));
   add_privilege_options(app, line.plan);
   bool opens = false;
   add_open_gateway(app, opens);

@@ -6,6 +6,8 @@
 
 #include <fmt/format.h>
 
+#include "base/text.hpp"
+
 namespace culvert::cli {
 
 SubcommandReader::SubcommandReader(CLI::App& app, SubcommandLine& line) : app_(app), line_(line) {
@@ -27,7 +29,8 @@ Result<bool> SubcommandReader::read(std::span<const std::string_view> arguments)
     return false;
   } catch (const CLI::ParseError& error) {
     const std::string command = app_.get_name().substr(app_.get_name().find(' ') + 1);
-    return fail(Errc::usage, fmt::format("{}: {} (see {} --help)", command, error.what(), app_.get_name()));
+    return fail(Errc::usage,
+                fmt::format("{}: {} (see {} --help)", command, printable(error.what()), app_.get_name()));
   }
   if (log_format_ == "json") line_.log_format = LogFormat::json;
   if (quiet_) line_.log_level = LogLevel::error;

@@ -23,7 +23,7 @@ NOT_OURS = {"gssapikexalgorithms", "hostbasedacceptedalgorithms", "xauthlocation
             "controlpath", "remotecommand", "requiredrsasize", "knownhostscommand",
             "channeltimeout", "obscurekeystroketiming"}  # later than 9.2
 OWN_DEFAULTS = {  # ours, ssh's
-    "exitonforwardfailure": ("yes", "no"), "serveralivecountmax": ("2", "3"), "serveraliveinterval": ("60", "0"),
+    "exitonforwardfailure": ("yes", "no"), "serveralivecountmax": ("2", "3"), "serveraliveinterval": ("30", "0"),
     "ipqos": ("lowdelay throughput", "ef cs1"),  # from ssh 10 on
     "identityfile": ("~/.ssh/id_rsa|~/.ssh/id_ecdsa|~/.ssh/id_ed25519",
                      "|".join(f"~/.ssh/id_{kind}" for kind in ("rsa", "ecdsa", "ecdsa_sk", "ed25519", "ed25519_sk", "xmss",
@@ -31,7 +31,7 @@ OWN_DEFAULTS = {  # ours, ssh's
 SAME = {("loglevel", "QUIET"): "ERROR", ("loglevel", "FATAL"): "ERROR", ("loglevel", "SILENT"): "ERROR",
         ("loglevel", "VERBOSE"): "VERBOSE", ("loglevel", "DEBUG"): "VERBOSE", ("loglevel", "INFO"): "INFO",
         ("pubkeyauthentication", "host-bound"): "true", ("connecttimeout", "none"): "0",
-        ("serveraliveinterval", "300"): "60",  # Debian's, with BatchMode
+        ("serveraliveinterval", "300"): "30",  # Debian's, with BatchMode
         ("rekeylimit", "0 0"): "0 3600", ("ipqos", "cs1"): "cs1 cs1"}
 
 CONFIGURATIONS = {
