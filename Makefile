@@ -8,6 +8,8 @@ DOCDIR := $(PREFIX)/share/doc/culvert
 UNITDIR := $(PREFIX)/lib/systemd/system
 INSTALL ?= install
 RELEASE := build/release
+PAGES := culvert.1 culvert-map.1 culvert-open.1 culvert-serve.1
+UNITS := culvert@.service culvert-serve.service
 
 .PHONY: all install uninstall setup demo test test-full test-next bench format check clean help
 
@@ -16,19 +18,19 @@ all: ## build build/release/culvert
 
 install: ## install program, man page, systemd unit, documents, licence (DESTDIR, PREFIX)
 	@test -x $(RELEASE)/culvert || scripts/build release culvert
-	$(INSTALL) -d $(DESTDIR)$(BINDIR) $(DESTDIR)$(MANDIR)/man1 $(DESTDIR)$(UNITDIR) $(DESTDIR)$(DOCDIR)
-	$(INSTALL) -m 755 $(RELEASE)/culvert $(DESTDIR)$(BINDIR)/culvert
-	$(INSTALL) -m 644 docs/culvert.1 docs/culvert-map.1 docs/culvert-open.1 docs/culvert-serve.1 $(DESTDIR)$(MANDIR)/man1/
-	for unit in culvert@ culvert-serve; do \
-	  sed 's|@bindir@|$(BINDIR)|g' systemd/$$unit.service >$(DESTDIR)$(UNITDIR)/$$unit.service && \
-	  chmod 644 $(DESTDIR)$(UNITDIR)/$$unit.service || exit 1; done
-	$(INSTALL) -m 644 README.md LICENSE docs/options.md docs/rules.md $(DESTDIR)$(DOCDIR)/
+	$(INSTALL) -d "$(DESTDIR)$(BINDIR)" "$(DESTDIR)$(MANDIR)/man1" "$(DESTDIR)$(UNITDIR)" "$(DESTDIR)$(DOCDIR)"
+	$(INSTALL) -m 755 $(RELEASE)/culvert "$(DESTDIR)$(BINDIR)/culvert"
+	$(INSTALL) -m 644 $(PAGES:%=docs/%) "$(DESTDIR)$(MANDIR)/man1/"
+	for unit in $(UNITS); do \
+	  sed 's|@bindir@|$(BINDIR)|g' systemd/$$unit >"$(DESTDIR)$(UNITDIR)/$$unit" && \
+	  chmod 644 "$(DESTDIR)$(UNITDIR)/$$unit" || exit 1; done
+	$(INSTALL) -m 644 README.md LICENSE docs/options.md docs/rules.md "$(DESTDIR)$(DOCDIR)/"
 
 uninstall: ## remove what install put there
-	rm -f $(DESTDIR)$(BINDIR)/culvert $(DESTDIR)$(MANDIR)/man1/culvert.1 $(DESTDIR)$(MANDIR)/man1/culvert-map.1 $(DESTDIR)$(MANDIR)/man1/culvert-open.1 \
-	  $(DESTDIR)$(MANDIR)/man1/culvert-serve.1 \
-	  $(DESTDIR)$(UNITDIR)/culvert@.service $(DESTDIR)$(UNITDIR)/culvert-serve.service
-	rm -rf $(DESTDIR)$(DOCDIR)
+	rm -f "$(DESTDIR)$(BINDIR)/culvert"
+	for page in $(PAGES); do rm -f "$(DESTDIR)$(MANDIR)/man1/$$page"; done
+	for unit in $(UNITS); do rm -f "$(DESTDIR)$(UNITDIR)/$$unit"; done
+	rm -rf "$(DESTDIR)$(DOCDIR)"
 
 setup: ## install the packages that building and testing need (Debian 12, 13)
 	@scripts/setup build demo test
