@@ -133,12 +133,10 @@ void add_rules(Rules& rules, Sandboxed who) {
       rules.allow("socket", {of_family});
     }
   }
-  // Libraries of the resolver are loaded when the first name is looked up: executable memory, that nobody
-  // writes.
-  for (const char* name : {"mmap", "mprotect"}) {
-    rules.allow(name, {has_none_of(2, PROT_EXEC)});
-    rules.allow(name, {has_none_of(2, PROT_WRITE)});
-  }
+  // Libraries of the resolver are loaded when the first name is looked up: what is executable comes from a
+  // file as it is, and nothing becomes so that could be written before.
+  for (const char* name : {"mmap", "mprotect"}) rules.allow(name, {has_none_of(2, PROT_EXEC)});
+  rules.allow("mmap", {has_none_of(2, PROT_WRITE), has_none_of(3, MAP_ANONYMOUS)});
   // Threads, and no processes. The flags of clone3 cannot be seen: without it the C library takes clone.
   rules.allow("clone", {has_all_of(0, CLONE_THREAD | CLONE_VM)});
 #ifndef CULVERT_SANITIZED

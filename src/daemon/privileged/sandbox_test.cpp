@@ -63,13 +63,17 @@ TEST(SandboxDeathTest, TheRestIsRefused) {
     if (!refused(::socket(AF_INET6, SOCK_RAW | SOCK_CLOEXEC, IPPROTO_ICMPV6))) return "raw sockets of IPv6";
     if (!refused(::rename("/nowhere/a", "/nowhere/b"))) return "renaming";
     if (!refused(::kill(::getppid(), 0))) return "signals";
-    const auto* map =
-        ::mmap(nullptr, 4096, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    const auto map = [](int rights) {
+      return ::mmap(nullptr, 4096, rights, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    };
 #if !defined(__has_feature)
 #define __has_feature(x) 0
 #endif
 #if !__has_feature(address_sanitizer) && !__has_feature(thread_sanitizer)
-    if (!refused(reinterpret_cast<long>(map))) return "code that can be written";
+    for (const int rights : {PROT_READ | PROT_WRITE | PROT_EXEC, PROT_READ | PROT_EXEC})
+      if (!refused(reinterpret_cast<long>(map(rights)))) return "code that is in no file";
+    if (!refused(::mprotect(map(PROT_READ | PROT_WRITE), 4096, PROT_READ | PROT_EXEC)))
+      return "code that was written";
     if (!refused(::fork())) return "processes";
     if (!refused(::ptrace(PTRACE_TRACEME, 0, nullptr, nullptr))) return "tracing";
     const rlimit limit = {1, 1};
