@@ -100,6 +100,13 @@ std::optional<Result<asio::ip::address>> literal(const std::string& host, Family
   return address;
 }
 
+/// getaddrinfo() undoes the escapes of master files (RFC 1035 section 5.1): "b\097d" would find "bad", which
+/// whoever judges names takes for two.
+bool may_be_host(std::string_view host) {
+  constexpr std::string_view kNever("\\\0", 2);
+  return !host.empty() && host.size() <= 255 && host.find_first_of(kNever) == host.npos;
+}
+
 struct Queue;
 
 /// One coroutine that waits. Its descriptor is the pool's side of the eventfd.
@@ -340,7 +347,7 @@ Resolver::~Resolver() { pool_->stop(); }
 
 asio::awaitable<Result<std::vector<tcp::endpoint>>> Resolver::resolve(std::string host, std::uint16_t port,
                                                                       Family family, Requester requester) {
-  if (host.empty() || host.size() > 255 || host.find('\0') != std::string::npos) {
+  if (!may_be_host(host)) {
     co_return fail(Errc::not_found, "Name or service not known", EAI_NONAME);
   }
   if (auto known = literal(host, family)) {

@@ -88,11 +88,22 @@ TEST(Resolver, AsksTheSystem) {
   const auto local = run(context, resolver.resolve("localhost", 5432, Family::ipv4));
   ASSERT_TRUE(local) << local.error().message;
   EXPECT_EQ(local->at(0), tcp::endpoint(asio::ip::make_address("127.0.0.1"), 5432));
-  for (const auto& bad : {std::string(), std::string("a\0b", 3), std::string(256, 'a')}) {
+  for (const auto& bad : {std::string(), std::string("a\0b", 3), std::string(256, 'a'),
+                          std::string("loc\\097lhost"), std::string("\\localhost")}) {
     const auto refused = run(context, resolver.resolve(bad, 1));
     ASSERT_FALSE(refused);
     EXPECT_EQ(refused.error().code, Errc::not_found);
+    EXPECT_EQ(refused.error().message, "Name or service not known");
   }
+}
+
+TEST(Resolver, DoesNotAskForWhatIsNoName) {
+  asio::io_context context;
+  const auto names = std::make_shared<Names>();
+  Resolver resolver(1, 1, names->look_up());
+  for (const char* const host : {"b\\097d.test", "\\bad.test", "bad\\.test", "bad.test\\"})
+    EXPECT_FALSE(run(context, resolver.resolve(host, 1))) << host;
+  EXPECT_EQ(names->asked, 0);
 }
 
 TEST(Resolver, PassesOnFailures) {
