@@ -57,7 +57,7 @@ relay::ConnectJudge judge_of_proxies(const DirectPlan& plan, const OwnListeners&
   grants.form = files::RuleForm::option;
   return [grants = std::make_shared<const files::Grants>(std::move(grants)), &own](
              std::string_view host, std::uint16_t port, const std::optional<IpAddress>& resolved) {
-    const auto decision = files::may_connect(*grants, host, port, resolved, net::own_addresses());
+    const auto decision = files::may_connect(*grants, host, port, resolved, net::is_own);
     return decision ? only_others(own, port, resolved) : decision;
   };
 }

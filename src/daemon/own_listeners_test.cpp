@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "daemon/own_listeners.hpp"
 
+#include <cstdlib>
+
 #include <gtest/gtest.h>
+
+#include "tests/support/network_namespace.hpp"
 
 namespace culvert::daemon {
 namespace {
@@ -27,6 +31,17 @@ TEST(OwnListeners, AnAddressReachesOneOfOurs) {
   for (const Row& row : rows)
     EXPECT_EQ(own.are_reached_at(*IpAddress::parse(row.address), row.port), row.is_reached)
         << row.address << " " << row.port;
+}
+
+// `ip route add local`: no interface has the address.
+TEST(OwnListeners, AreReachedByALocalRoute) {
+  testing::in_namespace([] {
+    ASSERT_EQ(std::system("ip link set lo up && ip route add local 10.9.0.0/16 dev lo"), 0);
+    OwnListeners own;
+    own.add(*IpAddress::parse("0.0.0.0"), 9000);
+    EXPECT_TRUE(own.are_reached_at(*IpAddress::parse("10.9.1.1"), 9000));
+    EXPECT_FALSE(own.are_reached_at(*IpAddress::parse("10.8.1.1"), 9000));
+  });
 }
 
 }  // namespace

@@ -7,6 +7,8 @@
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 
+#include <fmt/format.h>
+
 #include "base/log.hpp"
 #include "daemon/open_listeners.hpp"
 #include "net/addresses.hpp"
@@ -18,10 +20,12 @@ namespace asio = boost::asio;
 
 relay::Task<Result<void>> ServerRun::start() {
   const server::ServerOptions& options = plan_.options;
-  // What is judged by them must not depend on whether they can be read at that moment.
-  if (net::own_addresses().empty())
+  if (auto known = net::learn_own_addresses(); !known) {
     co_return fail(Errc::system,
-                   "cannot read the addresses of this machine, which no rule but an address opens");
+                   fmt::format("cannot read the addresses of this machine, which no rule but an address "
+                               "opens: {}",
+                               known.error().message));
+  }
   host_keys_ = CO_TRY(server::HostKeys::load(privileges_, options.host_certificate_files));
   accounts_ = CO_TRY(server::Accounts::load(options, privileges_, quotas_.get()));
   for (const ListenSpec& spec : plan_.listen) {

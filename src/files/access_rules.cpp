@@ -103,7 +103,7 @@ bool forbids(const ForwardRule& rule, const Target& target) {
 }
 
 Target target_of(std::string_view host, std::uint16_t port, const std::optional<IpAddress>& resolved,
-                 std::span<const IpAddress> own) {
+                 IsOwnAddress is_own) {
   Target target;
   target.host = host;
   target.name = lower(host);
@@ -114,9 +114,7 @@ Target target_of(std::string_view host, std::uint16_t port, const std::optional<
   if (!resolved && !literal) return target;
   target.address = (resolved ? *resolved : *literal).normalised();
   target.range = known_range(*target.address);
-  target.is_own =
-      !(target.range && target.range->kind == AddressKind::loopback) &&
-      std::ranges::any_of(own, [&](const IpAddress& a) { return a.normalised() == *target.address; });
+  target.is_own = !(target.range && target.range->kind == AddressKind::loopback) && is_own(*target.address);
   return target;
 }
 
@@ -255,11 +253,11 @@ Grants grants_for_all(const KeyOptions& options) {
 }
 
 Decision may_connect(const Grants& grants, std::string_view host, std::uint16_t port,
-                     const std::optional<IpAddress>& resolved, std::span<const IpAddress> own) {
+                     const std::optional<IpAddress>& resolved, IsOwnAddress is_own) {
   if (!grants.port_forwarding) return denied(std::string(kNoForwarding));
   if (host.empty() || port == 0) return denied("request names no host or no port");
   if (host.find('\\') != host.npos) return denied(fmt::format("{} is no host name", printable(host, 255)));
-  const Target target = target_of(host, port, resolved, own);
+  const Target target = target_of(host, port, resolved, is_own);
   bool allowed = false;
   for (const ForwardRule& rule : grants.connect) {
     if (!rule.ports.contains(port)) continue;

@@ -93,12 +93,15 @@ struct Decision {
   explicit operator bool() const { return allowed; }
 };
 
+/// Whether an address, normalised, is one of this machine (net::is_own()).
+using IsOwnAddress = bool (*)(const IpAddress&);
+
 /// May it connect to `host` (as requested), which has the address `resolved`? Before a name is resolved, ask
 /// with none: allowed then means that it depends on the address, denied that it need not be looked up.
-/// `own`: every address of this machine. Connect to `resolved` as it is. A name with a backslash is none: to
+/// Connect to `resolved` as it is. A name with a backslash is none: to
 /// a resolver it may be another spelling of a name that the rules deny.
 [[nodiscard]] Decision may_connect(const Grants& grants, std::string_view host, std::uint16_t port,
-                                   const std::optional<IpAddress>& resolved, std::span<const IpAddress> own);
+                                   const std::optional<IpAddress>& resolved, IsOwnAddress is_own);
 
 struct ListenDecision : Decision {
   /// What to bind, never empty if allowed; IPv6 ones with IPV6_V6ONLY, or :: would take in IPv4. The first

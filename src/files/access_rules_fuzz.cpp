@@ -66,14 +66,17 @@ void check_text(const files::Decision& decision) {
   require(decision.reason.find_first_of("\n\x1b") == std::string::npos);
 }
 
+bool is_own(const IpAddress& address) {
+  return address == *IpAddress::parse("10.0.0.5") || address == *IpAddress::parse("fe80::5");
+}
+
 void connect(files::Grants grants, std::string_view host, const std::optional<IpAddress>& address) {
-  const std::vector<IpAddress> own = {*IpAddress::parse("10.0.0.5"), *IpAddress::parse("fe80::5")};
-  const auto decision = files::may_connect(grants, host, 80, address, own);
+  const auto decision = files::may_connect(grants, host, 80, address, is_own);
   check_text(decision);
   if (decision && address) {
-    require(files::may_connect(grants, host, 80, std::nullopt, own).allowed || IpAddress::parse(host));
+    require(files::may_connect(grants, host, 80, std::nullopt, is_own).allowed || IpAddress::parse(host));
     const IpAddress normal = address->normalised();
-    const bool is_guarded = known_range(normal) || std::ranges::find(own, normal) != own.end();
+    const bool is_guarded = known_range(normal) || is_own(normal);
     using Kind = files::ForwardRule::Kind;
     require(!is_guarded || std::ranges::any_of(grants.connect, [](const files::ForwardRule& rule) {
       return rule.kind != Kind::any && rule.kind != Kind::name && rule.kind != Kind::path &&
@@ -82,10 +85,10 @@ void connect(files::Grants grants, std::string_view host, const std::optional<Ip
   }
   if (!decision.rule.empty()) {  // what the log says helps
     grants.connect.push_back(rule_of(decision));
-    require(files::may_connect(grants, host, 80, address, own).allowed);
+    require(files::may_connect(grants, host, 80, address, is_own).allowed);
   }
   grants.connect.push_back(*files::ForwardRule::parse_connect("!*:*"));
-  require(!files::may_connect(grants, host, 80, address, own));
+  require(!files::may_connect(grants, host, 80, address, is_own));
 }
 
 void listen(files::Grants grants, std::string_view bind, std::uint16_t port) {

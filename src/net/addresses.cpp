@@ -2,10 +2,14 @@
 #include "net/addresses.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
+#include <cstddef>
 #include <cstring>
+#include <map>
 #include <memory>
 #include <optional>
+#include <set>
 
 #include <ifaddrs.h>
 #include <net/if.h>
@@ -15,6 +19,8 @@
 
 #include "base/assert.hpp"
 #include "base/time.hpp"
+#include "net/route_lookup.hpp"
+#include "net/route_socket.hpp"
 #include "net/unique_fd.hpp"
 
 namespace culvert::net {
@@ -37,6 +43,56 @@ std::optional<ip::address> address_of(const sockaddr* name) {
     return ip::address_v6(bytes, in.sin6_scope_id);
   }
   return std::nullopt;
+}
+
+/// They are asked for at every open, and the kernel's answers take longer than all else of an open.
+class OwnAddresses {
+ public:
+  [[nodiscard]] static OwnAddresses& of_thread() {
+    thread_local OwnAddresses own;
+    return own;
+  }
+  [[nodiscard]] Result<void> learn();
+  [[nodiscard]] bool have(const IpAddress& address);
+
+ private:
+  static constexpr Duration kGood = std::chrono::seconds(1);
+  static constexpr std::size_t kMostRoutes = 1024;
+
+  std::set<IpAddress> of_interfaces_;
+  std::map<IpAddress, bool> routed_here_;
+  std::optional<RouteSocket> routes_;  ///< kept, so that no want of descriptors keeps us from asking
+  Instant good_until_{};
+};
+
+Result<void> OwnAddresses::learn() {
+  const Instant now = monotonic_now();
+  if (now < good_until_) return {};
+  routed_here_.clear();
+  if (!routes_) routes_ = TRY(RouteSocket::open());
+  const auto all = TRY(interface_addresses());
+  of_interfaces_.clear();
+  for (const InterfaceAddress& one : all)
+    if (one.address) of_interfaces_.insert(ip_address_of(*one.address).normalised());
+  good_until_ = now + kGood;
+  return {};
+}
+
+// An answer, even if it is that no way leads there. Anything else (no memory) says nothing.
+bool is_answer(const Result<Route>& route) {
+  constexpr std::array kNoWay = {ENETUNREACH, EHOSTUNREACH, EACCES, EINVAL, EOPNOTSUPP, EAFNOSUPPORT};
+  return route || std::ranges::find(kNoWay, static_cast<int>(route.error().detail)) != kNoWay.end();
+}
+
+bool OwnAddresses::have(const IpAddress& address) {
+  (void)learn();
+  if (of_interfaces_.contains(address)) return true;
+  if (const auto known = routed_here_.find(address); known != routed_here_.end()) return known->second;
+  if (!routes_) return true;
+  const auto route = route_to(*routes_, address);
+  if (!is_answer(route)) return true;
+  if (routed_here_.size() >= kMostRoutes) routed_here_.clear();
+  return routed_here_[address] = route && route->is_local;
 }
 
 }  // namespace
@@ -86,21 +142,12 @@ ip::address asio_address_of(const IpAddress& address) {
   return ip::address_v6(bytes);
 }
 
-// Asked at every open, and the kernel's answer takes longer than all else of an open.
-std::span<const IpAddress> own_addresses() {
-  constexpr Duration kGood = std::chrono::seconds(1);
-  thread_local std::vector<IpAddress> own;
-  thread_local Instant until{};
-  if (const Instant now = monotonic_now(); now >= until) {
-    until = now + kGood;
-    if (const auto all = interface_addresses()) {
-      own.clear();
-      for (const InterfaceAddress& one : *all) {
-        if (one.address) own.push_back(ip_address_of(*one.address));
-      }
-    }
-  }
-  return own;
+Result<void> learn_own_addresses() { return OwnAddresses::of_thread().learn(); }
+
+bool is_own(const IpAddress& address) {
+  if (const auto range = known_range(address))
+    if (range->kind == AddressKind::loopback || range->kind == AddressKind::unspecified) return true;
+  return OwnAddresses::of_thread().have(address);
 }
 
 }  // namespace culvert::net

@@ -2,7 +2,6 @@
 #pragma once
 
 #include <optional>
-#include <span>
 #include <string>
 #include <vector>
 
@@ -24,10 +23,14 @@ struct InterfaceAddress {
 /// All of them; each interface is among them. Errc::system, with the cause alone.
 [[nodiscard]] Result<std::vector<InterfaceAddress>> interface_addresses();
 
-/// Every address of this machine, as it was a second ago at most; while the kernel does not say (no
-/// descriptor is left), as it was when it last did. Until the thread asks again. Empty only if it has never
-/// said.
-[[nodiscard]] std::span<const IpAddress> own_addresses();
+/// Whether who connects to this (normalised) address from here reaches this machine: loopback, an
+/// unspecified address, one of an interface, or what a route makes local (`ip route add local NETWORK dev
+/// lo`). As it was a second ago at most. While the kernel does not say (no descriptor is left), interfaces
+/// have the addresses that they had when it last did, and an address that nothing is known of is one.
+[[nodiscard]] bool is_own(const IpAddress& address);
+
+/// Makes sure that this thread can tell, whatever becomes scarce later. Errc::system with the cause alone.
+[[nodiscard]] Result<void> learn_own_addresses();
 
 /// The address of this machine that it would speak to `peer` from. Errc::system, with the cause alone.
 [[nodiscard]] Result<boost::asio::ip::address> own_address_towards(const boost::asio::ip::address& peer);

@@ -52,8 +52,8 @@ Answer read_route(const rtmsg& head, ByteView attributes) {
   return answer;
 }
 
-Result<std::vector<Answer>> ask(const rtmsg& header, std::uint16_t flags, ByteView attributes) {
-  RouteSocket socket = TRY(RouteSocket::open());
+Result<std::vector<Answer>> ask(RouteSocket& socket, const rtmsg& header, std::uint16_t flags,
+                                ByteView attributes) {
   std::vector<Answer> answers;
   TRY(socket.ask<rtmsg>(RTM_GETROUTE, flags, header, attributes, [&](const rtmsg& head, ByteView rest) {
     answers.push_back(read_route(head, rest));
@@ -82,10 +82,15 @@ unsigned char family_of(bool is_v4) { return is_v4 ? AF_INET : AF_INET6; }
 }  // namespace
 
 Result<Route> route_to(const IpAddress& address) {
+  RouteSocket socket = TRY(RouteSocket::open());
+  return route_to(socket, address);
+}
+
+Result<Route> route_to(RouteSocket& socket, const IpAddress& address) {
   rtmsg header{};
   header.rtm_family = family_of(address.is_v4());
   header.rtm_dst_len = static_cast<unsigned char>(address.bytes().size() * 8);
-  const auto answers = TRY(ask(header, 0, destination_attribute(address)));
+  const auto answers = TRY(ask(socket, header, 0, destination_attribute(address)));
   if (answers.empty()) return fail(Errc::system, "no answer");
   const Answer& answer = answers.front();
   return Route{answer.head.rtm_type == RTN_LOCAL, name_of(answer.interface), answer.gateway};
@@ -95,7 +100,9 @@ std::vector<std::string> default_interfaces(bool is_v4) {
   std::vector<std::string> names;
   rtmsg header{};
   header.rtm_family = family_of(is_v4);
-  const auto answers = ask(header, NLM_F_DUMP, {});
+  auto socket = RouteSocket::open();
+  if (!socket) return names;
+  const auto answers = ask(*socket, header, NLM_F_DUMP, {});
   if (!answers) return names;
   for (const Answer& answer : *answers) {
     if (answer.head.rtm_dst_len != 0 || answer.table != RT_TABLE_MAIN || answer.head.rtm_type != RTN_UNICAST)

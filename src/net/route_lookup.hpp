@@ -10,6 +10,8 @@
 
 namespace culvert::net {
 
+class RouteSocket;
+
 /// How the kernel would send to an address.
 struct Route {
   bool is_local = false;             ///< the address is one of this machine
@@ -19,6 +21,7 @@ struct Route {
 
 /// Asks rtnetlink(7), without sending anything. Errc::system with the cause alone ("Network is unreachable").
 [[nodiscard]] Result<Route> route_to(const IpAddress& address);
+[[nodiscard]] Result<Route> route_to(RouteSocket& socket, const IpAddress& address);
 
 /// The interfaces of the default routes of that family: where strangers come from. None if nothing is known.
 [[nodiscard]] std::vector<std::string> default_interfaces(bool is_v4);

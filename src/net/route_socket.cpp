@@ -32,6 +32,7 @@ Result<void> RouteSocket::ask(std::uint16_t type, std::uint16_t flags, ByteView 
   nlmsghdr head{};
   head.nlmsg_len = static_cast<std::uint32_t>(NLMSG_LENGTH(body.size()));
   head.nlmsg_type = type;
+  head.nlmsg_seq = ++question_;
   head.nlmsg_flags = static_cast<std::uint16_t>(NLM_F_REQUEST | flags);
   Bytes request(NLMSG_HDRLEN);
   std::memcpy(request.data(), &head, sizeof head);
@@ -48,6 +49,7 @@ Result<void> RouteSocket::ask(std::uint16_t type, std::uint16_t flags, ByteView 
     if (size <= 0) return failed(size < 0 ? errno : EPIPE);
     netlink::for_each_message(ByteView(buffer).first(static_cast<std::size_t>(size)),
                               [&](const nlmsghdr& answer, ByteView message) {
+                                if (answer.nlmsg_seq != question_) return true;  // of one that was given up
                                 if (answer.nlmsg_type == NLMSG_DONE) {
                                   done = Result<void>();
                                 } else if (answer.nlmsg_type == NLMSG_ERROR) {

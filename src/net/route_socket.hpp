@@ -12,9 +12,9 @@
 
 namespace culvert::net {
 
-/// Asks rtnetlink(7) about routes and addresses. The kernel answers at once; what does not come within two
-/// seconds is a failure, as is a table of more than 100,000 entries. Errors: Errc::system with the cause
-/// alone.
+/// Asks rtnetlink(7) about routes and addresses, one question at a time. The kernel answers at once; what
+/// does not come within two seconds is a failure, as is a table of more than 100,000 entries. Errors:
+/// Errc::system with the cause alone.
 class RouteSocket {
  public:
   [[nodiscard]] static Result<RouteSocket> open();
@@ -40,6 +40,7 @@ class RouteSocket {
                                  const std::function<void(ByteView)>& visit);
 
   UniqueFd socket_;
+  std::uint32_t question_ = 0;
 };
 
 }  // namespace culvert::net

@@ -2,31 +2,18 @@
 // In a network namespace of the test's own, where it may have one (as root).
 #include "engine/mapper/kernel_table.hpp"
 
-#include <sched.h>
-
-#include <functional>
-#include <thread>
-
 #include <gtest/gtest.h>
 
 #include "engine/mapper/hindrances.hpp"
 #include "net/forwarding.hpp"
 #include "net/route_lookup.hpp"
+#include "tests/support/network_namespace.hpp"
 
 namespace culvert::mapper {
 namespace {
 
 using State = net::NftTables::State;
-
-// A thread is in a namespace for itself.
-void in_namespace(const std::function<void()>& test) {
-  bool is_alone = false;
-  std::thread([&] {
-    is_alone = ::unshare(CLONE_NEWNET) == 0;
-    if (is_alone) test();
-  }).join();
-  if (!is_alone) GTEST_SKIP() << "needs root";
-}
+using testing::in_namespace;
 
 nft::RuleSet one(std::uint16_t port) {
   nft::Mapping mapping{.port = port, .ports = 1, .target_port = 80};

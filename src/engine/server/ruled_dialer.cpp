@@ -62,7 +62,7 @@ relay::Task<relay::Connected> RuledDialer::connect_tcp(relay::HostPort place) {
   options.attempt_timeout = connect_time_;
   auto judge = [permit = permit_](std::string_view host, std::uint16_t port,
                                   const std::optional<IpAddress>& resolved) {
-    return files::may_connect(permit->grants, host, port, resolved, net::own_addresses());
+    return files::may_connect(permit->grants, host, port, resolved, net::is_own);
   };
   co_return co_await relay::connect_judged(resolver_, std::move(place), net::Family::any, std::move(options),
                                            std::move(judge), permit_->user + ' ' + permit_->fingerprint);
