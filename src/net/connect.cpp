@@ -28,6 +28,10 @@ using asio::ip::tcp;
 
 namespace {
 
+/// A name can be made to have hundreds of addresses, and each attempt takes a descriptor.
+constexpr std::size_t kMostAddresses = 32;
+constexpr std::size_t kMostAttempts = 8;
+
 /// The attempts of one connect_tcp. Shared with the handlers of attempts that were given up, which find it
 /// closed.
 struct Race {
@@ -231,21 +235,23 @@ asio::awaitable<Result<StreamSocket>> connect_tcp(std::vector<tcp::endpoint> add
   // Whatever way this coroutine ends, even by being destroyed, no attempt goes on without it.
   const std::unique_ptr<Race, void (*)(Race*)> guard(race.get(), [](Race* owned) { owned->give_up(); });
 
-  const auto order = interleave_families(std::move(addresses));
+  auto order = interleave_families(std::move(addresses));
+  if (order.size() > kMostAddresses) order.resize(kMostAddresses);
   std::size_t next = 0;
   auto last_start = asio::steady_timer::clock_type::now();
   for (;;) {
     if (race->winner) break;
     const auto now = asio::steady_timer::clock_type::now();
     const bool alone = race->running == 0;
-    if (next < order.size() && (alone || now >= last_start + options.stagger)) {
+    const bool may_start = next < order.size() && race->running < kMostAttempts;
+    if (may_start && (alone || now >= last_start + options.stagger)) {
       last_start = now;
       start(race, executor, order[next++], options);
       continue;
     }
     if (alone) co_return connect_failed(race->best_error);
     std::optional<Duration> pause;
-    if (next < order.size()) pause = std::chrono::ceil<Duration>(last_start + options.stagger - now);
+    if (may_start) pause = std::chrono::ceil<Duration>(last_start + options.stagger - now);
     co_await sleep(race->wake, pause);
     if (is_cancelled(co_await asio::this_coro::cancellation_state)) co_return cancelled();
   }

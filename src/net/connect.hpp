@@ -32,10 +32,10 @@ struct ConnectOptions {
 };
 
 /// Connects to one of `addresses` (Happy Eyeballs, RFC 8305: families take turns, staggered attempts, the
-/// first one to answer wins). On the caller's executor, which must run on one thread (or be a strand); obeys
-/// Asio cancellation (Errc::cancelled). The message of a failure is the cause alone, that of the most telling
-/// attempt: "Connection refused", "No route to host", "Connection timed out". `detail` is its errno;
-/// Errc::timed_out for a time-out, else Errc::system.
+/// first one to answer wins), of which the first 32 are tried, 8 at once. On the caller's executor, which
+/// must run on one thread (or be a strand); obeys Asio cancellation (Errc::cancelled). The message of a
+/// failure is the cause alone, that of the most telling attempt: "Connection refused", "No route to host",
+/// "Connection timed out". `detail` is its errno; Errc::timed_out for a time-out, else Errc::system.
 [[nodiscard]] boost::asio::awaitable<Result<StreamSocket>> connect_tcp(
     std::vector<boost::asio::ip::tcp::endpoint> addresses, ConnectOptions options = {});
 

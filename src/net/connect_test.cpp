@@ -2,7 +2,9 @@
 #include "net/connect.hpp"
 
 #include <cerrno>
+#include <cstddef>
 #include <filesystem>
+#include <vector>
 
 #include <unistd.h>
 
@@ -74,6 +76,49 @@ TEST(Connect, StartsBesideASilentAddress) {
   auto connected = run(context, connect_tcp({silent.endpoint(), at("127.0.0.1", listener->port())}, options));
   ASSERT_TRUE(connected) << connected.error().message;
   EXPECT_EQ(peer_endpoint(connected->native_handle())->port(), listener->port());
+}
+
+std::size_t open_descriptors() {
+  std::size_t count = 0;
+  for ([[maybe_unused]] const auto& entry : std::filesystem::directory_iterator("/proc/self/fd")) ++count;
+  return count;
+}
+
+TEST(Connect, HasFewAttemptsAtOnceHoweverManyAddressesThereAre) {
+  asio::io_context context;
+  SilentTarget silent;
+  ConnectOptions options;
+  options.attempt_timeout = std::chrono::milliseconds(50);
+  options.stagger = Duration::zero();
+  const auto descriptors_for = [&](std::vector<tcp::endpoint> addresses) {
+    auto connecting = start(context, connect_tcp(std::move(addresses), options));
+    context.restart();
+    context.run_for(std::chrono::milliseconds(20));
+    const std::size_t count = open_descriptors();
+    EXPECT_EQ(connecting.wait().error().code, Errc::timed_out);
+    return count;
+  };
+  const std::vector<tcp::endpoint> silent_ones(12, silent.endpoint());
+  const std::size_t for_one = descriptors_for({silent.endpoint()});
+  EXPECT_EQ(descriptors_for(silent_ones), for_one + 7);
+  // Those that were given up make room for the others.
+  auto listener = Listener::listen_tcp(context.get_executor(), at("127.0.0.1", 0));
+  ASSERT_TRUE(listener);
+  auto addresses = silent_ones;
+  addresses.push_back(at("127.0.0.1", listener->port()));
+  EXPECT_TRUE(run(context, connect_tcp(addresses, options)));
+}
+
+TEST(Connect, TriesSoManyAddressesAndNoMore) {
+  asio::io_context context;
+  RefusingTarget nobody(context);
+  auto listener = Listener::listen_tcp(context.get_executor(), at("127.0.0.1", 0));
+  ASSERT_TRUE(listener);
+  for (const std::size_t refusing : {31, 32}) {
+    std::vector<tcp::endpoint> addresses(refusing, nobody.endpoint());
+    addresses.push_back(at("127.0.0.1", listener->port()));
+    EXPECT_EQ(run(context, connect_tcp(addresses)).has_value(), refusing < 32) << refusing;
+  }
 }
 
 TEST(Connect, GivesUpOnEachAddressInTime) {
