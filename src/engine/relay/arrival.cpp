@@ -10,16 +10,12 @@
 #include <optional>
 #include <utility>
 
-#include <boost/asio/bind_cancellation_slot.hpp>
-#include <boost/asio/cancellation_signal.hpp>
-#include <boost/asio/co_spawn.hpp>
-#include <boost/asio/dispatch.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/this_coro.hpp>
 
 #include <fmt/format.h>
 
-#include "net/as_tuple.hpp"
+#include "engine/relay/client_watch.hpp"
 #include "net/cancelled.hpp"
 
 namespace culvert::relay {
@@ -40,8 +36,7 @@ struct Arrival::Watched {
     reason = std::move(why);
     if (source != nullptr) source->stop();
   }
-  BoundSource* source = nullptr;     ///< while it is waited for
-  asio::cancellation_signal enough;  ///< ends the watch over the client
+  BoundSource* source = nullptr;  ///< while it is waited for
   std::optional<DialError> reason;
 };
 
@@ -87,16 +82,9 @@ Task<Dialed> Arrival::wait_for_stream(BoundSource& source) {
     const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(time).count();
     if (!error) watched->end({Refusal::timed_out, fmt::format("nobody came within {} s", seconds)});
   });
-  bool watching = true;
-  std::optional<asio::steady_timer> ended;
-  asio::co_spawn(
-      executor, client_.gone(),
-      asio::bind_cancellation_slot(
-          watched_->enough.slot(), [&, watched = watched_](const std::exception_ptr& exception) {
-            watching = false;
-            if (ended) ended->cancel();
-            watched->end({Refusal::closed, exception ? "watching the client failed" : "the client left"});
-          }));
+  ClientWatch watch(executor, client_, [watched = watched_](std::string why) {
+    watched->end({Refusal::closed, std::move(why)});
+  });
 
   std::exception_ptr exception;
   Dialed arrived = std::unexpected(DialError{Refusal::closed, "cancelled"});
@@ -108,14 +96,7 @@ Task<Dialed> Arrival::wait_for_stream(BoundSource& source) {
   watched_->source = nullptr;
   source.stop();
   clock.cancel();
-  // co_spawn of Boost 1.81 wants a cancellation to happen on the executor, and none once it is over.
-  asio::dispatch(executor, [&] {
-    if (watching) watched_->enough.emit(asio::cancellation_type::terminal);
-  });
-  while (watching) {
-    ended.emplace(executor, asio::steady_timer::time_point::max());
-    (void)co_await ended->async_wait(net::kTuple);
-  }
+  co_await watch.end();
   if (exception) std::rethrow_exception(exception);
   co_return arrived;
 }

@@ -19,6 +19,7 @@
 #include "base/log.hpp"
 #include "engine/relay/arrival.hpp"
 #include "engine/relay/balancing_dialer.hpp"
+#include "engine/relay/client_watch.hpp"
 #include "engine/relay/metered_stream.hpp"
 #include "engine/relay/pump.hpp"
 #include "engine/relay/socket_stream.hpp"
@@ -84,6 +85,7 @@ struct Forward::State : std::enable_shared_from_this<State> {
   };
 
   static Task<void> serve(Presence present, std::unique_ptr<Pending> pending);
+  static Task<Dialed> dial_for(Presence& present, Negotiation& client, Task<Dialed> dial);
   static Task<Dialed> reach(Presence& present, Pending& pending, const Endpoint& destination);
   static Task<void> carry_datagrams(Presence& present, Pending& pending, const Endpoint& destination);
   static void start(const std::shared_ptr<State>& state, const asio::any_io_executor& executor,
@@ -262,6 +264,30 @@ Task<void> Forward::State::carry_datagrams(Presence& present, Pending& pending, 
       live.expired.value_or(""));
 }
 
+// Who waits for an answer may lose patience. It would be a socket, or many, for nobody.
+Task<Dialed> Forward::State::dial_for(Presence& present, Negotiation& client, Task<Dialed> dial) {
+  std::optional<std::string> left;
+  ClientWatch watch(co_await asio::this_coro::executor, client,
+                    [&left, &give_up = present.entry->give_up](std::string why) {
+                      left = std::move(why);
+                      give_up.emit(asio::cancellation_type::terminal);
+                    });
+  std::exception_ptr exception;
+  Dialed dialed = std::unexpected(DialError{Refusal::closed, "cancelled"});
+  try {
+    if (!left) dialed = co_await std::move(dial);
+  } catch (...) {
+    exception = std::current_exception();
+  }
+  const bool throws = co_await asio::this_coro::throw_if_cancelled();
+  co_await asio::this_coro::throw_if_cancelled(false);
+  co_await watch.end();
+  co_await asio::this_coro::throw_if_cancelled(throws);
+  if (left) co_return std::unexpected(DialError{Refusal::closed, *std::move(left)});
+  if (exception) std::rethrow_exception(exception);
+  co_return dialed;
+}
+
 // The stream at the far end, once the client knows that there is one.
 Task<Dialed> Forward::State::reach(Presence& present, Pending& pending, const Endpoint& destination) {
   Negotiation* const negotiation = pending.negotiation();
@@ -277,8 +303,9 @@ Task<Dialed> Forward::State::reach(Presence& present, Pending& pending, const En
   if (auto targets = pending.destination() ? pending.targets() : present.state->options.targets)
     to_any.emplace(present.state->dialer, std::move(targets));
   Dialer& dialer = to_any ? static_cast<Dialer&>(*to_any) : present.state->dialer;
-  auto dialed = co_await dialer.dial(destination, pending);
-  if (!dialed || negotiation == nullptr || present.state->aborting) co_return dialed;
+  if (negotiation == nullptr) co_return co_await dialer.dial(destination, pending);
+  auto dialed = co_await dial_for(present, *negotiation, dialer.dial(destination, pending));
+  if (!dialed || present.state->aborting) co_return dialed;
   if (const auto told = co_await negotiation->tell_connected(near_end(**dialed)); !told)
     co_return std::unexpected(DialError{Refusal::closed, "the client is gone: " + told.error().message});
   co_return dialed;

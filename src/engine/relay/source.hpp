@@ -40,8 +40,8 @@ class Negotiation {
   [[nodiscard]] virtual bool expects(const Endpoint& peer) const = 0;
   /// Who was expected is there. Then accept().
   [[nodiscard]] virtual Task<Result<void>> tell_arrived(const Endpoint& peer) = 0;
-  /// While somebody is waited for: returns when the client has left, or after Asio cancellation. What the
-  /// client sends meanwhile is kept.
+  /// While it waits for an answer: returns when the client has left, or after Asio cancellation. What it
+  /// sends meanwhile is kept. Who ends its direction before it has said more than what it wants has left.
   [[nodiscard]] virtual Task<void> gone() = 0;
 };
 

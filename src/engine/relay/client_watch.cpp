@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "engine/relay/client_watch.hpp"
+
+#include <exception>
+#include <optional>
+#include <utility>
+
+#include <boost/asio/bind_cancellation_slot.hpp>
+#include <boost/asio/cancellation_signal.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/dispatch.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/this_coro.hpp>
+
+#include "net/as_tuple.hpp"
+
+namespace culvert::relay {
+
+namespace asio = boost::asio;
+
+struct ClientWatch::State {
+  Left left;                               ///< empty once nobody wants to know
+  asio::cancellation_signal enough;        ///< ends the watch
+  std::optional<asio::steady_timer> over;  ///< end() sleeps on it
+  bool is_watching = true;
+};
+
+ClientWatch::ClientWatch(asio::any_io_executor executor, Negotiation& client, Left left)
+    : executor_(std::move(executor)), state_(std::make_shared<State>()) {
+  state_->left = std::move(left);
+  asio::co_spawn(executor_, client.gone(),
+                 asio::bind_cancellation_slot(
+                     state_->enough.slot(), [state = state_](const std::exception_ptr& exception) {
+                       state->is_watching = false;
+                       if (state->over) state->over->cancel();
+                       if (const auto tell = std::exchange(state->left, nullptr))
+                         tell(exception ? "watching the client failed" : "the client left");
+                     }));
+}
+
+ClientWatch::~ClientWatch() { state_->left = nullptr; }
+
+Task<void> ClientWatch::end() {
+  state_->left = nullptr;
+  // co_spawn of Boost 1.81 wants a cancellation to happen on the executor, and none once it is over.
+  asio::dispatch(executor_, [state = state_] {
+    if (state->is_watching) state->enough.emit(asio::cancellation_type::terminal);
+  });
+  while (state_->is_watching) {
+    state_->over.emplace(executor_, asio::steady_timer::time_point::max());
+    (void)co_await state_->over->async_wait(net::kTuple);
+  }
+}
+
+}  // namespace culvert::relay
