@@ -59,6 +59,11 @@ class SniHearing final : public Hearing {
       case tls::ClientHello::State::done:
         break;
     }
+    if (hello.no_server_name()) {
+      alert(tls::Alert::unrecognized_name);
+      return fail(Errc::denied, fmt::format("it asks for a server name that is none: \"{}\"",
+                                            printable(*hello.no_server_name(), 100)));
+    }
     if (!hello.server_name()) {
       alert(tls::Alert::missing_extension);
       return fail(Errc::denied, "it asks for no server name");

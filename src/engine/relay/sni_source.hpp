@@ -24,8 +24,8 @@ class SniRoutes {
   };
 
   /// `name`, in any case: "db.example.org"; "*.example.org", which is every name that ends so, at any depth,
-  /// but not example.org itself; or "*": every other name, and clients that say none. Errc::usage: it is none
-  /// of these, or was added before.
+  /// but not example.org itself; or "*": every other name, clients that say none, and those that say what is
+  /// none (an address, a dot at its end). Errc::usage: it is none of these, or was added before.
   [[nodiscard]] Result<void> add(std::string_view name, Route route);
 
   /// The route of the name itself, else of the longest "*..." that it ends in; null: there is none. `name` in

@@ -94,6 +94,24 @@ TEST_F(SniSourceTest, GoesWhereTheNameSaysAndNothingIsConsumed) {
   }
 }
 
+TEST_F(SniSourceTest, WhatIsNoNameIsAmongTheOthers) {
+  for (const std::string name :
+       {"a.example.org.", "198.51.100.123", "2001:db8::1:23", "\xc3\xa4.example.org"}) {
+    std::string hello = kHelloWithName;
+    hello.replace(hello.find("Db.Example.org"), name.size(), name);
+    make({"example.org", "*.example.org", "*"});
+    auto client = connect();
+    send(*client, hello);
+    EXPECT_EQ(next()->destination(), target(3).destination) << name;
+
+    make({"example.org", "*.example.org"});
+    auto taking = start(context, source->next());
+    auto refused = connect();
+    send(*refused, hello);
+    EXPECT_EQ(run(context, receive_all(*refused)).bytes, kUnrecognizedName) << name;
+  }
+}
+
 TEST_F(SniSourceTest, ANameMayHaveSeveralTargets) {
   const auto group = TargetGroup::make({HostPort{"10.0.0.1", 1}, HostPort{"10.0.0.2", 1}}, {}, nullptr);
   SniRoutes routes;

@@ -22,7 +22,8 @@ constexpr std::uint8_t kHostName = 0;     // section 3
 Result<ByteView> short_vector(Reader& reader) { return reader.bytes(TRY(reader.byte())); }
 Result<ByteView> vector(Reader& reader) { return reader.bytes(TRY(reader.u16())); }
 
-// RFC 6066 section 3: names of other types than the one there is have never been defined.
+// RFC 6066 section 3: names of other types than the one there is have never been defined, and the one is not
+// empty.
 Result<std::string> read_server_name(ByteView extension) {
   Reader reader(extension);
   Reader list(TRY(vector(reader)));
@@ -30,7 +31,7 @@ Result<std::string> read_server_name(ByteView extension) {
   const std::uint8_t type = TRY(list.byte());
   std::string name = lower(as_text(TRY(vector(list))));
   TRY(list.end());
-  if (type != kHostName || !is_server_name(name)) return fail(Errc::malformed, "no name of a host");
+  if (type != kHostName || name.empty()) return fail(Errc::malformed, "no name of a host");
   return name;
 }
 
@@ -97,7 +98,8 @@ void ClientHello::look() {
   if (message_.size() < kMessageHead + length) return;
   auto name = read_hello(ByteView(message_).subspan(kMessageHead, length));
   if (!name) return end(State::malformed, "a malformed TLS ClientHello");
-  server_name_ = *std::move(name);
+  const bool is_none = *name && !is_server_name(**name);
+  (is_none ? no_server_name_ : server_name_) = *std::move(name);
   end(State::done);
 }
 

@@ -24,7 +24,7 @@ class ClientHello {
     reading,
     done,
     no_tls,     ///< it begins with something else
-    malformed,  ///< TLS, but a message or a name that nobody should believe
+    malformed,  ///< TLS, but a message that nobody should believe
   };
 
   /// The next bytes of the stream. Of no interest any more once it is over. Keeps at most kMost of them.
@@ -33,6 +33,9 @@ class ClientHello {
   [[nodiscard]] State state() const { return state_; }
   /// When done: the name, in lower case, which is one of a host; none if the client did not say one.
   [[nodiscard]] const std::optional<std::string>& server_name() const { return server_name_; }
+  /// When done: what the client said that is no name of a host (an address, a dot at its end); else none.
+  /// Hostile text.
+  [[nodiscard]] const std::optional<std::string>& no_server_name() const { return no_server_name_; }
   /// When no_tls or malformed: "a malformed TLS ClientHello".
   [[nodiscard]] std::string_view why() const { return why_; }
 
@@ -46,7 +49,7 @@ class ClientHello {
   std::size_t fragment_ = 0;  // what is missing of the record's content
   std::size_t total_ = 0;     // all that came
   Bytes message_;             // without the heads of records
-  std::optional<std::string> server_name_;
+  std::optional<std::string> server_name_, no_server_name_;
   std::string_view why_;
 };
 

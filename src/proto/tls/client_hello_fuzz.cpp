@@ -18,6 +18,7 @@ struct Outcome {
   ClientHello::State state = ClientHello::State::reading;
   std::optional<std::string> name;
   std::string why;
+  std::optional<std::string> no_name;
   bool operator==(const Outcome&) const = default;
 };
 
@@ -28,7 +29,7 @@ Outcome read(ByteView input, std::size_t piece) {
     hello.feed(copy_of(input.subspan(at, std::min(piece, input.size() - at))));
     require(at < ClientHello::kMost || hello.state() != ClientHello::State::reading, "it is bounded");
   }
-  return {hello.state(), hello.server_name(), std::string(hello.why())};
+  return {hello.state(), hello.server_name(), std::string(hello.why()), hello.no_server_name()};
 }
 
 }  // namespace
@@ -40,6 +41,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const Outcome whole = read(bytes, std::max<std::size_t>(bytes.size(), 1));
   require(read(bytes, piece) == whole, "pieces make no difference");
   require(!whole.name || tls::is_server_name(*whole.name), "a name is one of a host");
+  require(!whole.no_name || !tls::is_server_name(*whole.no_name), "what is none is none");
+  require(!whole.name || !whole.no_name, "it is one or the other");
+  require(!whole.no_name || whole.state == ClientHello::State::done, "what failed has none of either");
   require(!whole.name || whole.state == ClientHello::State::done, "what failed has no name");
   const bool failed =
       whole.state == ClientHello::State::no_tls || whole.state == ClientHello::State::malformed;
