@@ -106,6 +106,7 @@ DirectLane::DirectLane(boost::asio::any_io_executor executor, const DirectCommon
 
 void DirectLane::add(const DirectPort& port, std::vector<net::Listener> listeners) {
   const DirectPlan& plan = commons_.plan;
+  const bool is_unix_socket = !listeners.front().endpoint();
   std::unique_ptr<relay::Source> source = std::make_unique<relay::ListenerSource>(std::move(listeners));
   if (!plan.proxy_header_from.empty()) {
     source = std::make_unique<relay::ProxyHeaderSource>(
@@ -113,7 +114,9 @@ void DirectLane::add(const DirectPort& port, std::vector<net::Listener> listener
   }
   if (!plan.access.empty() || commons_.new_streams) {
     source = std::make_unique<relay::AdmissionSource>(
-        std::move(source), relay::AdmissionOptions{.access = plan.access, .streams = commons_.new_streams});
+        std::move(source),
+        relay::AdmissionOptions{
+            .access = plan.access, .lets_in_unix_sockets = is_unix_socket, .streams = commons_.new_streams});
   }
   relay::ForwardOptions options{.limit = commons_.limit, .rates = commons_.rates, .silence = plan.silence};
   if (port.forward->is_proxy) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <optional>
 #include <string_view>
 #include <vector>
 
@@ -17,17 +18,17 @@ class AccessList {
  public:
   enum class Answer : bool { deny, allow };
 
-  /// `network`: "192.0.2.0/24", "2001:db8::1", or "all", both families. Errc::malformed: it is none of them.
+  /// `network`: "192.0.2.0/24", "2001:db8::1", or "all". Errc::malformed: it is none of them.
   [[nodiscard]] Result<void> add(Answer answer, std::string_view network);
 
-  /// An IPv4 address is the same however it is written (::ffff:192.0.2.1). Who came over a Unix socket has
-  /// no address and is let in: whom that admits, the permissions of its file have said. A name fits no entry.
+  /// An IPv4 address is the same however it is written (::ffff:192.0.2.1). A name, and who came over a Unix
+  /// socket, fit no entry but "all".
   [[nodiscard]] bool allows(const Endpoint& origin) const;
   [[nodiscard]] bool empty() const { return entries_.empty(); }
 
  private:
   struct Entry {
-    IpNetwork network;
+    std::optional<IpNetwork> network;  ///< none: all
     Answer answer;
   };
   std::vector<Entry> entries_;

@@ -58,7 +58,15 @@ TEST(AccessList, KnowsAnAddressHoweverItIsWritten) {
   EXPECT_FALSE(allows(list, "fe80::1%eth0"));
 }
 
-TEST(AccessList, DoesNotJudgeUnixSockets) { EXPECT_TRUE(list_of({{deny, "all"}}).allows(UnixPath{})); }
+TEST(AccessList, WhoHasNoAddressIsAmongAllAlone) {
+  for (const Endpoint& nobody :
+       {Endpoint(UnixPath{}), Endpoint(UnixPath{"/run/x"}), Endpoint(HostPort{"db", 1})}) {
+    EXPECT_FALSE(list_of({{allow, "0.0.0.0/0"}, {allow, "::/0"}}).allows(nobody));
+    EXPECT_TRUE(list_of({{deny, "0.0.0.0/0"}}).allows(nobody));
+    EXPECT_TRUE(list_of({{deny, "10.0.0.0/8"}, {allow, "all"}}).allows(nobody));
+    EXPECT_FALSE(list_of({{deny, "all"}}).allows(nobody));
+  }
+}
 
 TEST(AccessList, RefusesWhatIsNoNetwork) {
   AccessList list;

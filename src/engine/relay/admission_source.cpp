@@ -41,7 +41,8 @@ Task<Result<std::unique_ptr<Pending>>> AdmissionSource::next() {
 }
 
 bool AdmissionSource::admit(Pending& pending) {
-  if (!options_.access.allows(pending.origin())) {
+  const bool is_let_in = options_.lets_in_unix_sockets && std::holds_alternative<UnixPath>(pending.origin());
+  if (!is_let_in && !options_.access.allows(pending.origin())) {
     refuse(pending, Refusal::prohibited, "not allowed from there");
     return false;
   }

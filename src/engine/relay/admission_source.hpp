@@ -15,6 +15,9 @@ namespace culvert::relay {
 
 struct AdmissionOptions {
   AccessList access = {};
+  /// Who came over a Unix socket is let in: whom that admits, the permissions of its file have said. Only
+  /// where such a socket is what is listened at: a PROXY protocol header can say anything.
+  bool lets_in_unix_sockets = false;
   /// New streams a second; more are refused. Shared by all sources that keep to it together; null: any
   /// number.
   std::shared_ptr<Rate> streams = {};

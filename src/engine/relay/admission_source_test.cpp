@@ -31,12 +31,15 @@ using Refusals = std::map<std::string, Refusal>;
 
 class Visitor final : public Pending {
  public:
-  Visitor(std::string host, Refusals& refusals)
-      : origin_(HostPort{std::move(host), 40000}), refusals_(refusals) {}
+  Visitor(Endpoint origin, Refusals& refusals) : origin_(std::move(origin)), refusals_(refusals) {}
   const std::optional<Endpoint>& destination() const override { return none_; }
   const Endpoint& origin() const override { return origin_; }
   std::unique_ptr<Stream> accept() override { return nullptr; }
-  void refuse(Refusal reason) override { refusals_[std::get<HostPort>(origin_).host] = reason; }
+  void refuse(Refusal reason) override { refusals_[who(origin_)] = reason; }
+  static std::string who(const Endpoint& origin) {
+    const auto* place = std::get_if<HostPort>(&origin);
+    return place != nullptr ? place->host : "a Unix socket";
+  }
 
  private:
   const std::optional<Endpoint> none_;
@@ -56,11 +59,12 @@ class AdmissionSourceTest : public ::testing::Test {
     pushed = inner.get();
     source = std::make_unique<AdmissionSource>(std::move(inner), std::move(options));
   }
-  void come(std::string host) { pushed->push(std::make_unique<Visitor>(std::move(host), refusals)); }
+  void come(std::string host) { come_from(HostPort{std::move(host), 40000}); }
+  void come_from(Endpoint origin) { pushed->push(std::make_unique<Visitor>(std::move(origin), refusals)); }
   /// Who is let in next.
   std::string next() {
     const auto pending = run(context, source->next());
-    return pending ? std::get<HostPort>((*pending)->origin()).host : pending.error().message;
+    return pending ? Visitor::who((*pending)->origin()) : pending.error().message;
   }
   [[nodiscard]] std::string logged() const {
     std::ifstream file(log_file);
@@ -143,6 +147,23 @@ TEST_F(AdmissionSourceTest, AFloodIsOneLineAndKeepsNobodyWaiting) {
   EXPECT_LE(std::count(lines.begin(), lines.end(), '\n'), 2) << lines;
   source->stop();
   (void)waiting.wait();
+}
+
+// A PROXY protocol header can name one, too.
+TEST_F(AdmissionSourceTest, UnixSocketsAreLetInWhereOneIsListenedAt) {
+  AccessList access;
+  ASSERT_TRUE(access.add(AccessList::Answer::allow, "192.0.2.0/24"));
+  for (const bool is_unix_socket : {false, true}) {
+    refusals.clear();
+    make({.access = access, .lets_in_unix_sockets = is_unix_socket});
+    come_from(UnixPath{"/run/x"});
+    come("198.51.100.1");
+    come("192.0.2.1");
+    if (is_unix_socket) EXPECT_EQ(next(), "a Unix socket");
+    EXPECT_EQ(next(), "192.0.2.1");
+    EXPECT_EQ(refusals.contains("a Unix socket"), !is_unix_socket);
+    EXPECT_TRUE(refusals.contains("198.51.100.1"));
+  }
 }
 
 }  // namespace
