@@ -14,7 +14,8 @@ namespace culvert::proxyproto {
 /// header is malformed at the first byte that differs.
 ///
 /// Of version 2: values behind the addresses are skipped, but their lengths must fit; a checksum (section
-/// 2.2.3) must be right.
+/// 2.2.3) must be right. Where there are no addresses, the rest of the header is not looked at: that of LOCAL
+/// must be discarded, and that of UNSPEC may be an address of unknown length (section 2.2).
 class Decoder {
  public:
   /// How long a header of version 2 may be, with what is behind its addresses. The protocol allows 64 KiB.
