@@ -142,6 +142,11 @@ ip::address asio_address_of(const IpAddress& address) {
   return ip::address_v6(bytes);
 }
 
+ip::address unmapped(const ip::address& address) {
+  if (!address.is_v6() || !address.to_v6().is_v4_mapped()) return address;
+  return ip::make_address_v4(ip::v4_mapped, address.to_v6());
+}
+
 Result<void> learn_own_addresses() { return OwnAddresses::of_thread().learn(); }
 
 bool is_own(const IpAddress& address) {

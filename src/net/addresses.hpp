@@ -39,4 +39,7 @@ struct InterfaceAddress {
 [[nodiscard]] IpAddress ip_address_of(const boost::asio::ip::address& address);
 [[nodiscard]] boost::asio::ip::address asio_address_of(const IpAddress& address);
 
+/// IPv4 that is written as IPv6 (::ffff:192.0.2.1) as what it is: packets to it are IPv4. Others as they are.
+[[nodiscard]] boost::asio::ip::address unmapped(const boost::asio::ip::address& address);
+
 }  // namespace culvert::net

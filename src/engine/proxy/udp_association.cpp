@@ -30,6 +30,7 @@
 #include "engine/relay/flow_table.hpp"
 #include "engine/relay/scratch.hpp"
 #include "engine/relay/signal.hpp"
+#include "net/addresses.hpp"
 #include "net/cancelled.hpp"
 #include "net/ready_set.hpp"
 #include "net/udp_inbox.hpp"
@@ -47,11 +48,8 @@ namespace {
 constexpr std::size_t kPeers = 1024;
 constexpr Duration kPeerTime = std::chrono::minutes(5);  // RFC 4787 REQ-5
 
-/// IPv4 that is written as IPv6 leaves as what it is.
 udp::endpoint endpoint_of(const socks::Ipv6& address, std::uint16_t port) {
-  const asio::ip::address_v6 v6(address);
-  if (v6.is_v4_mapped()) return {asio::ip::make_address_v4(asio::ip::v4_mapped, v6), port};
-  return {v6, port};
+  return {net::unmapped(asio::ip::address_v6(address)), port};
 }
 
 socks::UdpHeader header_from(const udp::endpoint& peer) {

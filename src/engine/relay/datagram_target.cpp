@@ -77,7 +77,7 @@ ResolvedTarget::ResolvedTarget(HostPort destination, net::Resolver& resolver, Re
   const auto address = asio::ip::make_address(state_->destination.host, no_address);
   if (no_address) return;
   state_->is_literal = true;
-  state_->addresses = {{address, state_->destination.port}};
+  state_->addresses = {{net::unmapped(address), state_->destination.port}};
 }
 
 ResolvedTarget::~ResolvedTarget() { stop(); }
@@ -226,7 +226,7 @@ std::vector<udp::endpoint> ResolvedTarget::State::permitted(
   std::vector<udp::endpoint> all;
   std::string reason;
   for (const auto& one : answer) {
-    const udp::endpoint place(one.address(), one.port());
+    const udp::endpoint place(net::unmapped(one.address()), one.port());
     if (std::ranges::find(all, place) != all.end()) continue;
     if (options.judge) {
       auto decision = options.judge(destination.host, one.port(), net::ip_address_of(one.address()));

@@ -68,6 +68,14 @@ TEST_F(DirectDialerTest, SaysWhatIsWrongWithTheEndToConnectFrom) {
   EXPECT_EQ(from(dial(options)), "connect failed: Address family not supported by protocol (from ::1)");
 }
 
+TEST_F(DirectDialerTest, ReachesIpv4HoweverItIsWritten) {
+  net::ConnectOptions options;
+  options.bind_addresses = {asio::ip::make_address("127.0.0.2")};
+  target = HostPort{"::ffff:127.0.0.1", listeners.front().port()};
+  EXPECT_TRUE(from(dial(options)).starts_with("127.0.0.2:")) << from(dial(options));
+  EXPECT_TRUE(from(dial({})).starts_with("127.0.0.1:"));
+}
+
 TEST_F(DirectDialerTest, ConnectsFromTheVisitorsAddressIfItMay) {
   net::ConnectOptions options;
   options.transparent = true;

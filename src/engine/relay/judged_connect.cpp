@@ -72,6 +72,8 @@ Task<Resolved> resolve_judged(net::Resolver& resolver, HostPort place, net::Fami
     });
     if (found->empty()) co_return std::unexpected(not_permitted(denied));
   }
+  // From an IPv4 address only IPv4 can be reached.
+  for (auto& endpoint : *found) endpoint.address(net::unmapped(endpoint.address()));
   co_return std::move(*found);
 }
 

@@ -27,7 +27,8 @@ using Resolved = std::expected<std::vector<boost::asio::ip::tcp::endpoint>, Dial
 /// are one client's. All that have no address are one.
 [[nodiscard]] net::Resolver::Requester requester_of(const Endpoint& origin);
 
-/// Exactly those addresses of `place` that pass, never none. `judge` may be empty: then all do.
+/// Exactly those addresses of `place` that pass, never none; IPv4 in IPv6 (::ffff:192.0.2.1) as IPv4. `judge`
+/// may be empty: then all do.
 [[nodiscard]] Task<Resolved> resolve_judged(net::Resolver& resolver, HostPort place, net::Family family,
                                             ConnectJudge judge, net::Resolver::Requester requester);
 
