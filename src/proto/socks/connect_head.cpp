@@ -2,6 +2,7 @@
 #include "proto/socks/connect_head.hpp"
 
 #include <algorithm>
+#include <utility>
 
 #include "base/text.hpp"
 #include "crypto/base64.hpp"
@@ -81,7 +82,11 @@ ConnectHead::Step ConnectHead::field(std::string_view line) {
   const auto colon = line.find(':');
   if (colon == std::string_view::npos || !is_token(line.substr(0, colon)))
     return wrong(400, "a malformed HTTP header line");
-  if (!equal_ignoring_case(line.substr(0, colon), "Proxy-Authorization")) return Step::more;
+  const std::string_view name = line.substr(0, colon);
+  // RFC 9112 section 3.2.
+  if (equal_ignoring_case(name, "Host") && std::exchange(has_host_, true))
+    return wrong(400, "Host came twice");
+  if (!equal_ignoring_case(name, "Proxy-Authorization")) return Step::more;
   if (has_authorization_) return wrong(400, "Proxy-Authorization came twice");
   has_authorization_ = true;
   login_ = parse_basic(trimmed(line.substr(colon + 1)));

@@ -45,6 +45,7 @@ class ConnectHead {
   std::string_view why_;
   int status_ = 0;
   bool has_request_line_ = false;
+  bool has_host_ = false;
   bool has_authorization_ = false;
 };
 

@@ -270,6 +270,7 @@ TEST(HttpConnect, Refuses) {
       {"CONNECT db:1 HTTP/1.1\r\nA : b\r\n", 400},
       {"CONNECT db:1 HTTP/1.1\r\nA: b\rC: d\r\n", 400},
       {"CONNECT db:1 HTTP/1.1\r\nA: \0\r\n"s, 400},
+      {"CONNECT db:1 HTTP/1.1\r\nHost: db:1\r\nhost: other:1\r\n", 400},
       {"CONNECT db:1 HTTP/1.1\r\nProxy-Authorization: Basic a\r\nProxy-Authorization: Basic a\r\n", 400},
   };
   for (const auto& [text, status] : rows) {
