@@ -24,7 +24,7 @@ std::uint16_t port_of(const Listener& listener) { return listener.port(); }
 std::uint16_t port_of(const UdpListener& listener) { return listener.local.port(); }
 
 template <class Made, class Endpoint, class Listen>
-Result<std::vector<Made>> listen_on(std::vector<Endpoint> endpoints, const Listen& listen) {
+Result<std::vector<Made>> listen_on(std::vector<Endpoint> endpoints, const Listen& listen, Needed needed) {
   std::vector<Made> listeners;
   std::optional<Error> missing;
   std::uint16_t chosen = 0;
@@ -34,7 +34,8 @@ Result<std::vector<Made>> listen_on(std::vector<Endpoint> endpoints, const Liste
     if (listener) {
       chosen = port_of(*listener);
       listeners.push_back(std::move(*listener));
-    } else if (is_missing_address(listener.error())) {
+    } else if (is_missing_address(listener.error()) &&
+               (needed == Needed::any || &endpoint != &endpoints.front())) {
       log(LogLevel::verbose, "{}", listener.error().message);
       missing = std::move(listener.error());
     } else {
@@ -48,10 +49,11 @@ Result<std::vector<Made>> listen_on(std::vector<Endpoint> endpoints, const Liste
 
 // A port that the kernel chose for one address may be taken on the next: then another one is tried.
 template <class Made, class Endpoint, class Listen>
-Result<std::vector<Made>> listen_on_one_port(const std::vector<Endpoint>& endpoints, const Listen& listen) {
+Result<std::vector<Made>> listen_on_one_port(const std::vector<Endpoint>& endpoints, const Listen& listen,
+                                             Needed needed) {
   const bool any_port = !endpoints.empty() && endpoints.front().port() == 0;
   for (int tries = 1;; ++tries) {
-    auto listeners = listen_on<Made>(endpoints, listen);
+    auto listeners = listen_on<Made>(endpoints, listen, needed);
     const bool is_taken = !listeners && any_port && listeners.error().detail == EADDRINUSE;
     if (!is_taken || tries == kTriesForOnePort) return listeners;
   }
@@ -60,14 +62,16 @@ Result<std::vector<Made>> listen_on_one_port(const std::vector<Endpoint>& endpoi
 }  // namespace
 
 Result<std::vector<Listener>> listen_on_all(const asio::any_io_executor& executor,
-                                            const std::vector<tcp::endpoint>& endpoints, const Binder& bind) {
-  return listen_on_one_port<Listener>(endpoints, [&](const tcp::endpoint& endpoint) {
+                                            const std::vector<tcp::endpoint>& endpoints, const Binder& bind,
+                                            Needed needed) {
+  const auto listen = [&](const tcp::endpoint& endpoint) {
     return Listener::listen_tcp(executor, endpoint, bind);
-  });
+  };
+  return listen_on_one_port<Listener>(endpoints, listen, needed);
 }
 
 Result<std::vector<UdpListener>> listen_on_all(const std::vector<udp::endpoint>& endpoints) {
-  return listen_on_one_port<UdpListener>(endpoints, listen_udp);
+  return listen_on_one_port<UdpListener>(endpoints, listen_udp, Needed::any);
 }
 
 }  // namespace culvert::net

@@ -211,7 +211,8 @@ Result<std::vector<net::Listener>> PeerListeners::listen_on(const std::vector<Ip
                                                             std::uint16_t port) {
   return net::listen_on_all(
       driver_->executor(), endpoints_of(addresses, port),
-      [this](const tcp::endpoint& endpoint) { return context_->privileges.bind(endpoint); });
+      [this](const tcp::endpoint& endpoint) { return context_->privileges.bind(endpoint); },
+      net::Needed::the_first);
 }
 
 relay::Task<PeerListeners::Opened> PeerListeners::open_unix(std::string path) {

@@ -225,6 +225,23 @@ TEST_F(ServerTest, AnyPortIsNotOneThatIsRefusedAtOneAddress) {
   EXPECT_EQ(client.listen(), 0u);
 }
 
+// What is asked for is the first one; ::1 beside 127.0.0.1 is as it comes.
+TEST_F(ServerTest, TheFirstOfSeveralAddressesMustBeThere) {
+  for (const auto& [addresses, listens] :
+       {std::pair("\"192.0.2.9\", \"127.0.0.1\"", false), std::pair("\"127.0.0.1\", \"192.0.2.9\"", true)}) {
+    serve("[[user]]\nname = \"me\"\nlisten_default = [" + std::string(addresses) + "]\nlisten = [\"*\"]\n");
+    {
+      TestClient client(context_, port_, key_);
+      client.login();
+      EXPECT_EQ(client.listen(free_port()), listens);
+      EXPECT_EQ(client.listen() != 0, listens);
+    }
+    server_->stop(Duration::zero());
+    EXPECT_TRUE(running_->wait());
+  }
+  server_.reset();
+}
+
 constexpr std::string_view kMayListen = "[[user]]\nname = \"me\"\nlisten = [\"*\"]\n";
 
 // Its old session answers, as one may that still has packets under way.
