@@ -412,6 +412,21 @@ def test_a_session_shows_and_runs_nothing(serve, folder):
 
 
 
+def test_a_session_shows_what_changes(serve, folder):
+    """A listener that comes later, as one does that had to be taken over, and one that goes."""
+    server = serve("--allow-all")
+    control = folder / "control"
+    command = [word for word in client_command("ssh", server, folder, "-tt", "-M", "-S", str(control)) if word != "-N"]
+    with Process(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment(HOME=str(folder))) as process:
+        assert b"  no listeners" in shown(process)
+        port = free_port()
+        for order, expected in (("forward", b"  listening on 127.0.0.1:"), ("cancel", b"  no listeners")):
+            done = subprocess.run(["ssh", "-S", str(control), "-O", order, "-R", f"{port}:127.0.0.1:9", "me@127.0.0.1"],
+                                  capture_output=True, text=True, timeout=20, check=False)
+            assert done.returncode == 0, done.stderr
+            assert expected in shown(process)
+
+
 def test_a_session_shows_where_and_how_much(serve, folder):
     """Listeners with an address that can be typed, live streams, and all limits."""
     rules = """

@@ -206,7 +206,10 @@ void Peer::on(ssh::Authenticated&) {
             optional_field("key_name", permit_->key_name));
   if (context_->host_keys.keys().size() > 1) driver_->session().announce_host_keys();
 
-  listeners_ = std::make_shared<PeerListeners>(context_, driver_, permit_, who_, weak_from_this());
+  listeners_ = std::make_shared<PeerListeners>(context_, driver_, permit_, who_, weak_from_this(),
+                                               [weak = weak_from_this()] {
+                                                 if (const auto self = weak.lock()) self->show_again();
+                                               });
   dialer_ = std::make_unique<RuledDialer>(context_->resolver, context_->accounts, permit_, who_,
                                           context_->options.connect_time);
   auto channels = std::make_unique<PeerChannels>(driver_, who_.text());
@@ -243,6 +246,11 @@ void Peer::open_session(ssh::ChannelId id) {
   });
   sessions_[id] = session;
   asio::co_spawn(context_->executor, session->run(), asio::detached);
+}
+
+void Peer::show_again() {
+  for (const auto& [id, entry] : sessions_)
+    if (const auto session = entry.lock()) session->changed();
 }
 
 void Peer::on(ssh::ChannelAsked& asked) {

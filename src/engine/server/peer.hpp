@@ -62,6 +62,7 @@ class Peer final : public ListenerOwner, public std::enable_shared_from_this<Pee
 
   void open_session(ssh::ChannelId id);
   [[nodiscard]] std::string status_text() const;
+  void show_again();
   [[nodiscard]] relay::Task<void> finish();
 
   const std::shared_ptr<Context> context_;

@@ -92,12 +92,13 @@ std::string way_to(const std::string& name, const asio::ip::address& ours) {
 PeerListeners::PeerListeners(std::shared_ptr<Context> context,
                              std::shared_ptr<connection::SessionDriver> driver,
                              std::shared_ptr<Permit> permit, ClientName who,
-                             std::weak_ptr<ListenerOwner> owner)
+                             std::weak_ptr<ListenerOwner> owner, std::function<void()> changed)
     : context_(std::move(context)),
       driver_(std::move(driver)),
       permit_(std::move(permit)),
       who_(std::move(who)),
-      owner_(std::move(owner)) {}
+      owner_(std::move(owner)),
+      changed_(std::move(changed)) {}
 
 PeerListeners::~PeerListeners() { stop(); }
 
@@ -279,6 +280,7 @@ void PeerListeners::add(const ssh::ListenRequested& request, std::vector<net::Li
       [](relay::Forward& forward) -> relay::Task<void> { (void)co_await forward.run(); }(*place->forward),
       asio::detached);
   places_.push_back(std::move(place));
+  changed_();
 }
 
 bool PeerListeners::cancel(const ssh::ListenRequested& request) {
@@ -296,6 +298,7 @@ bool PeerListeners::cancel(const ssh::ListenRequested& request) {
   close(**found);
   closed_.push_back(std::move(*found));
   places_.erase(found);
+  changed_();
   return true;
 }
 
@@ -316,6 +319,7 @@ void PeerListeners::stop() {
     close(*place);
     closed_.push_back(std::move(place));
   }
+  changed_();
   requests_.clear();
   arrived_.post(driver_->executor());
 }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <deque>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -20,9 +21,11 @@ namespace culvert::server {
 /// the rules, answered in order, and what comes is taken to the client. All calls on one thread.
 class PeerListeners : public std::enable_shared_from_this<PeerListeners> {
  public:
-  /// `owner`: of the places, for whoever wants to take them over.
+  /// `owner`: of the places, for whoever wants to take them over. `changed`: called whenever lines() are
+  /// others.
   PeerListeners(std::shared_ptr<Context> context, std::shared_ptr<connection::SessionDriver> driver,
-                std::shared_ptr<Permit> permit, ClientName who, std::weak_ptr<ListenerOwner> owner);
+                std::shared_ptr<Permit> permit, ClientName who, std::weak_ptr<ListenerOwner> owner,
+                std::function<void()> changed);
   ~PeerListeners();
   PeerListeners(const PeerListeners&) = delete;
   PeerListeners& operator=(const PeerListeners&) = delete;
@@ -77,6 +80,7 @@ class PeerListeners : public std::enable_shared_from_this<PeerListeners> {
   const std::shared_ptr<Permit> permit_;
   const ClientName who_;
   const std::weak_ptr<ListenerOwner> owner_;
+  const std::function<void()> changed_;
   std::deque<ssh::ListenRequested> requests_;
   connection::Waiter arrived_;
   std::vector<std::unique_ptr<Place>> places_, closed_;
