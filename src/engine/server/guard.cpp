@@ -29,10 +29,10 @@ bool Guard::is_exempt(const IpAddress& address) const {
       options_.exempt, [&](const IpNetwork& network) { return network.normalised().contains(address); });
 }
 
-Guard::Admission Guard::arrived(const IpAddress& from, Instant now) {
-  const IpAddress address = from.normalised();  // of a dual-stack socket, too
+Guard::Admission Guard::arrived(const std::optional<IpAddress>& from, Instant now) {
+  const IpAddress address = from.value_or(IpAddress()).normalised();  // of a dual-stack socket, too
   const Source source = source_of(address);
-  const bool exempt = is_exempt(address);
+  const bool exempt = !from || is_exempt(address);
   Admission admission;
   if (!exempt) {
     const auto penalty = penalty_until_.find(source);

@@ -52,7 +52,9 @@ class Guard {
 
   explicit Guard(GuardOptions options) : options_(std::move(options)) {}
 
-  [[nodiscard]] Admission arrived(const IpAddress& from, Instant now);
+  /// `from`: none if nobody knows (a proxy that speaks for itself). Limits by source and penalties are then
+  /// for nobody, as if it were exempt.
+  [[nodiscard]] Admission arrived(const std::optional<IpAddress>& from, Instant now);
   /// It counts no longer. Once for each ticket: this or ended().
   void logged_in(Ticket ticket);
   void ended(Ticket ticket, Leaving how, Instant now);

@@ -98,5 +98,16 @@ TEST_F(GuardTest, WhatIsRememberedIsBounded) {
   EXPECT_EQ(visit(guard, "192.0.2.3", Leaving::refused), Refused::penalized);
 }
 
+TEST_F(GuardTest, WhomNobodyKnowsIsNotPunishedAndCountsInAll) {
+  Guard guard({.most = 30, .most_of_a_source = 2});
+  for (int i = 0; i < 20; ++i) {
+    const auto admission = guard.arrived(std::nullopt, now);
+    ASSERT_EQ(admission.refused, Refused::no) << i;
+    guard.ended(admission.ticket, Leaving::too_slow, now);
+  }
+  for (int i = 0; i < 30; ++i) EXPECT_FALSE(guard.arrived(std::nullopt, now).leaving) << i;
+  EXPECT_TRUE(guard.arrived(std::nullopt, now).leaving);
+}
+
 }  // namespace
 }  // namespace culvert::server

@@ -120,7 +120,7 @@ void Server::arrived(net::Accepted connection) {
   const auto& from = connection.peer;
   if (!from) return;  // it has gone already
   const auto& proxies = context_->options.proxies;
-  if (proxies.empty()) return admit(std::move(socket), *from);
+  if (proxies.empty()) return admit(std::move(socket), *from, true);
   if (!relay::is_trusted_proxy(proxies, place_of(*from)))
     return turn_away(socket, *from, "no PROXY protocol header is taken from there");
   if (heard_.size() >= kMostHeard)
@@ -137,11 +137,14 @@ relay::Task<void> Server::hear(net::StreamSocket socket, asio::ip::tcp::endpoint
   auto heard = co_await relay::take_announced(std::move(socket), kHeaderPatience);
   if (stopped_) co_return;
   if (!heard) co_return log_not_heard(proxy, heard.error().message);
-  admit(std::move(heard->socket), heard->visit ? visitor_of(*heard->visit).value_or(proxy) : proxy);
+  // A health check, or somebody whom the proxy does not know: that must not keep its other clients out.
+  const auto visitor = heard->visit ? visitor_of(*heard->visit) : std::nullopt;
+  admit(std::move(heard->socket), visitor.value_or(proxy), visitor.has_value());
 }
 
-void Server::admit(net::StreamSocket socket, const asio::ip::tcp::endpoint& from) {
-  const auto admission = context_->guard.arrived(net::ip_address_of(from.address()), monotonic_now());
+void Server::admit(net::StreamSocket socket, const asio::ip::tcp::endpoint& from, bool is_theirs) {
+  const auto answers = is_theirs ? std::optional(net::ip_address_of(from.address())) : std::nullopt;
+  const auto admission = context_->guard.arrived(answers, monotonic_now());
   if (admission.refused != Guard::Refused::no) {
     const std::string reason =
         admission.refused == Guard::Refused::penalized

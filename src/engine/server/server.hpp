@@ -40,7 +40,8 @@ class Server {
   void arrived(net::Accepted connection);
   /// A proxy says whose the connection is.
   [[nodiscard]] relay::Task<void> hear(net::StreamSocket socket, boost::asio::ip::tcp::endpoint proxy);
-  void admit(net::StreamSocket socket, const boost::asio::ip::tcp::endpoint& from);
+  /// `is_theirs`: `from` is who the connection belongs to, and answers for it; else the proxy that opened it.
+  void admit(net::StreamSocket socket, const boost::asio::ip::tcp::endpoint& from, bool is_theirs);
 
   const std::shared_ptr<Context> context_;  // sessions that end with the executor outlive the server
   std::vector<net::Listener> listeners_;

@@ -3,6 +3,10 @@
 // another thread, and the forwards by the rules.
 #include "engine/server/server.hpp"
 
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <array>
 #include <filesystem>
 #include <fstream>
 #include <set>
@@ -294,6 +298,25 @@ TEST_F(ServerTest, RefusesWhoIsNotKnown) {
   TestClient client(context_, port_, stranger);
   client.login();
   EXPECT_FALSE(client.logged_in);
+}
+
+// haproxy's `check send-proxy-v2` says LOCAL, connects and leaves.
+TEST_F(ServerTest, ChecksOfAProxyAreNotHeldAgainstIt) {
+  options_.proxies = {IpNetwork::parse("127.0.0.0/8").value()};
+  serve("");
+  const auto greeting = [this](std::string_view header) {
+    auto socket = *run(context_, net::connect_tcp({tcp::endpoint(asio::ip::address_v4::loopback(), port_)}));
+    EXPECT_EQ(net::try_write(socket.native_handle(), as_bytes(header)).bytes, header.size());
+    std::array<char, 4> bytes = {};
+    (void)run(context_, net::wait_readable(socket));
+    const ssize_t size = ::recv(socket.native_handle(), bytes.data(), bytes.size(), MSG_DONTWAIT);
+    return std::string(bytes.data(), static_cast<std::size_t>(std::max<ssize_t>(size, 0)));
+  };
+  for (int i = 0; i < 30; ++i) ASSERT_EQ(greeting("PROXY UNKNOWN\r\n"), "SSH-") << i;
+  const std::string_view somebody = "PROXY TCP4 192.0.2.1 192.0.2.2 1 2\r\n";
+  int heard = 0;
+  while (heard < 30 && greeting(somebody) == "SSH-") ++heard;
+  EXPECT_LT(heard, 30) << "who is known is";
 }
 
 TEST_F(ServerTest, EndsInTheMidstOfLoginsAndSessions) {
