@@ -422,6 +422,7 @@ class ChannelHarness {
       require(here.closed || there.closed, "somebody closed it");
       require(here.closed || here.received == there.sent, "after all data");
     }
+    require(!e.is_cut || !here.ended, "what ended is not cut");
     here.state = End::State::gone;
     here.owed = 0;
   }

@@ -48,6 +48,7 @@ class Conversation {
   struct Options {
     ssh::SessionConfig machine;
     ScriptedPeer::Offer offer;
+    std::string identification = "SSH-2.0-script";  ///< of the peer
     bool byte_by_byte = false;
     std::size_t cut_at = kNoCut;  ///< the step before which the link is cut
   };
@@ -242,7 +243,7 @@ class Conversation {
   /// From nothing to the service: identification and the first keys, in one step.
   void exchange_first_keys(Where where = Where::current()) {
     in_one_step(where, [&] {
-      as_peer([](ScriptedPeer& p) { p.identify(); }, where);
+      as_peer([this](ScriptedPeer& p) { p.identify(options_.identification); }, where);
       exchange_keys(false, where);
     });
   }

@@ -35,6 +35,8 @@ struct MemoryStreamOptions {
   std::size_t view_size = std::numeric_limits<std::size_t>::max();
   /// The most that one write() takes.
   std::size_t write_size = std::numeric_limits<std::size_t>::max();
+  /// Of the end that listens: it is told when the other one is closed, as the end of a channel.
+  bool sees_close = false;
   /// writable() goes through the executor so many times before it looks.
   int delay = 0;
   /// The n-th read(), write() or writable() (from 1) fails so, and all later ones; with Errc::reset the peer
@@ -132,6 +134,12 @@ class MemoryStream final : public relay::Stream {
     end();
     in_->reader_gone = true;
     in_->changed.cancel();
+    if (out_->listener != nullptr) out_->listener->peer_closed();
+  }
+  void set_close_listener(CloseListener* listener) override {
+    if (!options_.sees_close) return;
+    in_->listener = listener;
+    if (listener != nullptr && out_->reader_gone) listener->peer_closed();
   }
   void abort() override {
     if (std::exchange(closed_, true)) return;
@@ -156,6 +164,7 @@ class MemoryStream final : public relay::Stream {
     bool ended = false;
     bool reset = false;
     bool reader_gone = false;
+    CloseListener* listener = nullptr;  ///< of its reader
     boost::asio::steady_timer changed;  ///< never expires; cancelled at each change
   };
 

@@ -20,7 +20,7 @@ class BareSession final : public ssh::PacketLink {
  public:
   BareSession(ssh::Role role, ssh::SessionConfig config, Instant now)
       : config_(std::move(config)), now_(now), mux_(role, config_.limits, config_.timing, *this) {
-    mux_.start(now, Duration::zero());
+    mux_.start(now, Duration::zero(), false);
   }
 
   // ---- the link

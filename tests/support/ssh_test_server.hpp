@@ -32,6 +32,7 @@ inline std::string test_bytes(std::size_t size) { return pattern(size, 7); }
 ///   discard    takes all, then says how many bytes that were, and ends
 ///   greeting   sends "hello" at once and ends; reads nothing
 ///   source     sends as many of test_bytes() as the port says, times 1024
+///   report     reads all, and keeps what it was and how it ended for reports()
 ///   hang-up    closes without an EOF, behind "last words"
 ///   stuck      opens, and never reads
 ///   refused, prohibited, no-name    refuse as OpenSSH does
@@ -68,12 +69,13 @@ class SshTestServer {
   [[nodiscard]] std::size_t sessions() const { return state_->drivers.size(); }
   /// Which runs of a client its clients said they are.
   [[nodiscard]] const std::vector<ssh::InstanceId>& instances() const { return state_->instances; }
+  [[nodiscard]] const std::vector<std::string>& reports() const { return state_->reports; }
   void disconnect_all() {
     for (const auto& driver : state_->drivers) driver->stop("the test is over");
   }
 
  private:
-  struct State {
+  struct State : std::enable_shared_from_this<State> {
     State(boost::asio::io_context& io, crypto::PublicKey key, Options chosen)
         : context(io),
           options(std::move(chosen)),
@@ -88,6 +90,7 @@ class SshTestServer {
     std::vector<std::shared_ptr<connection::SessionDriver>> drivers;
     std::size_t requested = 0;
     std::vector<ssh::InstanceId> instances;
+    std::vector<std::string> reports;
   };
 
   static relay::Task<void> accept_all(std::shared_ptr<State> state) {
@@ -143,8 +146,16 @@ class SshTestServer {
     if (e.host == "no-name") return session.refuse_channel(e.id, connect_failed, "Name or service not known");
     session.accept_channel(e.id);
     auto stream = std::make_unique<connection::ChannelStream>(driver, e.id);
-    boost::asio::co_spawn(state.context, serve(std::move(stream), e.host, std::size_t{e.port} * 1024),
+    boost::asio::co_spawn(state.context,
+                          e.host == "report" ? report(state.shared_from_this(), std::move(stream))
+                                             : serve(std::move(stream), e.host, std::size_t{e.port} * 1024),
                           boost::asio::detached);
+  }
+
+  static relay::Task<void> report(std::shared_ptr<State> state,
+                                  std::unique_ptr<connection::ChannelStream> stream) {
+    const auto all = co_await receive_all(*stream);
+    state->reports.push_back(all.bytes + (all.error ? ", reset" : ", end"));
   }
 
   static relay::Task<void> serve(std::unique_ptr<connection::ChannelStream> stream, std::string what,

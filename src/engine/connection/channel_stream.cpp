@@ -113,7 +113,11 @@ Error ChannelStream::gone() const {
   return {end_received_ ? Errc::closed : Errc::reset, "the channel was closed by the other end"};
 }
 
-void ChannelStream::close() { close_here(); }
+void ChannelStream::close() {
+  // A close alone is how a reset is told.
+  if (id_ && !closed_here_ && !std::exchange(end_sent_, true)) driver_->session().send_eof(*id_);
+  close_here();
+}
 
 void ChannelStream::abort() { close_here(); }
 
@@ -161,12 +165,19 @@ void ChannelStream::on_ended() {
   reader_.resume();
 }
 
-void ChannelStream::on_closed() {
+void ChannelStream::on_closed(bool is_cut) {
   id_.reset();
+  if (!is_cut) end_received_ = true;
   // The first to go on may destroy this object, and with it the other: that one goes later, by itself.
   end_.post(driver_->executor());
   writer_.post(driver_->executor());
+  if (close_listener_ != nullptr) close_listener_->peer_closed();
   reader_.resume();
+}
+
+void ChannelStream::set_close_listener(CloseListener* listener) {
+  close_listener_ = listener;
+  if (listener != nullptr && !id_) listener->peer_closed();
 }
 
 void ChannelStream::abandon() {

@@ -21,8 +21,8 @@ struct OpenRefused {
 };
 
 /// One channel as a stream. SSH knows no reset: abort() closes the channel at once without an EOF before, and
-/// a channel that the peer closed so fails with Errc::reset, behind the data that came before. Extended data
-/// is thrown away. May outlive the session: then it fails too.
+/// a channel that another culvert closed so fails with Errc::reset, behind the data that came before. To any
+/// other peer that is an end. Extended data is thrown away. May outlive the session: then it fails too.
 class ChannelStream final : public relay::Stream {
  public:
   /// Joins channel `id` of the driver's session, which was just asked for or accepted.
@@ -50,6 +50,7 @@ class ChannelStream final : public relay::Stream {
   void end() override;
   void close() override;
   void abort() override;
+  void set_close_listener(CloseListener* listener) override;
 
   // What the driver tells it. Each may run a waiting coroutine, and that may destroy this object.
   void on_opened();
@@ -58,8 +59,8 @@ class ChannelStream final : public relay::Stream {
   void on_data(std::span<const ByteView> data);
   void on_writable();
   void on_ended();
-  /// The id is gone. Also where the session ends.
-  void on_closed();
+  /// The id is gone, and nothing comes any more. `is_cut`: as of ssh::ChannelClosed.
+  void on_closed(bool is_cut);
   /// The executor has stopped for good: lets no coroutine go on.
   void abandon();
 
@@ -80,6 +81,7 @@ class ChannelStream final : public relay::Stream {
   std::size_t lent_taken_ = 0;      // bytes of it that were consumed
   KeptBytes kept_;
   std::unique_ptr<OpenRefused> refused_;
+  CloseListener* close_listener_ = nullptr;
   Waiter reader_;
   Waiter writer_;  // also whoever waits for the channel to open
   Waiter end_;

@@ -160,7 +160,7 @@ void SessionDriver::finish() {
   carrier_->close();
   on_event_ = nullptr;
   for (std::size_t id = 0; id < streams_.size(); ++id) {
-    if (auto* left = std::exchange(streams_[id], nullptr)) left->on_closed();
+    if (auto* left = std::exchange(streams_[id], nullptr)) left->on_closed(true);
   }
   session_.reset();
   stashed_.reset();
@@ -328,7 +328,7 @@ void SessionDriver::dispatch(ssh::Event event) {
   if (const auto* closed = std::get_if<ssh::ChannelClosed>(&event)) {
     auto* to = stream(closed->id);
     detach(closed->id);
-    if (to != nullptr) to->on_closed();
+    if (to != nullptr) to->on_closed(closed->is_cut);
     return;
   }
   if (const auto* end = std::get_if<ssh::Disconnected>(&event)) over_ = lost_.value_or(end->error);

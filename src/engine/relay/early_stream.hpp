@@ -30,6 +30,7 @@ class EarlyStream final : public Stream {
   void end() override { inner_->end(); }
   void close() override;
   void abort() override;
+  void set_close_listener(CloseListener* listener) override { inner_->set_close_listener(listener); }
   /// None while there is something that does not come from it.
   [[nodiscard]] SocketStream* kernel_socket() override {
     return has_early() ? nullptr : inner_->kernel_socket();

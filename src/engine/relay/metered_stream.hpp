@@ -48,6 +48,7 @@ class MeteredStream final : public Stream {
   void end() override { inner_->end(); }
   void close() override;
   void abort() override;
+  void set_close_listener(CloseListener* listener) override { inner_->set_close_listener(listener); }
 
  private:
   [[nodiscard]] Task<Result<void>> pause();

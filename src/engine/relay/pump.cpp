@@ -46,6 +46,8 @@ Task<PumpSummary> Pump::run() {
   const bool throws = co_await asio::this_coro::throw_if_cancelled();
   co_await asio::this_coro::throw_if_cancelled(false);
 
+  a_.set_close_listener(&out_.watch);
+  b_.set_close_listener(&back_.watch);
   go_on(out_);
   go_on(back_);
   if (!have_ended()) {
@@ -73,8 +75,13 @@ void Pump::stop() { failed(cancelled().error()); }
 void Pump::expire(std::string why) {
   Error error{Errc::timed_out, std::move(why)};
   if (out_.passage.waits || back_.passage.waits) return failed(std::move(error));
-  if (std::exchange(over_, true)) return;
+  if (over_) return;
   error_ = std::move(error);
+  close_both();
+}
+
+void Pump::close_both() {
+  over_ = true;
   let_go();
   a_.close();
   b_.close();
@@ -82,7 +89,7 @@ void Pump::expire(std::string why) {
 
 void Pump::go_on(Direction& direction) {
   if (!are_sockets(direction.from, direction.to)) return start(direction, carry(direction));
-  direction.from.kernel_socket()->socket().set_failure_listener(&direction.failure);
+  direction.from.kernel_socket()->socket().set_failure_listener(&direction.watch);
   auto over =
       direction.duct.start(*direction.from.kernel_socket(), *direction.to.kernel_socket(), direction.passage);
   if (over) came_to(direction.duct, std::move(*over));
@@ -95,9 +102,17 @@ void Pump::source_failed(Stream& source) {
   failed(net::io_error("", error != 0 ? error : ECONNRESET));
 }
 
+// Whoever closed its stream wants nothing of the other direction: when its own is over, that leads nowhere,
+// and would wait for a source that may have nothing to say any more.
+void Pump::source_closed(Direction& direction) {
+  direction.source_closed = true;
+  if (direction.passage.ended && !have_ended() && !over_) close_both();
+}
+
 // Sockets go on without this, while they linger.
 void Pump::let_go() {
   for (Stream* stream : {&a_, &b_}) {
+    stream->set_close_listener(nullptr);
     if (SocketStream* const socket = stream->kernel_socket()) socket->socket().set_failure_listener(nullptr);
   }
 }
@@ -189,7 +204,8 @@ void Pump::failed(Error error) {
 
 void Pump::ended(Direction& direction) {
   direction.passage.ended = true;
-  if (have_ended()) parked_.resume(executor_);
+  if (have_ended()) return parked_.resume(executor_);
+  if (direction.source_closed) source_closed(direction);
 }
 
 }  // namespace culvert::relay

@@ -27,8 +27,9 @@ struct PumpSummary {
 };
 
 /// Joins two streams by two directions that end separately: the end of one is passed on by end(), and the
-/// other goes on. A reset of either stream, and any other failure, aborts both, so that it arrives as a reset
-/// and not as an end. Both streams must outlive run().
+/// other goes on, unless its destination says that it was closed: then both are closed when all that came
+/// from there is passed on. A reset of either stream, and any other failure, aborts both, so that it arrives
+/// as a reset and not as an end. Both streams must outlive run().
 class Pump final : private Duct::Owner {
  public:
   Pump(Stream& a, Stream& b) : a_(a), b_(b), out_(a, b, *this), back_(b, a, *this) {}
@@ -50,26 +51,32 @@ class Pump final : private Duct::Owner {
   [[nodiscard]] bool is_half_closed() const { return out_.passage.ended != back_.passage.ended; }
 
  private:
-  /// A source whose bytes nobody waits for, since the destination takes no more, can be reset all the same.
-  struct SourceFailure final : net::Readiness::FailureListener {
-    SourceFailure(Pump& owner, Stream& of) : pump(owner), source(of) {}
-    void socket_failed() override { pump.source_failed(source); }
+  struct Direction;
+  /// What becomes of a source can be something that nobody waits for: a reset while the destination takes no
+  /// more, or that the peer closed it behind its end.
+  struct SourceWatch final : net::Readiness::FailureListener, Stream::CloseListener {
+    SourceWatch(Pump& owner, Direction& of) : pump(owner), direction(of) {}
+    void socket_failed() override { pump.source_failed(direction.from); }
+    void peer_closed() override { pump.source_closed(direction); }
     Pump& pump;
-    Stream& source;
+    Direction& direction;
   };
   struct Direction {
     Direction(Stream& source, Stream& destination, Pump& pump)
-        : from(source), to(destination), duct(pump), failure(pump, source) {}
+        : from(source), to(destination), duct(pump), watch(pump, *this) {}
     Stream& from;
     Stream& to;
     Passage passage;
+    bool source_closed = false;  ///< its peer takes no more
     Duct duct;
-    SourceFailure failure;
+    SourceWatch watch;
   };
   enum class Carried : std::uint8_t { over, between_sockets };
 
   void go_on(Direction& direction);
   void source_failed(Stream& source);
+  void source_closed(Direction& direction);
+  void close_both();
   void let_go();
   void came_to(Duct& duct, Duct::Over over) override;
   void start(Direction& direction, Task<Carried> carry);

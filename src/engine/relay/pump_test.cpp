@@ -235,6 +235,54 @@ TEST(Pump, LetsTheAnswerThroughWhenOneEndTakesNoMore) {
   EXPECT_FALSE(joined.a->aborted());
 }
 
+// A peer that closed wants nothing of the other direction, and its source need not have anything to say.
+TEST(Pump, ClosesBothWhenAllOfAPeerThatClosedHasArrived) {
+  for (const bool while_pumping : {false, true}) {
+    for (const bool of_a : {false, true}) {
+      MemoryStreamOptions channel;
+      channel.sees_close = true;
+      MemoryStreamOptions slow;
+      slow.capacity = 100;
+      Joined joined(of_a ? channel : slow, of_a ? slow : channel);
+      auto& far = of_a ? *joined.client : *joined.server;
+      auto& near = of_a ? *joined.server : *joined.client;
+      const auto close = [&] {
+        EXPECT_TRUE(run(joined.context, send_all(far, pattern(90, 1), false)));
+        far.close();
+      };
+      if (!while_pumping) close();
+      auto pumping = start(joined.context, joined.pump->run());
+      if (while_pumping) close();
+      const auto heard = run(joined.context, receive_all(near));
+      EXPECT_FALSE(heard.error);
+      EXPECT_TRUE(heard.bytes == pattern(90, 1));
+      const auto summary = pumping.wait();  // although `near` neither ends nor speaks
+      EXPECT_FALSE(summary.error);
+      EXPECT_TRUE(joined.a->closed() && joined.b->closed());
+      EXPECT_FALSE(joined.a->aborted() || joined.b->aborted());
+    }
+  }
+}
+
+TEST(Pump, APeerThatClosesLosesNothingToASlowReader) {
+  MemoryStreamOptions channel;
+  channel.sees_close = true;
+  MemoryStreamOptions slow;
+  slow.capacity = 100;
+  Joined joined(slow, channel);
+  const std::string all = pattern(20'000, 2);
+  auto pumping = start(joined.context, joined.pump->run());
+  ASSERT_TRUE(run(joined.context, send_all(*joined.server, all, false)));
+  joined.server->close();
+  joined.context.restart();
+  joined.context.poll();
+  EXPECT_FALSE(pumping.done());
+  const auto heard = run(joined.context, receive_all(*joined.client));
+  EXPECT_FALSE(heard.error);
+  EXPECT_TRUE(heard.bytes == all);
+  EXPECT_FALSE(pumping.wait().error);
+}
+
 TEST(Pump, StopsFromOutside) {
   for (const bool by_cancellation : {false, true}) {
     for (const bool one_way_ended : {false, true}) {

@@ -61,6 +61,20 @@ class Stream {
   /// return Errc::cancelled.
   virtual void abort() = 0;
 
+  /// Who wants to know that the peer has closed the stream: it takes no more, and what read() has left is all
+  /// that it said.
+  class CloseListener {
+   public:
+    /// Once. May close or abort the stream, and must not destroy it.
+    virtual void peer_closed() = 0;
+
+   protected:
+    ~CloseListener() = default;
+  };
+  /// Tells it then, or at once if that was before. Null: nobody any more. A stream that cannot know, as a
+  /// socket, which sees no more than the end, tells nobody.
+  virtual void set_close_listener(CloseListener* /*listener*/) {}
+
   /// The stream that is a kernel socket and no more, if this one only passes its bytes on: they may then go
   /// without us (splice). None for channels, for streams that count or hold bytes on their way, and after
   /// close() or abort().

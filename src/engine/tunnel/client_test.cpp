@@ -211,6 +211,37 @@ TEST_F(ClientTest, PassesOnACloseWithoutAnEndAsAReset) {
   EXPECT_EQ((*stream)->write({&more, 1}).error().code, Errc::reset);
 }
 
+// As servers made with Go's library end their streams (RFC 4254 section 5.3 lets them).
+TEST_F(ClientTest, ACloseAloneIsAnEndUnlessItIsOfACulvert) {
+  testing::SshTestServer::Options other;
+  other.session.software = "other_1.0";
+  testing::SshTestServer server(context_, UserKey::instance().public_key(), other);
+  Client client(context_.get_executor(), options(server.port()), resolver_, random_, prompter_);
+  ASSERT_TRUE(connect(client));
+  auto stream = dial(client, "hang-up");
+  ASSERT_TRUE(stream);
+  const auto received = run(context_, receive_all(**stream));
+  EXPECT_FALSE(received.error) << received.error->message;
+  EXPECT_EQ(received.bytes, "last words");
+  const ByteView more = as_bytes("x");
+  EXPECT_EQ((*stream)->write({&more, 1}).error().code, Errc::closed);
+}
+
+// ... so a culvert that closes in order says that it ends.
+TEST_F(ClientTest, ClosingIsNoReset) {
+  for (const bool aborts : {false, true}) {
+    testing::SshTestServer server(context_, UserKey::instance().public_key());
+    Client client(context_.get_executor(), options(server.port()), resolver_, random_, prompter_);
+    ASSERT_TRUE(connect(client));
+    auto stream = dial(client, "report");
+    ASSERT_TRUE(stream);
+    ASSERT_TRUE(run(context_, send_all(**stream, "words", false)));
+    aborts ? (*stream)->abort() : (*stream)->close();
+    testing::run_until(context_, [&] { return server.reports().size() == 1; });
+    EXPECT_EQ(server.reports()[0], aborts ? "words, reset" : "words, end");
+  }
+}
+
 TEST_F(ClientTest, AnEndAndThenACloseAreInOrder) {
   testing::SshTestServer server(context_, UserKey::instance().public_key());
   Client client(context_.get_executor(), options(server.port()), resolver_, random_, prompter_);

@@ -284,7 +284,7 @@ class Session::Impl {
   Authenticated enter_connected() {
     authenticated_ = true;
     transport_.enter(Phase::connected);
-    mux_.start(transport_.now(), transport_.exchange_time());
+    mux_.start(transport_.now(), transport_.exchange_time(), transport_.peer_is_culvert());
     tell_instance();
     return {};
   }

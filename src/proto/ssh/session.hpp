@@ -245,9 +245,12 @@ struct ChannelEnded {
 };
 
 /// Both sides closed it, or the session ended: the id is gone. Comes exactly once for every channel that was
-/// opened, after all of its data.
+/// opened, after all of its data, and for one that was being opened when the session ended.
 struct ChannelClosed {
   ChannelId id;
+  /// What the peer sent may lack its end, and no ChannelEnded came: the session ended first, or the peer is a
+  /// culvert, which tells a reset so (ARCHITECTURE.md). To any other peer a close is an end, too.
+  bool is_cut = false;
 };
 
 /// The answer to send_global_request(..., want_reply), in order of the requests.

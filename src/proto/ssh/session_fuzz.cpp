@@ -558,7 +558,9 @@ class Harness {
   }
   void on(ssh::ChannelClosed& e) {
     const Channel& closed = channel(e.id);
-    require(closed.state != Channel::State::opening || closed.closed, "what closes was open");
+    require(closed.state != Channel::State::opening || closed.closed || session_.is_closed(),
+            "what closes was open");
+    require(!e.is_cut || !closed.ended, "what ended is not cut");
     channels_.erase(e.id);
   }
   void on(ssh::GlobalRequested& e) {

@@ -69,6 +69,45 @@ TEST(ChannelClose, ByThePeer) {
   });
 }
 
+// RFC 4254 section 5.3: a close is an end, too. A culvert means a reset by it.
+TEST(ChannelClose, WithoutAnEndIsAResetByACulvertAlone) {
+  for (const bool by_culvert : {false, true}) {
+    for (const bool behind_end : {false, true}) {
+      Conversation::Options options;
+      if (by_culvert) options.identification = "SSH-2.0-culvert_0.1";
+      const auto script = [&](Conversation& c, ChannelId id) {
+        c.as_peer([=](test::ScriptedPeer& p) {
+          p.send(ChannelDataMessage{id, as_bytes("last words")});
+          if (behind_end) p.send(ChannelEofMessage{id});
+          p.send(ChannelCloseMessage{id});
+        });
+        c.expect_event<ChannelData>();
+        if (behind_end) c.expect_event<ChannelEnded>();
+        c.expect_event<ChannelClosed>(
+            [=](ChannelClosed& e) { EXPECT_EQ(e.is_cut, by_culvert && !behind_end); });
+        c.expect_message<ChannelCloseMessage>();
+      };
+      on_a_channel(script, options);
+    }
+  }
+}
+
+TEST(ChannelClose, TheEndOfTheSessionCutsWhatHasNotEnded) {
+  on_a_channel([](Conversation& c, ChannelId id) {
+    c.send(DisconnectMessage{11, "", ""});
+    c.expect_event<ChannelClosed>([=](ChannelClosed& e) { EXPECT_TRUE(e.is_cut); });
+    c.expect_end(Errc::closed, "the peer disconnected");
+    close(c, id);
+  });
+  on_a_channel([](Conversation& c, ChannelId id) {
+    c.send(ChannelEofMessage{id});
+    c.expect_event<ChannelEnded>();
+    c.send(DisconnectMessage{11, "", ""});
+    c.expect_event<ChannelClosed>([=](ChannelClosed& e) { EXPECT_FALSE(e.is_cut); });
+    c.expect_end(Errc::closed);
+  });
+}
+
 TEST(ChannelClose, AfterAllOfItsData) {
   on_a_channel([](Conversation& c, ChannelId id) {
     c.as_peer([=](test::ScriptedPeer& p) {

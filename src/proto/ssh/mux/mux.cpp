@@ -127,8 +127,9 @@ Mux::Step Mux::on_close(ByteView payload) {
 Mux::Step Mux::settle_close(Channel& channel) {
   const ChannelId id = channel.id;
   if (!channel.close_sent || !channel.close_received) return std::nullopt;
+  const bool is_cut = peer_tells_resets_ && !channel.eof_received;
   remove(channel);
-  return ChannelClosed{id};
+  return ChannelClosed{id, is_cut};
 }
 
 Mux::Step Mux::on_open(ByteView payload) {
@@ -285,12 +286,7 @@ void Mux::reuse_ids() {
 std::deque<Event> Mux::shut_down() {
   std::deque<Event> events;
   for (const auto& channel : channels_) {
-    if (!channel) continue;
-    if (channel->state == Channel::State::opening) {
-      events.emplace_back(ChannelOpenFailed{channel->id, OpenFailure::connect_failed, "the session ended"});
-    } else {
-      events.emplace_back(ChannelClosed{channel->id});
-    }
+    if (channel) events.emplace_back(ChannelClosed{channel->id, !channel->eof_received});
   }
   channels_.clear();
   free_ids_.clear();
@@ -525,8 +521,9 @@ void Mux::link_ready() {
 
 // ---- is the peer alive, and how far away
 
-void Mux::start(Instant now, Duration round_trip) {
+void Mux::start(Instant now, Duration round_trip, bool peer_tells_resets) {
   round_trip_ = round_trip;
+  peer_tells_resets_ = peer_tells_resets;
   heard(now);
 }
 

@@ -41,8 +41,9 @@ class Mux {
   /// Our key exchange is over, or output was taken: credit and turns may go on.
   void link_ready();
   void output_consumed(std::size_t n, Instant now) { pacer_.consumed(n, now); }
-  /// Starts keepalives; `round_trip`: a first idea of it.
-  void start(Instant now, Duration round_trip);
+  /// Starts keepalives; `round_trip`: a first idea of it. `peer_tells_resets`: it closes a channel without an
+  /// EOF before for that alone.
+  void start(Instant now, Duration round_trip, bool peer_tells_resets);
   /// The session is over: the events that end every channel.
   [[nodiscard]] std::deque<Event> shut_down();
 
@@ -137,6 +138,8 @@ class Mux {
   std::deque<PendingReply> pending_replies_;
   GlobalRequests requests_;
 
+  bool peer_tells_resets_ = false;
+  Instant heard_at_{};
   Instant keepalive_at_ = kNever;
   Instant last_probe_{};
   std::uint32_t keepalives_unanswered_ = 0;

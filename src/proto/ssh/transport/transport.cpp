@@ -21,7 +21,6 @@ namespace {
 constexpr std::uint64_t kMaxBytesPerKey = std::uint64_t{64}
                                           << 30;  // RFC 4344 section 3.2, for blocks of 128 bits
 constexpr std::size_t kMaxExtensions = 64;
-constexpr std::string_view kCulvert = "SSH-2.0-culvert_";  // how our own identification begins
 constexpr std::size_t kMaxPing = 32 * 1024;
 
 std::unexpected<Error> protocol_error(std::string what,
@@ -359,7 +358,7 @@ void Transport::send_ext_info() {
   Writer(extensions).text("server-sig-algs").text(algorithms);
   Writer(extensions).text("publickey-hostbound@openssh.com").text("0").text("ping@openssh.com").text("0");
   std::uint32_t count = 3;
-  if (their_identification_.starts_with(kCulvert)) {  // others have no use for it
+  if (peer_is_culvert()) {  // others have no use for it
     Writer(extensions).text(InstanceRequest::kName).text("0");
     ++count;
   }

@@ -81,6 +81,8 @@ class Transport final : public PacketLink {
   [[nodiscard]] Phase phase() const { return phase_; }
   [[nodiscard]] ByteView session_id() const { return session_id_; }
   [[nodiscard]] std::string_view peer_identification() const { return their_identification_; }
+  /// It says so, by how all of ours begin.
+  [[nodiscard]] bool peer_is_culvert() const { return their_identification_.starts_with("SSH-2.0-culvert_"); }
   /// RFC 8308 section 3.1; empty before or without it.
   [[nodiscard]] const std::string& server_signature_algorithms() const {
     return server_signature_algorithms_;
