@@ -85,7 +85,7 @@ struct Timing {
       std::chrono::seconds(120);  ///< from the first call to login, our side's part included; 0: none
   Duration
       first_keys{};  ///< from the first call until the peer did its part of the first key exchange; 0: none
-  Duration key_exchange = std::chrono::seconds(60);  ///< one renewal
+  Duration key_exchange = std::chrono::seconds(60);  ///< one renewal, behind the data that was under way
   Duration keepalive_interval =
       std::chrono::seconds(15);       ///< silence after which we ask whether the peer lives; 0: never
   std::uint32_t keepalive_count = 3;  ///< unanswered ones that end the session with Errc::timed_out

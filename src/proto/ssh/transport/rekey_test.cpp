@@ -354,6 +354,31 @@ TEST(Rekey, ThatNeverEndsTimesOut) {
   }
 }
 
+// The peer's KEXINIT is behind all that it had sent before it saw ours, which may be much for a slow path.
+TEST(Rekey, IsNotTimedWhileDataThatWasUnderWayArrives) {
+  for (const Role role : kRoles) {
+    run_everywhere(
+        role,
+        [](Conversation& c) {
+          c.connect();
+          const ChannelId id = c.opened(7);
+          ask_for_it(c);
+          c.expect_message<KexInitMessage>();
+          for (int i = 0; i < 5; ++i) {
+            c.after(seconds(59));
+            c.send(ChannelDataMessage{id, as_bytes("from before")});
+            c.expect_event<ChannelData>();
+          }
+          c.after(seconds(59));
+          c.expect_silence();
+          c.after(seconds(1));
+          c.expect_event<ChannelClosed>();
+          c.expect_end(Errc::timed_out, "key exchange took too long");
+        },
+        without_keepalives());
+  }
+}
+
 TEST(Rekey, ThatEndedHasNoDeadline) {
   for (const Role role : kRoles) {
     run_everywhere(

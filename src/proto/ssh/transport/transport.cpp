@@ -165,6 +165,10 @@ Result<Transport::Step> Transport::on_packet(ByteView payload) {
     }
     case PongMessage::kNumber:
       return Step{};
+    case ChannelDataMessage::kNumber:
+    case ChannelExtendedDataMessage::kNumber:
+      put_off_exchange_deadline(now_);
+      return Payload{payload};
     default:
       return Payload{payload};
   }
@@ -463,6 +467,15 @@ void Transport::tell_time(Instant now) {
 void Transport::consume_output(std::size_t n, Instant now) {
   tell_time(now);
   writer_.consume_output(n);
+  put_off_exchange_deadline(now);
+}
+
+// What was under way when a renewal began goes before its messages, each way. On a slow path that takes its
+// time, and is no reason to end what works. It is not for ever: we send nothing new, and give the peer no
+// more window, before the renewal is over.
+void Transport::put_off_exchange_deadline(Instant now) {
+  if (logged_in_ && exchange_deadline_ != kNever)
+    exchange_deadline_ = after(now, config_.timing.key_exchange);
 }
 
 Result<void> Transport::advance(Instant now) {

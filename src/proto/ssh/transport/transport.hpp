@@ -114,6 +114,7 @@ class Transport final : public PacketLink {
   void flush_deferred();
   void rekey_if_due();
   void tell_time(Instant now);
+  void put_off_exchange_deadline(Instant now);
   void finish_exchange_hash(ByteView host_key, ByteView client_value, ByteView server_value, bool mpints,
                             crypto::SharedSecret secret);
   [[nodiscard]] bool exchange_in_progress() const { return !our_kexinit_.empty() || !their_kexinit_.empty(); }
