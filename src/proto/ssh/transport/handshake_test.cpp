@@ -105,7 +105,7 @@ TEST(Handshake, WrongSignature) {
     reply_with(c, [](ScriptedPeer& p) {
       p.send_reply(test::host_key(), [](Bytes& signature) { signature.back() ^= 1; });
     });
-    c.expect_end(Errc::verification, "does not fit its host key");
+    c.expect_end(Errc::protocol, "does not fit its host key");
     c.expect_goodbye(DisconnectReason::key_exchange_failed);
   });
 }

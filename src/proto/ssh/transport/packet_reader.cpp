@@ -41,7 +41,7 @@ Result<std::optional<ByteView>> PacketReader::next_packet() {
 
   const MutableBytes packet = bytes.first(whole);
   if (auto opened = opener_->open(sequence_, packet); !opened) {
-    return fail(Errc::verification, "corrupted packet: message authentication code does not fit",
+    return fail(Errc::protocol, "corrupted packet: message authentication code does not fit",
                 static_cast<std::int64_t>(DisconnectReason::mac_error));
   }
   const std::uint32_t padding = packet[kLengthSize];

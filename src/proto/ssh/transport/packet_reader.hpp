@@ -35,8 +35,7 @@ class PacketReader {
   void skip(std::size_t n) { buffer_.consume(n); }
 
   /// The payload of the next whole packet, verified; none if more bytes are needed. Valid until prepare().
-  /// Errc::protocol for impossible lengths, Errc::verification for a wrong tag: nothing can be read after
-  /// that.
+  /// Errc::protocol for an impossible length or a wrong tag: nothing can be read after that.
   [[nodiscard]] Result<std::optional<ByteView>> next_packet();
 
   /// Sequence number of the packet that next_packet() returned last.

@@ -261,8 +261,8 @@ Result<Transport::Step> Transport::on_server_value(ByteView payload) {
   }
   finish_exchange_hash(host_key, our_value_, server_value, mpints, TRY(key_exchange_->finish(server_value)));
   if (const auto fits = key.verify(made_by, exchange_hash_, signature); !fits) {
-    return fail(Errc::verification, "the server's signature over the key exchange does not fit its host key",
-                static_cast<std::int64_t>(DisconnectReason::key_exchange_failed));
+    return protocol_error("the server's signature over the key exchange does not fit its host key",
+                          DisconnectReason::key_exchange_failed);
   }
   phase_ = first ? Phase::first_newkeys : Phase::rekey_newkeys;
   if (first) {
