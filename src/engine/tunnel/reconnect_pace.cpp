@@ -15,6 +15,8 @@ constexpr Duration kQuick = seconds(15);   // of an outage
 constexpr Duration kQuickInterval = milliseconds(600);
 constexpr Duration kLongestInterval = seconds(8);  // and a fifth of jitter: below ten seconds
 constexpr Duration kFirst = milliseconds(100);     // most, before the first attempt
+constexpr Duration kShortestKeys = seconds(10);
+constexpr Duration kLongestKeys = seconds(120);  // as ssh::Timing::handshake
 
 }  // namespace
 
@@ -49,5 +51,9 @@ Instant ReconnectPace::next(Instant now, std::uint32_t random) {
 }
 
 Duration ReconnectPace::patience(Instant now) const { return std::max<Duration>(seconds(1), interval(now)); }
+
+Duration ReconnectPace::keys_patience(Instant now) const {
+  return std::clamp(now - since_, kShortestKeys, kLongestKeys);
+}
 
 }  // namespace culvert::tunnel

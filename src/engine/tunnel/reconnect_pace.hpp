@@ -21,6 +21,9 @@ class ReconnectPace {
   [[nodiscard]] Instant next(Instant now, std::uint32_t random);
   /// How long the attempt that begins at `now` may wait for the server to answer a connect.
   [[nodiscard]] Duration patience(Instant now) const;
+  /// How long it may wait for the server's part of the first key exchange, the way there included: what takes
+  /// long (a program that has to start, a slow path) must once be given enough.
+  [[nodiscard]] Duration keys_patience(Instant now) const;
 
  private:
   [[nodiscard]] Duration interval(Instant now) const;

@@ -76,5 +76,14 @@ TEST(ReconnectPace, GivesASlowPathItsTime) {
   EXPECT_EQ(pace.patience(kStart + seconds(4000)), seconds(8));
 }
 
+// A way that takes 40 s, such as a program that has to start, is once given them.
+TEST(ReconnectPace, GivesTheFirstKeysMoreTimeTheLongerItIsAway) {
+  ReconnectPace pace;
+  pace.lost(kStart);
+  EXPECT_EQ(pace.keys_patience(kStart), seconds(10));
+  EXPECT_EQ(pace.keys_patience(kStart + seconds(45)), seconds(45));
+  EXPECT_EQ(pace.keys_patience(kStart + seconds(4000)), seconds(120));
+}
+
 }  // namespace
 }  // namespace culvert::tunnel

@@ -29,8 +29,6 @@ namespace asio = boost::asio;
 namespace {
 
 constexpr Duration kRoutesSettle = std::chrono::milliseconds(200);
-// The server's part of the first key exchange, in an attempt to come back.
-constexpr Duration kKeysPatience = std::chrono::seconds(10);
 
 constexpr std::size_t kReasonsMost = 8;  // that are told of one outage
 
@@ -42,15 +40,15 @@ bool is_final(const Error& error) {
 }
 
 // An attempt to come back, hop by hop.
-void hurry(ServerOptions& server, Duration most) {
-  server.first_keys_patience = std::max(kKeysPatience, server.connect_timeout);
+void hurry(ServerOptions& server, Duration most, Duration keys) {
+  server.first_keys_patience = std::max(keys, server.connect_timeout);
   server.connect_timeout =
       server.connect_timeout > Duration::zero() ? std::min(server.connect_timeout, most) : most;
   server.connection_attempts = 1;
   auto* jump = std::get_if<JumpHost>(&server.way);
   if (jump == nullptr) return;
   ServerOptions hop = *jump->server;
-  hurry(hop, most);
+  hurry(hop, most, keys);
   jump->server = std::make_shared<const ServerOptions>(std::move(hop));
 }
 
@@ -134,7 +132,10 @@ Tunnel::State::State(asio::any_io_executor on, TunnelOptions with, net::Resolver
 
 relay::Task<Result<void>> Tunnel::State::attempt(bool again) {
   ServerOptions server = options.server;
-  if (again) hurry(server, pace.patience(monotonic_now()));
+  if (again) {
+    const Instant now = monotonic_now();
+    hurry(server, pace.patience(now), pace.keys_patience(now));
+  }
   client =
       std::make_shared<Client>(executor, std::move(server), resolver, random, prompter, memory, instance);
   const auto current = client;
