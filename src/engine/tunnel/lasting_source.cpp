@@ -71,7 +71,8 @@ relay::Task<Result<void>> LastingSource::ask_again(std::shared_ptr<Shared> share
       log(LogLevel::notice, "remote {} up again", name);
       co_return Result<void>();
     }
-    if (!client->is_over() && !std::exchange(said, true)) {
+    const bool is_refused = bound.error().reason == relay::Refusal::prohibited;
+    if (is_refused && !std::exchange(said, true)) {
       log(LogLevel::warning,
           "remote {}: the server refuses it, perhaps since it still holds it for the connection that was "
           "lost; asking "

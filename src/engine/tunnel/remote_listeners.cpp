@@ -17,8 +17,8 @@
 namespace culvert::tunnel {
 namespace {
 
-// Requests without an answer. The session bounds them too, together with its own.
-constexpr std::size_t kAskingMost = 64;
+// Requests without an answer: as many as a server of ours takes at once, less some for keepalives.
+constexpr std::size_t kAskingMost = ssh::Limits().global_requests_pending - 24;
 
 using relay::Endpoint;
 using relay::HostPort;
