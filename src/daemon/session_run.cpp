@@ -130,7 +130,7 @@ relay::Task<Result<void>> SessionRun::open_dynamic_forwards() {
 
 relay::Task<Result<void>> SessionRun::open_remote_forwards() {
   for (const RemoteForward& forward : plan_.remote_forwards) {
-    auto bound = co_await tunnel_.listen(forward.listen);
+    auto bound = co_await tunnel_.listen_patiently(forward.listen);
     if (!bound) {
       const bool is_refused = bound.error().reason == relay::Refusal::prohibited;
       CO_TRY(forward_failed(

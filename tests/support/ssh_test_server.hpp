@@ -37,12 +37,15 @@ inline std::string test_bytes(std::size_t size) { return pattern(size, 7); }
 ///   stuck      opens, and never reads
 ///   refused, prohibited, no-name    refuse as OpenSSH does
 ///   silent     never answers the open
+///   late       ends the session in place of the first answer, then as echo
 class SshTestServer {
  public:
   struct Options {
     ssh::SessionConfig session = {};
     std::string user = "somebody";
     bool closes_at_login = false;  // whoever it is
+    /// The answer to each request to listen; none: it refuses.
+    std::function<void(connection::SessionDriver&)> on_listen = {};
   };
 
   static const crypto::PrivateKey& host_key() {
@@ -132,7 +135,8 @@ class SshTestServer {
   static void answer(State&, const Driver& driver, ssh::GlobalRequested& e) {
     if (e.want_reply) driver->session().reply_global(false, {});
   }
-  static void answer(State&, const Driver& driver, ssh::ListenRequested&) {
+  static void answer(State& state, const Driver& driver, ssh::ListenRequested&) {
+    if (state.options.on_listen) return state.options.on_listen(*driver);
     driver->session().reply_listen(false, 0);
   }
   static void answer(State& state, const Driver& driver, ssh::ChannelRequested& e) {
@@ -140,6 +144,7 @@ class SshTestServer {
     auto& session = driver->session();
     ++state.requested;
     if (e.host == "silent") return;
+    if (e.host == "late" && state.requested == 1) return driver->stop("not now");
     if (e.host == "refused") return session.refuse_channel(e.id, connect_failed, "Connection refused");
     if (e.host == "prohibited")
       return session.refuse_channel(e.id, administratively_prohibited, "open failed");
@@ -160,7 +165,7 @@ class SshTestServer {
 
   static relay::Task<void> serve(std::unique_ptr<connection::ChannelStream> stream, std::string what,
                                  std::size_t size) {
-    if (what == "echo") co_return co_await echo(*stream);
+    if (what == "echo" || what == "late") co_return co_await echo(*stream);
     if (what == "greeting") (void)co_await send_all(*stream, "hello");
     if (what == "source") (void)co_await send_all(*stream, test_bytes(size));
     if (what == "greeting" || what == "source") (void)co_await receive_all(*stream);

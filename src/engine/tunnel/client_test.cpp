@@ -285,7 +285,9 @@ TEST_F(ClientTest, StreamsFailWhenTheSessionEndsAndOutliveTheClient) {
   testing::run_until(context_, [&] { return server.requested() == 2; });
   server.disconnect_all();
   EXPECT_EQ(reading.wait().error->code, Errc::reset);
-  EXPECT_FALSE(silent.wait());
+  const auto never = silent.wait();
+  ASSERT_FALSE(never);
+  EXPECT_EQ(never.error().reason, relay::Refusal::closed) << "nobody refused it: " << never.error().message;
   const auto why = closed.wait();
   EXPECT_NE(why.code, Errc::cancelled);
   EXPECT_NE(why.message.find("127.0.0.1 port"), std::string::npos) << why.message;
@@ -512,6 +514,46 @@ TEST_F(ClientTest, ATunnelTellsOnceWhyItDoesNotComeBack) {
     co_await timer.async_wait(asio::use_awaitable);
   }(pause));
   EXPECT_EQ(told.size(), 2U) << told.back();
+}
+
+// A connection that ends under a question has not answered it.
+TEST_F(ClientTest, ATunnelAsksTheNextConnection) {
+  int asked = 0;
+  testing::SshTestServer::Options with_listeners;
+  with_listeners.on_listen = [&](connection::SessionDriver& driver) {
+    if (++asked == 1) return driver.stop("not now");
+    driver.session().reply_listen(true, 40000);
+  };
+  testing::SshTestServer server(context_, UserKey::instance().public_key(), with_listeners);
+  TunnelOptions with;
+  with.server = options(server.port());
+  Tunnel tunnel(context_.get_executor(), with, resolver_, random_, prompter_);
+  ASSERT_TRUE(run(context_, tunnel.start()));
+  const relay::Endpoint there = relay::HostPort{"late", 1};
+  const relay::KnownVisit visit(relay::HostPort{"127.0.0.1", 4321});
+  auto stream = run(context_, tunnel.dial(there, visit));
+  ASSERT_TRUE(stream) << stream.error().message;
+  EXPECT_EQ(run(context_, conversation(**stream, "ping")), "ping");
+
+  const auto bound = run(context_, tunnel.listen_patiently(relay::HostPort{"", 0}));
+  ASSERT_TRUE(bound) << bound.error().message;
+  EXPECT_EQ((*bound)->bound(), relay::Endpoint(relay::HostPort{"", 40000}));
+  EXPECT_EQ(asked, 2);
+}
+
+// Each new connection asks for all of them at once.
+TEST_F(ClientTest, HundredsOfListenersAreAskedForAtOnce) {
+  int asked = 0;
+  testing::SshTestServer::Options busy;
+  busy.on_listen = [&](connection::SessionDriver&) { ++asked; };
+  testing::SshTestServer server(context_, UserKey::instance().public_key(), busy);
+  Client client(context_.get_executor(), options(server.port()), resolver_, random_, prompter_);
+  ASSERT_TRUE(connect(client));
+  std::vector<testing::Running<relay::Bound>> asking;
+  for (int i = 0; i < 900; ++i) asking.push_back(start(context_, client.listen(relay::HostPort{"", 0})));
+  testing::run_until(context_, [&] { return asked == 900; });
+  client.disconnect();
+  for (auto& one : asking) EXPECT_EQ(one.wait().error().reason, relay::Refusal::closed);
 }
 
 // What is not SSH at all, and what goes away in the middle.

@@ -221,10 +221,19 @@ relay::Task<bool> Tunnel::State::wait_until_up(Instant deadline) {
   while (!is_up && !over && !stopped) {
     const Instant now = monotonic_now();
     if (now >= deadline) break;
-    co_await changed.wait(deadline - now);
+    co_await (deadline == kNever ? changed.wait() : changed.wait(deadline - now));
     if (net::is_cancelled(co_await asio::this_coro::cancellation_state)) co_return false;
   }
   co_return is_up && !stopped;
+}
+
+// A connection that went away under the question has not answered it: the next one may, until `deadline`.
+relay::Task<bool> Tunnel::State::is_unanswered(relay::DialError error, const Client& asked,
+                                               Instant deadline) {
+  if (error.reason != relay::Refusal::closed || !asked.is_over() || !options.reconnects) co_return false;
+  if (net::is_cancelled(co_await asio::this_coro::cancellation_state)) co_return false;
+  if (is_up) co_await changed.wait(std::chrono::milliseconds(50));  // it has not been noticed yet
+  co_return monotonic_now() < deadline;
 }
 
 relay::Task<relay::Dialed> Tunnel::dial(const relay::Endpoint& destination, const relay::Visit& visit) {
@@ -232,36 +241,39 @@ relay::Task<relay::Dialed> Tunnel::dial(const relay::Endpoint& destination, cons
             const relay::Visit& by) -> relay::Task<relay::Dialed> {
     const Instant deadline = monotonic_now() + state->options.stream_patience;
     for (;;) {
-      const bool was_up = state->is_up;
-      if (!was_up && !co_await state->wait_until_up(deadline)) {
+      if (!co_await state->wait_until_up(deadline)) {
         const auto reason =
             state->over || state->stopped ? relay::Refusal::closed : relay::Refusal::timed_out;
         co_return std::unexpected(relay::DialError{reason, fmt::format("not connected to {}", state->place)});
       }
       const auto client = state->client;
       auto dialed = co_await client->dial(to, by);
-      // A connection that went away under the question has not answered it.
-      const bool unanswered = !dialed && dialed.error().reason == relay::Refusal::closed &&
-                              client->is_over() && state->options.reconnects;
-      if (!unanswered || net::is_cancelled(co_await asio::this_coro::cancellation_state)) co_return dialed;
-      if (state->is_up)
-        co_await state->changed.wait(std::chrono::milliseconds(50));  // it has not been noticed yet
-      if (monotonic_now() >= deadline) co_return dialed;
+      if (dialed || !co_await state->is_unanswered(dialed.error(), *client, deadline)) co_return dialed;
     }
   }(state_, destination, visit);
 }
 
 relay::Task<relay::Bound> Tunnel::listen(const relay::Endpoint& where) {
-  return [](std::shared_ptr<State> state, relay::Endpoint at) -> relay::Task<relay::Bound> {
-    if (!co_await state->wait_until_up(monotonic_now() + state->options.stream_patience)) {
+  return State::listen(state_, where, monotonic_now() + state_->options.stream_patience);
+}
+
+relay::Task<relay::Bound> Tunnel::listen_patiently(const relay::Endpoint& where) {
+  return State::listen(state_, where, kNever);
+}
+
+relay::Task<relay::Bound> Tunnel::State::listen(std::shared_ptr<State> state, relay::Endpoint at,
+                                                Instant deadline) {
+  for (;;) {
+    if (!co_await state->wait_until_up(deadline)) {
       co_return std::unexpected(
           relay::DialError{relay::Refusal::closed, fmt::format("not connected to {}", state->place)});
     }
     const auto client = state->client;
     auto first = co_await client->listen(at);
-    if (!first || !state->options.reconnects) co_return first;
-    co_return std::make_unique<LastingSource>(state, std::move(*first));
-  }(state_, where);
+    if (first && state->options.reconnects)
+      co_return std::make_unique<LastingSource>(state, std::move(*first));
+    if (first || !co_await state->is_unanswered(first.error(), *client, deadline)) co_return first;
+  }
 }
 
 }  // namespace culvert::tunnel

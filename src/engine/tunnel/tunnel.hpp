@@ -49,6 +49,8 @@ class Tunnel final : public relay::Dialer, public relay::FarListener {
   [[nodiscard]] relay::FarListener* far_listener() override { return this; }
   /// The source outlives a connection: the next one asks for it again, as often as it takes.
   [[nodiscard]] relay::Task<relay::Bound> listen(const relay::Endpoint& where) override;
+  /// The same for who waits as long as it takes while there is no connection.
+  [[nodiscard]] relay::Task<relay::Bound> listen_patiently(const relay::Endpoint& where);
 
   struct State;
 

@@ -32,6 +32,10 @@ struct Tunnel::State {
   [[nodiscard]] static relay::Task<void> watch_routes(std::shared_ptr<State> state);
   /// False: not before `deadline`, or never, or the caller was cancelled.
   [[nodiscard]] relay::Task<bool> wait_until_up(Instant deadline);
+  [[nodiscard]] relay::Task<bool> is_unanswered(relay::DialError error, const Client& asked,
+                                                Instant deadline);
+  [[nodiscard]] static relay::Task<relay::Bound> listen(std::shared_ptr<State> state, relay::Endpoint at,
+                                                        Instant deadline);
   void came_up();
   void end(Error why);
   void tell(LogLevel level, const std::string& line) const;  ///< a change of state
