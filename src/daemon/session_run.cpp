@@ -24,7 +24,7 @@ namespace {
 
 // How long the server may take for the end of the connection, after which we leave without it.
 constexpr Duration kGoodbye = std::chrono::seconds(1);
-// A stream that breaks because the session broke may say so a moment before the session does.
+// What breaks because the session broke may say so a moment before the session does, which knows why.
 constexpr Duration kReasonDelay = std::chrono::milliseconds(100);
 
 // The server gives no reason.
@@ -217,6 +217,8 @@ relay::Task<void> SessionRun::drain(Duration time) {
 relay::Task<void> SessionRun::run_forward(relay::Forward& forward) {
   const auto ended = co_await forward.run();
   if (ended || ended.error().code == Errc::cancelled) co_return;
+  if (ended.error().code == Errc::closed) co_await let_session_speak();
+  if (session_over_) co_return;
   auto failed =
       forward_failed({ended.error().code, fmt::format("{}: {}", forward.name(), ended.error().message)});
   if (!failed) over(std::move(failed));
@@ -226,11 +228,14 @@ relay::Task<void> SessionRun::run_stdio() {
   auto ended = co_await stdio_->run();
   stdio_over_ = true;
   changed_.wake();
-  if (!ended && !session_over_ && !stop_within_) {
-    relay::Signal pause(executor_);
-    co_await pause.wait(kReasonDelay);
-  }
+  if (!ended) co_await let_session_speak();
   over(std::move(ended));
+}
+
+relay::Task<void> SessionRun::let_session_speak() {
+  if (session_over_ || stop_within_) co_return;
+  relay::Signal pause(executor_);
+  co_await pause.wait(kReasonDelay);
 }
 
 relay::Task<void> SessionRun::watch_session() {

@@ -57,6 +57,7 @@ class SessionRun final : public Run {
   [[nodiscard]] relay::Dialer& telling(relay::Dialer& inner);
   relay::Task<void> run_forward(relay::Forward& forward);
   relay::Task<void> run_stdio();
+  relay::Task<void> let_session_speak();
   relay::Task<void> watch_session();
   relay::Task<void> drain(Duration time);
   void over(Result<void> result);

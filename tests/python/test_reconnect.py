@@ -151,11 +151,14 @@ def test_a_refused_login_is_final(make_sshd, folder, user_key, options, said):
 
 
 def test_no_reconnect(gate, sshd, folder):
-    with culvert_at(gate, sshd, folder, "--no-reconnect") as culvert:
+    remote = free_port()
+    with culvert_at(gate, sshd, folder, "--no-reconnect", "-R", f"{remote}:127.0.0.1:1") as culvert:
         culvert.wait_for("culvert: ready")
         gate.cut()
         assert culvert.wait() == 255
         assert "connecting again" not in culvert.text
+        # The session knows why, and not who listened over it.
+        assert culvert.lines[-1].startswith(f"culvert: 127.0.0.1 port {gate.port}: "), culvert.text
 
 
 def test_the_first_connection_fails_at_once():

@@ -108,9 +108,7 @@ relay::Task<void> SessionDriver::run() {
     const std::size_t got = input_ended_ ? 0 : read_once();
     turn();
     if (over_) break;
-    if (input_ended_ && !turn_posted_) {
-      dispatch(ssh::Disconnected{Error{Errc::closed, "the connection ended"}});
-    } else if (got < size && !input_ended_) {
+    if (got < size && !input_ended_) {
       in_a_row = 0;
       co_await wait_for_input();
     } else if ((in_a_row += got) >= kReadInARow || input_ended_) {
@@ -331,7 +329,7 @@ void SessionDriver::dispatch(ssh::Event event) {
     if (to != nullptr) to->on_closed(closed->is_cut);
     return;
   }
-  if (const auto* end = std::get_if<ssh::Disconnected>(&event)) over_ = lost_.value_or(end->error);
+  if (const auto* end = std::get_if<ssh::Disconnected>(&event)) over_ = end->error;
   if (on_event_) on_event_(std::move(event));
 }
 
@@ -416,7 +414,7 @@ void SessionDriver::arm_timer() {
 
 void SessionDriver::end_input() {
   input_ended_ = true;
-  session_->commit_end(monotonic_now());
+  session_->commit_end(monotonic_now(), lost_);
 }
 
 }  // namespace culvert::connection

@@ -44,8 +44,9 @@ class Session::Impl {
     if (authenticated_) mux_.heard(now);
   }
 
-  void commit_end() {
-    if (!ended()) input_ended_ = true;
+  void commit_end(std::optional<Error> why) {
+    if (ended() || std::exchange(input_ended_, true)) return;
+    lost_ = std::move(why);
   }
 
   std::optional<Event> next_event() {
@@ -59,7 +60,7 @@ class Session::Impl {
     }
     if (*event) return std::move(*event);
     if (input_ended_) {
-      end_with(transport_.end_of_input());
+      end_with(lost_ ? *std::move(lost_) : transport_.end_of_input());
       return take_queued();
     }
     return std::nullopt;
@@ -322,7 +323,8 @@ class Session::Impl {
   void end_with(Error error) {
     if (ended()) return;
     ended_ = true;
-    const bool peer_is_gone = error.code == Errc::closed || error.code == Errc::timed_out;
+    const bool peer_is_gone =
+        lost_.has_value() || error.code == Errc::closed || error.code == Errc::timed_out;
     if (!peer_is_gone) {
       const auto reason = error.detail > 0 && error.detail <= 15 ? static_cast<DisconnectReason>(error.detail)
                                                                  : DisconnectReason::protocol_error;
@@ -345,6 +347,7 @@ class Session::Impl {
   bool auth_started_ = false;
   bool authenticated_ = false;
   bool input_ended_ = false;
+  std::optional<Error> lost_;  // then: the connection below us, in place of an end
   bool ended_ = false;
 };
 
@@ -356,7 +359,7 @@ Session::~Session() = default;
 
 MutableBytes Session::prepare(std::size_t n) { return impl_->transport().prepare(n); }
 void Session::commit(std::size_t n, Instant now) { impl_->commit(n, now); }
-void Session::commit_end(Instant) { impl_->commit_end(); }
+void Session::commit_end(Instant, std::optional<Error> why) { impl_->commit_end(std::move(why)); }
 std::optional<Event> Session::next_event() { return impl_->next_event(); }
 
 ByteView Session::output() const { return impl_->transport().output(); }

@@ -332,8 +332,9 @@ class Session {
   [[nodiscard]] MutableBytes prepare(std::size_t n);
   /// The first `n` bytes of what prepare() lent have been filled.
   void commit(std::size_t n, Instant now);
-  /// The peer ended its direction of the connection below us.
-  void commit_end(Instant now);
+  /// The peer ended its direction of the connection below us, or that was lost: `why` then. What it said
+  /// before of its reasons counts for more.
+  void commit_end(Instant now, std::optional<Error> why = std::nullopt);
 
   // ---- what was understood
   /// Decrypts as it goes; none: everything that came is understood.
