@@ -55,7 +55,12 @@ class Session::Impl {
     if (ended()) return std::nullopt;
     auto event = understand();
     if (!event) {
-      end_with(std::move(event).error());
+      Error error = std::move(event).error();
+      if (error.code == Errc::malformed) {
+        error.message = fmt::format("the {} sent a malformed message: {}",
+                                    config_.role == Role::client ? "server" : "client", error.message);
+      }
+      end_with(std::move(error));
       return take_queued();
     }
     if (*event) return std::move(*event);

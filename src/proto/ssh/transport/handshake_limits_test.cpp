@@ -161,6 +161,52 @@ TEST(HandshakeLimits, EndOfTheLinkSaysWhere) {
   }
 }
 
+// Some leave out the language, which RFC 4253 section 11.1 wants. It is the end in any case.
+TEST(HandshakeLimits, PeerMayDisconnectWithFewerFields) {
+  const auto says = [](ByteView fields, std::string_view text) {
+    for (const Role role : kRoles) {
+      run_everywhere(role, [&](Conversation& c) {
+        c.connect();
+        Bytes payload = {1};
+        Writer(payload).bytes(fields);
+        c.send_raw(payload);
+        c.expect_end(Errc::closed, text);
+      });
+    }
+  };
+  Bytes fields;
+  says(fields, "the peer disconnected");
+  Writer(fields).u32(11);
+  says(fields, "the peer disconnected");
+  Writer(fields).text("going down at noon");
+  says(fields, "the peer disconnected: going down at noon");
+}
+
+// What carries the session has failed: that is why, unless the peer had said more.
+TEST(HandshakeLimits, ALostConnectionSaysHow) {
+  for (const Role role : kRoles) {
+    run_everywhere(role, [&](Conversation& c) {
+      c.connect();
+      c.command([](Session& s) { s.commit_end(Instant(), Error{Errc::reset, "Connection reset by peer"}); });
+      c.expect_end(Errc::reset, "Connection reset by peer");
+      c.expect_silence();  // nobody is there to hear a goodbye
+    });
+  }
+}
+
+TEST(HandshakeLimits, WhatCannotBeReadIsThePeersFault) {
+  for (const Role role : kRoles) {
+    run_everywhere(role, [&](Conversation& c) {
+      c.connect();
+      c.send_raw(Bytes{90, 0});
+      c.expect_end(Errc::malformed, role == Role::client
+                                        ? "the server sent a malformed message: message ends too early"
+                                        : "the client sent a malformed message: message ends too early");
+      c.expect_goodbye(DisconnectReason::protocol_error);
+    });
+  }
+}
+
 TEST(HandshakeLimits, PeerMayDisconnectAtAnyTime) {
   for (const Role role : kRoles) {
     const auto goodbye = [](Conversation& c) {

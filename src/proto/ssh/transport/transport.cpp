@@ -28,6 +28,17 @@ std::unexpected<Error> protocol_error(std::string what,
   return fail(Errc::protocol, std::move(what), static_cast<std::int64_t>(reason));
 }
 
+// Some leave the language out. Whatever is missing, it is the end.
+Error goodbye_in(ByteView disconnect) {
+  Reader reader(disconnect.subspan(1));
+  const std::uint32_t reason = reader.u32().value_or(0);
+  const std::string_view text = reader.text().value_or("");
+  return {
+      Errc::closed,
+      text.empty() ? "the peer disconnected" : fmt::format("the peer disconnected: {}", printable(text, 400)),
+      reason};
+}
+
 Instant after(Instant now, Duration span) { return span == Duration::zero() ? kNever : now + span; }
 
 // What OpenSSH's servers say to whom they do not hear.
@@ -137,11 +148,8 @@ Result<Transport::Step> Transport::on_packet(ByteView payload) {
     }
   }
   switch (number) {
-    case DisconnectMessage::kNumber: {
-      const auto message = TRY(decode<DisconnectMessage>(payload));
-      return fail(Errc::closed, fmt::format("the peer disconnected: {}", printable(message.description, 400)),
-                  message.reason);
-    }
+    case DisconnectMessage::kNumber:
+      return std::unexpected(goodbye_in(payload));
     case IgnoreMessage::kNumber:
     case UnimplementedMessage::kNumber:
     case DebugMessage::kNumber:
