@@ -21,22 +21,31 @@ bool contains(const std::vector<std::string>& list, std::string_view item) {
   return std::ranges::find(list, item) != list.end();
 }
 
-// Text of several lines: each made fit for a terminal, the line ends kept.
+// The next line of it, made fit for a terminal, and whether a line end was behind it.
+std::pair<std::string, bool> take_line(std::string_view& text) {
+  const std::size_t end = text.find('\n');
+  std::string_view line = text.substr(0, end);
+  text.remove_prefix(end == std::string_view::npos ? text.size() : end + 1);
+  if (line.ends_with('\r')) line.remove_suffix(1);
+  return {printable(line), end != std::string_view::npos};
+}
+
+// Text of several lines, the line ends kept.
 std::string printable_lines(std::string_view text) {
   std::string lines;
   while (!text.empty()) {
-    const std::size_t end = text.find('\n');
-    std::string_view line = text.substr(0, end);
-    if (line.ends_with('\r')) line.remove_suffix(1);
-    lines += printable(line);
-    if (end == std::string_view::npos) break;
-    lines += '\n';
-    text.remove_prefix(end + 1);
+    const auto [line, is_ended] = take_line(text);
+    lines += line;
+    if (is_ended) lines += '\n';
   }
   return lines;
 }
 
 }  // namespace
+
+void show_text(std::string_view text) {
+  while (!text.empty()) log(LogLevel::notice, "{}", take_line(text).first);
+}
 
 Authenticator::Authenticator(const ServerOptions& options, Identities& identities,
                              std::unique_ptr<Agent> agent, Prompter& prompter)
@@ -63,7 +72,9 @@ relay::Task<std::vector<ssh::AgentIdentity>> Authenticator::ask_agent(ssh::Sessi
   // Before it lists: a key that is for other hosts is not even shown then.
   const auto bound = co_await agent_->bind(std::move(binding));
   if (!bound) log(LogLevel::debug, "the agent was not bound to the session: {}", bound.error().message);
-  auto held = co_await agent_->list();
+  // One that hangs is not waited for twice.
+  const bool hangs = !bound && bound.error().code == Errc::timed_out;
+  auto held = hangs ? std::unexpected(bound.error()) : co_await agent_->list();
   if (held) co_return *std::move(held);
   log(LogLevel::verbose, "the agent does not answer: {}", held.error().message);
   co_return std::vector<ssh::AgentIdentity>();
@@ -150,6 +161,12 @@ std::string Authenticator::description(const Candidate& candidate) {
 bool Authenticator::may_ask() const { return !options_.batch && prompter_.available(); }
 
 relay::Task<Result<Attempt>> Authenticator::next(ssh::AuthNext auth) {
+  if (auth.password_change) {
+    const std::string said = printable(*auth.password_change, 400);
+    co_return fail(Errc::denied, fmt::format("{}: the password must be changed, which culvert cannot do: log "
+                                             "in with ssh{}{}",
+                                             account_, said.empty() ? "" : "; the server says: ", said));
+  }
   // A key that we left unsigned was never answered by the server: then its methods may still be unknown.
   if (!method_.empty() && !std::exchange(unsigned_, false)) answered_ = true;
   const bool first = !answered_;
@@ -358,6 +375,7 @@ relay::Task<Result<std::vector<SecretBytes>>> Authenticator::answer(ssh::Prompts
   std::string heading;
   for (const auto& text : {shown.name, shown.instruction}) {
     if (text.empty()) continue;
+    if (shown.prompts.empty()) show_text(text);  // news of the account, behind a question or in place of one
     heading += printable_lines(text);
     if (!heading.ends_with('\n')) heading += '\n';
   }

@@ -31,6 +31,9 @@ struct TryPassword {
 struct TryKeyboardInteractive {};
 using Attempt = std::variant<TryNone, TryKey, TryPassword, TryKeyboardInteractive>;
 
+/// Text from the server, line by line, as ssh shows a banner.
+void show_text(std::string_view text);
+
 class Authenticator {
  public:
   /// `agent` may be null. `options`, `identities` and `prompter` must outlive it.

@@ -149,6 +149,68 @@ TEST_F(AuthenticatorTest, ALockedKeyIsToldOfOnceWhereNobodyCanBeAsked) {
   EXPECT_NE(said().find("needs a passphrase and BatchMode asks nobody"), std::string::npos);
 }
 
+TEST_F(AuthenticatorTest, APasswordThatMustBeChangedIsNoWrongOne) {
+  options_.user = "ann";
+  options_.host = "host";
+  Authenticator authenticator(options_, identities_, nullptr, prompter_);
+  ssh::AuthNext next;
+  next.methods = {"password"};
+  next.password_change = "It has expired.\x1b";
+  const auto attempt = run(io_, authenticator.next(next));
+  ASSERT_FALSE(attempt);
+  EXPECT_EQ(attempt.error().code, Errc::denied);
+  EXPECT_EQ(attempt.error().message,
+            "ann@host: the password must be changed, which culvert cannot do: log in with ssh; the server "
+            "says: It has expired.\\x1b");
+  EXPECT_TRUE(prompter_.questions.empty());
+}
+
+// RFC 4256 section 3.2: a request without prompts may carry the news alone.
+TEST_F(AuthenticatorTest, TextWithoutAQuestionIsShown) {
+  Authenticator authenticator(options_, identities_, nullptr, prompter_);
+  ::testing::internal::CaptureStderr();
+  (void)set_up_log(LogLevel::notice, "");
+  const auto answers =
+      run(io_, authenticator.answer({"", "The account is locked\r\ndue to failed logins.", {}}));
+  (void)set_up_log(LogLevel::error, "");
+  const auto said = ::testing::internal::GetCapturedStderr();
+  ASSERT_TRUE(answers);
+  EXPECT_TRUE(answers->empty());
+  EXPECT_NE(said.find("The account is locked\n"), std::string::npos) << said;
+  EXPECT_NE(said.find("due to failed logins.\n"), std::string::npos) << said;
+  EXPECT_TRUE(prompter_.questions.empty());
+}
+
+TEST_F(AuthenticatorTest, AnAgentThatHangsIsWaitedForOnce) {
+  class Hanging final : public Agent {
+   public:
+    explicit Hanging(int& asked) : asked_(asked) {}
+    relay::Task<Result<std::vector<ssh::AgentIdentity>>> list() override {
+      ++asked_;
+      co_return fail(Errc::timed_out, "no answer");
+    }
+    relay::Task<Result<Bytes>> sign(ssh::AgentIdentity, std::string, Bytes) override {
+      co_return fail(Errc::timed_out, "no answer");
+    }
+    relay::Task<Result<void>> bind(ssh::SessionBinding) override {
+      ++asked_;
+      co_return fail(Errc::timed_out, "no answer");
+    }
+    relay::Task<Result<void>> add(crypto::PrivateKey, std::string, ssh::AgentConstraints) override {
+      co_return fail(Errc::timed_out, "no answer");
+    }
+
+   private:
+    int& asked_;
+  };
+  int asked = 0;
+  Authenticator authenticator(options_, identities_, std::make_unique<Hanging>(asked), prompter_);
+  authenticator.prepare();
+  run(io_, authenticator.enter({}));
+  EXPECT_EQ(asked, 1);
+  EXPECT_TRUE(run(io_, authenticator.next({})));  // the file's key
+}
+
 TEST_F(AuthenticatorTest, NobodyIsAskedInBatches) {
   options_.add_keys = AddKeys::ask;
   options_.batch = true;

@@ -11,18 +11,6 @@
 namespace culvert::tunnel {
 namespace {
 
-// A banner (RFC 4252 section 5.4), line by line, as ssh shows it.
-void show_banner(std::string_view text) {
-  while (!text.empty()) {
-    const std::size_t end = text.find('\n');
-    std::string_view line = text.substr(0, end);
-    if (line.ends_with('\r')) line.remove_suffix(1);
-    log(LogLevel::notice, "{}", printable(line));
-    if (end == std::string_view::npos) break;
-    text.remove_prefix(end + 1);
-  }
-}
-
 // SSH_MSG_DISCONNECT in place of an answer to an attempt: the server has had enough of them (RFC 4252 section
 // 4). Reasons that are about the server, which closes down or is full, are no judgement of the account.
 bool is_refusal(const Error& error) {
@@ -52,7 +40,7 @@ relay::Task<Result<void>> Login::run() {
     } else if (auto* shown = std::get_if<ssh::PromptsShown>(&*event)) {
       done = co_await on_prompts(std::move(*shown));
     } else if (const auto* banner = std::get_if<ssh::BannerShown>(&*event)) {
-      show_banner(banner->text);
+      show_text(banner->text);
     } else if (std::holds_alternative<ssh::Authenticated>(*event)) {
       co_return Result<void>();
     } else if (auto* over = std::get_if<ssh::Disconnected>(&*event)) {

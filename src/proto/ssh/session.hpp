@@ -158,6 +158,9 @@ struct AuthNext {
   std::vector<std::string> methods;
   bool partial_success = false;  ///< the last attempt was right, but more is asked for
   std::vector<std::string> server_signature_algorithms;  ///< RFC 8308 section 3.1; empty if it did not say
+  /// The password was right, but must be changed first, which we cannot do (RFC 4252 section 8): what the
+  /// server says of it.
+  std::optional<std::string> password_change = std::nullopt;
 };
 
 /// Client. The server would take this key: answer with user_signature() (blob over `message`), or

@@ -74,11 +74,13 @@ Result<ClientAuth::Step> ClientAuth::on_method_message(ByteView payload) {
       state_ = State::key_signing;
       return UserSignatureWanted{offered_->key, offered_->algorithm, to_be_signed()};
     }
-    case State::password: {  // it wants the password changed: for us, a refusal (RFC 4252 section 8)
-      TRY(decode<UserauthPasswordChangeMessage>(payload));
+    case State::password: {
+      const auto change = TRY(decode<UserauthPasswordChangeMessage>(payload));
       state_ = State::idle;
       last_failure_.partial_success = false;
-      return next_attempt();
+      AuthNext next = last_failure_;
+      next.password_change = change.prompt;
+      return next;
     }
     case State::interactive:
       return on_info_request(payload);

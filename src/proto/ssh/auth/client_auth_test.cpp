@@ -179,8 +179,15 @@ TEST(ClientAuth, PasswordThatIsToBeChanged) {
     expect_next(c, {"password", "publickey"}, true);
     try_password(c, "old");
     c.send(UserauthPasswordChangeMessage{"Change it now!", "en"});
-    expect_next(c, {"password", "publickey"});  // a refusal
+    c.expect_event<AuthNext>([](AuthNext& e) {
+      EXPECT_EQ(e.methods, (std::vector<std::string>{"password", "publickey"}));
+      EXPECT_FALSE(e.partial_success);
+      EXPECT_EQ(e.password_change, "Change it now!");
+    });
     try_password(c, "another");
+    refuse(c, "password,publickey");
+    c.expect_event<AuthNext>([](AuthNext& e) { EXPECT_FALSE(e.password_change); });
+    try_password(c, "a third");
     succeed(c);
   });
 }
