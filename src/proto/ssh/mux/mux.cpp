@@ -530,6 +530,7 @@ void Mux::start(Instant now, Duration round_trip, bool peer_tells_resets) {
 void Mux::heard(Instant now) {
   if (timing_.keepalive_interval == Duration::zero()) return;
   keepalives_unanswered_ = 0;
+  heard_at_ = now;
   keepalive_at_ = now + timing_.keepalive_interval;
 }
 
@@ -543,11 +544,10 @@ void Mux::probe_round_trip(Instant now) {
 Result<void> Mux::advance(Instant now) {
   if (now < keepalive_at_) return {};
   if (keepalives_unanswered_ >= timing_.keepalive_count) {
-    return fail(
-        Errc::timed_out,
-        fmt::format("the peer does not answer ({} keepalives over {} s)", keepalives_unanswered_,
-                    std::chrono::duration_cast<std::chrono::seconds>(timing_.keepalive_interval).count() *
-                        keepalives_unanswered_));
+    const auto silence = std::chrono::duration_cast<std::chrono::seconds>(now - heard_at_);
+    return fail(Errc::timed_out,
+                fmt::format("the peer does not answer: nothing has come for {} s, {} keepalive{} unanswered",
+                            silence.count(), keepalives_unanswered_, keepalives_unanswered_ == 1 ? "" : "s"));
   }
   if (pending_replies_.size() >= limits_.global_requests_pending) {
     return fail(Errc::limit, "the peer answers no global requests");
