@@ -232,17 +232,14 @@ void Client::Impl::on_event(ssh::Event event) {
                                       "open failed");
   } else if (const auto* reply = std::get_if<ssh::GlobalReply>(&event)) {
     listeners_->answer(*reply);
-  } else if (const auto* request = std::get_if<ssh::GlobalRequested>(&event)) {
-    log(LogLevel::debug, "global request from the server: {}", printable(request->name));
-    if (request->want_reply) driver_->session().reply_global(false, {});
+  } else if (const auto* agreed = std::get_if<ssh::KeysAgreed>(&event); agreed && !agreed->first) {
+    log(LogLevel::debug, "keys were renewed");
+    log_keys_agreed(*agreed);
   } else if (!logged_in_) {
     const bool over = std::holds_alternative<ssh::Disconnected>(event);
     inbox_->put(std::move(event));
     // Nobody took it: the login asks a person or the agent, and the answer is not wanted any more.
     if (over && !inbox_->empty()) stop_connecting_.emit(asio::cancellation_type::terminal);
-  } else if (const auto* agreed = std::get_if<ssh::KeysAgreed>(&event)) {
-    log(LogLevel::debug, "keys were renewed");
-    log_keys_agreed(*agreed);
   } else if (const auto* over = std::get_if<ssh::Disconnected>(&event)) {
     log(LogLevel::verbose, "the session with {} is over: {}", place_, over->error.message);
     listeners_->end();
