@@ -26,8 +26,9 @@ constexpr std::size_t kPcpAtOnce = 16, kNatPmpAtOnce = 1;
 constexpr Duration kTurn = seconds(1);
 
 // What a router says of time is believed within these.
-constexpr Duration kShortestRenewal = seconds(4);  // RFC 6887 section 11.2.1
-constexpr Duration kLongestLifetime = std::chrono::hours(24);
+constexpr Duration kShortestRenewal = seconds(4);             // RFC 6887 section 11.2.1
+constexpr Duration kShortestLifetime = 2 * kShortestRenewal;  // half of which has to be worth a renewal
+constexpr Duration kLongestRenewal = std::chrono::hours(12);
 constexpr Duration kShortestRest = seconds(30), kLongestRest = std::chrono::hours(1);
 constexpr Duration kNatPmpRest = std::chrono::minutes(2);
 constexpr Duration kMostRecoveryDelay = seconds(5);
@@ -65,7 +66,7 @@ void Client::remove(std::size_t mapping, Instant now) {
   kept.is_leaving = true;
   kept.request.lifetime = 0;
   const bool is_unknown = kept.question.sent == Instant::min() && !kept.open;
-  if (is_silent_ || is_unknown) return leave(mapping);
+  if (is_silent_ || is_unknown) return leave(mapping, {.mapping = mapping});
   ask(kept.question, now);
 }
 
@@ -88,17 +89,22 @@ void Client::receive(ByteView datagram, Instant now) {
     events_.emplace_back(WrongDialect{});
     return;
   }
+  const std::size_t mapping = asked_for(*answer);
+  const bool fits = mapping < kept_.size() || is_address(*answer);
+  if (!fits) return;
+  answered_ = true;
   check_epoch(*answer, Duration::zero(), now);
-  take(*answer, now);
+  if (is_address(*answer)) return take_address(*answer, now);
+  take_mapping(mapping, *answer, now);
 }
 
 void Client::announced(ByteView datagram, Instant now) {
   const auto answer = is_pcp() ? pcp::decode(datagram) : nat_pmp::decode(datagram);
   // One that was never spoken with has granted nothing.
   if (!answer || is_silent_ || !answered_ || answer->status != Status::success) return;
-  if (answer->about != Answer::About::announcement && answer->about != Answer::About::address) return;
+  if (answer->about != Answer::About::announcement && !is_address(*answer)) return;
   check_epoch(*answer, kMostRecoveryDelay, now);
-  take(*answer, now);
+  if (is_address(*answer)) take_address(*answer, now);
 }
 
 void Client::check_epoch(const Answer& answer, Duration most_delay, Instant now) {
@@ -117,10 +123,15 @@ void Client::check_epoch(const Answer& answer, Duration most_delay, Instant now)
   if (!is_pcp() && address_question_.state != State::asking) ask(address_question_, now);
 }
 
-void Client::take(const Answer& answer, Instant now) {
-  answered_ = true;
-  if (answer.about == Answer::About::address) take_address(answer, now);
-  if (answer.about == Answer::About::mapping) take_mapping(answer, now);
+// The mapping that an answer is about; none: their number.
+std::size_t Client::asked_for(const Answer& answer) const {
+  if (answer.about != Answer::About::mapping) return kept_.size();
+  const auto found = std::ranges::find_if(kept_, [&](const Kept& kept) {
+    const MapRequest& request = kept.request;
+    return kept.question.state != Question::State::over && request.protocol == answer.protocol &&
+           request.inside == answer.inside && (!answer.nonce || request.nonce == *answer.nonce);
+  });
+  return static_cast<std::size_t>(found - kept_.begin());
 }
 
 void Client::take_address(const Answer& answer, Instant now) {
@@ -149,37 +160,29 @@ void Client::take_address(const Answer& answer, Instant now) {
   }
 }
 
-void Client::take_mapping(const Answer& answer, Instant now) {
-  for (std::size_t i = 0; i < kept_.size(); ++i) {
-    Kept& kept = kept_[i];
-    const MapRequest& request = kept.request;
-    if (kept.question.state == Question::State::over || request.protocol != answer.protocol ||
-        request.inside != answer.inside || (answer.nonce && request.nonce != *answer.nonce)) {
-      continue;
-    }
-    if (kept.is_leaving) {
-      if (answer.status != Status::success && !kept.is_cut_short && is_pcp()) {
-        // miniupnpd 2.3.1 does not end pinholes of IPv6.
-        kept.is_cut_short = true;
-        kept.request.lifetime = 1;
-        ask(kept.question, now);
-      } else if (answer.status != Status::success || answer.lifetime == 0 || kept.is_cut_short) {
-        leave(i);
-      }  // else a late answer to what was asked before; the end is on its way still
-    } else if (answer.status == Status::success && answer.lifetime > 0 && answer.outside != 0) {
-      grant(i, answer, now);
-    } else {
-      refuse(i, answer, now);
-    }
-    return;
+void Client::take_mapping(std::size_t index, const Answer& answer, Instant now) {
+  Kept& kept = kept_[index];
+  const bool is_done = answer.status == Status::success;
+  if (!kept.is_leaving) {
+    const bool is_granted = is_done && seconds(answer.lifetime) >= kShortestLifetime && answer.outside != 0;
+    return is_granted ? grant(index, answer, now) : refuse(index, answer, now);
   }
+  if (!is_done && !kept.is_cut_short && is_pcp()) {
+    // miniupnpd 2.3.1 does not end pinholes of IPv6.
+    kept.is_cut_short = true;
+    kept.request.lifetime = 1;
+    ask(kept.question, now);
+  } else if (!is_done || answer.lifetime == 0 || kept.is_cut_short) {
+    leave(index, {.mapping = index, .status = answer.status, .left = seconds(is_done ? answer.lifetime : 0)});
+  }  // else a late answer to what was asked before; the end is on its way still
 }
 
 void Client::grant(std::size_t index, const Answer& answer, Instant now) {
   Kept& kept = kept_[index];
   const auto& address = is_pcp() ? answer.outside_address : address_;
   if (!address) return;  // NAT-PMP: a late answer; the address comes first
-  const Duration lifetime = std::min<Duration>(seconds(answer.lifetime), kLongestLifetime);
+  if (address->is_unspecified()) return refuse(index, answer, now);
+  const Duration lifetime = seconds(answer.lifetime);
   kept.open = Open{*address, answer.outside, now, now + lifetime};
   // What was had once is asked for again, also from a router that has forgotten it.
   kept.request.outside = answer.outside;
@@ -192,20 +195,23 @@ void Client::grant(std::size_t index, const Answer& answer, Instant now) {
 
 void Client::refuse(std::size_t index, const Answer& answer, Instant now) {
   Kept& kept = kept_[index];
-  // "It is done" for no time at all is a refusal, too.
-  const Status why = answer.status == Status::success ? Status::no_resources : answer.status;
-  const Duration said = is_pcp() ? Duration(seconds(answer.lifetime)) : kNatPmpRest;
+  // "It is done" for no time at all is a refusal, too, and at no address.
+  Status why = answer.status;
+  if (why == Status::success)
+    why = seconds(answer.lifetime) < kShortestLifetime ? Status::too_short : Status::network_failure;
+  const bool says_rest = is_pcp() && answer.status != Status::success;
+  const Duration said = says_rest ? Duration(seconds(answer.lifetime)) : kNatPmpRest;
   const Duration rest = std::clamp(said, kShortestRest, kLongestRest);
   kept.question.state = Question::State::refused;
   kept.question.due = now + rest;
   events_.emplace_back(Refused{index, why, rest});
 }
 
-void Client::leave(std::size_t index) {
+void Client::leave(std::size_t index, const Removed& how) {
   kept_[index].question.state = Question::State::over;
   kept_[index].question.due = kNever;
   kept_[index].open.reset();
-  events_.emplace_back(Removed{index});
+  events_.emplace_back(how);
 }
 
 void Client::advance(Instant now) {
@@ -298,7 +304,8 @@ void Client::plan_renewal(Kept& kept, Instant now) {
   const Duration lifetime = kept.open->until - kept.open->since;
   const Instant at =
       kept.open->until - lifetime / (2 << shift) + random_part(lifetime / (std::int64_t{8} << shift));
-  kept.question.due = std::max(at, now + kShortestRenewal);
+  const Instant latest = now + kLongestRenewal + random_part(kLongestRenewal / 4);
+  kept.question.due = std::max(std::min(at, latest), now + kShortestRenewal);
 }
 
 bool Client::waits_for_address() const { return !is_pcp() && !address_; }
@@ -319,10 +326,10 @@ Instant Client::turn(Instant now) const {
 
 Duration Client::random_part(Duration of) {
   if (of <= Duration::zero()) return Duration::zero();
-  std::array<std::uint8_t, 4> bytes;
+  std::array<std::uint8_t, 8> bytes;
   random_.fill(bytes);
-  const std::uint64_t number =
-      std::uint64_t{bytes[0]} << 24 | std::uint64_t{bytes[1]} << 16 | std::uint64_t{bytes[2]} << 8 | bytes[3];
+  std::uint64_t number = 0;
+  for (const std::uint8_t byte : bytes) number = number << 8 | byte;
   return Duration(static_cast<Duration::rep>(number % static_cast<std::uint64_t>(of.count() + 1)));
 }
 

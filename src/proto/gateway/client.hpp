@@ -44,9 +44,12 @@ struct Lost {
   std::size_t mapping;
   bool operator==(const Lost&) const = default;
 };
-/// After remove(): the router has answered.
+/// After remove(): the router has answered. What it does not end (an error in `status`) stays open until its
+/// time, or for `left`, if it could be cut short.
 struct Removed {
   std::size_t mapping;
+  Status status = Status::success;
+  Duration left = Duration::zero();
   bool operator==(const Removed&) const = default;
 };
 /// The router has forgotten its mappings; all are being asked for again.
@@ -69,12 +72,12 @@ class Client {
   /// `random` must outlive it.
   Client(const ClientOptions& options, crypto::Random& random);
 
-  /// From now on `inside` of this machine is wanted open, as `outside` if that can be had. The number of the
-  /// mapping in events.
-  std::size_t add(Protocol protocol, std::uint16_t inside, std::uint16_t outside, Instant now);
-  /// The same with the nonce that it was once opened with: to end what another run has left.
+  /// From now on `inside` of this machine is wanted open, as `outside` if that can be had. What was opened
+  /// once, also by another run, is had again with the same `nonce` alone. The number of the mapping in
+  /// events.
   std::size_t add(Protocol protocol, std::uint16_t inside, std::uint16_t outside, const Nonce& nonce,
                   Instant now);
+  std::size_t add(Protocol protocol, std::uint16_t inside, std::uint16_t outside, Instant now);
   /// It should end. Once; there is no event but Removed after that.
   void remove(std::size_t mapping, Instant now);
   /// All are asked for again now: the way to the router may have changed.
@@ -91,7 +94,7 @@ class Client {
   [[nodiscard]] std::optional<Event> next_event();
   [[nodiscard]] std::optional<Bytes> next_output();
 
-  /// Whether the router has said anything at all.
+  /// Whether the router has said anything at all to what it was asked.
   [[nodiscard]] bool was_answered() const { return answered_; }
   [[nodiscard]] const Nonce& nonce(std::size_t mapping) const { return kept_[mapping].request.nonce; }
 
@@ -123,13 +126,16 @@ class Client {
     bool is_cut_short = false;  // leaving: since the router does not end it, it is to run out
   };
 
-  void take(const Answer& answer, Instant now);
+  [[nodiscard]] static bool is_address(const Answer& answer) {
+    return answer.about == Answer::About::address;
+  }
+  [[nodiscard]] std::size_t asked_for(const Answer& answer) const;
   void take_address(const Answer& answer, Instant now);
-  void take_mapping(const Answer& answer, Instant now);
+  void take_mapping(std::size_t index, const Answer& answer, Instant now);
   void grant(std::size_t index, const Answer& answer, Instant now);
   void refuse(std::size_t index, const Answer& answer, Instant now);
   void check_epoch(const Answer& answer, Duration most_delay, Instant now);
-  void leave(std::size_t index);
+  void leave(std::size_t index, const Removed& how);
   void ask(Question& question, Instant when) const;
   void ask_again(Question& question, Instant now);
   void plan_renewal(Kept& kept, Instant now);

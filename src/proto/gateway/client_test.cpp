@@ -20,6 +20,7 @@ using std::chrono::seconds;
 
 const IpAddress kHere = *IpAddress::parse("192.168.1.20");
 const IpAddress kOutside = *IpAddress::parse("203.0.113.5");
+constexpr Nonce kNonce = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12};
 
 Bytes pcp_answer(const Bytes& request, std::uint32_t epoch, std::uint32_t lifetime, std::uint8_t result = 0,
                  std::uint16_t outside = 0, const IpAddress& address = kOutside) {
@@ -87,7 +88,7 @@ class GatewayClient : public ::testing::Test {
   }
   // A PCP mapping that is open since now.
   Bytes opened(std::uint32_t epoch = 1000, std::uint32_t lifetime = 7200) {
-    client_->add(Protocol::tcp, 8080, 8080, now());
+    client_->add(Protocol::tcp, 8080, 8080, kNonce, now());
     const auto requests = sent();
     EXPECT_EQ(requests.size(), 1U);
     client_->receive(pcp_answer(requests.at(0), epoch, lifetime), now());
@@ -102,7 +103,7 @@ class GatewayClient : public ::testing::Test {
 
 TEST_F(GatewayClient, PcpAsksAndIsGranted) {
   Client& client = make(Dialect::pcp);
-  client.add(Protocol::tcp, 8080, 80, now());
+  client.add(Protocol::tcp, 8080, 80, kNonce, now());
   const auto requests = sent();
   ASSERT_EQ(requests.size(), 1U);
   const Bytes& request = requests[0];
@@ -120,7 +121,7 @@ TEST_F(GatewayClient, PcpAsksAndIsGranted) {
 
 TEST_F(GatewayClient, PcpAsksAgainWithLongerPauses) {
   Client& client = make(Dialect::pcp);
-  client.add(Protocol::udp, 53, 53, now());
+  client.add(Protocol::udp, 53, 53, kNonce, now());
   ASSERT_EQ(sent().size(), 1U);
   Duration mean = seconds(3), last = seconds(3);
   for (int i = 0; i < 12; ++i) {
@@ -136,7 +137,7 @@ TEST_F(GatewayClient, PcpAsksAgainWithLongerPauses) {
 
 TEST_F(GatewayClient, NatPmpAsksNineTimesInTwoMinutes) {
   Client& client = make(Dialect::nat_pmp);
-  client.add(Protocol::tcp, 80, 80, now());
+  client.add(Protocol::tcp, 80, 80, kNonce, now());
   EXPECT_EQ(sent(), (std::vector<Bytes>{{0, 0}}));
   const Instant begin = now();
   for (int i = 0; i < 8; ++i) EXPECT_EQ(next_sent().second, (std::vector<Bytes>{{0, 0}}));
@@ -146,8 +147,8 @@ TEST_F(GatewayClient, NatPmpAsksNineTimesInTwoMinutes) {
 
 TEST_F(GatewayClient, NatPmpAsksForTheAddressFirst) {
   Client& client = make(Dialect::nat_pmp);
-  client.add(Protocol::tcp, 80, 8080, now());
-  client.add(Protocol::udp, 81, 81, now());
+  client.add(Protocol::tcp, 80, 8080, kNonce, now());
+  client.add(Protocol::udp, 81, 81, kNonce, now());
   EXPECT_EQ(sent(), (std::vector<Bytes>{{0, 0}}));
   client.receive(nat_pmp_address(1), now());
   // One after another.
@@ -159,8 +160,8 @@ TEST_F(GatewayClient, NatPmpAsksForTheAddressFirst) {
 
 TEST_F(GatewayClient, NatPmpOneThatIsSilentDoesNotStopTheOthers) {
   Client& client = make(Dialect::nat_pmp);
-  client.add(Protocol::tcp, 80, 80, now());
-  client.add(Protocol::tcp, 81, 81, now());
+  client.add(Protocol::tcp, 80, 80, kNonce, now());
+  client.add(Protocol::tcp, 81, 81, kNonce, now());
   (void)sent();
   client.receive(nat_pmp_address(1), now());
   ASSERT_EQ(sent().size(), 1U);
@@ -174,7 +175,7 @@ TEST_F(GatewayClient, NatPmpOneThatIsSilentDoesNotStopTheOthers) {
 
 TEST_F(GatewayClient, NatPmpWithoutAnAddressOutsideIsRefused) {
   Client& client = make(Dialect::nat_pmp);
-  client.add(Protocol::tcp, 80, 80, now());
+  client.add(Protocol::tcp, 80, 80, kNonce, now());
   (void)sent();
   client.receive(nat_pmp_address(1, IpAddress(), 3), now());
   EXPECT_EQ(events(), (std::vector<Event>{Refused{0, Status::network_failure, seconds(30)}}));
@@ -235,6 +236,16 @@ TEST_F(GatewayClient, ARestartedRouterIsAskedForEverythingAgain) {
   EXPECT_EQ(events(), (std::vector<Event>{Granted{0, kOutside, 8080, hours(2)}}));
 }
 
+TEST_F(GatewayClient, TheEpochInAnAnswerToAnotherIsNothing) {
+  Client& client = make(Dialect::pcp);
+  const Bytes request = opened(1000);
+  Bytes other = pcp_answer(request, 0, 7200);
+  other[24] ^= 1;
+  client.receive(other, now());
+  EXPECT_TRUE(events().empty());
+  EXPECT_TRUE(sent().empty());
+}
+
 TEST_F(GatewayClient, AFloodOfAnnouncementsNeitherDelaysNorShows) {
   Client& client = make(Dialect::pcp);
   (void)opened(1000);
@@ -252,7 +263,7 @@ TEST_F(GatewayClient, AFloodOfAnnouncementsNeitherDelaysNorShows) {
 
 TEST_F(GatewayClient, AnAnnouncementOfARouterThatNeverAnsweredIsNothing) {
   Client& client = make(Dialect::pcp);
-  client.add(Protocol::tcp, 80, 80, now());
+  client.add(Protocol::tcp, 80, 80, kNonce, now());
   (void)sent();
   client.announced(pcp_announcement(9), now());
   client.announced(pcp_announcement(0), now());
@@ -262,7 +273,7 @@ TEST_F(GatewayClient, AnAnnouncementOfARouterThatNeverAnsweredIsNothing) {
 
 TEST_F(GatewayClient, NatPmpTellsOfAnotherAddressOutside) {
   Client& client = make(Dialect::nat_pmp);
-  client.add(Protocol::tcp, 80, 80, now());
+  client.add(Protocol::tcp, 80, 80, kNonce, now());
   (void)sent();
   client.receive(nat_pmp_address(1), now());
   (void)sent();
@@ -280,7 +291,7 @@ TEST_F(GatewayClient, ErrorsLastAsLongAsTheRouterSaysWithinLimits) {
   for (const auto& [said, expected] :
        std::map<std::uint32_t, Duration>{{0, seconds(30)}, {300, seconds(300)}, {0xFFFFFFFF, hours(1)}}) {
     Client& client = make(Dialect::pcp);
-    client.add(Protocol::tcp, 80, 80, now());
+    client.add(Protocol::tcp, 80, 80, kNonce, now());
     const auto requests = sent();
     client.receive(pcp_answer(requests.at(0), 1, said, 8), now());
     EXPECT_EQ(events(), (std::vector<Event>{Refused{0, Status::no_resources, expected}}));
@@ -290,30 +301,53 @@ TEST_F(GatewayClient, ErrorsLastAsLongAsTheRouterSaysWithinLimits) {
 
 TEST_F(GatewayClient, AGrantForNoTimeIsARefusal) {
   Client& client = make(Dialect::pcp);
-  client.add(Protocol::tcp, 80, 80, now());
+  client.add(Protocol::tcp, 80, 80, kNonce, now());
   const auto requests = sent();
   client.receive(pcp_answer(requests.at(0), 1, 0), now());
-  EXPECT_EQ(events(), (std::vector<Event>{Refused{0, Status::no_resources, seconds(30)}}));
+  EXPECT_EQ(events(), (std::vector<Event>{Refused{0, Status::too_short, minutes(2)}}));
 }
 
-TEST_F(GatewayClient, AGrantForOneSecondIsNotRenewedAllTheTime) {
+TEST_F(GatewayClient, AGrantForASecondIsARefusalToo) {
   Client& client = make(Dialect::pcp);
-  (void)opened(1000, 1);
-  unsigned requests = 0;
-  const Instant begin = now();
-  while (now() - begin < minutes(1)) {
-    const auto sent_now = next_sent().second;
-    requests += static_cast<unsigned>(sent_now.size());
-    client.receive(
-        pcp_answer(sent_now.at(0), 1000 + static_cast<std::uint32_t>((now() - begin) / seconds(1)), 1),
-        now());
+  client.add(Protocol::tcp, 80, 80, kNonce, now());
+  const auto requests = sent();
+  client.receive(pcp_answer(requests.at(0), 1, 1), now());
+  EXPECT_EQ(events(), (std::vector<Event>{Refused{0, Status::too_short, minutes(2)}}));
+  EXPECT_EQ(next_sent().first, minutes(2));
+  client.receive(pcp_answer(requests.at(0), 121, 8), now());
+  EXPECT_EQ(events(), (std::vector<Event>{Granted{0, kOutside, 80, seconds(8)}}));
+}
+
+TEST_F(GatewayClient, AGrantAtNoAddressIsARefusal) {
+  for (const char* nothing : {"::", "0.0.0.0"}) {
+    Client& client = make(Dialect::pcp);
+    client.add(Protocol::tcp, 80, 80, kNonce, now());
+    const auto requests = sent();
+    Bytes answer = pcp_answer(requests.at(0), 1, 7200, 0, 0, *IpAddress::parse("0.0.0.0"));
+    if (nothing[0] == ':') answer[answer.size() - 6] = answer[answer.size() - 5] = 0;
+    client.receive(answer, now());
+    EXPECT_EQ(events(), (std::vector<Event>{Refused{0, Status::network_failure, minutes(2)}})) << nothing;
   }
-  EXPECT_LE(requests, 61U);
+}
+
+TEST_F(GatewayClient, ALongLifetimeIsToldAndRenewedTwiceADay) {
+  Client& client = make(Dialect::pcp, 604800);
+  client.add(Protocol::tcp, 80, 80, kNonce, now());
+  const auto requests = sent();
+  client.receive(pcp_answer(requests.at(0), 1, 604800), now());
+  EXPECT_EQ(events(), (std::vector<Event>{Granted{0, kOutside, 80, hours(168)}}));
+  for (int i = 0; i < 10; ++i) {  // nobody answers
+    const auto [after, renewal] = next_sent();
+    EXPECT_EQ(renewal.size(), 1U);
+    EXPECT_GE(after, hours(12));
+    EXPECT_LE(after, hours(15));
+  }
+  EXPECT_TRUE(events().empty());
 }
 
 TEST_F(GatewayClient, AnswersToOthersChangeNothing) {
   Client& client = make(Dialect::pcp);
-  client.add(Protocol::tcp, 80, 80, now());
+  client.add(Protocol::tcp, 80, 80, kNonce, now());
   const auto requests = sent();
   const Bytes good = pcp_answer(requests.at(0), 1, 7200);
   for (const std::size_t place : {0U, 1U, 24U, 36U, 40U}) {
@@ -328,13 +362,15 @@ TEST_F(GatewayClient, AnswersToOthersChangeNothing) {
   longer.resize(1104);
   client.receive(longer, now());
   EXPECT_TRUE(events().empty());
+  EXPECT_FALSE(client.was_answered());
   client.receive(good, now());
   EXPECT_EQ(events().size(), 1U);
+  EXPECT_TRUE(client.was_answered());
 }
 
 TEST_F(GatewayClient, KnowsARouterOfNatPmp) {
   Client& client = make(Dialect::pcp);
-  client.add(Protocol::tcp, 80, 80, now());
+  client.add(Protocol::tcp, 80, 80, kNonce, now());
   (void)sent();
   client.receive(Bytes{0, 0x81, 0, 1, 0, 0, 0, 9}, now());
   EXPECT_EQ(events(), (std::vector<Event>{WrongDialect{}}));
@@ -377,19 +413,31 @@ TEST_F(GatewayClient, OneThatTheRouterDoesNotEndRunsOut) {
   ASSERT_EQ(shorter.size(), 1U);
   EXPECT_EQ(Bytes(shorter[0].begin() + 4, shorter[0].begin() + 8), (Bytes{0, 0, 0, 1}));
   client.receive(pcp_answer(shorter[0], 1000, 120), now());
-  EXPECT_EQ(events(), (std::vector<Event>{Removed{0}}));
+  EXPECT_EQ(events(), (std::vector<Event>{Removed{.mapping = 0, .left = seconds(120)}}));
+}
+
+TEST_F(GatewayClient, OneThatTheRouterKeepsIsToldWithItsReason) {
+  Client& client = make(Dialect::pcp);
+  (void)opened();
+  client.remove(0, now());
+  for (int i = 0; i < 2; ++i) {
+    const auto requests = sent();
+    ASSERT_EQ(requests.size(), 1U);
+    client.receive(pcp_answer(requests[0], 1000, 30, 2), now());
+  }
+  EXPECT_EQ(events(), (std::vector<Event>{Removed{.mapping = 0, .status = Status::not_authorized}}));
 }
 
 TEST_F(GatewayClient, OneThatWasNeverAskedForIsGoneAtOnce) {
   Client& client = make(Dialect::nat_pmp);
-  client.add(Protocol::tcp, 80, 80, now());
+  client.add(Protocol::tcp, 80, 80, kNonce, now());
   client.remove(0, now());
   EXPECT_EQ(events(), (std::vector<Event>{Removed{0}}));
 }
 
 TEST_F(GatewayClient, NatPmpRemovalHasNoPortOutside) {
   Client& client = make(Dialect::nat_pmp);
-  client.add(Protocol::tcp, 80, 80, now());
+  client.add(Protocol::tcp, 80, 80, kNonce, now());
   (void)sent();
   client.receive(nat_pmp_address(1), now());
   (void)sent();
@@ -401,7 +449,7 @@ TEST_F(GatewayClient, NatPmpRemovalHasNoPortOutside) {
 
 TEST_F(GatewayClient, AThousandPortsAreAskedForInTurns) {
   Client& client = make(Dialect::pcp);
-  for (std::uint16_t port = 1; port <= 1000; ++port) client.add(Protocol::tcp, port, port, now());
+  for (std::uint16_t port = 1; port <= 1000; ++port) client.add(Protocol::tcp, port, port, kNonce, now());
   std::size_t granted = 0;
   for (int round = 0; round < 200 && granted < 1000; ++round) {
     const auto requests = sent();

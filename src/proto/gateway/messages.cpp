@@ -34,6 +34,8 @@ std::string_view describe(Status status) {
       return "it sees us at another address: there is one more NAT between it and this machine";
     case Status::too_many_peers:
       return "it does not take so many peers";
+    case Status::too_short:
+      return "it opens ports for a few seconds only";
     case Status::other:
       break;
   }

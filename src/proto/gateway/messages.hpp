@@ -49,7 +49,8 @@ enum class Status : std::uint8_t {
   cannot_provide_outside = 11,
   address_mismatch = 12,
   too_many_peers = 13,
-  other = 255,  ///< a number that we do not know
+  too_short = 254,  ///< none of PCP's: a success, for less time than it takes to renew it
+  other = 255,      ///< a number that we do not know
 };
 
 /// For people: "it does not allow that", ...
