@@ -49,8 +49,8 @@ bool can_be_bound(const asio::any_io_executor& executor, const Endpoint& endpoin
 struct GatewayRun::Router {
   Router(const net::DefaultRoute& route, std::span<const mapper::Port> ports, GatewayRun& owner)
       : gateway(
-            route, ports, owner.plan_.lifetime, owner.random_, [&owner] { owner.changed_.wake(); },
-            owner.executor_) {}
+            route, ports, mapper::ways_to(route, ports, owner.plan_.lifetime, owner.random_, owner.executor_),
+            [&owner] { owner.changed_.wake(); }, owner.executor_) {}
   mapper::Gateway gateway;
   std::string told;  // of its failure
   bool is_over = false;
@@ -170,8 +170,9 @@ Result<void> GatewayRun::follow_routes() {
 }
 
 void GatewayRun::add(const net::DefaultRoute& route) {
-  const auto ports = ports_for(route);
+  auto ports = ports_for(route);
   if (ports.empty()) return;
+  for (mapper::Port& port : ports) random_.fill(port.nonce);
   log(LogLevel::verbose, "asking router {} ({}) for {} port{}", route.gateway.to_string(), route.interface,
       ports.size(), ports.size() == 1 ? "" : "s");
   Router& router = *routers_.emplace_back(std::make_unique<Router>(route, ports, *this));
@@ -207,7 +208,7 @@ void GatewayRun::write_record() {
                        .port = state.opening->port,
                        .inside = with_port(net::ip_address_of(route.here).text(), state.port.inside),
                        .router = route.gateway.to_string(),
-                       .by = std::string(state.by),
+                       .by = state.by,
                        .until = state.end == kNever ? 0 : unix_now() + left.count()});
     }
   }

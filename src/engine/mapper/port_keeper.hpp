@@ -3,8 +3,8 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
-#include <string_view>
 
 #include "base/ip_address.hpp"
 #include "base/time.hpp"
@@ -18,15 +18,15 @@ struct Port {
   gateway::Protocol protocol = gateway::Protocol::tcp;
   std::uint16_t inside = 0;   ///< of this machine
   std::uint16_t outside = 0;  ///< of the router, if that can be had
+  gateway::Nonce nonce{};     ///< of PCP: the same one as long as it is wanted, also by the next run
   auto operator<=>(const Port&) const = default;
 };
 
 /// How a port is open.
 struct Opening {
-  IpAddress address;       ///< outside
-  std::uint16_t port{};    ///< outside
-  Duration lifetime{};     ///< zero: until it is removed
-  gateway::Nonce nonce{};  ///< of PCP
+  IpAddress address;     ///< outside
+  std::uint16_t port{};  ///< outside
+  Duration lifetime{};   ///< zero: until it is removed
   bool operator==(const Opening&) const = default;
 };
 
@@ -38,22 +38,29 @@ class KeeperListener {
   virtual void opened(std::size_t port, const Opening& opening) = 0;
   /// The router says no; it will be asked again.
   virtual void refused(std::size_t port, const std::string& why) = 0;
-  /// It is no longer open.
-  virtual void lost(std::size_t port) = 0;
+  /// It is no longer open; it will be asked for again.
+  virtual void lost(std::size_t port, const std::string& why) = 0;
   /// The router has forgotten everything; it is being asked again.
   virtual void restarted() = 0;
+  /// The router is not to be found; what is open stays so for its time.
+  virtual void silent(const std::string& why) = 0;
+  /// After stop(): the router says that it is closed.
+  virtual void closed(std::size_t port) = 0;
+  /// After stop(): the router does not close it, but for what it says that is `left`.
+  virtual void kept(std::size_t port, std::optional<Duration> left, const std::string& why) = 0;
 };
 
 /// One way to have one router open ports.
 class PortKeeper {
  public:
   virtual ~PortKeeper() = default;
-  /// "PCP"
-  [[nodiscard]] virtual std::string_view name() const = 0;
-  /// Opens the ports, and keeps them open. Returns after stop(), when the router has closed them or is
-  /// silent; or after abandon(); or because it is of no use here: the reason, without names ("no answer").
-  /// Once.
+  /// "PCP", and who is asked, if that may be another one than the router of the route.
+  [[nodiscard]] virtual std::string name() const = 0;
+  /// Opens the ports, and keeps them open. Returns after stop(), when closed() or kept() is said of all that
+  /// were asked for, or the router does not answer; or after abandon(); or because it is of no use here: the
+  /// reason, without names ("no answer"). Once.
   [[nodiscard]] virtual relay::Task<Result<void>> run() = 0;
+  /// May be said again.
   virtual void stop() = 0;
   /// run() returns at once, whatever is open.
   virtual void abandon() = 0;

@@ -13,9 +13,6 @@ namespace asio = boost::asio;
 
 namespace {
 
-// A first question that got lost is asked again after three seconds (RFC 6887 section 8.1.1).
-constexpr Duration kPatience = std::chrono::seconds(4);
-
 asio::ip::address announcement_group(const asio::ip::address& family_of) {
   return asio::ip::make_address(family_of.is_v4() ? "224.0.0.1" : "ff02::1");
 }
@@ -35,12 +32,9 @@ ProtocolKeeper::ProtocolKeeper(gateway::Dialect dialect, const net::DefaultRoute
                .lifetime = static_cast<std::uint32_t>(lifetime.count())},
               random),
       changed_(executor),
-      tasks_(changed_, [this](Error error) { broken_ = std::move(error); }),
-      states_(ports.size(), State::asked) {}
+      tasks_(changed_, [this](Error error) { broken_ = std::move(error); }) {}
 
-std::string_view ProtocolKeeper::name() const {
-  return dialect_ == gateway::Dialect::pcp ? "PCP" : "NAT-PMP";
-}
+std::string ProtocolKeeper::name() const { return dialect_ == gateway::Dialect::pcp ? "PCP" : "NAT-PMP"; }
 
 relay::Task<Result<void>> ProtocolKeeper::run() {
   CO_TRY(open_ports());
@@ -67,15 +61,15 @@ Result<void> ProtocolKeeper::open_ports() {
 
 relay::Task<std::optional<Error>> ProtocolKeeper::work() {
   const Instant begin = monotonic_now();
-  for (const Port& one : ports_) (void)client_.add(one.protocol, one.inside, one.outside, begin);
-  patience_ = begin + kPatience;
+  for (const Port& one : ports_) (void)client_.add(one.protocol, one.inside, one.outside, one.nonce, begin);
+  prospects_.emplace(ports_.size(), begin);
   while (!abandoned_) {
     drive();
     if (auto why = hopeless()) co_return why;
-    if (stopping_ && std::ranges::all_of(states_, [](State state) { return state == State::gone; })) break;
+    if (stopping_ && prospects_->all_ended()) break;
     const Instant now = monotonic_now();
     Instant next = std::min(client_.next_deadline(), now + std::chrono::hours(1));
-    if (patience_ > now) next = std::min(next, patience_);
+    if (prospects_->deadline() > now) next = std::min(next, prospects_->deadline());
     co_await changed_.wait(std::max(next - now, Duration(std::chrono::milliseconds(1))));
   }
   co_return std::nullopt;
@@ -120,20 +114,17 @@ void ProtocolKeeper::drive() {
 
 void ProtocolKeeper::take(const gateway::Event& event) {
   if (const auto* granted = std::get_if<gateway::Granted>(&event)) {
-    was_open_ = true;
-    states_[granted->mapping] = State::open;
-    listener_.opened(granted->mapping, {granted->outside_address, granted->outside, granted->lifetime,
-                                        client_.nonce(granted->mapping)});
+    prospects_->opened(granted->mapping);
+    listener_.opened(granted->mapping, {granted->outside_address, granted->outside, granted->lifetime});
   } else if (const auto* refused = std::get_if<gateway::Refused>(&event)) {
-    if (states_[refused->mapping] != State::open) states_[refused->mapping] = State::refused;
-    last_refusal_ = gateway::describe(refused->status);
-    listener_.refused(refused->mapping, last_refusal_);
+    const std::string why(gateway::describe(refused->status));
+    prospects_->refused(refused->mapping, why);
+    listener_.refused(refused->mapping, why);
   } else if (const auto* lost = std::get_if<gateway::Lost>(&event)) {
-    states_[lost->mapping] = State::asked;
-    patience_ = monotonic_now() + kPatience;
-    listener_.lost(lost->mapping);
+    listener_.lost(lost->mapping, prospects_->lost(lost->mapping, monotonic_now()));
   } else if (const auto* removed = std::get_if<gateway::Removed>(&event)) {
-    states_[removed->mapping] = State::gone;
+    prospects_->ended(removed->mapping);
+    tell_removed(*removed);
   } else if (std::holds_alternative<gateway::Restarted>(event)) {
     listener_.restarted();
   } else {
@@ -141,16 +132,19 @@ void ProtocolKeeper::take(const gateway::Event& event) {
   }
 }
 
+void ProtocolKeeper::tell_removed(const gateway::Removed& removed) {
+  if (removed.status != gateway::Status::success) {
+    listener_.kept(removed.mapping, std::nullopt, std::string(gateway::describe(removed.status)));
+  } else if (removed.left > Duration::zero()) {
+    listener_.kept(removed.mapping, removed.left, "it closes no port before its time");
+  } else {
+    listener_.closed(removed.mapping);
+  }
+}
+
 std::optional<Error> ProtocolKeeper::hopeless() const {
   if (stopping_) return std::nullopt;
-  if (broken_) return broken_;
-  const bool nothing_open = std::ranges::none_of(states_, [](State state) { return state == State::open; });
-  const bool is_silent = !client_.was_answered() || was_open_;
-  if (nothing_open && is_silent && monotonic_now() >= patience_)
-    return Error{Errc::timed_out, was_open_ ? "no answer any more" : "no answer"};
-  if (!was_open_ && std::ranges::all_of(states_, [](State state) { return state == State::refused; }))
-    return Error{Errc::denied, last_refusal_};
-  return std::nullopt;
+  return broken_ ? broken_ : prospects_->hopeless(monotonic_now());
 }
 
 void ProtocolKeeper::stop() {

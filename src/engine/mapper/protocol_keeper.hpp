@@ -7,6 +7,7 @@
 
 #include "crypto/random.hpp"
 #include "engine/mapper/port_keeper.hpp"
+#include "engine/mapper/prospects.hpp"
 #include "engine/relay/signal.hpp"
 #include "engine/relay/task_set.hpp"
 #include "net/datagram_port.hpp"
@@ -23,21 +24,20 @@ class ProtocolKeeper final : public PortKeeper {
                  std::chrono::seconds lifetime, crypto::Random& random, KeeperListener& listener,
                  const boost::asio::any_io_executor& executor);
 
-  [[nodiscard]] std::string_view name() const override;
+  [[nodiscard]] std::string name() const override;
   [[nodiscard]] relay::Task<Result<void>> run() override;
   void stop() override;
   void abandon() override;
   void refresh() override;
 
  private:
-  enum class State : std::uint8_t { asked, open, refused, gone };
-
   Result<void> open_ports();
   relay::Task<std::optional<Error>> work();
   relay::Task<void> hear();
   relay::Task<void> hear_announcements();
   void drive();
   void take(const gateway::Event& event);
+  void tell_removed(const gateway::Removed& removed);
   /// Why there is no point in going on, if so.
   [[nodiscard]] std::optional<Error> hopeless() const;
 
@@ -49,11 +49,8 @@ class ProtocolKeeper final : public PortKeeper {
   relay::Signal changed_;
   relay::TaskSet tasks_;
   std::optional<net::DatagramPort> port_, announcements_;
-  std::vector<State> states_;
-  std::string last_refusal_;
+  std::optional<Prospects> prospects_;  // since run()
   std::optional<Error> broken_;
-  Instant patience_ = kNever;  // an answer of any kind is there until then
-  bool was_open_ = false;
   bool stopping_ = false;
   bool abandoned_ = false;
 };

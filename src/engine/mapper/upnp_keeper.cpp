@@ -63,7 +63,7 @@ relay::Task<Result<void>> UpnpKeeper::keep() {
       Held& held = held_[i];
       if (held.is_open && held.end <= monotonic_now()) {
         held.is_open = false;
-        listener_.lost(i);
+        listener_.lost(i, last_error_ ? last_error_->message : "nobody answered to its renewal");
       }
       if (held.renewal <= monotonic_now()) co_await hold(i);
     }
@@ -147,13 +147,19 @@ void UpnpKeeper::tell_opened(std::size_t index) {
 }
 
 relay::Task<void> UpnpKeeper::close_all() {
-  for (Held& held : held_) {
+  for (std::size_t i = 0; i < held_.size(); ++i) {
+    const Held& held = held_[i];
     if (!held.is_open || abandoned_) continue;
     const auto closed = route_.here.is_v4()
                             ? co_await router_.unmap(held.mapping->protocol, held.mapping->outside)
                             : co_await router_.close_pinhole(held.pinhole);
     // Who does not answer one does not answer the others.
     if (!closed && closed.error().code != Errc::denied) break;
+    if (closed) {
+      listener_.closed(i);
+    } else {
+      listener_.kept(i, std::nullopt, closed.error().message);
+    }
   }
 }
 

@@ -21,7 +21,7 @@ class UpnpKeeper final : public PortKeeper {
   UpnpKeeper(const net::DefaultRoute& route, std::span<const Port> ports, std::chrono::seconds lifetime,
              crypto::Random& random, KeeperListener& listener, const boost::asio::any_io_executor& executor);
 
-  [[nodiscard]] std::string_view name() const override { return "UPnP"; }
+  [[nodiscard]] std::string name() const override { return "UPnP"; }
   [[nodiscard]] relay::Task<Result<void>> run() override;
   void stop() override;
   void abandon() override;

@@ -40,12 +40,6 @@ Client::Client(const ClientOptions& options, crypto::Random& random) : options_(
   CULVERT_ASSERT(options.lifetime > 0);
 }
 
-std::size_t Client::add(Protocol protocol, std::uint16_t inside, std::uint16_t outside, Instant now) {
-  Nonce nonce;
-  random_.fill(nonce);
-  return add(protocol, inside, outside, nonce, now);
-}
-
 std::size_t Client::add(Protocol protocol, std::uint16_t inside, std::uint16_t outside, const Nonce& nonce,
                         Instant now) {
   Kept& kept = kept_.emplace_back();

@@ -77,7 +77,6 @@ class Client {
   /// events.
   std::size_t add(Protocol protocol, std::uint16_t inside, std::uint16_t outside, const Nonce& nonce,
                   Instant now);
-  std::size_t add(Protocol protocol, std::uint16_t inside, std::uint16_t outside, Instant now);
   /// It should end. Once; there is no event but Removed after that.
   void remove(std::size_t mapping, Instant now);
   /// All are asked for again now: the way to the router may have changed.
@@ -96,7 +95,6 @@ class Client {
 
   /// Whether the router has said anything at all to what it was asked.
   [[nodiscard]] bool was_answered() const { return answered_; }
-  [[nodiscard]] const Nonce& nonce(std::size_t mapping) const { return kept_[mapping].request.nonce; }
 
  private:
   /// A question and when it is asked (again).
