@@ -10,9 +10,15 @@ namespace culvert::mapper {
 
 namespace {
 
+using Holder = UpnpRouter::Holder;
+
 constexpr Duration kLookInterval = std::chrono::seconds(60);
 constexpr std::chrono::seconds kLongestPinhole =
     std::chrono::hours(24);  // WANIPv6FirewallControl section 2.4
+constexpr int kNoSuchPinhole = 704, kNoSuchEntry = 714;
+
+// It answers: of the others it is not known whether it lives.
+bool is_answer(const Error& error) { return error.code == Errc::denied; }
 
 }  // namespace
 
@@ -26,6 +32,11 @@ UpnpKeeper::UpnpKeeper(const net::DefaultRoute& route, std::span<const Port> por
       router_(route, executor),
       changed_(executor) {
   for (const Port& port : ports) held_.emplace_back().port = port;
+}
+
+std::string UpnpKeeper::name() const {
+  const auto& host = router_.host();
+  return !host || *host == route_.gateway ? "UPnP" : "UPnP of " + host->to_string();
 }
 
 relay::Task<Result<void>> UpnpKeeper::run() {
@@ -57,14 +68,14 @@ relay::Task<Result<void>> UpnpKeeper::keep() {
     if (looks_now_ || next_look <= now) {
       looks_now_ = false;
       next_look = monotonic_now() + kLookInterval;
-      if (const auto looked = co_await look(); !looked) last_error_ = looked.error();
+      const auto looked = co_await look();
+      if (!looked) last_error_ = looked.error();
+      if (!looked && is_away_ && !stopping_ && !abandoned_) listener_.silent(looked.error().message);
     }
-    for (std::size_t i = 0; i < held_.size() && !stopping_ && !abandoned_; ++i) {
-      Held& held = held_[i];
-      if (held.is_open && held.end <= monotonic_now()) {
-        held.is_open = false;
-        listener_.lost(i, last_error_ ? last_error_->message : "nobody answered to its renewal");
-      }
+    for (std::size_t i = 0; i < held_.size() && !stopping_ && !abandoned_ && !looks_now_; ++i) {
+      const Held& held = held_[i];
+      if (held.is_open && held.end <= monotonic_now())
+        tell_lost(i, last_error_ ? last_error_->message : "nobody answered to its renewal");
       if (held.renewal <= monotonic_now()) co_await hold(i);
     }
     if (!any_open() && !stopping_ && !abandoned_)
@@ -79,6 +90,7 @@ relay::Task<void> UpnpKeeper::hold(std::size_t index) {
   const Instant now = monotonic_now();
   if (done) {
     held.is_open = true;
+    last_error_.reset();
     const bool ends = !route_.here.is_v4() || held.mapping->lease != 0;
     const std::chrono::seconds time(lease());
     held.renewal = ends ? now + Duration(time) / 2 : kNever;
@@ -87,11 +99,19 @@ relay::Task<void> UpnpKeeper::hold(std::size_t index) {
     co_return;
   }
   if (done.error().code == Errc::cancelled) co_return;
+  if (held.is_open && held.mapping && done.error().detail == gateway::igd::kConflict) {
+    const auto there = co_await router_.holder_of(*held.mapping);
+    if (there && *there == Holder::another) co_return tell_taken(index);
+  }
   last_error_ = done.error();
   // Again when half of what is left has passed, as often as it makes sense.
   const Duration left = held.is_open ? (held.end - now) / 2 : kLookInterval;
   held.renewal = now + std::clamp<Duration>(left, std::chrono::seconds(4), kLookInterval);
-  if (done.error().code == Errc::denied) listener_.refused(index, done.error().message);
+  if (is_answer(done.error())) {
+    listener_.refused(index, done.error().message);
+  } else if (any_open()) {
+    is_away_ = looks_now_ = true;
+  }
 }
 
 relay::Task<Result<void>> UpnpKeeper::open(Held& held) {
@@ -111,30 +131,63 @@ relay::Task<Result<void>> UpnpKeeper::renew(Held& held) {
     held.mapping = CO_TRY(co_await router_.renew(*held.mapping));
     co_return Result<void>();
   }
-  constexpr int kNoSuchPinhole = 704;
   auto renewed = co_await router_.renew_pinhole(held.pinhole, lease());
   if (!renewed && renewed.error().detail == kNoSuchPinhole) renewed = co_await open(held);
   co_return renewed;
 }
 
-// Once a minute: the first one stands for all that a restart takes away.
+// One that is not where it was may have started again: its ports are gone then, and its own may be another.
 relay::Task<Result<void>> UpnpKeeper::look() {
+  if (!is_away_) {
+    auto looked = co_await look_at_one();
+    if (looked || is_answer(looked.error())) co_return looked;
+    is_away_ = true;
+  }
+  CO_TRY(co_await router_.find());
+  is_away_ = false;
+  if (!route_.here.is_v4()) hold_all_again();
+  co_return co_await look_at_one();
+}
+
+// Each in its turn: one stands for all that a restart takes away.
+relay::Task<Result<void>> UpnpKeeper::look_at_one() {
   if (!route_.here.is_v4()) co_return Result<void>();
   const IpAddress address = CO_TRY(co_await router_.outside_address());
   const bool is_new = std::exchange(address_, address) != address;
-  const auto first = std::ranges::find(held_, true, &Held::is_open);
-  if (first == held_.end()) co_return Result<void>();
-  const auto there = co_await router_.look(first->mapping->protocol, first->mapping->outside);
-  constexpr int kNoSuchEntry = 714;
-  if (!there && there.error().detail == kNoSuchEntry) {
+  for (std::size_t i = 0; is_new && i < held_.size(); ++i) {
+    if (held_[i].is_open) tell_opened(i);
+  }
+  if (!any_open()) co_return Result<void>();
+  do looked_at_ = (looked_at_ + 1) % held_.size();
+  while (!held_[looked_at_].is_open);
+  const auto there = co_await router_.holder_of(*held_[looked_at_].mapping);
+  if (there && *there == Holder::another) {
+    tell_taken(looked_at_);
+  } else if (!there && there.error().detail == kNoSuchEntry) {
     listener_.restarted();
-    for (Held& held : held_) held.renewal = monotonic_now();
-  } else if (is_new) {
-    for (std::size_t i = 0; i < held_.size(); ++i) {
-      if (held_[i].is_open) tell_opened(i);
-    }
+    hold_all_again();
+  } else if (!there && !is_answer(there.error())) {
+    co_return std::unexpected(there.error());
   }
   co_return Result<void>();
+}
+
+void UpnpKeeper::hold_all_again() {
+  for (Held& held : held_) held.renewal = monotonic_now();
+}
+
+// Some routers would let us take it back, and the other one again.
+void UpnpKeeper::tell_taken(std::size_t index) {
+  Held& held = held_[index];
+  held.mapping.reset();
+  held.port.outside = 0;
+  held.renewal = monotonic_now();
+  tell_lost(index, "somebody else has the port now");
+}
+
+void UpnpKeeper::tell_lost(std::size_t index, const std::string& why) {
+  held_[index].is_open = false;
+  listener_.lost(index, why);
 }
 
 void UpnpKeeper::tell_opened(std::size_t index) {
@@ -147,20 +200,31 @@ void UpnpKeeper::tell_opened(std::size_t index) {
 }
 
 relay::Task<void> UpnpKeeper::close_all() {
-  for (std::size_t i = 0; i < held_.size(); ++i) {
-    const Held& held = held_[i];
-    if (!held.is_open || abandoned_) continue;
-    const auto closed = route_.here.is_v4()
-                            ? co_await router_.unmap(held.mapping->protocol, held.mapping->outside)
-                            : co_await router_.close_pinhole(held.pinhole);
-    // Who does not answer one does not answer the others.
-    if (!closed && closed.error().code != Errc::denied) break;
-    if (closed) {
-      listener_.closed(i);
-    } else {
-      listener_.kept(i, std::nullopt, closed.error().message);
+  for (std::size_t i = 0; i < held_.size() && !abandoned_; ++i) {
+    const bool is_answered = !held_[i].is_open || co_await close(i);
+    if (!is_answered) break;  // who does not answer one does not answer the others
+  }
+}
+
+relay::Task<bool> UpnpKeeper::close(std::size_t index) {
+  const Held& held = held_[index];
+  const bool is_v4 = route_.here.is_v4();
+  if (is_v4) {
+    const auto there = co_await router_.holder_of(*held.mapping);
+    if (there && *there == Holder::another) {
+      tell_taken(index);
+      co_return true;
     }
   }
+  const auto closed = is_v4 ? co_await router_.unmap(held.mapping->protocol, held.mapping->outside)
+                            : co_await router_.close_pinhole(held.pinhole);
+  if (!closed && !is_answer(closed.error())) co_return false;
+  if (closed || closed.error().detail == (is_v4 ? kNoSuchEntry : kNoSuchPinhole)) {
+    listener_.closed(index);
+  } else {
+    listener_.kept(index, std::nullopt, closed.error().message);
+  }
+  co_return true;
 }
 
 void UpnpKeeper::stop() {

@@ -14,14 +14,15 @@
 namespace culvert::mapper {
 
 /// Keeps ports open by UPnP: mappings of IPv4, pinholes of IPv6. UPnP tells of nothing by itself: once a
-/// minute it looks whether the router still knows them, and what its address is.
+/// minute it looks whether the router still knows one of them, and what its address is. A router that is not
+/// where it was is searched for again.
 class UpnpKeeper final : public PortKeeper {
  public:
   /// `listener` and `random` must outlive it.
   UpnpKeeper(const net::DefaultRoute& route, std::span<const Port> ports, std::chrono::seconds lifetime,
              crypto::Random& random, KeeperListener& listener, const boost::asio::any_io_executor& executor);
 
-  [[nodiscard]] std::string name() const override { return "UPnP"; }
+  [[nodiscard]] std::string name() const override;
   [[nodiscard]] relay::Task<Result<void>> run() override;
   void stop() override;
   void abandon() override;
@@ -40,11 +41,17 @@ class UpnpKeeper final : public PortKeeper {
   relay::Task<void> close_all();
   relay::Task<Result<void>> open(Held& held);
   relay::Task<Result<void>> renew(Held& held);
+  /// After stop(). False: the router does not answer.
+  relay::Task<bool> close(std::size_t index);
   /// Opens or renews one, and tells what came of it.
   relay::Task<void> hold(std::size_t index);
   /// Whether the router is as it was. Errors: it is not there.
   relay::Task<Result<void>> look();
+  relay::Task<Result<void>> look_at_one();
+  void hold_all_again();
   void tell_opened(std::size_t index);
+  void tell_lost(std::size_t index, const std::string& why);
+  void tell_taken(std::size_t index);
   [[nodiscard]] std::uint32_t lease() const;
   [[nodiscard]] bool any_open() const;
   [[nodiscard]] Instant next_renewal() const;
@@ -56,9 +63,11 @@ class UpnpKeeper final : public PortKeeper {
   UpnpRouter router_;
   relay::Signal changed_;
   std::vector<Held> held_;
-  IpAddress address_;  // outside
+  IpAddress address_;          // outside
+  std::size_t looked_at_ = 0;  // last
   std::optional<Error> last_error_;
   bool stopping_ = false, abandoned_ = false, looks_now_ = false;
+  bool is_away_ = false;  // did not answer where it was found
 };
 
 }  // namespace culvert::mapper

@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "engine/mapper/upnp_router.hpp"
 
+#include <algorithm>
 #include <array>
 #include <charconv>
 #include <utility>
+#include <vector>
 
 #include <boost/asio/co_spawn.hpp>
 
+#include "engine/relay/signal.hpp"
 #include "net/addresses.hpp"
 #include "net/route_watch.hpp"
 #include "proto/gateway/ssdp.hpp"
@@ -24,6 +27,7 @@ namespace {
 constexpr std::array<Duration, 3> kSearches = {milliseconds(300), milliseconds(700), milliseconds(1200)};
 constexpr unsigned kMostDelay = 1;  // seconds
 constexpr Duration kExchangeTime = std::chrono::seconds(3);
+constexpr std::size_t kMostPlaces = 4;  // that say they are the router, and are tried
 constexpr int kOtherPorts = 4;
 constexpr std::string_view kDescription = "culvert";
 
@@ -57,82 +61,116 @@ void UpnpRouter::cancel() {
   if (searching_ != nullptr) searching_->close();
 }
 
+/// Answers to a search as they come.
+struct UpnpRouter::Search {
+  net::DatagramPort port;
+  relay::Signal heard;
+  std::vector<gateway::HttpUrl> places;  // each once
+  bool is_over = false;                  // nobody hears any more
+};
+
 relay::Task<Result<void>> UpnpRouter::find() {
-  const gateway::HttpUrl where = CO_TRY(co_await search());
+  auto port = net::DatagramPort::open(executor_, route_.here, route_.index);
+  if (!port) co_return std::unexpected(std::move(port).error());
+  if (is_cancelled_) co_return cancelled();
+  Search search{.port = std::move(*port), .heard = relay::Signal(executor_), .places = {}};
+  searching_ = &search.port;
+  asio::co_spawn(executor_, hear(search), [&search](const std::exception_ptr&) {
+    search.is_over = true;
+    search.heard.wake();
+  });
+  std::optional<Result<void>> found;
+  co_await this->search(search, found);
+  searching_ = nullptr;
+  search.port.close();
+  while (!search.is_over) co_await search.heard.wait();
+  if (is_cancelled_) co_return cancelled();
+  if (!found) co_return fail(Errc::timed_out, "no answer");
+  co_return std::move(*found);
+}
+
+// Until one that answers describes itself well, or time is over: why the last one did not.
+relay::Task<void> UpnpRouter::search(Search& search, std::optional<Result<void>>& found) {
+  const bool is_v4 = route_.here.is_v4();
+  const std::string_view group = is_v4 ? ssdp::kGroupV4 : ssdp::kGroupV6;
+  std::size_t tried = 0;
+  for (const Duration pause : kSearches) {
+    for (const std::string_view target : ssdp::kRouters) {
+      const std::string text = ssdp::search(group, target, kMostDelay);
+      (void)search.port.send_to({asio::ip::make_address(group), ssdp::kPort}, as_bytes(text));
+      // By its own address, as version 1.1 lets us, where multicast does not pass.
+      if (is_v4) (void)search.port.send_to({route_.gateway, ssdp::kPort}, as_bytes(text));
+    }
+    const Instant begin = monotonic_now();
+    while (!search.is_over) {
+      if (tried < search.places.size()) {
+        const gateway::HttpUrl where = search.places[tried++];
+        found = co_await describe(where);
+        if (*found) co_return;
+        if (const auto host = address_of(where); host != route_.gateway)
+          found->error().message = host.to_string() + " says it is the router: " + found->error().message;
+        continue;
+      }
+      // Where one has answered, others may do so within the time that they were given.
+      const Instant until = begin + (tried == 0 ? pause : Duration(std::chrono::seconds(kMostDelay)));
+      const Instant now = monotonic_now();
+      if (now >= until) break;
+      co_await search.heard.wait(until - now);
+    }
+    if (tried > 0) co_return;
+  }
+}
+
+relay::Task<void> UpnpRouter::hear(Search& search) {
+  while (search.places.size() < kMostPlaces) {
+    const auto datagram = co_await search.port.receive();
+    if (!datagram && datagram.error().code == Errc::cancelled) break;
+    if (!datagram) continue;  // ICMP of one of the searches
+    const auto where = ssdp::read_answer(datagram->bytes);
+    if (!where || !may_be_router(*where, datagram->from.address())) continue;
+    if (std::ranges::find(search.places, *where) != search.places.end()) continue;
+    search.places.push_back(*where);
+    search.heard.wake();
+  }
+}
+
+// Whoever is on the network can answer; only the router of this route is asked for anything.
+bool UpnpRouter::may_be_router(const gateway::HttpUrl& where, const asio::ip::address& sender) const {
+  const asio::ip::address host = address_of(where);
+  if (route_.gateway.is_v4()) return host == route_.gateway && sender == route_.gateway;
+  // A router of IPv6 has several addresses, of which the route names a link-local one. It speaks for itself.
+  const bool is_itself = sender == host || sender == route_.gateway;
+  return is_itself && host.is_v6() && !host.is_loopback() && !host.is_unspecified() && !host.is_multicast() &&
+         !net::is_own_address(host);
+}
+
+relay::Task<Result<void>> UpnpRouter::describe(const gateway::HttpUrl& where) {
   const HttpAnswer answer = CO_TRY(co_await exchange(where, "", ""));
   if (answer.status != 200)
     co_return fail(Errc::malformed,
                    "it does not describe itself (HTTP " + std::to_string(answer.status) + ")");
-  device_ = CO_TRY(igd::read_description(answer.body, where));
+  auto device = CO_TRY(igd::read_description(answer.body, where));
   const bool is_v4 = route_.here.is_v4();
-  if (is_v4 ? !device_.connection : !device_.firewall)
+  if (is_v4 ? !device.connection : !device.firewall)
     co_return fail(Errc::unsupported, is_v4 ? "it maps no ports" : "it has no pinholes for IPv6");
+  device_ = std::move(device);
+  host_ = address_of(where);
   co_return Result<void>();
 }
 
-relay::Task<Result<gateway::HttpUrl>> UpnpRouter::search() {
-  auto port = net::DatagramPort::open(executor_, route_.here, route_.index);
-  if (!port) co_return std::unexpected(std::move(port).error());
-  if (is_cancelled_) co_return cancelled();
-  relay::Signal heard(executor_);
-  std::optional<gateway::HttpUrl> found;
-  bool over = false;
-  searching_ = &*port;
-  asio::co_spawn(executor_, hear(*port, heard, found), [&](const std::exception_ptr&) {
-    over = true;
-    heard.wake();
-  });
-  const bool is_v4 = route_.here.is_v4();
-  const std::string_view group = is_v4 ? ssdp::kGroupV4 : ssdp::kGroupV6;
-  for (const Duration pause : kSearches) {
-    for (const std::string_view target : ssdp::kRouters) {
-      const std::string text = ssdp::search(group, target, kMostDelay);
-      (void)port->send_to({asio::ip::make_address(group), ssdp::kPort}, as_bytes(text));
-      // By its own address, as version 1.1 lets us, where multicast does not pass.
-      if (is_v4) (void)port->send_to({route_.gateway, ssdp::kPort}, as_bytes(text));
-    }
-    const Instant until = monotonic_now() + pause;
-    while (!found && !over && monotonic_now() < until) co_await heard.wait(until - monotonic_now());
-    if (found || over) break;
-  }
-  searching_ = nullptr;
-  port->close();
-  while (!over) co_await heard.wait();
-  if (is_cancelled_) co_return cancelled();
-  if (!found) co_return fail(Errc::timed_out, "no answer");
-  co_return *found;
-}
-
-relay::Task<void> UpnpRouter::hear(net::DatagramPort& port, relay::Signal& heard,
-                                   std::optional<gateway::HttpUrl>& found) {
-  while (!found) {
-    const auto datagram = co_await port.receive();
-    if (!datagram && datagram.error().code == Errc::cancelled) break;
-    if (!datagram) continue;  // ICMP of one of the searches
-    auto where = ssdp::read_answer(datagram->bytes);
-    if (where && may_be_router(*where)) found = std::move(where);
-  }
-  heard.wake();
-}
-
-// Whoever is on the network can answer; only the router of this route is asked for anything.
-bool UpnpRouter::may_be_router(const gateway::HttpUrl& where) const {
+// With its zone, if it is link-local.
+asio::ip::address UpnpRouter::address_of(const gateway::HttpUrl& where) const {
   const asio::ip::address host = net::asio_address_of(where.host);
-  if (route_.gateway.is_v4()) return host == route_.gateway;
-  // A router of IPv6 has several addresses, of which the route names a link-local one.
-  return host.is_v6() && !host.is_loopback() && !host.is_unspecified() && !host.is_multicast() &&
-         !net::is_own_address(host);
+  if (!host.is_v6() || !host.to_v6().is_link_local()) return host;
+  return asio::ip::address_v6(host.to_v6().to_bytes(), route_.index);
 }
 
 relay::Task<Result<HttpAnswer>> UpnpRouter::exchange(const gateway::HttpUrl& where, std::string soap_action,
                                                      std::string body) {
   if (is_cancelled_) co_return cancelled();
-  asio::ip::address host = net::asio_address_of(where.host);
-  if (host.is_v6() && host.to_v6().is_link_local())
-    host = asio::ip::address_v6(host.to_v6().to_bytes(), route_.index);
   HttpExchange exchange(executor_);
   exchange_ = &exchange;
-  auto answer = co_await exchange.run({.server = {host, where.port},
+  auto answer = co_await exchange.run({.server = {address_of(where), where.port},
                                        .from = route_.here,
                                        .authority = where.authority(),
                                        .path = where.path,
@@ -173,6 +211,7 @@ relay::Task<Result<IpAddress>> UpnpRouter::outside_address() {
 }
 
 relay::Task<Result<UpnpRouter::Mapping>> UpnpRouter::map(Mapping wanted, crypto::Random& random) {
+  if (wanted.outside == 0) wanted.outside = random_port(random);
   auto mapped = co_await try_map(wanted, device_.connection && device_.connection->is_second_version());
   for (int i = 0; !mapped && i < kOtherPorts; ++i) {
     const Error& error = mapped.error();
@@ -235,15 +274,18 @@ relay::Task<Result<void>> UpnpRouter::unmap(gateway::Protocol protocol, std::uin
   co_return Result<void>();
 }
 
-relay::Task<Result<void>> UpnpRouter::look(gateway::Protocol protocol, std::uint16_t outside) {
-  const std::string port = std::to_string(outside), name = upper_name(protocol);
+relay::Task<Result<UpnpRouter::Holder>> UpnpRouter::holder_of(Mapping mapping) {
+  const std::string port = std::to_string(mapping.outside), name = upper_name(mapping.protocol);
   const std::array<igd::Argument, 3> arguments = {
       {{"NewRemoteHost", ""}, {"NewExternalPort", port}, {"NewProtocol", name}}};
   const igd::Reply reply = CO_TRY(co_await act(device_.connection, "GetSpecificPortMappingEntry", arguments));
-  const std::string* client = value_of(reply, "NewInternalClient");
-  if (client != nullptr && *client != route_.here.to_string())
-    co_return fail(Errc::denied, "another machine has the port now");
-  co_return Result<void>();
+  const auto is_other = [&reply](const char* what, const std::string& ours) {
+    const std::string* value = value_of(reply, what);
+    return value != nullptr && !value->empty() && *value != ours;
+  };
+  const bool is_taken = is_other("NewInternalClient", route_.here.to_string()) ||
+                        is_other("NewInternalPort", std::to_string(mapping.inside));
+  co_return is_taken ? Holder::another : Holder::we;
 }
 
 relay::Task<Result<std::string>> UpnpRouter::open_pinhole(gateway::Protocol protocol, std::uint16_t port,

@@ -11,7 +11,6 @@
 #include "base/ip_address.hpp"
 #include "crypto/random.hpp"
 #include "engine/mapper/http_exchange.hpp"
-#include "engine/relay/signal.hpp"
 #include "net/datagram_port.hpp"
 #include "net/default_routes.hpp"
 #include "proto/gateway/igd.hpp"
@@ -27,8 +26,11 @@ class UpnpRouter {
   UpnpRouter(const net::DefaultRoute& route, const boost::asio::any_io_executor& executor)
       : route_(route), executor_(executor) {}
 
-  /// Finds it at the route's gateway, and learns what it has. Before all others.
+  /// Finds it at the route's gateway, and learns what it has. Before all others, and when it is not there any
+  /// more.
   [[nodiscard]] relay::Task<Result<void>> find();
+  /// Where it was found: with IPv6, whoever says that it is a router.
+  [[nodiscard]] const std::optional<boost::asio::ip::address>& host() const { return host_; }
 
   /// Its address outside.
   [[nodiscard]] relay::Task<Result<IpAddress>> outside_address();
@@ -38,13 +40,15 @@ class UpnpRouter {
     std::uint16_t inside, outside;
     std::uint32_t lease;  ///< seconds; 0: without an end
   };
-  /// What it has become: `outside` is another one if that was taken, and `lease` is 0 if it takes no other.
+  /// What it has become: `outside` is another one if that was taken, or 0: any; and `lease` is 0 if it takes
+  /// no other.
   [[nodiscard]] relay::Task<Result<Mapping>> map(Mapping wanted, crypto::Random& random);
   /// The same as it is, for as long again.
   [[nodiscard]] relay::Task<Result<Mapping>> renew(Mapping mapping);
   [[nodiscard]] relay::Task<Result<void>> unmap(gateway::Protocol protocol, std::uint16_t outside);
-  /// Whether it is there, and is ours; Errc::denied: the router has no such mapping.
-  [[nodiscard]] relay::Task<Result<void>> look(gateway::Protocol protocol, std::uint16_t outside);
+  enum class Holder : std::uint8_t { we, another };
+  /// Who has this port of the router; Errc::denied: nobody, or it does not say.
+  [[nodiscard]] relay::Task<Result<Holder>> holder_of(Mapping mapping);
 
   /// Lets everybody in to a port of ours, of IPv6: the number of the pinhole.
   [[nodiscard]] relay::Task<Result<std::string>> open_pinhole(gateway::Protocol protocol, std::uint16_t port,
@@ -56,10 +60,13 @@ class UpnpRouter {
   void cancel();
 
  private:
-  [[nodiscard]] relay::Task<Result<gateway::HttpUrl>> search();
-  [[nodiscard]] relay::Task<void> hear(net::DatagramPort& port, relay::Signal& heard,
-                                       std::optional<gateway::HttpUrl>& found);
-  [[nodiscard]] bool may_be_router(const gateway::HttpUrl& where) const;
+  struct Search;
+  [[nodiscard]] relay::Task<void> search(Search& search, std::optional<Result<void>>& found);
+  [[nodiscard]] relay::Task<void> hear(Search& search);
+  [[nodiscard]] bool may_be_router(const gateway::HttpUrl& where,
+                                   const boost::asio::ip::address& sender) const;
+  [[nodiscard]] relay::Task<Result<void>> describe(const gateway::HttpUrl& where);
+  [[nodiscard]] boost::asio::ip::address address_of(const gateway::HttpUrl& where) const;
   [[nodiscard]] relay::Task<Result<HttpAnswer>> exchange(const gateway::HttpUrl& where,
                                                          std::string soap_action, std::string body);
   [[nodiscard]] relay::Task<Result<gateway::igd::Reply>> act(
@@ -70,6 +77,7 @@ class UpnpRouter {
   const net::DefaultRoute route_;
   const boost::asio::any_io_executor executor_;
   gateway::igd::Device device_;
+  std::optional<boost::asio::ip::address> host_;
   HttpExchange* exchange_ = nullptr;        // that runs
   net::DatagramPort* searching_ = nullptr;  // that is heard
   bool is_cancelled_ = false;
