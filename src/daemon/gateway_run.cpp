@@ -24,8 +24,9 @@ namespace {
 
 // Several changes come together when a network does.
 constexpr Duration kSettling = std::chrono::milliseconds(500);
-// A router that does not answer to the end does not hold it up.
-constexpr Duration kLongestGoodbye = std::chrono::milliseconds(1500);
+// A router that does not answer to the end does not hold it up, nor one that routes lead to no more.
+constexpr Duration kPatience = std::chrono::milliseconds(1500),
+                   kPatienceWithoutRoute = std::chrono::milliseconds(300);
 
 std::string port_text(const mapper::Port& port) {
   return fmt::format("{} {}", gateway::name_of(port.protocol), port.outside);
@@ -83,7 +84,7 @@ relay::Task<Result<void>> GatewayRun::start() {
   }
   auto watch = net::RouteWatch::open(executor_);
   if (watch) watch_.emplace(std::move(*watch));
-  auto followed = follow_routes();
+  auto followed = follow_routes({});
   if (followed && routers_.empty())
     followed = fail(Errc::not_found,
                     "there is no router to open ports: no default route, or no listener that it leads to");
@@ -112,7 +113,7 @@ relay::Task<Result<void>> GatewayRun::serve() {
     drop_ended();
   }
   if (watch_) watch_->close();
-  for (const auto& router : routers_) router->gateway.stop(std::min(*stop_within_, kLongestGoodbye));
+  for (const auto& router : routers_) router->gateway.stop(std::min(*stop_within_, kPatience));
   while (!tasks_.empty() ||
          !std::ranges::all_of(routers_, [](const auto& router) { return router->is_over; }))
     co_await changed_.wait();
@@ -141,23 +142,27 @@ void GatewayRun::stop(Duration time) {
 
 relay::Task<void> GatewayRun::watch() {
   relay::Signal pause(executor_);
-  while (co_await watch_->changed()) {
+  while (const auto change = co_await watch_->changed()) {
     co_await pause.wait(kSettling);
     if (stop_within_) break;
-    if (const auto followed = follow_routes(); !followed)
+    if (const auto followed = follow_routes(*change); !followed)
       log(LogLevel::verbose, "{}", followed.error().message);
   }
 }
 
-// Routers that are new are asked, those that are gone are let go, the others may look whether all is as it
-// was.
-Result<void> GatewayRun::follow_routes() {
+// Routers that are new are asked, those that are gone are let go, and where something has changed on the way
+// to one it may look whether all is as it was.
+Result<void> GatewayRun::follow_routes(const net::RouteChange& change) {
   const auto routes = net::default_routes();
   if (!routes) return fail(Errc::system, "cannot read the default routes: " + routes.error().message);
   for (const auto& router : routers_) {
-    if (std::ranges::find(*routes, router->gateway.route()) == routes->end()) {
-      router->gateway.stop(Duration::zero());
-    } else {
+    const net::DefaultRoute& route = router->gateway.route();
+    if (std::ranges::find(*routes, route) == routes->end()) {
+      if (router->gateway.any_open())
+        log(LogLevel::warning, "no default route leads to router {} any more: closing what it has open",
+            route.gateway.to_string());
+      router->gateway.stop(kPatienceWithoutRoute);
+    } else if (change.is_of(route.index)) {
       router->gateway.refresh();
     }
   }

@@ -41,7 +41,7 @@ class GatewayRun final : public Run {
  private:
   struct Router;
 
-  Result<void> follow_routes();
+  Result<void> follow_routes(const net::RouteChange& change);
   relay::Task<void> watch();
   void add(const net::DefaultRoute& route);
   void tell_failures();

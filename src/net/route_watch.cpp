@@ -3,18 +3,41 @@
 
 #include <array>
 #include <cerrno>
+#include <cstdint>
 
+#include <linux/if_addr.h>
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>
 #include <sys/socket.h>
 #include <boost/asio/ip/udp.hpp>
 
 #include "net/as_tuple.hpp"
+#include "net/netlink.hpp"
 #include "net/unique_fd.hpp"
 
 namespace culvert::net {
 
 namespace asio = boost::asio;
+
+void RouteChange::add(ByteView datagram) {
+  netlink::for_each_message(datagram, [this](const nlmsghdr& head, ByteView payload) {
+    if (const auto link = netlink::read_as<ifinfomsg>(payload);
+        link && (head.nlmsg_type == RTM_NEWLINK || head.nlmsg_type == RTM_DELLINK)) {
+      interfaces_.insert(static_cast<unsigned>(link->ifi_index));
+    } else if (const auto address = netlink::read_as<ifaddrmsg>(payload);
+               address && (head.nlmsg_type == RTM_NEWADDR || head.nlmsg_type == RTM_DELADDR)) {
+      interfaces_.insert(address->ifa_index);
+    } else if (head.nlmsg_type == RTM_NEWROUTE || head.nlmsg_type == RTM_DELROUTE) {
+      netlink::for_each_attribute(netlink::behind(payload, sizeof(rtmsg)),
+                                  [this](std::uint16_t type, ByteView value) {
+                                    if (type == RTA_OIF)
+                                      interfaces_.insert(netlink::read_as<std::uint32_t>(value).value_or(0));
+                                    if (type == RTA_MULTIPATH) add_all();
+                                  });
+    }
+    return true;
+  });
+}
 
 Result<RouteWatch> RouteWatch::open(const asio::any_io_executor& executor) {
   UniqueFd socket(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_ROUTE));
@@ -30,15 +53,23 @@ Result<RouteWatch> RouteWatch::open(const asio::any_io_executor& executor) {
   return RouteWatch(asio::posix::stream_descriptor(executor, socket.release()));
 }
 
-asio::awaitable<bool> RouteWatch::changed() {
+asio::awaitable<std::optional<RouteChange>> RouteWatch::changed() {
   const auto [error] = co_await socket_.async_wait(asio::posix::stream_descriptor::wait_read, kTuple);
-  if (error || !socket_.is_open()) co_return false;
+  if (error || !socket_.is_open()) co_return std::nullopt;
   // All that waits is one change. Too much of it (ENOBUFS) is one as well.
-  std::array<char, 8192> ignored;
-  while (::recv(socket_.native_handle(), ignored.data(), ignored.size(), MSG_DONTWAIT) > 0 ||
-         errno == ENOBUFS || errno == EINTR) {
+  RouteChange change;
+  std::array<std::uint8_t, 8192> buffer;
+  while (true) {
+    const ssize_t size = ::recv(socket_.native_handle(), buffer.data(), buffer.size(), MSG_DONTWAIT);
+    if (size > 0) {
+      change.add(ByteView(buffer).first(static_cast<std::size_t>(size)));
+    } else if (size < 0 && errno == ENOBUFS) {
+      change.add_all();
+    } else if (size == 0 || errno != EINTR) {
+      break;
+    }
   }
-  co_return true;
+  co_return change;
 }
 
 void RouteWatch::close() {
