@@ -248,6 +248,55 @@ def test_leases_without_an_end(home):
         router.wait_for("DeletePortMapping {'NewExternalPort': '8080'}")
 
 
+def look(home: Home) -> None:
+    """UPnP is looked at when something changes on the way, not once a minute only."""
+    home.ip(home.machine, "addr", "add", "192.168.77.3/24", "dev", "lan")
+
+
+def test_a_router_of_upnp_that_moves_is_found_again(home):
+    with fake(home, "upnp") as router, opening(home, "8080") as culvert:
+        culvert.wait_for("ready")
+        kill(router.pid, signal.SIGKILL)
+        router.wait(10)
+        with fake(home, "upnp", "port=5001") as moved:
+            look(home)
+            moved.wait_for("AddPortMapping")
+            culvert.wait_for(f"router {ROUTER} has started again")
+            assert end(culvert) == 0
+            moved.wait_for("DeletePortMapping")
+
+
+def test_a_port_that_somebody_else_has_taken_is_left_to_him(home):
+    with fake(home, "taken") as router, opening(home, "8080") as culvert:
+        culvert.wait_for("ready")
+        look(home)
+        culvert.wait_for(f"router {ROUTER}: {MACHINE}:8080 is no longer open: somebody else has the port now")
+        culvert.wait_for("since 8080 could not be had")
+        assert end(culvert) == 0
+        router.wait_for("DeletePortMapping")
+        assert "DeletePortMapping {'NewExternalPort': '8080'}" not in router.text
+
+
+def test_answers_of_strangers_to_a_search_are_none(home):
+    home.ip(home.router, "addr", "add", "192.168.77.66/24", "dev", "lan")
+    with fake(home, "upnp", "stranger=192.168.77.66") as router, opening(home, "8080") as culvert:
+        culvert.wait_for("up (UPnP")
+        assert "GET /reboot" not in router.text
+
+
+def test_only_changes_on_the_way_to_a_router_count(home):
+    with fake(home, "pcp") as router, opening(home, "8080") as culvert:
+        culvert.wait_for("ready")
+        home.ip(home.machine, "link", "add", "elsewhere", "type", "veth", "peer", "name", "elsewhere2")
+        home.ip(home.machine, "addr", "add", "172.30.0.1/24", "dev", "elsewhere")
+        home.ip(home.machine, "link", "set", "elsewhere", "up")
+        time.sleep(0.8)  # it gives changes half a second
+        assert router.text.count("asked version 2") == 1
+        home.ip(home.machine, "route", "del", "default")
+        culvert.wait_for(f"no default route leads to router {ROUTER} any more: closing what it has open")
+        router.wait_for("asked version 2 opcode 1 lifetime 0")
+
+
 def test_a_port_that_somebody_else_has(home):
     with fake(home, "conflict"), opening(home, "8080") as culvert:
         culvert.wait_for("since 8080 could not be had")

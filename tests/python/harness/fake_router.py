@@ -3,7 +3,8 @@
 
 Usage: fake_router.py ADDRESS BEHAVIOUR...
 PCP and NAT-PMP (none: their port is closed): pcp, nat-pmp, silent, garbage, truncated, wrong-source, flood, refuse, address=A
-UPnP (none: nobody answers): upnp, permanent, conflict, xml=FILE, http=endless|slow|garbage|huge-head|half|hang, elsewhere
+UPnP (none: nobody answers): upnp, permanent, conflict, xml=FILE, http=endless|slow|garbage|huge-head|half|hang, elsewhere, port=P,
+taken (somebody else has what was opened first), stranger=A (that address answers searches before the router does)
 Prints a line for each thing that it is asked.
 """
 
@@ -19,6 +20,8 @@ ADDRESS, *WORDS = sys.argv[1:]
 SETTINGS = dict(word.split("=", 1) for word in WORDS if "=" in word)
 OUTSIDE = socket.inet_aton(SETTINGS.get("address", "11.0.0.5"))
 BEGIN = time.monotonic() - 1000
+PORT = int(SETTINGS.get("port", "5000"))
+MAPPINGS: dict[str, str] = {}  # port outside: machine
 SERVICE = "urn:schemas-upnp-org:service:WANIPConnection:1"
 
 
@@ -53,7 +56,7 @@ def answers_to(request: bytes) -> list[bytes]:
         whole = pcp_answer(request) if is_pcp else nat_pmp_answer(request)
         return [whole[:size] for size in range(len(whole))]
     if "flood" in WORDS:
-        return [pcp_answer(bytes(60))] * 5000
+        return [pcp_answer(request[:24] + bytes(12) + request[36:]) if is_pcp else nat_pmp_answer(bytes(2))] * 5000
     if "refuse" in WORDS:
         return [pcp_answer(request, 2)] if is_pcp else []
     if is_pcp and "pcp" in WORDS:
@@ -135,7 +138,8 @@ class Web(http.server.BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"])).decode()
         action = self.headers["SOAPAction"].strip('"').split("#")[1]
-        said = {name: body.split(f"<{name}>")[1].split("<")[0] for name in ("NewLeaseDuration", "NewExternalPort") if f"<{name}>" in body}
+        said = {name: body.split(f"<{name}>")[1].split("<")[0] for name in
+                ("NewLeaseDuration", "NewExternalPort", "NewInternalClient") if f"<{name}>" in body}
         say(f"{action} {said}")
         if action == "GetExternalIPAddress":
             self.answer(f"<s:Envelope><s:Body><u:R><NewExternalIPAddress>{socket.inet_ntoa(OUTSIDE)}</NewExternalIPAddress></u:R></s:Body></s:Envelope>")
@@ -145,8 +149,18 @@ class Web(http.server.BaseHTTPRequestHandler):
             self.answer(fault(718), 500)
         elif action == "AddPortMapping" and "refuse" in WORDS:
             self.answer(fault(606), 500)
+        elif action == "GetSpecificPortMappingEntry" and said["NewExternalPort"] not in MAPPINGS:
+            self.answer(fault(714), 500)
         else:
-            self.answer("<s:Envelope><s:Body><u:R></u:R></s:Body></s:Envelope>")
+            value = ""
+            if action == "AddPortMapping":
+                is_taken = "taken" in WORDS and not MAPPINGS
+                MAPPINGS[said["NewExternalPort"]] = "192.168.77.77" if is_taken else said["NewInternalClient"]
+            elif action == "GetSpecificPortMappingEntry":
+                value = f"<NewInternalClient>{MAPPINGS[said['NewExternalPort']]}</NewInternalClient>"
+            elif action == "DeletePortMapping":
+                MAPPINGS.pop(said["NewExternalPort"], None)
+            self.answer(f"<s:Envelope><s:Body><u:R>{value}</u:R></s:Body></s:Envelope>")
 
 
 def serve_searches() -> None:
@@ -154,20 +168,27 @@ def serve_searches() -> None:
     server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     server.bind(("", 1900))
     server.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, socket.inet_aton("239.255.255.250") + socket.inet_aton(ADDRESS))
+    stranger = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    stranger.bind((SETTINGS.get("stranger", ADDRESS), 0))
+
+    def answer(by: socket.socket, where: str, client) -> None:
+        by.sendto(f"HTTP/1.1 200 OK\r\nLOCATION: http://{where}\r\n"
+                  "ST: urn:schemas-upnp-org:device:InternetGatewayDevice:1\r\n\r\n".encode(), client)
+
     while True:
         request, client = server.recvfrom(2048)
         if b"InternetGatewayDevice:1" not in request:
             continue
         say("searched")
-        where = "127.0.0.1" if "elsewhere" in WORDS else ADDRESS
-        server.sendto(f"HTTP/1.1 200 OK\r\nLOCATION: http://{where}:5000/desc.xml\r\n"
-                      "ST: urn:schemas-upnp-org:device:InternetGatewayDevice:1\r\n\r\n".encode(), client)
+        if "stranger" in SETTINGS:
+            answer(stranger, f"{ADDRESS}:{PORT}/reboot", client)
+        answer(server, f"{'127.0.0.1' if 'elsewhere' in WORDS else ADDRESS}:{PORT}/desc.xml", client)
 
 
 if {"pcp", "nat-pmp", "silent", "garbage", "truncated", "wrong-source", "flood", "refuse"} & set(WORDS):
     threading.Thread(target=serve_ports, daemon=True).start()
-if {"upnp", "permanent", "conflict", "elsewhere"} & set(WORDS) or {"xml", "http"} & set(SETTINGS):
+if {"upnp", "permanent", "conflict", "elsewhere", "taken"} & set(WORDS) or {"xml", "http"} & set(SETTINGS):
     threading.Thread(target=serve_searches, daemon=True).start()
-    threading.Thread(target=http.server.ThreadingHTTPServer((ADDRESS, 5000), Web).serve_forever, daemon=True).start()
+    threading.Thread(target=http.server.ThreadingHTTPServer((ADDRESS, PORT), Web).serve_forever, daemon=True).start()
 say("router is up")
 threading.Event().wait()
