@@ -32,6 +32,11 @@ std::string port_text(const mapper::Port& port) {
   return fmt::format("{} {}", gateway::name_of(port.protocol), port.outside);
 }
 
+// "192.168.1.20:8080"
+std::string place_of(const net::DefaultRoute& route, const mapper::Port& port) {
+  return with_port(net::ip_address_of(route.here).text(), port.inside);
+}
+
 // A connection would tell, too, but whoever waits for a single one would have had it.
 template <class Endpoint>
 bool can_be_bound(const asio::any_io_executor& executor, const Endpoint& endpoint) {
@@ -58,14 +63,15 @@ struct GatewayRun::Router {
 };
 
 GatewayRun::GatewayRun(asio::any_io_executor executor, const GatewayPlan& plan, const BoundPorts& bound,
-                       std::size_t others, crypto::Random& random)
+                       OpenRecords& records, std::size_t others, crypto::Random& random)
     : executor_(std::move(executor)),
       plan_(plan),
       bound_(bound),
       random_(random),
       changed_(executor_),
       tasks_(changed_, [](const Error& error) { log(LogLevel::error, "{}", error.message); }),
-      awaited_(others) {}
+      awaited_(others),
+      records_(records) {}
 
 GatewayRun::~GatewayRun() = default;
 
@@ -76,11 +82,9 @@ void GatewayRun::started() {
 
 relay::Task<Result<void>> GatewayRun::start() {
   while (awaited_ > 0) co_await changed_.wait();
-  auto record = OpenRecordFile::create(open_records_folder());
-  if (record) {
-    record_.emplace(std::move(*record));
-  } else {
-    log(LogLevel::verbose, "--list will not show this one: {}", record.error().message);
+  if (const std::string why = kept_by_another(); !why.empty()) {
+    if (plan_.is_required) co_return fail(Errc::usage, why);
+    log(LogLevel::warning, "{}", why);
   }
   auto watch = net::RouteWatch::open(executor_);
   if (watch) watch_.emplace(std::move(*watch));
@@ -177,7 +181,7 @@ Result<void> GatewayRun::follow_routes(const net::RouteChange& change) {
 void GatewayRun::add(const net::DefaultRoute& route) {
   auto ports = ports_for(route);
   if (ports.empty()) return;
-  for (mapper::Port& port : ports) random_.fill(port.nonce);
+  for (mapper::Port& port : ports) port.nonce = nonce_for(route, port);
   log(LogLevel::verbose, "asking router {} ({}) for {} port{}", route.gateway.to_string(), route.interface,
       ports.size(), ports.size() == 1 ? "" : "s");
   Router& router = *routers_.emplace_back(std::make_unique<Router>(route, ports, *this));
@@ -201,7 +205,7 @@ void GatewayRun::tell_failures() {
 }
 
 void GatewayRun::write_record() {
-  if (!record_) return;
+  if (!records_.own) return;
   std::vector<OpenPortRecord> ports;
   for (const auto& router : routers_) {
     const net::DefaultRoute& route = router->gateway.route();
@@ -211,14 +215,56 @@ void GatewayRun::write_record() {
       ports.push_back({.protocol = std::string(gateway::name_of(state.port.protocol)),
                        .outside = with_port(state.opening->address.text(), state.opening->port),
                        .port = state.opening->port,
-                       .inside = with_port(net::ip_address_of(route.here).text(), state.port.inside),
+                       .inside = place_of(route, state.port),
                        .router = route.gateway.to_string(),
                        .by = state.by,
-                       .until = state.end == kNever ? 0 : unix_now() + left.count()});
+                       .until = state.end == kNever ? 0 : unix_now() + left.count(),
+                       .nonce = state.port.nonce});
     }
   }
-  if (const auto written = record_->write(ports); !written)
+  if (const auto written = records_.own->write(ports); !written)
     log(LogLevel::verbose, "{}", written.error().message);
+  if (!std::ranges::all_of(records_.others, &OpenRecord::is_running))
+    forget_left_open(records_.folder, ports);
+}
+
+std::string GatewayRun::kept_by_another() const {
+  const auto routes = net::default_routes();
+  if (!routes) return "";
+  for (const net::DefaultRoute& route : *routes) {
+    for (const mapper::Port& port : ports_for(route)) {
+      for (const OpenRecord& record : records_.others) {
+        const bool is_kept =
+            record.is_running && std::ranges::any_of(record.ports, [&](const auto& one) {
+              return one.protocol == gateway::name_of(port.protocol) && one.port == port.outside;
+            });
+        if (!is_kept) continue;
+        return fmt::format(
+            "process {} keeps {} open already, and closes it when it ends (culvert open --close {}/{} "
+            "ends it)",
+            record.pid, port_text(port), port.outside, gateway::name_of(port.protocol));
+      }
+    }
+  }
+  return "";
+}
+
+// What a killed process has opened by PCP is had again with its nonce alone, until its time.
+gateway::Nonce GatewayRun::nonce_for(const net::DefaultRoute& route, const mapper::Port& port) {
+  const std::string router = route.gateway.to_string(), inside = place_of(route, port);
+  const std::string protocol(gateway::name_of(port.protocol));
+  const auto [entry, is_new] = nonces_.try_emplace(router + " " + protocol + " " + inside);
+  gateway::Nonce& nonce = entry->second;
+  if (!is_new) return nonce;
+  random_.fill(nonce);
+  for (const OpenRecord& record : records_.others) {
+    for (const OpenPortRecord& left : record.ports) {
+      const bool is_it = !record.is_running && left.router == router && left.protocol == protocol &&
+                         left.inside == inside && left.nonce != gateway::Nonce();
+      if (is_it) nonce = left.nonce;
+    }
+  }
+  return nonce;
 }
 
 void GatewayRun::drop_ended() {

@@ -2,8 +2,10 @@
 #pragma once
 
 #include <cstddef>
+#include <map>
 #include <memory>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include <boost/asio/any_io_executor.hpp>
@@ -23,10 +25,10 @@ namespace culvert::daemon {
 /// A GatewayPlan at work: each default route's router, as routes come and go.
 class GatewayRun final : public Run {
  public:
-  /// `bound`: what the other runs listen at, which is complete when `others` of them have said started(). All
-  /// of them must outlive it.
+  /// `bound`: what the other runs listen at, which is complete when `others` of them have said started().
+  /// `records`: as they were when this process began. All of them must outlive it.
   GatewayRun(boost::asio::any_io_executor executor, const GatewayPlan& plan, const BoundPorts& bound,
-             std::size_t others, crypto::Random& random);
+             OpenRecords& records, std::size_t others, crypto::Random& random);
   ~GatewayRun() override;
 
   /// One more of the other runs has its listeners.
@@ -48,8 +50,11 @@ class GatewayRun final : public Run {
   /// Tells if nobody listens at a port that was named, on this machine.
   void look_for_services() const;
   void write_record();
+  /// Why a port cannot be had, since another culvert keeps it; empty: none does.
+  [[nodiscard]] std::string kept_by_another() const;
+  [[nodiscard]] gateway::Nonce nonce_for(const net::DefaultRoute& route, const mapper::Port& port);
   void drop_ended();
-  [[nodiscard]] std::vector<mapper::Port> ports_for(const net::DefaultRoute& route) const;
+  [[nodiscard]] std::vector<mapper::Port> ports_for(const net::DefaultRoute& route) const;  // without nonces
   [[nodiscard]] bool any_open() const;
   [[nodiscard]] bool all_failed() const;
   [[nodiscard]] Error why_not() const;
@@ -63,7 +68,8 @@ class GatewayRun final : public Run {
   std::size_t awaited_;  // other runs that have not started
   std::vector<std::unique_ptr<Router>> routers_;
   std::optional<net::RouteWatch> watch_;
-  std::optional<OpenRecordFile> record_;
+  OpenRecords& records_;
+  std::map<std::string, gateway::Nonce> nonces_;  // by router, protocol and place here
   std::optional<Duration> stop_within_;
 };
 

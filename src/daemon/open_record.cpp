@@ -16,7 +16,9 @@
 
 #include <boost/json.hpp>
 
+#include "base/log.hpp"
 #include "base/text.hpp"
+#include "crypto/base64.hpp"
 
 namespace culvert::daemon {
 
@@ -60,6 +62,12 @@ std::optional<OpenPortRecord> port_of(const json::value& value) {
   if (!is_whole) return std::nullopt;
   port.port = static_cast<std::uint16_t>(*number);
   port.until = *until;
+  std::string nonce;
+  if (!from.contains("nonce")) return port;
+  if (!set_text(from, "nonce", nonce)) return std::nullopt;
+  const auto bytes = crypto::base64_decode(nonce);
+  if (!bytes || bytes->size() != port.nonce.size()) return std::nullopt;
+  std::ranges::copy(*bytes, port.nonce.begin());
   return port;
 }
 
@@ -74,13 +82,12 @@ std::string open_records_folder() {
 std::string encode_open_record(std::span<const OpenPortRecord> ports) {
   json::array list;
   for (const OpenPortRecord& port : ports) {
-    list.push_back({{"protocol", port.protocol},
-                    {"outside", port.outside},
-                    {"port", std::int64_t{port.port}},
-                    {"inside", port.inside},
-                    {"router", port.router},
-                    {"by", port.by},
-                    {"until", port.until}});
+    json::object one = {
+        {"protocol", port.protocol}, {"outside", port.outside}, {"port", std::int64_t{port.port}},
+        {"inside", port.inside},     {"router", port.router},   {"by", port.by},
+        {"until", port.until}};
+    if (port.nonce != gateway::Nonce()) one["nonce"] = crypto::base64_encode(port.nonce);
+    list.push_back(std::move(one));
   }
   return json::serialize(list);
 }
@@ -110,28 +117,62 @@ Result<OpenRecordFile> OpenRecordFile::create(const std::string& folder) {
   return OpenRecordFile(std::move(file), std::move(path));
 }
 
+// Who has given up its rights cannot take the file away: then it says nothing, and the next reader does.
 OpenRecordFile::~OpenRecordFile() {
-  if (file_) ::unlink(path_.c_str());
+  if (!file_) return;
+  (void)write({});
+  ::unlink(path_.c_str());
 }
 
+// A shorter text has blanks behind it: a sandbox allows to write, and no more.
 Result<void> OpenRecordFile::write(std::span<const OpenPortRecord> ports) {
-  const std::string text = encode_open_record(ports);
-  if (::ftruncate(file_.get(), 0) != 0 ||
-      ::pwrite(file_.get(), text.data(), text.size(), 0) != static_cast<ssize_t>(text.size())) {
+  std::string text = encode_open_record(ports);
+  text.resize(std::max(text.size(), size_), ' ');
+  size_ = text.size();
+  if (::pwrite(file_.get(), text.data(), text.size(), 0) != static_cast<ssize_t>(text.size()))
     return fail_errno("cannot write " + path_, errno);
-  }
   return {};
 }
 
+OpenRecords OpenRecords::take(const std::string& folder) {
+  OpenRecords records{.folder = folder, .own = {}, .others = read_open_records(folder, unix_now())};
+  auto own = OpenRecordFile::create(folder);
+  if (own) {
+    records.own.emplace(std::move(*own));
+  } else {
+    log(LogLevel::verbose, "--list will not show this one: {}", own.error().message);
+  }
+  return records;
+}
+
+namespace {
+
+struct Entry {
+  std::string path;
+  std::int64_t pid;
+};
+
+std::vector<Entry> files_in(const std::string& folder) {
+  std::vector<Entry> entries;
+  std::error_code error;
+  for (const auto& one : std::filesystem::directory_iterator(folder, error)) {
+    const std::string name = one.path().filename().string();
+    std::int64_t pid = 0;
+    const auto [end, wrong] = std::from_chars(name.data(), name.data() + name.size(), pid);
+    if (wrong == std::errc() && pid > 0 && std::string_view(end) == kEnding)
+      entries.push_back({one.path().string(), pid});
+  }
+  std::ranges::sort(entries, {}, &Entry::pid);
+  return entries;
+}
+
+}  // namespace
+
 std::vector<OpenRecord> read_open_records(const std::string& folder, UnixSeconds now) {
   std::vector<OpenRecord> records;
-  std::error_code error;
-  for (const auto& entry : std::filesystem::directory_iterator(folder, error)) {
-    const std::string name = entry.path().filename().string();
-    OpenRecord record;
-    const auto [end, wrong] = std::from_chars(name.data(), name.data() + name.size(), record.pid);
-    if (wrong != std::errc() || record.pid <= 0 || std::string_view(end) != kEnding) continue;
-    const net::UniqueFd file(::open(entry.path().c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
+  for (const auto& [path, pid] : files_in(folder)) {
+    OpenRecord record{.pid = pid, .is_running = false, .ports = {}};
+    const net::UniqueFd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
     if (!file) continue;
     record.is_running = ::flock(file.get(), LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK;
     auto ports = decode_open_record(whole_text(file.get()).value_or(""));
@@ -140,14 +181,32 @@ std::vector<OpenRecord> read_open_records(const std::string& folder, UnixSeconds
       std::erase_if(record.ports,
                     [now](const OpenPortRecord& port) { return port.until != 0 && port.until <= now; });
       if (record.ports.empty()) {
-        ::unlink(entry.path().c_str());
+        ::unlink(path.c_str());
         continue;
       }
     }
     records.push_back(std::move(record));
   }
-  std::ranges::sort(records, {}, &OpenRecord::pid);
   return records;
+}
+
+void forget_left_open(const std::string& folder, std::span<const OpenPortRecord> kept) {
+  const auto is_kept = [kept](const OpenPortRecord& left) {
+    return std::ranges::any_of(kept, [&left](const OpenPortRecord& one) {
+      return one.router == left.router && one.protocol == left.protocol && one.port == left.port;
+    });
+  };
+  for (const auto& [path, pid] : files_in(folder)) {
+    net::UniqueFd file(::open(path.c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW));
+    if (!file || ::flock(file.get(), LOCK_EX | LOCK_NB) != 0) continue;
+    auto ports = decode_open_record(whole_text(file.get()).value_or(""));
+    if (!ports || std::erase_if(*ports, is_kept) == 0) continue;
+    const std::string text = encode_open_record(*ports);
+    const bool is_written =
+        ::pwrite(file.get(), text.data(), text.size(), 0) == static_cast<ssize_t>(text.size()) &&
+        ::ftruncate(file.get(), static_cast<off_t>(text.size())) == 0;
+    if (ports->empty() || !is_written) ::unlink(path.c_str());
+  }
 }
 
 }  // namespace culvert::daemon

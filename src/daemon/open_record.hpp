@@ -3,7 +3,9 @@
 // process, locked as long as that lives.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -12,6 +14,7 @@
 #include "base/result.hpp"
 #include "base/time.hpp"
 #include "net/unique_fd.hpp"
+#include "proto/gateway/messages.hpp"
 
 namespace culvert::daemon {
 
@@ -21,6 +24,7 @@ struct OpenPortRecord {
   std::uint16_t port = 0;          ///< of that
   std::string inside, router, by;  ///< "192.168.1.20:8080", "192.168.1.1", "PCP"
   UnixSeconds until = 0;           ///< by itself; 0: never
+  gateway::Nonce nonce{};          ///< that it was asked for with: PCP lets nobody else change it
   bool operator==(const OpenPortRecord&) const = default;
 };
 
@@ -35,14 +39,14 @@ struct OpenRecord {
 /// place.
 [[nodiscard]] std::string open_records_folder();
 
-/// Of this process; its file goes with it.
+/// Of this process; its file goes with it. Written and read with what rights there are when it is made.
 class OpenRecordFile {
  public:
   /// Errc::system: the folder cannot be made or written.
   [[nodiscard]] static Result<OpenRecordFile> create(const std::string& folder);
   ~OpenRecordFile();
   OpenRecordFile(OpenRecordFile&&) noexcept = default;
-  OpenRecordFile& operator=(OpenRecordFile&&) = delete;
+  OpenRecordFile& operator=(OpenRecordFile&&) noexcept = delete;
 
   [[nodiscard]] Result<void> write(std::span<const OpenPortRecord> ports);
 
@@ -50,11 +54,26 @@ class OpenRecordFile {
   OpenRecordFile(net::UniqueFd file, std::string path) : file_(std::move(file)), path_(std::move(path)) {}
   net::UniqueFd file_;
   std::string path_;
+  std::size_t size_ = 0;  // of what was written
+};
+
+/// What a process has to know and to have before it gives up its rights.
+struct OpenRecords {
+  std::string folder;
+  std::optional<OpenRecordFile> own;
+  std::vector<OpenRecord> others;
+
+  /// Where there is no place for them, that is told (-v).
+  [[nodiscard]] static OpenRecords take(const std::string& folder);
 };
 
 /// All of them, by process. Ports of processes that were killed are left out when their time is over, and the
 /// file goes with the last. What cannot be read is passed over.
 [[nodiscard]] std::vector<OpenRecord> read_open_records(const std::string& folder, UnixSeconds now);
+
+/// Takes out of what killed processes have left behind what somebody else keeps now: the same port of the
+/// same router.
+void forget_left_open(const std::string& folder, std::span<const OpenPortRecord> kept);
 
 /// The text of a file, and what such a text says; Errc::malformed.
 [[nodiscard]] std::string encode_open_record(std::span<const OpenPortRecord> ports);

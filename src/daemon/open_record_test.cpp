@@ -21,11 +21,19 @@ TEST(OpenRecord, IsReadAsItWasWritten) {
   EXPECT_EQ(decode_open_record(encode_open_record(ports)), ports);
 }
 
+TEST(OpenRecord, KeepsTheNonce) {
+  OpenPortRecord port = kPort;
+  port.nonce = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 255};
+  EXPECT_EQ(decode_open_record(encode_open_record(std::span(&port, 1))), std::vector{port});
+}
+
 TEST(OpenRecord, OthersAreMalformed) {
-  for (const char* text :
-       {"", "{}", "[1]", "[{}]", R"([{"protocol":"tcp"}])",
-        R"([{"protocol":"t\u001b","outside":"a","port":1,"inside":"a","router":"a","by":"a","until":1}])",
-        R"([{"protocol":"tcp","outside":"a","port":0,"inside":"a","router":"a","by":"a","until":1}])"}) {
+  for (
+      const char* text :
+      {"", "{}", "[1]", "[{}]", R"([{"protocol":"tcp"}])",
+       R"([{"protocol":"t\u001b","outside":"a","port":1,"inside":"a","router":"a","by":"a","until":1}])",
+       R"([{"protocol":"tcp","outside":"a","port":1,"inside":"a","router":"a","by":"a","until":1,"nonce":"AAAA"}])",
+       R"([{"protocol":"tcp","outside":"a","port":0,"inside":"a","router":"a","by":"a","until":1}])"}) {
     EXPECT_FALSE(decode_open_record(text)) << text;
   }
 }
@@ -44,6 +52,33 @@ TEST(OpenRecord, IsThereAsLongAsItsProcess) {
     EXPECT_EQ(records[0].ports, std::vector{kPort});
   }
   EXPECT_TRUE(read_open_records(path, 5000).empty());
+}
+
+TEST(OpenRecord, IsWrittenAnewWithLess) {
+  const testing::TempDir folder;
+  auto file = OpenRecordFile::create(folder.path().string());
+  ASSERT_TRUE(file);
+  ASSERT_TRUE(file->write(std::vector{kPort, kPort}));
+  ASSERT_TRUE(file->write(std::vector{kPort}));
+  const auto records = read_open_records(folder.path().string(), 0);
+  ASSERT_EQ(records.size(), 1U);
+  EXPECT_EQ(records[0].ports, std::vector{kPort});
+}
+
+TEST(OpenRecord, WhatSomebodyElseKeepsNowIsNotLeftBehind) {
+  const testing::TempDir folder;
+  OpenPortRecord other = kPort;
+  other.port = 8081;
+  auto records = OpenRecords::take(folder.path().string());
+  ASSERT_TRUE(records.own);
+  std::ofstream(folder.path().string() + "/77.json") << encode_open_record(std::vector{kPort, other});
+  std::ofstream(folder.path().string() + "/78.json") << encode_open_record(std::vector{kPort});
+  ASSERT_TRUE(records.own->write(std::vector{kPort}));
+  forget_left_open(folder.path().string(), std::vector{kPort});
+  const auto left = read_open_records(folder.path().string(), 0);
+  ASSERT_EQ(left.size(), 2U);
+  EXPECT_EQ(left[0].ports, std::vector{other});
+  EXPECT_TRUE(left[1].is_running);
 }
 
 TEST(OpenRecord, WhatAKilledOneLeftGoesWithItsTime) {

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <exception>
 #include <memory>
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -19,6 +20,7 @@
 #include "daemon/gateway_run.hpp"
 #include "daemon/kept_rules_run.hpp"
 #include "daemon/kernel_run.hpp"
+#include "daemon/open_record.hpp"
 #include "daemon/privileged/separation.hpp"
 #include "daemon/run.hpp"
 #include "daemon/server_run.hpp"
@@ -62,10 +64,11 @@ std::size_t forwards_of(const Plan& plan) {
 class Supervisor {
  public:
   /// `direct`: the runs of plan.direct, which have their ports: these are in `bound`. `quotas`: of
-  /// plan.servers.
+  /// plan.servers. `open_records`: with a plan.gateway.
   Supervisor(asio::io_context& io, const Plan& plan, tunnel::Prompter& prompter, ServiceManager& manager,
              const Hooks& hooks, const Helpers& helpers, DirectRuns direct, QuotaBooks quotas,
-             BoundPorts& bound, net::Resolver& resolver, crypto::Random& random)
+             std::optional<OpenRecords>& open_records, BoundPorts& bound, net::Resolver& resolver,
+             crypto::Random& random)
       : io_(io),
         plan_(plan),
         prompter_(prompter),
@@ -74,6 +77,7 @@ class Supervisor {
         helpers_(helpers),
         direct_(std::move(direct)),
         quotas_(std::move(quotas)),
+        open_records_(open_records),
         bound_(bound),
         resolver_(resolver),
         random_(random),
@@ -100,8 +104,8 @@ class Supervisor {
                                                   std::move(quotas_[i]), resolver_, random_, bound_));
     }
     if (plan_.gateway) {
-      auto gateways =
-          std::make_unique<GatewayRun>(io_.get_executor(), *plan_.gateway, bound_, runs_.size(), random_);
+      auto gateways = std::make_unique<GatewayRun>(io_.get_executor(), *plan_.gateway, bound_, *open_records_,
+                                                   runs_.size(), random_);
       gateways_ = gateways.get();
       runs_.push_back(std::move(gateways));
     }
@@ -203,6 +207,7 @@ class Supervisor {
   const Helpers& helpers_;
   DirectRuns direct_;  // until run()
   QuotaBooks quotas_;
+  std::optional<OpenRecords>& open_records_;
   BoundPorts& bound_;
   net::Resolver& resolver_;
   crypto::Random& random_;
@@ -241,6 +246,7 @@ Outcome run(const Plan& plan, tunnel::Prompter& prompter, ServiceManager& manage
   BoundPorts bound;
   DirectRuns direct;
   QuotaBooks quotas;
+  std::optional<OpenRecords> open_records;
   const auto helpers = separate_privileges(plan, [&]() -> Result<void> {
     for (const DirectPlan& one : plan.direct)
       direct.push_back(std::make_unique<DirectRun>(io.get_executor(), one, resolver, bound));
@@ -248,6 +254,7 @@ Outcome run(const Plan& plan, tunnel::Prompter& prompter, ServiceManager& manage
       const std::string& file = server.options.quota_file;
       quotas.push_back(file.empty() ? nullptr : TRY(server::QuotaBook::open(file)));
     }
+    if (plan.gateway) open_records.emplace(OpenRecords::take(open_records_folder()));
     return open_ports(io, direct);
   });
   if (!helpers) {
@@ -255,8 +262,8 @@ Outcome run(const Plan& plan, tunnel::Prompter& prompter, ServiceManager& manage
     manager.status(helpers.error().message);
     return {};
   }
-  return Supervisor(io, plan, prompter, manager, hooks, *helpers, std::move(direct), std::move(quotas), bound,
-                    resolver, random)
+  return Supervisor(io, plan, prompter, manager, hooks, *helpers, std::move(direct), std::move(quotas),
+                    open_records, bound, resolver, random)
       .run();
 }
 

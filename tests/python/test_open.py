@@ -456,6 +456,46 @@ def test_list_and_close(home):
         assert asked(home, "--list", "--json") == ""
 
 
+def listed_by_now(home: Home) -> list[dict]:
+    deadline = time.monotonic() + 10
+    while not (lines := asked(home, "--list", "--json")) and time.monotonic() < deadline:
+        pass
+    return [json.loads(line) for line in lines.splitlines()]
+
+
+def test_what_a_killed_one_left_goes_with_the_next(home):
+    with fake(home, "pcp", "strict") as router:
+        with opening(home, "8080") as killed:
+            killed.wait_for("up (PCP")
+            assert len(listed_by_now(home)) == 1
+            end(killed, signal.SIGKILL)
+        with pytest.raises(AssertionError, match="was killed"):
+            asked(home, "--close", "8080")
+        with opening(home, "8080") as culvert:
+            culvert.wait_for("up (PCP")  # with the same nonce
+            culvert.wait_for("ready")
+            deadline = time.monotonic() + 10
+            while any(not one["running"] for one in listed_by_now(home)) and time.monotonic() < deadline:
+                pass
+            assert [one["running"] for one in listed_by_now(home)] == [True]
+            with opening(home, "8080") as second:
+                assert second.wait(10) == 255
+                assert "keeps tcp 8080 open already" in second.text
+            assert "8080" in asked(home, "--close", "8080")
+            assert culvert.wait(10) == 0
+            router.wait_for("lifetime 0")
+
+
+def test_one_that_gave_up_root_is_listed_and_closed(home):
+    with fake(home, "pcp"), opening(home, "8080", "--to", "127.0.0.1:8443") as culvert:
+        culvert.wait_for("runs as ")
+        culvert.wait_for("ready")
+        assert [one["port"] for one in listed_by_now(home)] == [8080]
+        asked(home, "--close", "8080")
+        assert culvert.wait(10) == 0
+        assert asked(home, "--list") == ""
+
+
 @pytest.mark.parametrize("arguments, why", [
     ((), "PORT expected"), (("80/sctp",), "not port[-port]"), (("0",), ""), (("90-80",), "ends before it begins"),
     (("1-1000",), "256 at most"), (("80", "--lifetime", "0"), "1 second to 7 days"), (("80-81", "--to", "90"), "one PORT at a time")])

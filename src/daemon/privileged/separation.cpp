@@ -157,8 +157,10 @@ Capabilities capabilities_for(const Plan& plan, Capabilities permitted) {
 
 Result<Helpers> separate_privileges(const Plan& plan, const std::function<Result<void>()>& with_rights) {
   const bool changes_rules = has(plan, Action::keep) || has(plan, Action::clean);
-  if (plan.servers.empty() && plan.direct.empty() && !changes_rules)
+  if (plan.servers.empty() && plan.direct.empty() && !changes_rules) {
+    TRY(with_rights());
     return Helpers{.servers = {}, .rules = std::vector<std::unique_ptr<RuleKeeper>>(plan.kernel.size())};
+  }
   if (changes_rules && (TRY(permitted_capabilities()) & kNetAdmin) == 0) {
     return fail(Errc::denied,
                 "map --kernel needs CAP_NET_ADMIN: start it as root, or give culvert that with 'setcap "

@@ -22,11 +22,11 @@ struct Helpers {
 /// Whoever parses hostile bytes holds nothing worth stealing. Started as root, a helper process is made for
 /// each server of the plan, which keeps root's rights, and this process becomes plan.account; otherwise it
 /// holds the host keys itself. Rules of the kernel are kept by a process of their own in any case. Direct
-/// forwards have no helper: `with_rights` does what they need rights for, last thing before these are given
-/// up, and leaves no thread behind; of capabilities only those stay that connecting from certain addresses
-/// and ports needs. Either way the process then refuses new privileges and, unless the plan says no, enters
-/// the sandbox. Before threads exist; once. A plan of sessions alone changes nothing. `plan` must outlive
-/// this process' last thread. Errors are lines for the user.
+/// forwards have no helper: `with_rights`, always called, does what they need rights for, last thing before
+/// these are given up, and leaves no thread behind; of capabilities only those stay that connecting from
+/// certain addresses and ports needs. Either way the process then refuses new privileges and, unless the plan
+/// says no, enters the sandbox. Before threads exist; once. A plan of sessions alone changes nothing. `plan`
+/// must outlive this process' last thread. Errors are lines for the user.
 [[nodiscard]] Result<Helpers> separate_privileges(const Plan& plan,
                                                   const std::function<Result<void>()>& with_rights);
 

@@ -2,7 +2,8 @@
 """A home router that does as it is told, wrongly too: run as a program inside a namespace.
 
 Usage: fake_router.py ADDRESS BEHAVIOUR...
-PCP and NAT-PMP (none: their port is closed): pcp, nat-pmp, silent, garbage, truncated, wrong-source, flood, refuse, address=A
+PCP and NAT-PMP (none: their port is closed): pcp, nat-pmp, silent, garbage, truncated, wrong-source, flood, refuse, address=A,
+strict (with pcp: who comes with another nonce is refused)
 UPnP (none: nobody answers): upnp, permanent, conflict, xml=FILE, http=endless|slow|garbage|huge-head|half|hang, elsewhere, port=P,
 taken (somebody else has what was opened first), stranger=A (that address answers searches before the router does)
 Prints a line for each thing that it is asked.
@@ -22,6 +23,7 @@ OUTSIDE = socket.inet_aton(SETTINGS.get("address", "11.0.0.5"))
 BEGIN = time.monotonic() - 1000
 PORT = int(SETTINGS.get("port", "5000"))
 MAPPINGS: dict[str, str] = {}  # port outside: machine
+NONCES: dict[bytes, bytes] = {}  # protocol and port inside: nonce
 SERVICE = "urn:schemas-upnp-org:service:WANIPConnection:1"
 
 
@@ -60,7 +62,8 @@ def answers_to(request: bytes) -> list[bytes]:
     if "refuse" in WORDS:
         return [pcp_answer(request, 2)] if is_pcp else []
     if is_pcp and "pcp" in WORDS:
-        return [pcp_answer(request)]
+        is_owner = NONCES.setdefault(request[36:42], request[24:36]) == request[24:36]
+        return [pcp_answer(request, 0 if is_owner or "strict" not in WORDS else 2)]
     if is_pcp and "nat-pmp" in WORDS:
         return [bytes([0, 0x81, 0, 1]) + struct.pack(">I", epoch())]
     if not is_pcp and "nat-pmp" in WORDS:
