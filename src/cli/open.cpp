@@ -206,8 +206,9 @@ Result<void> read_open_line(std::span<const std::string_view> arguments, const E
     const auto time = parse_time(lifetime);
     if (!time) return in_option("--lifetime", time.error());
     plan.lifetime = std::chrono::duration_cast<std::chrono::seconds>(*time);
-    if (plan.lifetime < std::chrono::seconds(1) || plan.lifetime > std::chrono::hours(24 * 7))
-      return in_option("--lifetime", {Errc::usage, "1 second to 7 days"});
+    // Half of it has to be worth a renewal.
+    if (plan.lifetime < std::chrono::seconds(10) || plan.lifetime > std::chrono::hours(24 * 7))
+      return in_option("--lifetime", {Errc::usage, "10 seconds to 7 days"});
   }
   std::optional<WhereTo> destination;
   if (!to.empty()) {

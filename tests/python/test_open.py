@@ -498,7 +498,7 @@ def test_one_that_gave_up_root_is_listed_and_closed(home):
 
 @pytest.mark.parametrize("arguments, why", [
     ((), "PORT expected"), (("80/sctp",), "not port[-port]"), (("0",), ""), (("90-80",), "ends before it begins"),
-    (("1-1000",), "256 at most"), (("80", "--lifetime", "0"), "1 second to 7 days"), (("80-81", "--to", "90"), "one PORT at a time")])
+    (("1-1000",), "256 at most"), (("80", "--lifetime", "9"), "10 seconds to 7 days"), (("80-81", "--to", "90"), "one PORT at a time")])
 def test_mistakes(arguments, why):
     with Process([binary(), "open", *arguments], env=environment()) as culvert:
         assert culvert.wait(10) == 255
