@@ -103,9 +103,7 @@ relay::Task<void> Gateway::find_winner() {
 
 // Until it is over. The others take back what they have asked for meanwhile: their answers may come yet.
 relay::Task<void> Gateway::keep_winner() {
-  for (const auto& attempt : attempts_) {
-    if (attempt.get() != winner_) attempt->keeper->stop();
-  }
+  stop_all_but(winner_);
   Instant patience = monotonic_now() + kLosersTime;
   while (!winner_->is_over && !stop_) {
     for (const auto& attempt : attempts_) {
@@ -118,6 +116,12 @@ relay::Task<void> Gateway::keep_winner() {
       patience = kNever;
     }
     co_await changed_.wait(std::min<Duration>(patience - monotonic_now(), std::chrono::hours(1)));
+  }
+}
+
+void Gateway::stop_all_but(const Attempt* kept) {
+  for (const auto& attempt : attempts_) {
+    if (attempt.get() != kept && !attempt->is_over) attempt->keeper->stop();
   }
 }
 
@@ -147,7 +151,7 @@ Gateway::Attempt& Gateway::start(const Way& way) {
 // After stop() with what is open removed; otherwise at once.
 relay::Task<void> Gateway::end_attempts() {
   if (stop_) {
-    for (const auto& attempt : attempts_) attempt->keeper->stop();
+    stop_all_but(nullptr);
     while (!all_over() && monotonic_now() < stop_->until)
       co_await changed_.wait(stop_->until - monotonic_now());
     tell_what_is_left();

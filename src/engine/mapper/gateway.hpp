@@ -73,6 +73,7 @@ class Gateway final {
   relay::Task<void> keep_winner();
   relay::Task<void> end_attempts();
   Attempt& start(const Way& way);
+  void stop_all_but(const Attempt* kept);
   void abandon_losers();
   void more_patience();
   void tell_what_is_left();

@@ -163,6 +163,16 @@ TEST_F(GatewayOf, ARouterIsWaitedForAsLongAsItAnswers) {
   EXPECT_NE(text.find("192.168.1.20:84, which stays open"), std::string::npos) << text;
 }
 
+TEST_F(GatewayOf, WhatIsOverIsNotStopped) {
+  scripts_ = {{.begins = {}, .stops = {}, .fails = Error{Errc::denied, "no"}},
+              {.begins = [](KeeperListener& tell) { tell.opened(0, kOpening); }, .stops = {}, .fails = {}}};
+  make(1);
+  wait_for([&] { return gateway_->any_open(); });
+  (void)stop(milliseconds(1));
+  EXPECT_FALSE(has(scripts_[0].asked, "stop"));
+  EXPECT_TRUE(has(scripts_[1].asked, "stop"));
+}
+
 TEST_F(GatewayOf, WithoutAWinnerAllReasonsAreTold) {
   scripts_ = {{.begins = {}, .stops = {}, .fails = Error{Errc::denied, "no"}},
               {.begins = {}, .stops = {}, .fails = Error{Errc::denied, "never"}}};

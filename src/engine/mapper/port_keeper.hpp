@@ -60,7 +60,7 @@ class PortKeeper {
   /// were asked for, or the router does not answer; or after abandon(); or because it is of no use here: the
   /// reason, without names ("no answer"). Once.
   [[nodiscard]] virtual relay::Task<Result<void>> run() = 0;
-  /// May be said again.
+  /// May be said again, but not after run() has returned.
   virtual void stop() = 0;
   /// run() returns at once, whatever is open.
   virtual void abandon() = 0;

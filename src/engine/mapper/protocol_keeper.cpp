@@ -60,6 +60,7 @@ Result<void> ProtocolKeeper::open_ports() {
 }
 
 relay::Task<std::optional<Error>> ProtocolKeeper::work() {
+  if (stopping_) co_return std::nullopt;
   const Instant begin = monotonic_now();
   for (const Port& one : ports_) (void)client_.add(one.protocol, one.inside, one.outside, one.nonce, begin);
   prospects_.emplace(ports_.size(), begin);
@@ -150,7 +151,7 @@ std::optional<Error> ProtocolKeeper::hopeless() const {
 void ProtocolKeeper::stop() {
   if (std::exchange(stopping_, true)) return;
   const Instant now = monotonic_now();
-  for (std::size_t i = 0; i < ports_.size(); ++i) client_.remove(i, now);
+  for (std::size_t i = 0; prospects_ && i < ports_.size(); ++i) client_.remove(i, now);
   changed_.wake();
 }
 
