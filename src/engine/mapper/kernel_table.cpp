@@ -4,10 +4,12 @@
 #include <algorithm>
 #include <optional>
 #include <set>
+#include <thread>
 #include <utility>
 
 #include <fmt/format.h>
 
+#include "base/time.hpp"
 #include "net/forwarding.hpp"
 #include "net/name_lock.hpp"
 
@@ -19,6 +21,7 @@ using net::NftTables;
 constexpr std::string_view kLabel = "culvert map --kernel";
 constexpr std::string_view kKeptLabel = "culvert map --kernel --persist";
 constexpr unsigned kMostTables = 64;
+constexpr Duration kLongestTurn = std::chrono::seconds(2), kPause = std::chrono::milliseconds(5);
 
 std::string name_of(unsigned number) {
   return number == 1 ? std::string("culvert") : fmt::format("culvert-{}", number);
@@ -56,6 +59,17 @@ Result<std::optional<net::UniqueFd>> hold(std::string_view table) {
   return net::hold_name(fmt::format("culvert/nft/{}", table));
 }
 
+// One culvert at a time looks which tables there are, and changes that. Who gets no turn goes on: anybody can
+// hold a name, and two who start at the same moment are rare.
+std::optional<net::UniqueFd> take_turn() {
+  for (Duration waited{}; waited < kLongestTurn; waited += kPause) {
+    auto turn = hold("turn");
+    if (!turn || *turn) return turn ? std::move(*turn) : std::nullopt;
+    std::this_thread::sleep_for(kPause);
+  }
+  return std::nullopt;
+}
+
 Result<std::vector<nft::Table>> all_tables(NftTables& tables) {
   const auto listing = tables.list("list ruleset", NftTables::State::without);
   if (!listing)
@@ -68,7 +82,7 @@ std::string list_command(std::string_view table) { return fmt::format("list tabl
 // The mapping that takes what a table has already.
 const nft::Mapping* taken_by(const nft::Table& table, const nft::RuleSet& rules) {
   const auto is_taken = [&](const nft::Key& key) {
-    return std::ranges::any_of(table.keys, [&](const nft::Key& other) { return key.meets(other); });
+    return std::ranges::any_of(table.keys, [&](const nft::Key& other) { return key.competes_with(other); });
   };
   const auto found = std::ranges::find_if(rules.mappings, [&](const nft::Mapping& mapping) {
     return std::ranges::any_of(nft::keys_of(mapping), is_taken);
@@ -80,6 +94,7 @@ const nft::Mapping* taken_by(const nft::Table& table, const nft::RuleSet& rules)
 
 Result<KernelTable> KernelTable::take(nft::RuleSet rules, bool is_kept) {
   KernelTable table(TRY(NftTables::open()), std::move(rules), is_kept);
+  table.turn_ = take_turn();
   TRY(table.choose(TRY(all_tables(table.tables_))));
   return table;
 }
@@ -102,8 +117,12 @@ Result<void> KernelTable::choose(const std::vector<nft::Table>& installed) {
     left_behind_.push_back(table.name);
     const Families before = enabled_by(table);
     enabled_ = {.v4 = enabled_.v4 || before.v4, .v6 = enabled_.v6 || before.v6};
-    held_.push_back(std::move(*name));
-    if (own.empty()) own = table.name;
+    if (own.empty()) {
+      own = table.name;
+      held_ = std::move(name);
+    } else {
+      held_until_installed_.push_back(std::move(*name));
+    }
   }
   for (unsigned number = 1; own.empty(); ++number) {
     if (number > kMostTables)
@@ -112,7 +131,7 @@ Result<void> KernelTable::choose(const std::vector<nft::Table>& installed) {
     if (taken.contains(name_of(number))) continue;
     auto name = TRY(hold(name_of(number)));
     if (!name) continue;
-    held_.push_back(std::move(*name));
+    held_ = std::move(name);
     own = name_of(number);
   }
   rules_.table = own;
@@ -140,6 +159,8 @@ Result<void> KernelTable::install() {
   const auto done = tables_.run(commands + nft::replace_text(rules_));
   if (!done) return fail(done.error().code, "cannot install the rules: " + done.error().message);
   left_behind_.clear();
+  held_until_installed_.clear();
+  turn_.reset();
   installed_ = TRY(tables_.list(list_command(rules_.table), NftTables::State::without));
   return {};
 }
@@ -156,7 +177,10 @@ Result<bool> KernelTable::repair() {
 Result<void> KernelTable::change(std::vector<nft::Mapping> mappings) {
   (void)traffic();
   for (nft::Mapping& mapping : mappings) {
-    const auto before = std::ranges::find(rules_.mappings, mapping.name, &nft::Mapping::name);
+    // Of one name there can be several, each at an address of its own.
+    const auto before = std::ranges::find_if(rules_.mappings, [&](const nft::Mapping& one) {
+      return one.name == mapping.name && one.at == mapping.at;
+    });
     if (before != rules_.mappings.end()) mapping.traffic = before->traffic;
   }
   rules_.mappings = std::move(mappings);
@@ -189,6 +213,7 @@ Result<std::vector<nft::Table>> KernelTable::others() {
 }
 
 Result<void> KernelTable::remove() {
+  const auto turn = turn_ ? std::exchange(turn_, std::nullopt) : take_turn();
   const auto done = tables_.run(nft::remove_text(rules_.table));
   if (!done && done.error().code != Errc::not_found)
     return fail(done.error().code, "cannot remove the rules: " + done.error().message);
@@ -199,6 +224,7 @@ Result<void> KernelTable::remove() {
 }
 
 Result<std::vector<std::string>> remove_left_behind() {
+  const auto turn = take_turn();
   NftTables tables = TRY(NftTables::open());
   std::vector<std::string> removed;
   for (const nft::Table& table : TRY(all_tables(tables))) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -26,8 +27,9 @@ struct Families {
 /// one that has a mapping in common takes its place.
 class KernelTable {
  public:
-  /// Chooses a name; nothing is changed yet. Errc::usage: another culvert that runs has one of the mappings.
-  /// Errc::limit: too many run. Errc::denied, Errc::system as net::NftTables.
+  /// Chooses a name; nothing is changed yet. No other culvert does the same until install(). Errc::usage:
+  /// another culvert that runs has one of the mappings, or a part of one. Errc::limit: too many run.
+  /// Errc::denied, Errc::system as net::NftTables.
   [[nodiscard]] static Result<KernelTable> take(nft::RuleSet rules, bool is_kept);
 
   [[nodiscard]] const std::string& name() const { return rules_.table; }
@@ -63,8 +65,10 @@ class KernelTable {
   bool is_kept_;
   Families enabled_;  // their forwarding was off before us
   std::vector<std::string> left_behind_;
-  std::vector<net::UniqueFd> held_;  // our name, and until install() those of what was left behind
-  std::string installed_;            // the listing of our table, without counters
+  std::optional<net::UniqueFd> turn_;                // from take() until install()
+  std::optional<net::UniqueFd> held_;                // our name
+  std::vector<net::UniqueFd> held_until_installed_;  // those of what was left behind
+  std::string installed_;                            // the listing of our table, without counters
 };
 
 /// Removes all tables of culvert that nobody keeps alive, kept ones too: their names. Errors as above.

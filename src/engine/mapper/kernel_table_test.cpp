@@ -2,6 +2,11 @@
 // In a network namespace of the test's own, where it may have one (as root).
 #include "engine/mapper/kernel_table.hpp"
 
+#include <atomic>
+#include <latch>
+#include <thread>
+#include <vector>
+
 #include <gtest/gtest.h>
 
 #include "engine/mapper/hindrances.hpp"
@@ -87,6 +92,41 @@ TEST(KernelTable, HasANameForEachThatRuns) {
   });
 }
 
+TEST(KernelTable, IsRefusedWhereAnotherTakesSomeOfTheSame) {
+  in_namespace([] {
+    nft::RuleSet bound = one(8080);
+    bound.mappings[0].at = IpAddress::parse("192.0.2.1").value();
+    {
+      const KernelTable all = installed(8080);
+      EXPECT_EQ(KernelTable::take(bound, false).error().code, Errc::usage);
+    }
+    auto first = KernelTable::take(bound, false);
+    ASSERT_TRUE(first && first->install());
+    EXPECT_EQ(KernelTable::take(one(8080), false).error().code, Errc::usage);
+    bound.mappings[0].at = IpAddress::parse("192.0.2.2").value();
+    EXPECT_TRUE(KernelTable::take(bound, false));
+  });
+}
+
+TEST(KernelTable, OfTwoAtOnceOneGetsAPort) {
+  in_namespace([] {
+    for (int round = 0; round < 5; ++round) {
+      std::atomic<int> got = 0;
+      std::latch begin(4), end(4);
+      const auto try_it = [&] {
+        begin.arrive_and_wait();
+        auto table = KernelTable::take(one(8080), false);
+        if (table && table->install()) ++got;
+        end.arrive_and_wait();
+      };
+      std::vector<std::jthread> threads;
+      for (int i = 0; i < 4; ++i) threads.emplace_back(try_it);
+      threads.clear();
+      EXPECT_EQ(got, 1);
+    }
+  });
+}
+
 TEST(KernelTable, TakesThePlaceOfWhatWasLeftBehind) {
   in_namespace([] {
     {
@@ -144,6 +184,22 @@ TEST(KernelTable, TakesOtherMappingsInPlace) {
     EXPECT_FALSE(listing().contains("10.0.0.5 . 80"));
     EXPECT_EQ(table.repair(), false);
     EXPECT_EQ(table.traffic()->size(), 1U);
+  });
+}
+
+TEST(KernelTable, CountsEachAddressOfANameByItself) {
+  in_namespace([] {
+    nft::RuleSet rules = one(8080);
+    rules.mappings[0].at = IpAddress::parse("192.0.2.1").value();
+    rules.mappings[0].traffic = {.connections = 7};
+    rules.mappings.push_back(rules.mappings[0]);
+    rules.mappings[1].at = IpAddress::parse("192.0.2.2").value();
+    rules.mappings[1].traffic = {.connections = 1};
+    auto table = KernelTable::take(rules, false);
+    ASSERT_TRUE(table && table->install());
+    EXPECT_TRUE(table->change({rules.mappings[1], rules.mappings[0]}));
+    EXPECT_EQ(table->traffic()->at(0).connections, 1U);
+    EXPECT_EQ(table->traffic()->at(1).connections, 7U);
   });
 }
 

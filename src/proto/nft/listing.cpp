@@ -158,8 +158,9 @@ class Reader {
 
   // "8080", "8000-8010", "192.0.2.1 . 8080"
   static Key key(std::string_view map, std::string_view text) {
-    if (map.ends_with("-range")) map.remove_suffix(6);
-    Key key{.map = std::string(map)};
+    for (const std::string_view kind : {"-range", "-bound"})
+      if (map.ends_with(kind)) map.remove_suffix(kind.size());
+    Key key{.group = std::string(map)};
     if (const auto dot = text.find(" . "); dot != std::string_view::npos) {
       key.at = text.substr(0, dot);
       text.remove_prefix(dot + 3);

@@ -67,11 +67,11 @@ table inet culvert {
   EXPECT_FALSE(tables[2].is_of_iptables);
   EXPECT_EQ(tables[2].label, "culvert map --kernel");
   EXPECT_EQ(tables[2].keys,
-            (std::vector<Key>{{.map = "tcp4", .first = 80, .last = 80},
-                              {.map = "tcp4", .first = 8080, .last = 8080},
-                              {.map = "tcp4", .first = 8081, .last = 8081},
-                              {.map = "tcp4-bound", .at = "192.0.2.1", .first = 80, .last = 80},
-                              {.map = "udp4-bound", .at = "192.0.2.1", .first = 5000, .last = 5004}}));
+            (std::vector<Key>{{.group = "tcp4", .first = 80, .last = 80},
+                              {.group = "tcp4", .first = 8080, .last = 8080},
+                              {.group = "tcp4", .first = 8081, .last = 8081},
+                              {.group = "tcp4", .at = "192.0.2.1", .first = 80, .last = 80},
+                              {.group = "udp4", .at = "192.0.2.1", .first = 5000, .last = 5004}}));
   EXPECT_EQ(tables[2].chains.size(), 1U);
 }
 

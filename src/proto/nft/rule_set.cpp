@@ -25,10 +25,10 @@ struct Group {
   bool is_v4;
   bool is_bound;  // to an address, which is part of the key
 
-  [[nodiscard]] std::string name() const {
-    return fmt::format("{}{}{}", protocol == nullptr ? "whole" : protocol->name, is_v4 ? 4 : 6,
-                       is_bound ? "-bound" : "");
+  [[nodiscard]] std::string without_address() const {
+    return fmt::format("{}{}", protocol == nullptr ? "whole" : protocol->name, is_v4 ? 4 : 6);
   }
+  [[nodiscard]] std::string name() const { return without_address() + (is_bound ? "-bound" : ""); }
   [[nodiscard]] std::string_view family() const { return is_v4 ? "ip" : "ip6"; }
   [[nodiscard]] std::string_view address_type() const { return is_v4 ? "ipv4_addr" : "ipv6_addr"; }
 
@@ -286,8 +286,11 @@ std::string replace_text(const RuleSet& rules) {
 
 std::string remove_text(std::string_view table) { return fmt::format("delete table inet {}\n", table); }
 
-bool Key::meets(const Key& other) const {
-  return map == other.map && at == other.at && first <= other.last && other.first <= last;
+bool Key::meets(const Key& other) const { return at == other.at && competes_with(other); }
+
+bool Key::competes_with(const Key& other) const {
+  const bool is_at_same = at.empty() || other.at.empty() || at == other.at;
+  return group == other.group && is_at_same && first <= other.last && other.first <= last;
 }
 
 std::vector<Key> keys_of(const Mapping& mapping) {
@@ -295,7 +298,7 @@ std::vector<Key> keys_of(const Mapping& mapping) {
   rules.mappings = {mapping};
   std::vector<Key> keys;
   for (const Group& group : groups_of(rules)) {
-    Key key{.map = group.name(), .at = group.is_bound ? mapping.at->text() : ""};
+    Key key{.group = group.without_address(), .at = group.is_bound ? mapping.at->text() : ""};
     const bool is_whole = group.protocol == nullptr;
     key.first = is_whole ? mapping.protocol : mapping.port;
     key.last = is_whole ? key.first : key.first + mapping.ports - 1;
@@ -314,7 +317,7 @@ std::optional<std::pair<std::string, std::string>> overlap(const RuleSet& rules)
     for (Key& key : keys_of(mapping)) all.push_back({std::move(key), &mapping});
   }
   std::ranges::sort(all, {},
-                    [](const Taken& one) { return std::tie(one.key.map, one.key.at, one.key.first); });
+                    [](const Taken& one) { return std::tie(one.key.group, one.key.at, one.key.first); });
   for (std::size_t i = 1; i < all.size(); ++i) {
     if (!all[i - 1].key.meets(all[i].key)) continue;
     const auto [earlier, later] = std::minmax(all[i - 1].by, all[i].by);

@@ -65,13 +65,16 @@ struct RuleSet {
 [[nodiscard]] std::string replace_text(const RuleSet& rules);
 [[nodiscard]] std::string remove_text(std::string_view table);
 
-/// What a mapping takes for itself: ports, or protocols without ports, in one of the maps.
+/// What a mapping takes for itself: ports, or protocols without ports, of one family.
 struct Key {
-  std::string map;      ///< "tcp4", "udp6-bound", "whole4"
-  std::string at = {};  ///< the address that is part of it
+  std::string group;    ///< "tcp4", "udp6", "whole4"
+  std::string at = {};  ///< at this address alone; empty: at any of this machine
   std::uint32_t first = 0, last = 0;
 
+  /// In one table: both take the same. (What names an address goes before what does not.)
   [[nodiscard]] bool meets(const Key& other) const;
+  /// In two tables: some packets are for both, and which one gets them is chance.
+  [[nodiscard]] bool competes_with(const Key& other) const;
   bool operator==(const Key&) const = default;
 };
 [[nodiscard]] std::vector<Key> keys_of(const Mapping& mapping);

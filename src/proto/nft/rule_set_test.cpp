@@ -70,14 +70,20 @@ TEST(RuleSet, ARangeToItselfIsOneElement) {
 }
 
 TEST(RuleSet, WhatAMappingTakesHasAKey) {
-  EXPECT_EQ(keys_of(web()), (std::vector<Key>{{.map = "tcp4", .first = 8080, .last = 8080},
-                                              {.map = "tcp6", .first = 8080, .last = 8080}}));
-  const Key range{.map = "tcp4", .first = 10, .last = 20};
+  EXPECT_EQ(keys_of(web()), (std::vector<Key>{{.group = "tcp4", .first = 8080, .last = 8080},
+                                              {.group = "tcp6", .first = 8080, .last = 8080}}));
+  const Key range{.group = "tcp4", .first = 10, .last = 20};
   EXPECT_TRUE(range.meets(range));
-  EXPECT_TRUE(range.meets({.map = "tcp4", .first = 20, .last = 30}));
-  EXPECT_FALSE(range.meets({.map = "tcp4", .first = 21, .last = 30}));
-  EXPECT_FALSE(range.meets({.map = "tcp4", .at = "192.0.2.1", .first = 10, .last = 20}));
-  EXPECT_FALSE(range.meets({.map = "udp4", .first = 10, .last = 20}));
+  EXPECT_TRUE(range.meets({.group = "tcp4", .first = 20, .last = 30}));
+  EXPECT_FALSE(range.meets({.group = "tcp4", .first = 21, .last = 30}));
+  EXPECT_FALSE(range.meets({.group = "tcp4", .at = "192.0.2.1", .first = 10, .last = 20}));
+  EXPECT_FALSE(range.meets({.group = "udp4", .first = 10, .last = 20}));
+  EXPECT_TRUE(range.competes_with({.group = "tcp4", .at = "192.0.2.1", .first = 20, .last = 20}));
+  const Key bound{.group = "tcp4", .at = "192.0.2.1", .first = 10, .last = 20};
+  EXPECT_TRUE(bound.competes_with(range));
+  EXPECT_TRUE(bound.competes_with(bound));
+  EXPECT_FALSE(bound.competes_with({.group = "tcp4", .at = "192.0.2.2", .first = 10, .last = 20}));
+  EXPECT_FALSE(bound.competes_with({.group = "tcp6", .first = 10, .last = 20}));
 }
 
 TEST(RuleSet, AnAddressIsPartOfTheKeyAndIsAskedFirst) {
