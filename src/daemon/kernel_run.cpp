@@ -205,6 +205,8 @@ relay::Task<Result<void>> KernelRun::serve() {
       co_await tell_traffic();
     } else if (now >= next_look_up) {
       co_await look_up_again();
+      co_await set_forwarding_again();
+      others_changed_ = true;  // routes and settings, of which nothing tells
       next_look_up = monotonic_now() + kLookUpInterval;
     } else {
       Instant next = next_look_up;
@@ -228,11 +230,34 @@ relay::Task<void> KernelRun::put_back() {
               field("table", table_->name()), field("reason", done.error().message));
     rules_changed_ = true;
     next_repair_ = monotonic_now() + kRetryInterval;
-  } else if (*done) {
+    co_return;
+  }
+  if (*done) {
     next_repair_ = monotonic_now() + kRepairInterval;
     log_event(put_back_.is_due(monotonic_now()) ? LogLevel::warning : LogLevel::verbose, "rules",
               "somebody has changed table inet {}: put it back", field("table", table_->name()),
               field("did", "put_back"));
+  }
+  co_await set_forwarding_again();
+}
+
+// Nothing tells when somebody changes that: whoever asks looks.
+relay::Task<void> KernelRun::set_forwarding_again() {
+  if (!plan_.enable_forwarding) co_return;
+  const auto done = co_await on_helper([this]() -> Result<mapper::Families> {
+    const mapper::Families off = mapper::unforwarded(table_->mappings());
+    TRY(table_->enable_forwarding(off));
+    return off;
+  });
+  if (!done) {
+    log_event(LogLevel::error, "rules", "{}", field("reason", done.error().message));
+    co_return;
+  }
+  for (const bool is_v4 : {true, false}) {
+    if (is_v4 ? done->v4 : done->v6)
+      log_event(forwarding_.is_due(monotonic_now()) ? LogLevel::warning : LogLevel::verbose, "rules",
+                "somebody has set {} to 0: set it to 1 again",
+                field("setting", net::Forwarding{is_v4}.name()), field("did", "put_back"));
   }
 }
 
@@ -297,7 +322,6 @@ relay::Task<void> KernelRun::look_up_again() {
   }
   log_event(LogLevel::notice, "rules", "names have other addresses now: changed table inet {}",
             field("table", table_->name()), field("did", "changed"));
-  others_changed_ = true;
 }
 
 relay::Task<void> KernelRun::watch_rules() {

@@ -48,6 +48,7 @@ class KernelRun final : public Run {
   relay::Task<void> tell_hindrances();
   relay::Task<void> tell_traffic();
   relay::Task<void> put_back();
+  relay::Task<void> set_forwarding_again();
   relay::Task<void> look_up_again();
   relay::Task<void> watch_rules();
   void remove();
@@ -63,7 +64,7 @@ class KernelRun final : public Run {
   bool rules_changed_ = false, others_changed_ = false, is_asked_ = false;
   std::set<std::string> told_;  // the hindrances
   Instant next_repair_;         // two who want different rules would keep each other busy
-  Complaint put_back_;
+  Complaint put_back_, forwarding_;
   boost::asio::thread_pool helper_{1};
 };
 

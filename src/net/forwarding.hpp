@@ -17,8 +17,16 @@ struct Forwarding {
   [[nodiscard]] std::string name() const;
   /// Errc::not_found: this kernel has no such protocol.
   [[nodiscard]] Result<bool> is_on() const;
-  /// Needs CAP_NET_ADMIN. Errc::system with the line for the user.
+  /// Whether what arrives at that interface is passed on: of IPv4 each interface has a setting, of IPv6 the
+  /// whole machine (since Linux 6.17 an interface can be excepted: force_forwarding). False: it is not there.
+  [[nodiscard]] bool is_on(const std::string& interface) const;
+  /// The interfaces whose own setting (conf.NAME.forwarding) is on, and "default", that of those to come.
+  [[nodiscard]] std::vector<std::string> interfaces_on() const;
+  /// Sets it for all interfaces, and those to come, too, if that is a change. Needs CAP_NET_ADMIN.
+  /// Errc::system with the line for the user.
   [[nodiscard]] Result<void> set(bool on) const;
+  /// The own setting of an interface. One that is gone is none to set.
+  [[nodiscard]] Result<void> set(bool on, const std::string& interface) const;
 };
 
 /// Interfaces that would lose their IPv6 default route with forwarding on, since they have it from a router's

@@ -232,6 +232,28 @@ def test_forwarding_that_is_off(street):
         assert setting() == ["0", "0"] and street.router.tables() == ""
 
 
+def test_forwarding_of_single_interfaces(street):
+    own = [f"net.ipv4.conf.{name}.forwarding" for name in ("out", "in")]
+    street.router.run("sysctl", *(f"{name}=1" for name in own))
+    with mapped(street, "*:8080", f"{Street.SERVER}:80") as culvert:
+        assert "warning" not in culvert.text and passes(street)
+    with mapped(street, *ON, "*:8080", f"{Street.SERVER}:80", "*:8081", f"[{Street.SERVER6}]:80") as culvert:
+        assert "ip_forward" not in culvert.text
+        # Somebody switches all of it off.
+        street.router.run("sysctl", "net.ipv4.ip_forward=1")
+        street.router.run("sysctl", "net.ipv4.ip_forward=0")
+        street.router.nft("flush ruleset")
+        culvert.wait_for("somebody has set net.ipv4.ip_forward to 0: set it to 1 again")
+        assert passes(street)
+    assert street.router.run("sysctl", "-n", "net.ipv4.ip_forward", "net.ipv6.conf.all.forwarding").split() == ["0", "0"]
+
+    street.router.run("sysctl", "net.ipv4.ip_forward=1")
+    street.router.run("sysctl", f"{own[1]}=0")
+    with mapped(street, *ON, "*:8080", f"{Street.SERVER}:80") as culvert:
+        assert (f"culvert: warning: net/ipv4/conf/in/forwarding is 0, so nothing that arrives there is passed on to {Street.SERVER} "
+                "or back: sysctl net/ipv4/conf/in/forwarding=1") in culvert.lines
+
+
 FILTER = """table inet filter {
   chain forward {
     type filter hook forward priority filter; policy drop;
@@ -378,10 +400,11 @@ def test_persist(street):
         pass
     assert passes(street)
     with mapped(street, "*:9090", f"{Street.SERVER}:80") as culvert:
-        assert street.router.tables() == "table inet culvert\ntable inet culvert-2\n"
+        tables = "table inet culvert\ntable inet culvert-2\ntable inet culvert-forwarding\n"
+        assert street.router.tables() == tables
         with mapped(street, *words, ends=False) as again:  # an upgrade in place
             assert "culvert: map tcp/*:8080 -> 10.83.72.5:80 up, in the kernel" in again.lines
-            assert street.router.tables() == "table inet culvert\ntable inet culvert-2\n"
+            assert street.router.tables() == tables
         assert "left behind" not in culvert.text
     assert passes(street)
     done = subprocess.run(street.router.command(binary(), "map", "--clean"), capture_output=True, text=True, timeout=DEADLINE,

@@ -31,6 +31,17 @@ bool has(const std::vector<std::string>& names, const std::string& name) {
   return std::ranges::find(names, name) != names.end();
 }
 
+// Of those on the way to what is behind `interface` and back: where what arrives is not passed on.
+std::optional<std::string> that_does_not_forward(bool is_v4, const std::string& interface) {
+  const net::Forwarding forwarding{is_v4};
+  if (!forwarding.is_on(interface)) return interface;
+  // Clients may come from elsewhere, too; of that nothing is known.
+  const auto strangers = net::default_interfaces(is_v4);
+  const auto forwards = [&](const std::string& one) { return forwarding.is_on(one); };
+  if (strangers.empty() || std::ranges::any_of(strangers, forwards)) return std::nullopt;
+  return strangers.front();
+}
+
 class Search {
  public:
   explicit Search(const nft::RuleSet& rules) : rules_(rules) {
@@ -43,15 +54,7 @@ class Search {
       auto line = of_target(target);
       if (line && lines_.size() < kMostOfTargets) lines_.push_back(std::move(*line));
     }
-    for (const bool is_v4 : {true, false}) {
-      const auto& first = is_v4 ? forwarded_v4_ : forwarded_v6_;
-      const net::Forwarding forwarding{is_v4};
-      const auto is_on = forwarding.is_on();
-      if (first && is_on && !*is_on)
-        lines_.push_back(fmt::format(
-            "{} is 0, so nothing is passed on to {}: --enable-forwarding sets it while culvert runs",
-            forwarding.name(), first->text()));
-    }
+    for (const bool is_v4 : {true, false}) of_forwarding(is_v4);
     for (const nft::Obstacle& obstacle : nft::obstacles(others, passage_)) lines_.push_back(obstacle.text());
     const bool has_dccp =
         std::ranges::find(rules_.mappings, nft::kDccp, &nft::Mapping::protocol) != rules_.mappings.end();
@@ -71,8 +74,11 @@ class Search {
       return std::nullopt;
     }
     passage_.forwarded = true;
-    auto& first = target.is_v4() ? forwarded_v4_ : forwarded_v6_;
-    if (!first) first = target;
+    auto& unforwarded = target.is_v4() ? unforwarded_v4_ : unforwarded_v6_;
+    if (!unforwarded) {
+      if (auto interface = that_does_not_forward(target.is_v4(), route->interface))
+        unforwarded = {target, std::move(*interface)};
+    }
     const auto& strangers = target.is_v4() ? strangers_v4_ : strangers_v6_;
     if (rules_.masquerade || !has(strangers, route->interface)) return std::nullopt;
     // Where replies go is up to the target, but there it has a way past us.
@@ -83,10 +89,31 @@ class Search {
         printable(route->interface));
   }
 
+  void of_forwarding(bool is_v4) {
+    const auto& first = is_v4 ? unforwarded_v4_ : unforwarded_v6_;
+    if (!first) return;
+    const net::Forwarding forwarding{is_v4};
+    if (!forwarding.is_on().value_or(true)) {
+      lines_.push_back(fmt::format(
+          "{} is 0, so nothing is passed on to {}: --enable-forwarding sets it while culvert runs",
+          forwarding.name(), first->target.text()));
+    } else {
+      lines_.push_back(
+          fmt::format("net/ipv4/conf/{0}/forwarding is 0, so nothing that arrives there is passed on to {1} "
+                      "or back: sysctl net/ipv4/conf/{0}/forwarding=1",
+                      printable(first->interface), first->target.text()));
+    }
+  }
+
+  struct Unforwarded {
+    IpAddress target;
+    std::string interface;
+  };
+
   const nft::RuleSet& rules_;
   std::vector<std::string> strangers_v4_, strangers_v6_;
   nft::Passage passage_;
-  std::optional<IpAddress> forwarded_v4_, forwarded_v6_;
+  std::optional<Unforwarded> unforwarded_v4_, unforwarded_v6_;  // the first one
   std::vector<std::string> lines_;
 };
 
@@ -103,8 +130,8 @@ Families unforwarded(std::span<const nft::Mapping> mappings) {
     if (is_off) continue;
     const auto route = net::route_to(target);
     if (route && route->is_local) continue;
-    const auto is_on = net::Forwarding{target.is_v4()}.is_on();
-    is_off = is_on && !*is_on;
+    is_off = (!route || that_does_not_forward(target.is_v4(), route->interface)) &&
+             !net::Forwarding{target.is_v4()}.is_on().value_or(true);
   }
   return found;
 }

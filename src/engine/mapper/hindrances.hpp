@@ -17,7 +17,8 @@ namespace culvert::mapper {
 [[nodiscard]] std::vector<std::string> hindrances(const nft::RuleSet& rules,
                                                   std::span<const nft::Table> others);
 
-/// The families whose forwarding is off although mappings need it.
+/// The families whose forwarding is off although mappings need it: their interfaces do not pass packets on
+/// by a setting of their own.
 [[nodiscard]] Families unforwarded(std::span<const nft::Mapping> mappings);
 
 }  // namespace culvert::mapper

@@ -10,7 +10,6 @@
 #include <fmt/format.h>
 
 #include "base/time.hpp"
-#include "net/forwarding.hpp"
 #include "net/name_lock.hpp"
 
 namespace culvert::mapper {
@@ -27,33 +26,13 @@ std::string name_of(unsigned number) {
   return number == 1 ? std::string("culvert") : fmt::format("culvert-{}", number);
 }
 
-// "culvert map --kernel; net.ipv4.ip_forward was 0"
-std::string was_off(bool is_v4) { return fmt::format("; {} was 0", net::Forwarding{is_v4}.name()); }
-
-std::string label_of(bool is_kept, const Families& enabled) {
-  std::string label(is_kept ? kKeptLabel : kLabel);
-  if (enabled.v4) label += was_off(true);
-  if (enabled.v6) label += was_off(false);
-  return label;
-}
-
 // Somebody else's table may have any name, but not our label.
 bool is_ours(const nft::Table& table) {
   return table.family == "inet" && (table.name == "culvert" || table.name.starts_with("culvert-")) &&
-         table.label.starts_with(kLabel);
+         table.label.starts_with(kLabel) && !ForwardingLoan::is_its_table(table);
 }
 
 bool is_kept(const nft::Table& table) { return table.label.starts_with(kKeptLabel); }
-
-Families enabled_by(const nft::Table& table) {
-  return {.v4 = table.label.contains(was_off(true)), .v6 = table.label.contains(was_off(false))};
-}
-
-Result<void> disable_forwarding(const Families& families) {
-  if (families.v4) TRY(net::Forwarding{.is_v4 = true}.set(false));
-  if (families.v6) TRY(net::Forwarding{.is_v4 = false}.set(false));
-  return {};
-}
 
 Result<std::optional<net::UniqueFd>> hold(std::string_view table) {
   return net::hold_name(fmt::format("culvert/nft/{}", table));
@@ -77,6 +56,13 @@ Result<std::vector<nft::Table>> all_tables(NftTables& tables) {
   return nft::read_listing(*listing);
 }
 
+// After a table of ours is gone. Who removes the last one gives forwarding back, whoever has switched it on.
+Result<void> settle(NftTables& tables, ForwardingLoan& loan) {
+  const auto left = TRY(all_tables(tables));
+  if (std::ranges::any_of(left, is_ours)) return {};
+  return loan.give_back(tables);
+}
+
 std::string list_command(std::string_view table) { return fmt::format("list table inet {}", table); }
 
 // The mapping that takes what a table has already.
@@ -95,6 +81,7 @@ const nft::Mapping* taken_by(const nft::Table& table, const nft::RuleSet& rules)
 Result<KernelTable> KernelTable::take(nft::RuleSet rules, bool is_kept) {
   KernelTable table(TRY(NftTables::open()), std::move(rules), is_kept);
   table.turn_ = take_turn();
+  TRY(table.loan_.read(table.tables_));
   TRY(table.choose(TRY(all_tables(table.tables_))));
   return table;
 }
@@ -115,8 +102,6 @@ Result<void> KernelTable::choose(const std::vector<nft::Table>& installed) {
     }
     if (culvert::mapper::is_kept(table) && common == nullptr) continue;
     left_behind_.push_back(table.name);
-    const Families before = enabled_by(table);
-    enabled_ = {.v4 = enabled_.v4 || before.v4, .v6 = enabled_.v6 || before.v6};
     if (own.empty()) {
       own = table.name;
       held_ = std::move(name);
@@ -139,20 +124,13 @@ Result<void> KernelTable::choose(const std::vector<nft::Table>& installed) {
 }
 
 Result<void> KernelTable::enable_forwarding(Families families) {
-  if (families.v4) {
-    TRY(net::Forwarding{.is_v4 = true}.set(true));
-    enabled_.v4 = true;
-  }
-  if (families.v6) {
-    TRY(net::Forwarding{.is_v4 = false}.set(true));
-    enabled_.v6 = true;
-  }
-  return {};
+  const auto turn = turn_ ? std::nullopt : take_turn();
+  return loan_.take(tables_, families);
 }
 
 Result<void> KernelTable::install() {
-  rules_.label = label_of(is_kept_, enabled_);
-  std::string commands;
+  rules_.label = is_kept_ ? kKeptLabel : kLabel;
+  std::string commands = loan_.text();
   for (const std::string& name : left_behind_) {
     if (name != rules_.table) commands += fmt::format("add table inet {}\n{}", name, nft::remove_text(name));
   }
@@ -208,7 +186,8 @@ Result<std::vector<nft::Traffic>> KernelTable::traffic() {
 
 Result<std::vector<nft::Table>> KernelTable::others() {
   auto tables = TRY(all_tables(tables_));
-  std::erase_if(tables, is_ours);
+  std::erase_if(
+      tables, [](const nft::Table& table) { return is_ours(table) || ForwardingLoan::is_its_table(table); });
   return tables;
 }
 
@@ -217,10 +196,7 @@ Result<void> KernelTable::remove() {
   const auto done = tables_.run(nft::remove_text(rules_.table));
   if (!done && done.error().code != Errc::not_found)
     return fail(done.error().code, "cannot remove the rules: " + done.error().message);
-  if (enabled_ == Families()) return {};
-  const auto left = TRY(all_tables(tables_));
-  if (std::ranges::any_of(left, is_ours)) return {};
-  return disable_forwarding(std::exchange(enabled_, {}));
+  return settle(tables_, loan_);
 }
 
 Result<std::vector<std::string>> remove_left_behind() {
@@ -236,8 +212,9 @@ Result<std::vector<std::string>> remove_left_behind() {
       return fail(done.error().code,
                   fmt::format("cannot remove table inet {}: {}", table.name, done.error().message));
     removed.push_back(table.name);
-    TRY(disable_forwarding(enabled_by(table)));
   }
+  ForwardingLoan loan;
+  TRY(settle(tables, loan));
   return removed;
 }
 

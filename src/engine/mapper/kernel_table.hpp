@@ -6,18 +6,13 @@
 #include <vector>
 
 #include "base/result.hpp"
+#include "engine/mapper/forwarding_loan.hpp"
 #include "net/nft_tables.hpp"
 #include "net/unique_fd.hpp"
 #include "proto/nft/listing.hpp"
 #include "proto/nft/rule_set.hpp"
 
 namespace culvert::mapper {
-
-/// For which families something has to do with the forwarding of this machine.
-struct Families {
-  bool v4 = false, v6 = false;
-  bool operator==(const Families&) const = default;
-};
 
 /// The table of nftables that one run of the program keeps: "culvert", or, beside others, "culvert-2" and so
 /// on. All calls block, and are for one thread.
@@ -36,8 +31,8 @@ class KernelTable {
   /// What take() has found that install() takes the place of.
   [[nodiscard]] const std::vector<std::string>& left_behind() const { return left_behind_; }
 
-  /// Has this machine pass on packets of these families, until remove(). Before install(): the table says so,
-  /// and who finds it left behind sets it back. Needs CAP_NET_ADMIN. Errc::system.
+  /// Has this machine pass on packets of these families, whose forwarding is off, as long as a culvert runs
+  /// here. Needs CAP_NET_ADMIN. Errc::system.
   [[nodiscard]] Result<void> enable_forwarding(Families families);
 
   /// Puts the rules there in one transaction. What they have counted goes on.
@@ -50,7 +45,7 @@ class KernelTable {
   [[nodiscard]] Result<std::vector<nft::Traffic>> traffic();
   /// The tables of others.
   [[nodiscard]] Result<std::vector<nft::Table>> others();
-  /// And sets forwarding back, unless another culvert runs here that may need it.
+  /// And sets forwarding back, unless a table of culvert is left, which may need it.
   [[nodiscard]] Result<void> remove();
 
   [[nodiscard]] const std::vector<nft::Mapping>& mappings() const { return rules_.mappings; }
@@ -63,7 +58,7 @@ class KernelTable {
   net::NftTables tables_;
   nft::RuleSet rules_;
   bool is_kept_;
-  Families enabled_;  // their forwarding was off before us
+  ForwardingLoan loan_;  // its table is put back with ours
   std::vector<std::string> left_behind_;
   std::optional<net::UniqueFd> turn_;                // from take() until install()
   std::optional<net::UniqueFd> held_;                // our name
@@ -71,7 +66,8 @@ class KernelTable {
   std::string installed_;                            // the listing of our table, without counters
 };
 
-/// Removes all tables of culvert that nobody keeps alive, kept ones too: their names. Errors as above.
+/// Removes all tables of culvert that nobody keeps alive, kept ones too: their names. Sets forwarding back as
+/// remove() does. Errors as above.
 [[nodiscard]] Result<std::vector<std::string>> remove_left_behind();
 
 }  // namespace culvert::mapper

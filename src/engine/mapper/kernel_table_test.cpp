@@ -216,41 +216,101 @@ TEST(KernelTable, CountsOnWhenItIsPutBack) {
   });
 }
 
-TEST(KernelTable, SetsForwardingBack) {
+constexpr net::Forwarding kV4{.is_v4 = true}, kV6{.is_v4 = false};
+
+KernelTable forwarding(std::uint16_t port, Families families = {.v4 = true}) {
+  auto table = KernelTable::take(one(port), false);
+  EXPECT_TRUE(table && table->enable_forwarding(families));
+  EXPECT_TRUE(table->install());
+  return std::move(*table);
+}
+
+TEST(Forwarding, IsSetBackByTheLastOne) {
   in_namespace([] {
-    const net::Forwarding v4{.is_v4 = true};
-    ASSERT_TRUE(v4.set(false));
-    const auto forwarding = [](std::uint16_t port) {
-      auto table = KernelTable::take(one(port), false);
-      EXPECT_TRUE(table->enable_forwarding({.v4 = true}));
-      EXPECT_TRUE(table->install());
-      return std::move(*table);
-    };
-    {
-      KernelTable table = forwarding(8080);
-      EXPECT_EQ(v4.is_on(), true);
-      KernelTable other = installed(8081);
-      EXPECT_TRUE(table.remove());
-      EXPECT_EQ(v4.is_on(), true) << "the other one may need it";
-      EXPECT_TRUE(other.remove());
-      EXPECT_TRUE(table.remove());
-      EXPECT_EQ(v4.is_on(), false);
+    ASSERT_TRUE(kV4.set(false));
+    // Whoever has switched it on, and whoever goes first.
+    for (const bool first_enables : {true, false}) {
+      for (const bool first_goes_first : {true, false}) {
+        KernelTable first = first_enables ? forwarding(8080) : installed(8080);
+        EXPECT_EQ(kV4.is_on(), first_enables);
+        KernelTable second = forwarding(8081, {.v4 = !first_enables});
+        EXPECT_EQ(kV4.is_on(), true);
+        EXPECT_TRUE((first_goes_first ? first : second).remove());
+        EXPECT_EQ(kV4.is_on(), true) << "the other one may need it";
+        EXPECT_TRUE((first_goes_first ? second : first).remove());
+        EXPECT_EQ(kV4.is_on(), false);
+        EXPECT_EQ(listing(), "");
+      }
     }
+  });
+}
+
+TEST(Forwarding, IsSetBackAfterAnybodyWasKilled) {
+  in_namespace([] {
+    ASSERT_TRUE(kV4.set(false));
     {
       const KernelTable killed = forwarding(8080);
     }
-    EXPECT_EQ(v4.is_on(), true);
+    EXPECT_EQ(kV4.is_on(), true);
     {
       KernelTable next = installed(8080);
-      EXPECT_EQ(v4.is_on(), true);
+      EXPECT_EQ(kV4.is_on(), true);
       EXPECT_TRUE(next.remove());
-      EXPECT_EQ(v4.is_on(), false);
+      EXPECT_EQ(kV4.is_on(), false);
     }
     {
       const KernelTable killed = forwarding(8080);
+      KernelTable live = installed(8081);
     }
-    EXPECT_TRUE(remove_left_behind());
-    EXPECT_EQ(v4.is_on(), false);
+    EXPECT_EQ(remove_left_behind()->size(), 2U);
+    EXPECT_EQ(kV4.is_on(), false);
+    EXPECT_EQ(listing(), "");
+  });
+}
+
+TEST(Forwarding, StaysAsLongAsSomebodyRuns) {
+  in_namespace([] {
+    ASSERT_TRUE(kV4.set(false));
+    {
+      const KernelTable killed = forwarding(8080);
+    }
+    KernelTable live = forwarding(8081, {});
+    {
+      const KernelTable killed = installed(8082);
+    }
+    EXPECT_EQ(remove_left_behind(), (std::vector<std::string>{"culvert-2"}));
+    EXPECT_EQ(kV4.is_on(), true);
+
+    ASSERT_TRUE(kV4.set(false));
+    EXPECT_TRUE(live.enable_forwarding({.v4 = true}));
+    EXPECT_EQ(kV4.is_on(), true);
+
+    run("flush ruleset");
+    EXPECT_EQ(live.repair(), true);
+    EXPECT_TRUE(live.remove());
+    EXPECT_EQ(kV4.is_on(), false);
+  });
+}
+
+TEST(Forwarding, OfEachInterfaceIsSetBack) {
+  in_namespace([] {
+    for (const net::Forwarding& family : {kV4, kV6}) {
+      ASSERT_TRUE(family.set(false));
+      EXPECT_EQ(family.interfaces_on(), (std::vector<std::string>{}));
+      for (const char* name : {"lo", "default"}) ASSERT_TRUE(family.set(true, name));
+      const auto before = family.interfaces_on();
+      EXPECT_EQ(before.size(), 2U);
+      EXPECT_EQ(family.is_on(), false);
+      {
+        const KernelTable killed = forwarding(8080, {.v4 = family.is_v4, .v6 = !family.is_v4});
+      }
+      EXPECT_EQ(family.is_on(), true);
+      EXPECT_EQ(family.is_on("lo"), true);
+      EXPECT_TRUE(remove_left_behind());
+      EXPECT_EQ(family.is_on(), false);
+      EXPECT_EQ(family.interfaces_on(), before);
+      EXPECT_EQ(family.is_on("lo"), family.is_v4) << "of IPv6 the setting of all counts";
+    }
   });
 }
 

@@ -99,8 +99,13 @@ class Reader {
         chain(table.chains.emplace_back(Chain{.name = std::string(name)}));
       } else if (kind == "counter") {
         counter(table.counters[std::string(name)]);
+      } else if (kind == "set") {
+        std::vector<std::string>& names = table.sets[std::string(name)];
+        elements([&](std::string_view text) { quoted(names, text); });
       } else {
-        elements(table, kind == "map" ? name : "");
+        elements([&](std::string_view text) {
+          if (kind == "map") keys(table, name, text);
+        });
       }
     }
   }
@@ -129,8 +134,9 @@ class Reader {
     }
   }
 
-  // Of anything that is no chain, until its block ends; `map` is its name if the keys are of interest.
-  void elements(Table& table, std::string_view map) {
+  // Of anything that is no chain, until its block ends: `visit` is shown each line with elements.
+  template <class Visit>
+  void elements(Visit visit) {
     int depth = 1;
     bool is_inside = false;
     while (!rest_.empty() && depth > 0) {
@@ -140,8 +146,18 @@ class Reader {
         line.remove_prefix(line.find('{') + 1);
         is_inside = true;
       }
-      if (is_inside && !map.empty()) keys(table, map, line);
+      if (is_inside) visit(line);
       is_inside = is_inside && depth > 1;
+    }
+  }
+
+  static void quoted(std::vector<std::string>& names, std::string_view line) {
+    for (;;) {
+      const auto first = line.find('"');
+      const auto last = first == std::string_view::npos ? first : line.find('"', first + 1);
+      if (last == std::string_view::npos) return;
+      names.emplace_back(line.substr(first + 1, last - first - 1));
+      line.remove_prefix(last + 1);
     }
   }
 

@@ -34,6 +34,8 @@ struct Table {
   bool is_of_iptables = false;  ///< nft says so: what iptables cannot read must not be added
   std::vector<Chain> chains;
   std::map<std::string, Counter, std::less<>> counters;
+  /// Its sets, each with those elements that are names ("eth0"). Without the elements: their names alone.
+  std::map<std::string, std::vector<std::string>, std::less<>> sets;
   std::vector<Key> keys;  ///< of its maps, as keys_of() has them; each range by itself
 
   [[nodiscard]] const Chain* chain(std::string_view called) const;

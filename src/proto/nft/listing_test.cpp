@@ -29,6 +29,12 @@ table inet culvert {
 			     192.0.2.2 }
 	}
 
+	set names {
+		type ifname
+		elements = { "eth0",
+			     "eth0.7", "default" }
+	}
+
 	map tcp4 {
 		type inet_service : ipv4_addr . inet_service
 		elements = { 80 : 10.0.0.5 . 80,
@@ -72,6 +78,7 @@ table inet culvert {
                               {.group = "tcp4", .first = 8081, .last = 8081},
                               {.group = "tcp4", .at = "192.0.2.1", .first = 80, .last = 80},
                               {.group = "udp4", .at = "192.0.2.1", .first = 5000, .last = 5004}}));
+  EXPECT_EQ(tables[2].sets.at("names"), (std::vector<std::string>{"eth0", "eth0.7", "default"}));
   EXPECT_EQ(tables[2].chains.size(), 1U);
 }
 
