@@ -119,8 +119,11 @@ Result<void> NftTables::run(const std::string& commands) {
   return {};
 }
 
-Result<std::string> NftTables::list(const std::string& command, State state) {
-  const auto warnings = run(command, kNumbers | (state == State::without ? NFT_CTX_OUTPUT_STATELESS : 0));
+Result<std::string> NftTables::list(const std::string& command, Detail detail) {
+  unsigned flags = kNumbers;
+  if (detail != Detail::counters) flags |= NFT_CTX_OUTPUT_STATELESS;
+  if (detail == Detail::outline) flags |= NFT_CTX_OUTPUT_TERSE;
+  const auto warnings = run(command, flags);
   const char* printed = library().output(context_.get());
   if (!warnings) return std::unexpected(warnings.error());
   return *warnings + (printed == nullptr ? "" : printed);

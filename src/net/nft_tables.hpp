@@ -17,9 +17,10 @@ namespace culvert::net {
 /// which is named here and nowhere else. Calls block: not for a thread with other work. One thread at a time.
 class NftTables {
  public:
-  enum class State : std::uint8_t {
-    without,  ///< only what stays the same while nobody changes a rule
-    with,     ///< what counters say, too
+  enum class Detail : std::uint8_t {
+    outline,   ///< without the elements of sets and maps: others may have very many
+    whole,     ///< what stays the same while nobody changes a rule
+    counters,  ///< what counters say, too
   };
 
   /// Errc::unsupported: libnftables is not there. Errc::system: there is no memory, or no netlink.
@@ -29,9 +30,9 @@ class NftTables {
   /// this process has no descriptors left. Errc::system with what libnftables says, printable.
   [[nodiscard]] Result<void> run(const std::string& commands);
   /// What `command` prints ("list ruleset"), services and protocols as numbers, behind its warnings ("#
-  /// Warning:
-  /// ..."). Errc::not_found: there is no such table.
-  [[nodiscard]] Result<std::string> list(const std::string& command, State state);
+  /// Warning: ..."). Errc::not_found: there is no such table. Of commands that name one table, "list table"
+  /// alone reads no other.
+  [[nodiscard]] Result<std::string> list(const std::string& command, Detail detail);
 
  private:
   struct Free {

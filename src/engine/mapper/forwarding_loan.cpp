@@ -34,7 +34,7 @@ bool ForwardingLoan::is_its_table(const nft::Table& table) {
 }
 
 Result<void> ForwardingLoan::read(net::NftTables& tables) {
-  const auto listing = tables.list(fmt::format("list table inet {}", kTable), net::NftTables::State::without);
+  const auto listing = tables.list(fmt::format("list table inet {}", kTable), net::NftTables::Detail::whole);
   if (!listing && listing.error().code == Errc::not_found) return {};
   if (!listing) return std::unexpected(listing.error());
   for (const nft::Table& table : nft::read_listing(*listing)) {

@@ -49,8 +49,9 @@ std::optional<net::UniqueFd> take_turn() {
   return std::nullopt;
 }
 
+// In outline.
 Result<std::vector<nft::Table>> all_tables(NftTables& tables) {
-  const auto listing = tables.list("list ruleset", NftTables::State::without);
+  const auto listing = tables.list("list ruleset", NftTables::Detail::outline);
   if (!listing)
     return fail(listing.error().code, "cannot read the rules of nftables: " + listing.error().message);
   return nft::read_listing(*listing);
@@ -65,10 +66,18 @@ Result<void> settle(NftTables& tables, ForwardingLoan& loan) {
 
 std::string list_command(std::string_view table) { return fmt::format("list table inet {}", table); }
 
-// The mapping that takes what a table has already.
-const nft::Mapping* taken_by(const nft::Table& table, const nft::RuleSet& rules) {
+// What a table takes for itself.
+Result<std::vector<nft::Key>> keys_of(NftTables& tables, const nft::Table& table) {
+  const auto listing = tables.list(list_command(table.name), NftTables::Detail::whole);
+  if (!listing && listing.error().code != Errc::not_found) return std::unexpected(listing.error());
+  auto whole = nft::read_listing(listing.value_or(""));
+  return whole.empty() ? std::vector<nft::Key>() : std::move(whole.front().keys);
+}
+
+// The mapping that takes what somebody else has already.
+const nft::Mapping* taken_by(const std::vector<nft::Key>& others, const nft::RuleSet& rules) {
   const auto is_taken = [&](const nft::Key& key) {
-    return std::ranges::any_of(table.keys, [&](const nft::Key& other) { return key.competes_with(other); });
+    return std::ranges::any_of(others, [&](const nft::Key& other) { return key.competes_with(other); });
   };
   const auto found = std::ranges::find_if(rules.mappings, [&](const nft::Mapping& mapping) {
     return std::ranges::any_of(nft::keys_of(mapping), is_taken);
@@ -94,7 +103,7 @@ Result<void> KernelTable::choose(const std::vector<nft::Table>& installed) {
     taken.insert(table.name);
     if (!is_ours(table)) continue;
     auto name = TRY(hold(table.name));
-    const nft::Mapping* common = taken_by(table, rules_);
+    const nft::Mapping* common = taken_by(TRY(keys_of(tables_, table)), rules_);
     if (!name) {
       if (common == nullptr) continue;
       return fail(Errc::usage, fmt::format("cannot map {}: another culvert does already (table inet {})",
@@ -139,12 +148,12 @@ Result<void> KernelTable::install() {
   left_behind_.clear();
   held_until_installed_.clear();
   turn_.reset();
-  installed_ = TRY(tables_.list(list_command(rules_.table), NftTables::State::without));
+  installed_ = TRY(tables_.list(list_command(rules_.table), NftTables::Detail::whole));
   return {};
 }
 
 Result<bool> KernelTable::repair() {
-  const auto there = tables_.list(list_command(rules_.table), NftTables::State::without);
+  const auto there = tables_.list(list_command(rules_.table), NftTables::Detail::whole);
   if (there && *there == installed_) return false;
   if (!there && there.error().code != Errc::not_found) return std::unexpected(there.error());
   (void)traffic();  // what is still there of it
@@ -166,9 +175,8 @@ Result<void> KernelTable::change(std::vector<nft::Mapping> mappings) {
 }
 
 Result<std::vector<nft::Traffic>> KernelTable::traffic() {
-  const std::string counters =
-      TRY(tables_.list("list counters table inet " + rules_.table, NftTables::State::with));
-  const auto tables = nft::read_listing(counters);
+  const auto tables =
+      nft::read_listing(TRY(tables_.list(list_command(rules_.table), NftTables::Detail::counters)));
   std::vector<nft::Traffic> all;
   for (std::size_t i = 0; i < rules_.mappings.size(); ++i) {
     // A counter that is gone counts from where it was last seen.
