@@ -43,13 +43,37 @@ std::vector<IpAddress> one_of_each(const std::vector<asio::ip::tcp::endpoint>& f
   return chosen;
 }
 
-// The targets that the rules of a mapping have now.
-std::vector<IpAddress> targets_of(const std::optional<mapper::KernelTable>& table, const std::string& name) {
-  std::vector<IpAddress> targets;
-  if (!table) return targets;
+// Of one name, as they are now.
+std::vector<nft::Mapping> mappings_named(const std::optional<mapper::KernelTable>& table,
+                                         const std::string& name) {
+  std::vector<nft::Mapping> found;
+  if (!table) return found;
   for (const nft::Mapping& mapping : table->mappings())
-    if (mapping.name == name) targets.insert(targets.end(), mapping.targets.begin(), mapping.targets.end());
+    if (mapping.name == name) found.push_back(mapping);
+  return found;
+}
+
+std::vector<IpAddress> targets_of(const std::vector<nft::Mapping>& mappings) {
+  std::vector<IpAddress> targets;
+  for (const nft::Mapping& mapping : mappings)
+    targets.insert(targets.end(), mapping.targets.begin(), mapping.targets.end());
   return targets;
+}
+
+// Of "any address": clients of a family that the target has no address of are not served.
+std::string_view families_served(const nft::Mapping& mapping) {
+  const auto has = [&](bool is_v4) {
+    return std::ranges::find(mapping.targets, is_v4, &IpAddress::is_v4) != mapping.targets.end();
+  };
+  if (mapping.at || (has(true) && has(false))) return "";
+  return has(true) ? ", for IPv4 alone" : ", for IPv6 alone";
+}
+
+// Those lines that were not there before.
+void tell_new(std::set<std::string>& told, std::set<std::string> now) {
+  for (const std::string& line : now)
+    if (!told.contains(line)) log_event(LogLevel::warning, "hindrance", "{}", line);
+  told = std::move(now);
 }
 
 // What cannot be the target of packets that come from elsewhere.
@@ -109,14 +133,22 @@ relay::Task<Result<void>> KernelRun::start() {
   co_return Result<void>();
 }
 
+// What cannot be had now stays as it is, if there is something of it.
 relay::Task<Result<nft::RuleSet>> KernelRun::resolved() {
   nft::RuleSet rules;
   rules.masquerade = plan_.masquerade;
+  std::set<std::string> stays;
   for (const KernelForward& forward : plan_.forwards) {
     auto mappings = co_await mappings_of(forward);
-    if (!mappings) co_return std::unexpected(mappings.error());
+    if (!mappings) {
+      auto before = mappings_named(table_, forward.name);
+      if (before.empty()) co_return std::unexpected(mappings.error());
+      stays.insert(fmt::format("{}; {} stays as it is", mappings.error().message, forward.name));
+      mappings = std::move(before);
+    }
     std::ranges::move(*mappings, std::back_inserter(rules.mappings));
   }
+  tell_new(stays_, std::move(stays));
   co_return rules;
 }
 
@@ -127,7 +159,7 @@ relay::Task<Result<std::vector<nft::Mapping>>> KernelRun::mappings_of(const Kern
   nft::Mapping mapping{.protocol = forward.protocol,
                        .port = forward.port,
                        .ports = forward.ports,
-                       .targets = one_of_each(*found, targets_of(table_, forward.name)),
+                       .targets = one_of_each(*found, targets_of(mappings_named(table_, forward.name))),
                        .target_port = forward.target_port,
                        .name = forward.name};
   for (const IpAddress& target : mapping.targets) CO_TRY(check_target(forward, target));
@@ -160,8 +192,8 @@ relay::Task<Result<void>> KernelRun::install(nft::RuleSet rules) {
   watch_.emplace(std::move(*watch));
   rules_changed_ = true;
   for (const nft::Mapping& mapping : table_->mappings()) {
-    log_event(LogLevel::notice, "forward_up", "map {} up, in the kernel", field("mapping", mapping.name),
-              field("table", table_->name()));
+    log_event(LogLevel::notice, "forward_up", "map {} up, in the kernel{}", field("mapping", mapping.name),
+              families_served(mapping), field("table", table_->name()));
   }
   co_await tell_hindrances();
   co_return Result<void>();
@@ -261,7 +293,6 @@ relay::Task<void> KernelRun::set_forwarding_again() {
   }
 }
 
-// Those that were not there before.
 relay::Task<void> KernelRun::tell_hindrances() {
   using Lines = Result<std::vector<std::string>>;
   const auto lines = co_await on_helper([this]() -> Lines {
@@ -275,10 +306,7 @@ relay::Task<void> KernelRun::tell_hindrances() {
     log(LogLevel::warning, "cannot look for what keeps the mappings from working: {}", lines.error().message);
     co_return;
   }
-  std::set<std::string> now(lines->begin(), lines->end());
-  for (const std::string& line : *lines)
-    if (!told_.contains(line)) log_event(LogLevel::warning, "hindrance", "{}", line);
-  told_ = std::move(now);
+  tell_new(told_, {lines->begin(), lines->end()});
 }
 
 relay::Task<void> KernelRun::tell_traffic() {
@@ -298,21 +326,21 @@ relay::Task<void> KernelRun::tell_traffic() {
   }
 }
 
-// Names that do not resolve now stay where they were.
 relay::Task<void> KernelRun::look_up_again() {
   // Who deletes the table takes its counters along: what they said a while ago is not lost.
   (void)co_await on_helper([this] { return table_->traffic(); });
   auto rules = co_await resolved();
-  if (!rules) {
-    log(LogLevel::verbose, "{}; the rules stay as they are", rules.error().message);
-    co_return;
-  }
+  if (!rules) co_return;  // there is something of all of them
   const auto targets_differ = [](const nft::Mapping& a, const nft::Mapping& b) {
     return a.targets != b.targets || a.at != b.at;
   };
-  if (std::ranges::equal(rules->mappings, table_->mappings(), std::not_fn(targets_differ)) ||
-      nft::overlap(*rules))
+  if (std::ranges::equal(rules->mappings, table_->mappings(), std::not_fn(targets_differ))) co_return;
+  if (const auto both = nft::overlap(*rules)) {
+    if (overlap_.is_due(monotonic_now()))
+      log_event(LogLevel::warning, "hindrance",
+                "{} and {} take the same port now: the rules stay as they are", both->first, both->second);
     co_return;
+  }
   const auto done = co_await on_helper([&] { return table_->change(std::move(rules->mappings)); });
   if (!done) {
     log_event(LogLevel::error, "rules", "cannot change table inet {}: {}", field("table", table_->name()),

@@ -62,9 +62,10 @@ class KernelRun final : public Run {
   relay::TaskSet tasks_;
   bool is_stopping_ = false;
   bool rules_changed_ = false, others_changed_ = false, is_asked_ = false;
-  std::set<std::string> told_;  // the hindrances
-  Instant next_repair_;         // two who want different rules would keep each other busy
-  Complaint put_back_, forwarding_;
+  std::set<std::string> told_;   // the hindrances
+  std::set<std::string> stays_;  // what could not be looked up the last time
+  Instant next_repair_;          // two who want different rules would keep each other busy
+  Complaint put_back_, forwarding_, overlap_;
   boost::asio::thread_pool helper_{1};
 };
 

@@ -403,7 +403,7 @@ def test_persist(street):
         tables = "table inet culvert\ntable inet culvert-2\ntable inet culvert-forwarding\n"
         assert street.router.tables() == tables
         with mapped(street, *words, ends=False) as again:  # an upgrade in place
-            assert "culvert: map tcp/*:8080 -> 10.83.72.5:80 up, in the kernel" in again.lines
+            assert "culvert: map tcp/*:8080 -> 10.83.72.5:80 up, in the kernel, for IPv4 alone" in again.lines
             assert street.router.tables() == tables
         assert "left behind" not in culvert.text
     assert passes(street)
@@ -416,15 +416,23 @@ def test_persist(street):
 @pytest.mark.full  # names are looked up every 30 seconds
 def test_a_name_with_another_address(street, folder):
     hosts = folder / "hosts"
-    hosts.write_text("192.0.2.99 web.culvert\n")
-    hosts.chmod(0o644)
-    with Process(street.router.command("unshare", "-m", "sh", "-c", f"mount --bind {hosts} /etc/hosts && exec {binary()} map "
-                                       "--kernel --enable-forwarding '*:8080' web.culvert:80"), env=environment()) as culvert:
+    hosts.write_text(f"192.0.2.99 web.culvert\n{Street.SERVER} gone.culvert\n")
+    files = folder / "nsswitch"
+    files.write_text("hosts: files\n")
+    for file in (hosts, files):
+        file.chmod(0o644)
+    with Process(street.router.command("unshare", "-m", "sh", "-c", f"mount --bind {hosts} /etc/hosts && "
+                                       f"mount --bind {files} /etc/nsswitch.conf && exec {binary()} map --kernel "
+                                       "--enable-forwarding '*:8080' web.culvert:80 '*:8081' gone.culvert:80"),
+                 env=environment()) as culvert:
         culvert.wait_for("ready")
         assert not passes(street)
         hosts.write_text(f"{Street.SERVER} web.culvert\n")
         culvert.wait_for("names have other addresses now: changed table inet culvert")
         assert passes(street)
+        # What is not known now stays.
+        culvert.wait_for("cannot resolve gone.culvert: ")
+        assert passes(street, port=8081)
         # One of several stays.
         hosts.write_text(f"192.0.2.99 web.culvert\n{Street.SERVER} web.culvert\n")
         time.sleep(35)
