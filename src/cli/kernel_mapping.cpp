@@ -142,6 +142,7 @@ Result<void> add(KernelMapping& mapping, DirectForward forward, std::string_view
   std::string loopback = loopback_of(at->host);
   if (!loopback.empty() && has_user_space && forward.ports <= kMostOnLoopback) {
     forward.listen.endpoint = relay::HostPort{std::move(loopback), at->port};
+    forward.is_optional = true;  // something else on this machine may have it: the kernel needs no socket
     mapping.in_user_space.push_back(std::move(forward));
   }
   return {};

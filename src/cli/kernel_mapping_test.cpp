@@ -29,6 +29,7 @@ TEST(KernelMapping, LoopbackIsForUserSpace) {
                                              .name = "tcp/*:8080 -> 10.0.0.5:80"}));
   ASSERT_EQ(any.in_user_space.size(), 1U);
   EXPECT_EQ(any.in_user_space[0].listen.endpoint, Endpoint(HostPort{"localhost", 8080}));
+  EXPECT_TRUE(any.in_user_space[0].is_optional);
 
   const auto bound = parsed("192.0.2.1:8080", "10.0.0.5:80");
   EXPECT_EQ(bound.in_kernel.size(), 1U);
@@ -45,7 +46,8 @@ TEST(KernelMapping, LoopbackIsForUserSpace) {
   for (const std::string_view listen : {"8080", "127.0.0.9:8080", "[::1]:8080", "localhost:8080"}) {
     const auto loopback = parsed(listen, "10.0.0.5:80");
     EXPECT_TRUE(loopback.in_kernel.empty()) << listen;
-    EXPECT_EQ(loopback.in_user_space.size(), 1U) << listen;
+    ASSERT_EQ(loopback.in_user_space.size(), 1U) << listen;
+    EXPECT_FALSE(loopback.in_user_space[0].is_optional) << listen;
   }
 }
 

@@ -126,8 +126,11 @@ relay::Task<Result<void>> DirectRun::open(const DirectForward& forward, net::Res
     std::vector<relay::Endpoint> targets;
     for (const relay::Endpoint& target : forward.targets) targets.push_back(port.moved(target));
     port.group = group_of(std::move(targets), forward.transport);
-    CO_TRY(forward.transport == Transport::udp ? co_await open_datagrams(port, names)
-                                               : co_await open_streams(port, names));
+    auto opened = forward.transport == Transport::udp ? co_await open_datagrams(port, names)
+                                                      : co_await open_streams(port, names);
+    if (opened) continue;
+    if (!forward.is_optional) co_return opened;
+    log(LogLevel::warning, "{}; going on without", opened.error().message);
   }
   co_return Result<void>();
 }

@@ -107,6 +107,7 @@ struct DirectForward {
   /// The home router's port that should lead to it (GatewayPlan); the listener's own is another one if it
   /// cannot be had. 0: the listener's own.
   std::uint16_t outside = 0;
+  bool is_optional = false;  ///< if it cannot listen, that is only warned of
 
   bool operator==(const DirectForward&) const = default;
 };

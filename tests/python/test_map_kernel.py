@@ -39,7 +39,7 @@ def street():
 def mapped(street, *words, ready=True, ends=True):
     with Process(street.router.command(binary(), "map", "--kernel", *words), env=environment()) as culvert:
         if ready:
-            culvert.wait_for("ready")
+            culvert.wait_for("culvert: ready")
         yield culvert
         if ends and culvert.popen.poll() is None:
             culvert.signal(signal.SIGTERM)
@@ -250,8 +250,8 @@ def test_forwarding_of_single_interfaces(street):
     street.router.run("sysctl", "net.ipv4.ip_forward=1")
     street.router.run("sysctl", f"{own[1]}=0")
     with mapped(street, *ON, "*:8080", f"{Street.SERVER}:80") as culvert:
-        assert (f"culvert: warning: net/ipv4/conf/in/forwarding is 0, so nothing that arrives there is passed on to {Street.SERVER} "
-                "or back: sysctl net/ipv4/conf/in/forwarding=1") in culvert.lines
+        assert ("culvert: warning: net/ipv4/conf/in/forwarding is 0, so nothing that arrives there is passed on to "
+                f"{Street.SERVER} or back: sysctl net/ipv4/conf/in/forwarding=1") in culvert.lines
 
 
 FILTER = """table inet filter {
@@ -443,7 +443,8 @@ def test_the_same_port_twice(street):
     with mapped(street, "*:8080", f"{Street.SERVER}:80"):
         with mapped(street, "*:8080", f"{Street.SERVER}:81", ready=False) as second:
             assert second.wait() == 255
-            assert second.lines[-1].startswith("culvert: cannot listen on 127.0.0.1:8080: address already in use")
+            assert second.lines[-1] == (f"culvert: cannot map tcp/*:8080 -> {Street.SERVER}:81: another culvert does already (table "
+                                        "inet culvert)")
     with mapped(street, f"{Street.OUTSIDE}:8080", f"{Street.SERVER}:80"):
         with mapped(street, f"{Street.OUTSIDE}:8080", f"{Street.SERVER}:81", ready=False) as second:
             assert second.wait() == 255
@@ -453,8 +454,8 @@ def test_the_same_port_twice(street):
 
 def test_who_fails_or_is_stopped_early_leaves_nothing(street):
     words = street.router.command(binary(), "map", "--kernel", *ON, "*:8080", f"{Street.SERVER}:80")
-    with listener(street.router, "127.0.0.1", 8080):
-        done = subprocess.run(words, capture_output=True, text=True, timeout=DEADLINE, check=False)
+    with listener(street.router, "127.0.0.1", 9090):
+        done = subprocess.run([*words, "9090", f"{Street.SERVER}:80"], capture_output=True, text=True, timeout=DEADLINE, check=False)
         assert done.returncode == 255 and "address already in use" in done.stderr
         assert street.router.tables() == ""
     for delay in range(0, 60, 3):
@@ -463,6 +464,15 @@ def test_who_fails_or_is_stopped_early_leaves_nothing(street):
             culvert.signal(signal.SIGTERM)
             culvert.wait()
         assert street.router.tables() == "" and street.router.run("sysctl", "-n", "net.ipv4.ip_forward") == "0\n"
+
+
+def test_a_port_of_loopback_that_is_taken(street):
+    with listener(street.router, "127.0.0.1", 8080), mapped(street, *ON, "*:8080", f"[{Street.SERVER6}]:80") as culvert, \
+            listener(street.server, Street.SERVER6, 80) as target:
+        assert any(line.startswith("culvert: warning: cannot listen on 127.0.0.1:8080: address already in use") and
+                   line.endswith("; going on without") for line in culvert.lines), culvert.text
+        assert f"culvert: map tcp/*:8080 -> [{Street.SERVER6}]:80 up, in the kernel, for IPv6 alone" in culvert.lines
+        assert digest_through(street, street.client, Street.OUTSIDE6, 8080, target, 1000) == Street.CLIENT6
 
 
 def test_a_thousand_mappings(street):
