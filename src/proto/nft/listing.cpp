@@ -49,10 +49,26 @@ std::string_view behind(std::string_view line, std::string_view name) {
   return {};
 }
 
-std::uint64_t number(std::string_view text) {
-  std::uint64_t value = 0;
+template <class Number = std::uint64_t>
+Number number(std::string_view text) {
+  Number value = 0;
   std::from_chars(text.data(), text.data() + text.size(), value);
   return value;
+}
+
+// Of "priority filter + 10;": names are those that nft(8) has for ip, ip6 and inet.
+int priority_in(std::string_view line) {
+  constexpr std::pair<std::string_view, int> kNames[] = {{"raw", -300}, {"mangle", -150}, {"dstnat", -100},
+                                                         {"filter", 0}, {"security", 50}, {"srcnat", 100}};
+  while (!line.empty() && next_word(line) != "priority") {
+  }
+  line = line.substr(0, line.find(';'));
+  const std::string_view first = next_word(line);
+  const auto named = std::ranges::find(kNames, first, &std::pair<std::string_view, int>::first);
+  if (named == std::end(kNames)) return number<int>(first);
+  const std::string_view sign = next_word(line);
+  const int offset = number<std::int16_t>(next_word(line));  // 10 at most, as nft prints it
+  return sign == "-" ? named->second - offset : named->second + offset;
 }
 
 class Reader {
@@ -117,6 +133,7 @@ class Reader {
       if (line.starts_with("type ") && line.contains(" hook ")) {
         chain.type = behind(line, "type");
         chain.hook = behind(line, "hook");
+        chain.priority = priority_in(line);
         chain.drops = behind(line, "policy") == "drop";
       } else if (!line.empty() && !line.starts_with("comment ")) {
         chain.rules.emplace_back(line);

@@ -16,6 +16,7 @@ namespace culvert::nft {
 struct Chain {
   std::string name = {};
   std::string type = {}, hook = {};  ///< "filter", "forward"; empty: it is one that others jump to
+  int priority = 0;                  ///< of those of one hook the lowest is asked first
   bool drops = false;                ///< its policy
   std::vector<std::string> rules = {};
 

@@ -2,6 +2,7 @@
 #include "proto/nft/obstacles.hpp"
 
 #include <algorithm>
+#include <array>
 #include <string_view>
 
 #include <fmt/format.h>
@@ -55,8 +56,20 @@ std::string list_at(const Words& words, std::size_t& i) {
   return list;
 }
 
+// What stands behind "log": `i` is behind it then.
+void skip_log_options(const Words& words, std::size_t& i, std::size_t end) {
+  constexpr std::array<std::string_view, 5> kWithValue = {"prefix", "level", "group", "snaplen",
+                                                          "queue-threshold"};
+  for (; i < end; i += 2) {
+    const bool are_flags = words[i] == "flags";
+    if (!are_flags && std::ranges::find(kWithValue, words[i]) == kWithValue.end()) return;
+    // "flags all", "flags tcp sequence,options"
+    if (are_flags && i + 1 < end && (words[i + 1] == "tcp" || words[i + 1] == "ip")) ++i;
+  }
+}
+
 // Conditions of a rule, as the first packet of a mapped connection meets them.
-Met met(const Words& words, std::size_t end) {
+Met met(const Words& words, std::size_t end, bool is_translated) {
   Met all = Met::yes;
   bool names_translated = false;
   for (std::size_t i = 0; i < end;) {
@@ -64,6 +77,10 @@ Met met(const Words& words, std::size_t end) {
       ++i;
       if (i + 3 < end && words[i] == "packets") i += 4;
       if (i + 1 < end && words[i] == "name") i += 2;
+    } else if (words[i] == "log") {
+      skip_log_options(words, ++i, end);
+    } else if ((words[i] == "meta" || words[i] == "ct") && i + 3 < end && words[i + 2] == "set") {
+      i += 4;
     } else if (words[i] == "ct" && i + 2 < end && words[i + 1] == "state") {
       i += 2;
       if (words[i] == "vmap" || words[i] == "!=") return Met::unknown;
@@ -71,7 +88,7 @@ Met met(const Words& words, std::size_t end) {
     } else if (words[i] == "ct" && i + 2 < end && words[i + 1] == "status") {
       i += 2;
       if (words[i] == "vmap" || words[i] == "!=") return Met::unknown;
-      if (!has_one_of(list_at(words, i), {"dnat"})) return Met::no;
+      if (!has_one_of(list_at(words, i), {"dnat"}) || !is_translated) return Met::no;
       names_translated = true;
     } else {
       // Where this one ends is not known, but further ones can still say no.
@@ -102,7 +119,8 @@ Verdict verdict_of(const Words& words) {
 // Goes through a chain as that packet does.
 class Walk {
  public:
-  explicit Walk(const Table& table) : table_(table) {}
+  /// `is_translated`: it has a target already.
+  Walk(const Table& table, bool is_translated) : table_(table), is_translated_(is_translated) {}
 
   enum class End : std::uint8_t { accepted, dropped, through };
 
@@ -111,7 +129,7 @@ class Walk {
       if (++seen_ > kMostRules) return End::accepted;  // nobody is warned of what was not understood
       const Words words = words_of(rule);
       const Verdict verdict = verdict_of(words);
-      if (verdict.name.empty() || met(words, verdict.at) != Met::yes) continue;
+      if (verdict.name.empty() || met(words, verdict.at, is_translated_) != Met::yes) continue;
       if (verdict.name == "accept") return End::accepted;
       if (verdict.name == "return") return End::through;
       if (verdict.name == "drop" || verdict.name == "reject") return End::dropped;
@@ -125,17 +143,24 @@ class Walk {
 
  private:
   const Table& table_;
+  const bool is_translated_;
   std::size_t seen_ = 0;
 };
 
+// Ours translates at dstnat.
+bool is_before_translation(const Chain& chain) { return chain.hook == "prerouting" && chain.priority < -100; }
+
 std::string remedy_for(const Table& table, const Chain& chain) {
+  if (is_before_translation(chain))
+    return "have it accept the mapped ports (it comes before they are translated)";
   if (table.name == "firewalld" && chain.hook == "forward")
     return "StrictForwardPorts=no in /etc/firewalld/firewalld.conf, then: firewall-cmd --reload";
   if (table.is_of_iptables) {
     // An nft rule in there would make the table unreadable to iptables, and so to Docker.
     const bool has_docker = chain.hook == "forward" && table.chain("DOCKER-USER") != nullptr;
-    return fmt::format("{} -I {} -m conntrack --ctstate DNAT -j ACCEPT",
+    return fmt::format("{}{} -I {} -m conntrack --ctstate DNAT -j ACCEPT",
                        table.family == "ip6" ? "ip6tables" : "iptables",
+                       table.name == "filter" ? "" : " -t " + printable(table.name),
                        has_docker ? "DOCKER-USER" : printable(chain.name));
   }
   if (table.is_owned)
@@ -148,6 +173,12 @@ std::string who_is(const Table& table) {
   if (table.name == "firewalld") return "firewalld: ";
   if (table.is_of_iptables && table.chain("DOCKER-USER") != nullptr) return "Docker: ";
   return "";
+}
+
+bool passes(const Passage& passage, std::string_view hook) {
+  if (hook == "prerouting") return passage.forwarded || passage.local;
+  if (hook == "input") return passage.local;
+  return passage.forwarded && (hook == "forward" || hook == "postrouting");
 }
 
 }  // namespace
@@ -166,10 +197,8 @@ std::vector<Obstacle> obstacles(std::span<const Table> tables, const Passage& pa
                              (table.family == "ip6" && passage.v6);
     if (!concerns_us) continue;
     for (const Chain& chain : table.chains) {
-      const bool is_passed =
-          (chain.hook == "forward" && passage.forwarded) || (chain.hook == "input" && passage.local);
-      if (chain.type != "filter" || !is_passed) continue;
-      const Walk::End end = Walk(table).chain(chain);
+      if (chain.type != "filter" || !passes(passage, chain.hook)) continue;
+      const Walk::End end = Walk(table, !is_before_translation(chain)).chain(chain);
       if (end == Walk::End::accepted || (end == Walk::End::through && !chain.drops)) continue;
       found.push_back({fmt::format("{}table {} {}, chain {},", who_is(table), printable(table.family),
                                    printable(table.name), printable(chain.name)),

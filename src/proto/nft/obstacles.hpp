@@ -15,7 +15,7 @@ namespace culvert::nft {
 /// What mapped connections look like to the rules of others.
 struct Passage {
   bool v4 = false, v6 = false;  ///< of which families there are some
-  bool forwarded = false;       ///< some go on to other machines: the hook `forward`
+  bool forwarded = false;       ///< some go on to other machines: the hooks `forward` and `postrouting`
   bool local = false;           ///< some stay on this one: the hook `input`
 
   bool operator==(const Passage&) const = default;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "proto/nft/obstacles.hpp"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 namespace culvert::nft {
@@ -49,6 +50,14 @@ TEST(Obstacles, WhatMayNotFitIsNotEnough) {
 TEST(Obstacles, ARuleThatDropsAllIsOne) {
   EXPECT_EQ(found(filter_with("reject with icmpx admin-prohibited")).size(), 1U);
   EXPECT_EQ(found(filter_with("counter packets 1 bytes 2 drop")).size(), 1U);
+  for (const std::string_view rule :
+       {"log prefix \"FWD DROP \" drop", "log prefix \"a\" level debug flags tcp sequence,options drop",
+        "counter packets 1 bytes 2 log flags all drop", "meta nftrace set 1 drop", "log drop",
+        "log group 2 snaplen 32 ct state new reject"})
+    EXPECT_EQ(found(filter_with(rule)).size(), 1U) << rule;
+  for (const std::string_view rule : {"log prefix \"drop\"", "log prefix \"a\" tcp dport 25 drop",
+                                      "meta mark 1 drop", "log flags all iifname \"a\" drop"})
+    EXPECT_TRUE(found(filter_with(rule)).empty()) << rule;
   EXPECT_TRUE(found(filter_with("tcp dport 25 drop")).empty());
   EXPECT_TRUE(found(filter_with("ct status dnat accept\ndrop")).empty());
   EXPECT_EQ(found(filter_with("drop\nct status dnat accept")).size(), 1U);
@@ -81,6 +90,38 @@ TEST(Obstacles, OnlyWhatWePassIsAsked) {
             "nft insert rule ip6 x in ct status dnat accept");
   EXPECT_TRUE(found("table bridge x {\nchain f {\ntype filter hook forward priority 0; policy drop;\n}\n}\n")
                   .empty());
+}
+
+TEST(Obstacles, EveryHookOnTheWayIsAsked) {
+  const auto remedy = [](std::string_view hook, std::string_view rule, const Passage& passage = kForwarded,
+                         std::string_view table = "inet x", std::string_view before = "") {
+    const auto all =
+        found(fmt::format("{}table {} {{\n chain c {{\n type filter hook {}; policy drop;\n {}\n "
+                          "}}\n}}\n",
+                          before, table, hook, rule),
+              passage);
+    return all.empty() ? std::string() : all.at(0).remedy;
+  };
+  const std::string usual = "nft insert rule inet x c ct status dnat accept";
+  for (const char* hook : {"postrouting priority srcnat", "prerouting priority filter",
+                           "prerouting priority dstnat + 1", "prerouting priority -99"}) {
+    EXPECT_EQ(remedy(hook, ""), usual) << hook;
+    EXPECT_EQ(remedy(hook, "ct status dnat accept"), "") << hook;
+  }
+  // What was not translated yet cannot be known by that.
+  const std::string early = "have it accept the mapped ports (it comes before they are translated)";
+  for (const char* hook :
+       {"prerouting priority raw", "prerouting priority mangle + 10", "prerouting priority dstnat - 1"}) {
+    EXPECT_EQ(remedy(hook, "ct status dnat accept"), early) << hook;
+    EXPECT_EQ(remedy(hook, "ct state new accept"), "") << hook;
+  }
+  const Passage local{.v4 = true, .local = true};
+  EXPECT_EQ(remedy("postrouting priority srcnat", "", local), "");
+  EXPECT_EQ(remedy("prerouting priority filter", "", local), usual);
+  EXPECT_EQ(remedy("prerouting priority filter", "", {.v4 = true}), "");
+  EXPECT_EQ(remedy("postrouting priority mangle", "", kForwarded, "ip mangle",
+                   "# Warning: table ip mangle is managed by iptables-nft, do not touch!\n"),
+            "iptables -t mangle -I c -m conntrack --ctstate DNAT -j ACCEPT");
 }
 
 // As Docker 28 leaves it by way of iptables-nft.
