@@ -45,7 +45,11 @@ void KeptRulesRun::ask(RuleKeeper::Ask what) {
 relay::Task<Result<void>> KeptRulesRun::answer() {
   const auto [error, length] = co_await asio::async_read_until(
       ears_, asio::dynamic_buffer(said_, RuleKeeper::kLongestLine), '\n', net::kTuple);
-  if (error) co_return fail(Errc::closed, "the helper that keeps the rules has ended");
+  if (error)
+    co_return fail(
+        Errc::closed,
+        "the helper that keeps the rules has ended, and may have left them: the next start removes "
+        "them, or 'culvert map --clean'");
   const std::string line = said_.substr(0, length - 1);
   said_.erase(0, length);
   constexpr std::string_view kFailed = "failed ";
