@@ -10,7 +10,7 @@
 #include <fmt/format.h>
 
 #include "base/time.hpp"
-#include "net/name_lock.hpp"
+#include "net/namespace_lock.hpp"
 
 namespace culvert::mapper {
 namespace {
@@ -19,30 +19,32 @@ using net::NftTables;
 
 constexpr std::string_view kLabel = "culvert map --kernel";
 constexpr std::string_view kKeptLabel = "culvert map --kernel --persist";
-constexpr unsigned kMostTables = 64;
+constexpr std::uint8_t kMostTables = 64;
+// Of net::hold_number(): the tables have theirs.
+constexpr std::uint8_t kTurn = 0;
 constexpr Duration kLongestTurn = std::chrono::seconds(2), kPause = std::chrono::milliseconds(5);
 
-std::string name_of(unsigned number) {
+std::string name_of(std::uint8_t number) {
   return number == 1 ? std::string("culvert") : fmt::format("culvert-{}", number);
 }
 
-// Somebody else's table may have any name, but not our label.
-bool is_ours(const nft::Table& table) {
-  return table.family == "inet" && (table.name == "culvert" || table.name.starts_with("culvert-")) &&
-         table.label.starts_with(kLabel) && !ForwardingLoan::is_its_table(table);
+// Of a table of ours. Somebody else's may have any name, but not our label.
+std::optional<std::uint8_t> number_of(const nft::Table& table) {
+  if (table.family != "inet" || !table.label.starts_with(kLabel)) return std::nullopt;
+  for (std::uint8_t number = 1; number <= kMostTables; ++number)
+    if (table.name == name_of(number)) return number;
+  return std::nullopt;
 }
+
+bool is_ours(const nft::Table& table) { return number_of(table).has_value(); }
 
 bool is_kept(const nft::Table& table) { return table.label.starts_with(kKeptLabel); }
 
-Result<std::optional<net::UniqueFd>> hold(std::string_view table) {
-  return net::hold_name(fmt::format("culvert/nft/{}", table));
-}
-
-// One culvert at a time looks which tables there are, and changes that. Who gets no turn goes on: anybody can
-// hold a name, and two who start at the same moment are rare.
+// One culvert at a time looks which tables there are, and changes that. Who gets no turn goes on: another one
+// hangs, and two who start at the same moment are rare.
 std::optional<net::UniqueFd> take_turn() {
   for (Duration waited{}; waited < kLongestTurn; waited += kPause) {
-    auto turn = hold("turn");
+    auto turn = net::hold_number(kTurn);
     if (!turn || *turn) return turn ? std::move(*turn) : std::nullopt;
     std::this_thread::sleep_for(kPause);
   }
@@ -101,10 +103,11 @@ Result<void> KernelTable::choose(const std::vector<nft::Table>& installed) {
   for (const nft::Table& table : installed) {
     if (table.family != "inet") continue;
     taken.insert(table.name);
-    if (!is_ours(table)) continue;
-    auto name = TRY(hold(table.name));
+    const auto number = number_of(table);
+    if (!number) continue;
+    auto held = TRY(net::hold_number(*number));
     const nft::Mapping* common = taken_by(TRY(keys_of(tables_, table)), rules_);
-    if (!name) {
+    if (!held) {
       if (common == nullptr) continue;
       return fail(Errc::usage, fmt::format("cannot map {}: another culvert does already (table inet {})",
                                            common->name, table.name));
@@ -113,19 +116,19 @@ Result<void> KernelTable::choose(const std::vector<nft::Table>& installed) {
     left_behind_.push_back(table.name);
     if (own.empty()) {
       own = table.name;
-      held_ = std::move(name);
+      held_ = std::move(held);
     } else {
-      held_until_installed_.push_back(std::move(*name));
+      held_until_installed_.push_back(std::move(*held));
     }
   }
-  for (unsigned number = 1; own.empty(); ++number) {
+  for (std::uint8_t number = 1; own.empty(); ++number) {
     if (number > kMostTables)
       return fail(Errc::limit,
                   fmt::format("all names for a table are taken, from culvert to {}", name_of(kMostTables)));
     if (taken.contains(name_of(number))) continue;
-    auto name = TRY(hold(name_of(number)));
-    if (!name) continue;
-    held_ = std::move(name);
+    auto held = TRY(net::hold_number(number));
+    if (!held) continue;
+    held_ = std::move(held);
     own = name_of(number);
   }
   rules_.table = own;
@@ -212,9 +215,10 @@ Result<std::vector<std::string>> remove_left_behind() {
   NftTables tables = TRY(NftTables::open());
   std::vector<std::string> removed;
   for (const nft::Table& table : TRY(all_tables(tables))) {
-    if (!is_ours(table)) continue;
-    const auto name = TRY(hold(table.name));
-    if (!name) continue;
+    const auto number = number_of(table);
+    if (!number) continue;
+    const auto held = TRY(net::hold_number(*number));
+    if (!held) continue;
     const auto done = tables.run(nft::remove_text(table.name));
     if (!done)
       return fail(done.error().code,

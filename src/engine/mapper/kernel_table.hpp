@@ -17,9 +17,9 @@ namespace culvert::mapper {
 /// The table of nftables that one run of the program keeps: "culvert", or, beside others, "culvert-2" and so
 /// on. All calls block, and are for one thread.
 ///
-/// Who runs holds the name of his table (net::hold_name): a table whose name nobody holds was left behind. It
-/// is removed in the same transaction that installs a new one, unless it is to be kept (--persist): then only
-/// one that has a mapping in common takes its place.
+/// Who runs holds the number of his table (net::hold_number): a table whose number nobody holds was left
+/// behind. It is removed in the same transaction that installs a new one, unless it is to be kept
+/// (--persist): then only one that has a mapping in common takes its place.
 class KernelTable {
  public:
   /// Chooses a name; nothing is changed yet. No other culvert does the same until install(). Errc::usage:
@@ -61,7 +61,7 @@ class KernelTable {
   ForwardingLoan loan_;  // its table is put back with ours
   std::vector<std::string> left_behind_;
   std::optional<net::UniqueFd> turn_;                // from take() until install()
-  std::optional<net::UniqueFd> held_;                // our name
+  std::optional<net::UniqueFd> held_;                // our number
   std::vector<net::UniqueFd> held_until_installed_;  // those of what was left behind
   std::string installed_;                            // the listing of our table, without counters
 };

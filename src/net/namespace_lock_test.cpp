@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "net/namespace_lock.hpp"
+
+#include <sched.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <thread>
+
+#include <gtest/gtest.h>
+
+namespace culvert::net {
+namespace {
+
+// A thread is in a namespace for itself.
+template <class Test>
+void in_namespace(Test test) {
+  bool is_alone = false;
+  std::jthread([&] {
+    is_alone = ::unshare(CLONE_NEWNET) == 0;
+    if (is_alone) test();
+  }).join();
+  if (!is_alone) GTEST_SKIP() << "needs root";
+}
+
+bool is_held(std::uint8_t number) {
+  const auto held = hold_number(number);
+  EXPECT_TRUE(held) << held.error().message;
+  return held && held->has_value();
+}
+
+TEST(NamespaceLock, OneHasANumberUntilItIsClosed) {
+  in_namespace([] {
+    {
+      const auto first = hold_number(1);
+      ASSERT_TRUE(first && *first);
+      EXPECT_FALSE(is_held(1));
+      EXPECT_TRUE(is_held(2));
+      in_namespace([] { EXPECT_TRUE(is_held(1)); });
+    }
+    EXPECT_TRUE(is_held(1));
+  });
+}
+
+TEST(NamespaceLock, IsNotForEverybody) {
+  in_namespace([] {
+    bool had_it = true;
+    std::jthread([&] {
+      // Of this thread alone, and with it go its capabilities.
+      if (::syscall(SYS_setresuid, 65534, 65534, 65534) != 0) return;
+      const auto held = hold_number(1);
+      had_it = !held || *held;
+    }).join();
+    EXPECT_FALSE(had_it);
+    EXPECT_TRUE(is_held(1));
+  });
+}
+
+}  // namespace
+}  // namespace culvert::net
