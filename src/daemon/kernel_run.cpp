@@ -190,7 +190,10 @@ relay::Task<Result<void>> KernelRun::install(nft::RuleSet rules) {
   auto watch = net::NftWatch::open(executor_, table_->name());
   if (!watch) co_return std::unexpected(watch.error());
   watch_.emplace(std::move(*watch));
-  rules_changed_ = true;
+  auto forwarding = net::ForwardingWatch::open(executor_);
+  if (!forwarding) co_return std::unexpected(forwarding.error());
+  forwarding_watch_.emplace(std::move(*forwarding));
+  rules_changed_ = forwarding_changed_ = true;
   for (const nft::Mapping& mapping : table_->mappings()) {
     log_event(LogLevel::notice, "forward_up", "map {} up, in the kernel{}", field("mapping", mapping.name),
               families_served(mapping), field("table", table_->name()));
@@ -222,12 +225,15 @@ Result<void> KernelRun::take_and_install(nft::RuleSet rules) {
 relay::Task<Result<void>> KernelRun::serve() {
   if (!watch_) co_return Result<void>();  // there was nothing to keep
   tasks_.spawn(watch_rules());
+  tasks_.spawn(watch_forwarding());
   Instant next_look_up = monotonic_now() + kLookUpInterval;
   Instant next_look = monotonic_now();
   while (!is_stopping_) {
     const Instant now = monotonic_now();
     if (rules_changed_ && now >= next_repair_) {
       co_await put_back();
+    } else if (std::exchange(forwarding_changed_, false)) {
+      co_await set_forwarding_again();
     } else if (others_changed_ && now >= next_look) {
       // Whoever reloads a firewall makes many changes.
       others_changed_ = false;
@@ -237,8 +243,7 @@ relay::Task<Result<void>> KernelRun::serve() {
       co_await tell_traffic();
     } else if (now >= next_look_up) {
       co_await look_up_again();
-      co_await set_forwarding_again();
-      others_changed_ = true;  // routes and settings, of which nothing tells
+      others_changed_ = true;  // routes, too
       next_look_up = monotonic_now() + kLookUpInterval;
     } else {
       Instant next = next_look_up;
@@ -248,6 +253,7 @@ relay::Task<Result<void>> KernelRun::serve() {
     }
   }
   watch_->close();
+  forwarding_watch_->close();
   co_await tasks_.all_ended();
   co_await tell_traffic();
   co_await on_helper([this] { remove(); });
@@ -262,18 +268,14 @@ relay::Task<void> KernelRun::put_back() {
               field("table", table_->name()), field("reason", done.error().message));
     rules_changed_ = true;
     next_repair_ = monotonic_now() + kRetryInterval;
-    co_return;
-  }
-  if (*done) {
+  } else if (*done) {
     next_repair_ = monotonic_now() + kRepairInterval;
     log_event(put_back_.is_due(monotonic_now()) ? LogLevel::warning : LogLevel::verbose, "rules",
               "somebody has changed table inet {}: put it back", field("table", table_->name()),
               field("did", "put_back"));
   }
-  co_await set_forwarding_again();
 }
 
-// Nothing tells when somebody changes that: whoever asks looks.
 relay::Task<void> KernelRun::set_forwarding_again() {
   if (!plan_.enable_forwarding) co_return;
   const auto done = co_await on_helper([this]() -> Result<mapper::Families> {
@@ -282,12 +284,13 @@ relay::Task<void> KernelRun::set_forwarding_again() {
     return off;
   });
   if (!done) {
-    log_event(LogLevel::error, "rules", "{}", field("reason", done.error().message));
+    if (forwarding_said_.is_due(monotonic_now()))
+      log_event(LogLevel::error, "rules", "{}", field("reason", done.error().message));
     co_return;
   }
   for (const bool is_v4 : {true, false}) {
     if (is_v4 ? done->v4 : done->v6)
-      log_event(forwarding_.is_due(monotonic_now()) ? LogLevel::warning : LogLevel::verbose, "rules",
+      log_event(forwarding_said_.is_due(monotonic_now()) ? LogLevel::warning : LogLevel::verbose, "rules",
                 "somebody has set {} to 0: set it to 1 again",
                 field("setting", net::Forwarding{is_v4}.name()), field("did", "put_back"));
   }
@@ -356,6 +359,13 @@ relay::Task<void> KernelRun::watch_rules() {
   while (const auto change = co_await watch_->changed()) {
     rules_changed_ |= change->ours;
     others_changed_ |= change->others;
+    changed_.wake();
+  }
+}
+
+relay::Task<void> KernelRun::watch_forwarding() {
+  while (co_await forwarding_watch_->changed()) {
+    forwarding_changed_ = others_changed_ = true;
     changed_.wake();
   }
 }

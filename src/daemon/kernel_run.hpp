@@ -18,6 +18,7 @@
 #include "engine/mapper/kernel_table.hpp"
 #include "engine/relay/signal.hpp"
 #include "engine/relay/task_set.hpp"
+#include "net/forwarding_watch.hpp"
 #include "net/nft_watch.hpp"
 #include "net/resolver.hpp"
 #include "proto/nft/rule_set.hpp"
@@ -51,6 +52,7 @@ class KernelRun final : public Run {
   relay::Task<void> set_forwarding_again();
   relay::Task<void> look_up_again();
   relay::Task<void> watch_rules();
+  relay::Task<void> watch_forwarding();
   void remove();
 
   const boost::asio::any_io_executor executor_;
@@ -58,14 +60,15 @@ class KernelRun final : public Run {
   net::Resolver& resolver_;
   std::optional<mapper::KernelTable> table_;  // touched by the helper alone while one of its calls runs
   std::optional<net::NftWatch> watch_;
+  std::optional<net::ForwardingWatch> forwarding_watch_;
   relay::Signal changed_;  // one of those below; serve() sleeps on it
   relay::TaskSet tasks_;
   bool is_stopping_ = false;
-  bool rules_changed_ = false, others_changed_ = false, is_asked_ = false;
+  bool rules_changed_ = false, forwarding_changed_ = false, others_changed_ = false, is_asked_ = false;
   std::set<std::string> told_;   // the hindrances
   std::set<std::string> stays_;  // what could not be looked up the last time
   Instant next_repair_;          // two who want different rules would keep each other busy
-  Complaint put_back_, forwarding_, overlap_;
+  Complaint put_back_, forwarding_said_, overlap_;
   boost::asio::thread_pool helper_{1};
 };
 

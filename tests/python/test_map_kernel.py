@@ -222,6 +222,10 @@ def test_forwarding_that_is_off(street):
             assert (f"culvert: warning: {name} is 0, so nothing is passed on to {server}: --enable-forwarding sets it while "
                     "culvert runs") in culvert.lines
         assert not passes(street)
+        street.router.run("sysctl", "net.ipv4.ip_forward=1")
+        assert passes(street)
+        street.router.run("sysctl", "net.ipv4.ip_forward=0")
+        culvert.wait_for("warning: net.ipv4.ip_forward is 0", count=2)
     with mapped(street, *ON, *words):
         assert passes(street) and setting() == ["1", "1"]
     assert setting() == ["0", "0"]
@@ -242,7 +246,6 @@ def test_forwarding_of_single_interfaces(street):
         # Somebody switches all of it off.
         street.router.run("sysctl", "net.ipv4.ip_forward=1")
         street.router.run("sysctl", "net.ipv4.ip_forward=0")
-        street.router.nft("flush ruleset")
         culvert.wait_for("somebody has set net.ipv4.ip_forward to 0: set it to 1 again")
         assert passes(street)
     assert street.router.run("sysctl", "-n", "net.ipv4.ip_forward", "net.ipv6.conf.all.forwarding").split() == ["0", "0"]
