@@ -6,6 +6,7 @@ import contextlib
 import os
 import pathlib
 import re
+import select
 import shutil
 import signal
 import socket
@@ -21,7 +22,7 @@ from harness.gate import Gate
 from harness.keys import certify, fingerprint, make_key, public_part
 from harness.processes import Process, kill
 from harness.proxy import SOCKS5
-from harness.sockets import (Server, assert_ends, connect, digest_sink, echo, echo_both_ways, free_port, has_ipv6, receive_all,
+from harness.sockets import (DEADLINE, Server, assert_ends, connect, digest_sink, echo, echo_both_ways, free_port, has_ipv6, receive_all,
                              receive_exactly, silent)
 
 SIZE = (1 if SMALL else 8) << 20
@@ -380,9 +381,10 @@ quota = "1M"
 # -------------------------------------------------------------------------------------------------------- a session shows
 
 def shown(process: Process) -> bytes:
-    """All that a session shows at its start."""
+    """All that a session shows next."""
     text = b""
     while b"Ctrl-C" not in text:
+        assert select.select([process.popen.stdout], [], [], DEADLINE)[0], f"nothing more is shown: {text}"
         part = process.popen.stdout.read1(4096)
         assert part, process.text
         text += part
