@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "net/namespace_lock.hpp"
 
-#include <sched.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -9,19 +8,12 @@
 
 #include <gtest/gtest.h>
 
+#include "tests/support/network_namespace.hpp"
+
 namespace culvert::net {
 namespace {
 
-// A thread is in a namespace for itself.
-template <class Test>
-void in_namespace(Test test) {
-  bool is_alone = false;
-  std::jthread([&] {
-    is_alone = ::unshare(CLONE_NEWNET) == 0;
-    if (is_alone) test();
-  }).join();
-  if (!is_alone) GTEST_SKIP() << "needs root";
-}
+using testing::in_namespace;
 
 bool is_held(std::uint8_t number) {
   const auto held = hold_number(number);
