@@ -176,12 +176,13 @@ Result<void> read_open_line(std::span<const std::string_view> arguments, const E
   app.add_option("--lifetime", lifetime,
                  "how long the router keeps it open by itself (2h); renewed at half of it");
   bool lists = false, closes = false, as_json = false;
-  app.add_flag("--list", lists, "print which ports culverts of this user keep open");
-  app.add_flag("--json", as_json, "with --list: an object a line");
-  app.add_flag("--close", closes, "close PORT: end the culvert that keeps it open");
+  auto* const list = app.add_flag("--list", lists, "print which ports culverts of this user keep open");
+  app.add_flag("--json", as_json, "with --list: an object a line")->needs(list);
+  app.add_flag("--close", closes, "close PORT: end the culvert that keeps it open")->excludes(list);
   SubcommandReader reader(app, line);
   if (!TRY(reader.read(arguments))) return {};
   if (lists) {
+    if (!words.empty()) return fail(Errc::usage, "open: --list takes no PORT, it prints them all");
     line.answer = list_text(daemon::read_open_records(daemon::open_records_folder(), unix_now()), as_json);
     return {};
   }

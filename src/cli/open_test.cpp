@@ -54,5 +54,13 @@ TEST(OpenLine, WhereARouterCannotLeadAForwardDoes) {
   }
 }
 
+TEST(OpenLine, TakesNoTwoQuestionsAtOnce) {
+  for (const std::vector<std::string_view>& words : {std::vector<std::string_view>{"--json", "80"},
+                                                     {"--list", "80"},
+                                                     {"--list", "--close", "80"},
+                                                     {"--close"}})
+    EXPECT_FALSE(plan_of_open(words)) << words.front();
+}
+
 }  // namespace
 }  // namespace culvert::cli

@@ -203,7 +203,7 @@ struct Plan {
   std::vector<KernelPlan> kernel;
   std::vector<ServerPlan> servers;
   std::optional<GatewayPlan> gateway;
-  /// Started as root with servers or direct forwards, the process becomes this account; empty:
+  /// Started as root without sessions, the process becomes this account; empty:
   /// find_process_account() chooses.
   std::string account;
   bool sandbox = true;  ///< with these: system calls that they do not need are refused

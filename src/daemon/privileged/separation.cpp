@@ -157,7 +157,9 @@ Capabilities capabilities_for(const Plan& plan, Capabilities permitted) {
 
 Result<Helpers> separate_privileges(const Plan& plan, const std::function<Result<void>()>& with_rights) {
   const bool changes_rules = has(plan, Action::keep) || has(plan, Action::clean);
-  if (plan.servers.empty() && plan.direct.empty() && !changes_rules) {
+  // A client needs its user's files and programs.
+  const bool reads_routers = plan.gateway && plan.sessions.empty();
+  if (plan.servers.empty() && plan.direct.empty() && !changes_rules && !reads_routers) {
     TRY(with_rights());
     return Helpers{.servers = {}, .rules = std::vector<std::unique_ptr<RuleKeeper>>(plan.kernel.size())};
   }
