@@ -224,8 +224,7 @@ void GatewayRun::write_record() {
   }
   if (const auto written = records_.own->write(ports); !written)
     log(LogLevel::verbose, "{}", written.error().message);
-  if (!std::ranges::all_of(records_.others, &OpenRecord::is_running))
-    forget_left_open(records_.folder, ports);
+  for (LeftOpenFile& left : records_.left) left.forget(ports);
 }
 
 std::string GatewayRun::kept_by_another() const {

@@ -37,6 +37,19 @@ std::optional<std::string> whole_text(int file) {
   return text;
 }
 
+std::string path_of(const std::string& folder, std::int64_t pid) {
+  return folder + "/" + std::to_string(pid) + std::string(kEnding);
+}
+
+// A shorter text has blanks behind it: a sandbox allows to write, and no more. `size`: of the text that is
+// there. Leaves errno.
+bool overwrite(int file, std::size_t& size, std::span<const OpenPortRecord> ports) {
+  std::string text = encode_open_record(ports);
+  text.resize(std::max(text.size(), size), ' ');
+  size = text.size();
+  return ::pwrite(file, text.data(), text.size(), 0) == static_cast<ssize_t>(text.size());
+}
+
 bool set_text(const json::object& from, std::string_view name, std::string& to) {
   const json::value* value = from.if_contains(name);
   if (value == nullptr || !value->is_string() || !is_printable(std::string_view(value->get_string())))
@@ -109,7 +122,7 @@ Result<OpenRecordFile> OpenRecordFile::create(const std::string& folder) {
   if (folder.empty()) return fail(Errc::not_found, "there is no XDG_RUNTIME_DIR");
   std::error_code ignored;
   std::filesystem::create_directories(folder, ignored);
-  std::string path = folder + "/" + std::to_string(::getpid()) + std::string(kEnding);
+  std::string path = path_of(folder, ::getpid());
   net::UniqueFd file(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
   if (!file) return fail_errno("cannot write " + path, errno);
   // Of an earlier process of this number, at most.
@@ -124,18 +137,19 @@ OpenRecordFile::~OpenRecordFile() {
   ::unlink(path_.c_str());
 }
 
-// A shorter text has blanks behind it: a sandbox allows to write, and no more.
 Result<void> OpenRecordFile::write(std::span<const OpenPortRecord> ports) {
-  std::string text = encode_open_record(ports);
-  text.resize(std::max(text.size(), size_), ' ');
-  size_ = text.size();
-  if (::pwrite(file_.get(), text.data(), text.size(), 0) != static_cast<ssize_t>(text.size()))
-    return fail_errno("cannot write " + path_, errno);
+  if (!overwrite(file_.get(), size_, ports)) return fail_errno("cannot write " + path_, errno);
   return {};
 }
 
 OpenRecords OpenRecords::take(const std::string& folder) {
-  OpenRecords records{.folder = folder, .own = {}, .others = read_open_records(folder, unix_now())};
+  OpenRecords records{.own = {}, .others = read_open_records(folder, unix_now()), .left = {}};
+  for (const OpenRecord& record : records.others) {
+    if (record.is_running) continue;
+    net::UniqueFd file(::open(path_of(folder, record.pid).c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW));
+    const auto text = file ? whole_text(file.get()) : std::nullopt;
+    if (text) records.left.emplace_back(std::move(file), record.ports, text->size());
+  }
   auto own = OpenRecordFile::create(folder);
   if (own) {
     records.own.emplace(std::move(*own));
@@ -190,23 +204,14 @@ std::vector<OpenRecord> read_open_records(const std::string& folder, UnixSeconds
   return records;
 }
 
-void forget_left_open(const std::string& folder, std::span<const OpenPortRecord> kept) {
+void LeftOpenFile::forget(std::span<const OpenPortRecord> kept) {
   const auto is_kept = [kept](const OpenPortRecord& left) {
     return std::ranges::any_of(kept, [&left](const OpenPortRecord& one) {
       return one.router == left.router && one.protocol == left.protocol && one.port == left.port;
     });
   };
-  for (const auto& [path, pid] : files_in(folder)) {
-    net::UniqueFd file(::open(path.c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW));
-    if (!file || ::flock(file.get(), LOCK_EX | LOCK_NB) != 0) continue;
-    auto ports = decode_open_record(whole_text(file.get()).value_or(""));
-    if (!ports || std::erase_if(*ports, is_kept) == 0) continue;
-    const std::string text = encode_open_record(*ports);
-    const bool is_written =
-        ::pwrite(file.get(), text.data(), text.size(), 0) == static_cast<ssize_t>(text.size()) &&
-        ::ftruncate(file.get(), static_cast<off_t>(text.size())) == 0;
-    if (ports->empty() || !is_written) ::unlink(path.c_str());
-  }
+  // Without a place for it the port stays in the list until its time: no harm.
+  if (std::erase_if(ports_, is_kept) > 0) (void)overwrite(file_.get(), size_, ports_);
 }
 
 }  // namespace culvert::daemon

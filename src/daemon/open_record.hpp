@@ -57,11 +57,26 @@ class OpenRecordFile {
   std::size_t size_ = 0;  // of what was written
 };
 
+/// The file of a process that was killed, opened for who takes its ports over.
+class LeftOpenFile {
+ public:
+  LeftOpenFile(net::UniqueFd file, std::vector<OpenPortRecord> ports, std::size_t size)
+      : file_(std::move(file)), ports_(std::move(ports)), size_(size) {}
+
+  /// Takes out what somebody else keeps now: the same port of the same router.
+  void forget(std::span<const OpenPortRecord> kept);
+
+ private:
+  net::UniqueFd file_;
+  std::vector<OpenPortRecord> ports_;
+  std::size_t size_;
+};
+
 /// What a process has to know and to have before it gives up its rights.
 struct OpenRecords {
-  std::string folder;
   std::optional<OpenRecordFile> own;
   std::vector<OpenRecord> others;
+  std::vector<LeftOpenFile> left;  ///< of those that do not run
 
   /// Where there is no place for them, that is told (-v).
   [[nodiscard]] static OpenRecords take(const std::string& folder);
@@ -70,10 +85,6 @@ struct OpenRecords {
 /// All of them, by process. Ports of processes that were killed are left out when their time is over, and the
 /// file goes with the last. What cannot be read is passed over.
 [[nodiscard]] std::vector<OpenRecord> read_open_records(const std::string& folder, UnixSeconds now);
-
-/// Takes out of what killed processes have left behind what somebody else keeps now: the same port of the
-/// same router.
-void forget_left_open(const std::string& folder, std::span<const OpenPortRecord> kept);
 
 /// The text of a file, and what such a text says; Errc::malformed.
 [[nodiscard]] std::string encode_open_record(std::span<const OpenPortRecord> ports);

@@ -67,14 +67,16 @@ TEST(OpenRecord, IsWrittenAnewWithLess) {
 
 TEST(OpenRecord, WhatSomebodyElseKeepsNowIsNotLeftBehind) {
   const testing::TempDir folder;
-  OpenPortRecord other = kPort;
+  OpenPortRecord port = kPort;
+  port.until = 0;
+  OpenPortRecord other = port;
   other.port = 8081;
+  std::ofstream(folder.path().string() + "/77.json") << encode_open_record(std::vector{port, other});
+  std::ofstream(folder.path().string() + "/78.json") << encode_open_record(std::vector{port});
   auto records = OpenRecords::take(folder.path().string());
   ASSERT_TRUE(records.own);
-  std::ofstream(folder.path().string() + "/77.json") << encode_open_record(std::vector{kPort, other});
-  std::ofstream(folder.path().string() + "/78.json") << encode_open_record(std::vector{kPort});
-  ASSERT_TRUE(records.own->write(std::vector{kPort}));
-  forget_left_open(folder.path().string(), std::vector{kPort});
+  ASSERT_TRUE(records.own->write(std::vector{port}));
+  for (LeftOpenFile& left : records.left) left.forget(std::vector{port});
   const auto left = read_open_records(folder.path().string(), 0);
   ASSERT_EQ(left.size(), 2U);
   EXPECT_EQ(left[0].ports, std::vector{other});
