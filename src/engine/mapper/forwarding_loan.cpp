@@ -13,8 +13,8 @@
 namespace culvert::mapper {
 namespace {
 
-constexpr std::string_view kTable = "culvert-forwarding";
-constexpr std::string_view kLabel = "culvert map --kernel: these were 0, but 1 for the interfaces named";
+constexpr std::string_view kLoanTable = "culvert-forwarding";
+constexpr std::string_view kLoanLabel = "culvert map --kernel: these were 0, but 1 for the interfaces named";
 
 // What needs no quoting to be a name in a set.
 bool is_plain(std::string_view interface) {
@@ -30,11 +30,12 @@ bool is_plain(std::string_view interface) {
 }  // namespace
 
 bool ForwardingLoan::is_its_table(const nft::Table& table) {
-  return table.family == "inet" && table.name == kTable && table.label == kLabel;
+  return table.family == "inet" && table.name == kLoanTable && table.label == kLoanLabel;
 }
 
 Result<void> ForwardingLoan::read(net::NftTables& tables) {
-  const auto listing = tables.list(fmt::format("list table inet {}", kTable), net::NftTables::Detail::whole);
+  const auto listing =
+      tables.list(fmt::format("list table inet {}", kLoanTable), net::NftTables::Detail::whole);
   if (!listing && listing.error().code == Errc::not_found) return {};
   if (!listing) return std::unexpected(listing.error());
   for (const nft::Table& table : nft::read_listing(*listing)) {
@@ -70,7 +71,7 @@ Result<void> ForwardingLoan::take(net::NftTables& tables, Families families) {
 // "add" changes nothing of what is there already.
 std::string ForwardingLoan::text() const {
   if (!v4_.is_lent && !v6_.is_lent) return {};
-  std::string text = fmt::format("table inet {} {{\n  comment \"{}\"\n", kTable, kLabel);
+  std::string text = fmt::format("table inet {} {{\n  comment \"{}\"\n", kLoanTable, kLoanLabel);
   for (const bool is_v4 : {true, false}) {
     if (!of(is_v4).is_lent) continue;
     text += fmt::format("  set {} {{\n    type ifname\n", net::Forwarding{is_v4}.name());
@@ -91,7 +92,7 @@ Result<void> ForwardingLoan::give_back(net::NftTables& tables) {
     for (const std::string& interface : family.on) TRY(forwarding.set(true, interface));
   }
   *this = {};
-  const auto removed = tables.run(nft::remove_text(kTable));
+  const auto removed = tables.run(nft::remove_text(kLoanTable));
   if (!removed && removed.error().code != Errc::not_found) return std::unexpected(removed.error());
   return {};
 }
