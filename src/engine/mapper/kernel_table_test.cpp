@@ -2,11 +2,12 @@
 // In a network namespace of the test's own, where it may have one (as root).
 #include "engine/mapper/kernel_table.hpp"
 
+#include <sys/wait.h>
 #include <time.h>
+#include <unistd.h>
 
-#include <atomic>
-#include <latch>
-#include <thread>
+#include <array>
+#include <cstddef>
 #include <vector>
 
 #include <fmt/format.h>
@@ -111,21 +112,39 @@ TEST(KernelTable, IsRefusedWhereAnotherTakesSomeOfTheSame) {
   });
 }
 
-TEST(KernelTable, OfTwoAtOnceOneGetsAPort) {
+/// Four processes, since libnftables is for one thread of a process at a time.
+TEST(KernelTable, OfSeveralAtOnceOneGetsAPort) {
   in_namespace([] {
     for (int round = 0; round < 5; ++round) {
-      std::atomic<int> got = 0;
-      std::latch begin(4), end(4);
-      const auto try_it = [&] {
-        begin.arrive_and_wait();
-        auto table = KernelTable::take(one(8080), false);
-        if (table && table->install()) ++got;
-        end.arrive_and_wait();
+      std::array<int, 2> begin{}, told{}, end{};
+      ASSERT_TRUE(::pipe(begin.data()) == 0 && ::pipe(told.data()) == 0 && ::pipe(end.data()) == 0);
+      const auto until_closed = [](const std::array<int, 2>& pipe) {
+        char byte = 0;
+        ::close(pipe[1]);
+        (void)!::read(pipe[0], &byte, 1);
       };
-      std::vector<std::jthread> threads;
-      for (int i = 0; i < 4; ++i) threads.emplace_back(try_it);
-      threads.clear();
-      EXPECT_EQ(got, 1);
+      std::vector<pid_t> children;
+      for (int i = 0; i < 4; ++i) {
+        children.push_back(::fork());
+        if (children.back() != 0) continue;
+        until_closed(begin);
+        auto table = KernelTable::take(one(8080), false);
+        const char got = table && table->install() ? 1 : 0;
+        (void)!::write(told[1], &got, 1);
+        until_closed(end);
+        ::_exit(0);
+      }
+      ::close(begin[1]);
+      int all = 0;
+      for (std::size_t i = 0; i < children.size(); ++i) {
+        char got = 0;
+        EXPECT_EQ(::read(told[0], &got, 1), 1);
+        all += got;
+      }
+      EXPECT_EQ(all, 1);
+      ::close(end[1]);
+      for (const pid_t child : children) ::waitpid(child, nullptr, 0);
+      for (const int fd : {begin[0], told[0], told[1], end[0]}) ::close(fd);
     }
   });
 }
