@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # A folder of src/ is a library. Files named *_test.cpp become its test program, each *_fuzz.cpp a fuzz harness.
 
+option(CULVERT_UNITY "Compile files of the library together in this build, too (in half the time)" OFF)
 set(CULVERT_BATCH 6 CACHE STRING "Files of tests and of the sanitizer builds that are compiled as one, where Asio is used; 0: a folder's all")
 set(CULVERT_SOURCE_ROOT ${PROJECT_SOURCE_DIR}/src)
 
@@ -103,9 +104,9 @@ function(culvert_compile_as target kind with_asio)
     # Coverage for the fuzzer, where its harnesses lead to: it makes an object half as long again to compile.
     target_compile_options(${target} PRIVATE -fsanitize=fuzzer-no-link)
   endif()
-  if(with_asio AND (CULVERT_SANITIZE OR kind STREQUAL "test"))
-    # What Asio's templates become is most of such an object, and the same in all of them. The release build, where the
-    # library is compiled file by file, shows that each includes what it needs.
+  if(with_asio AND (CULVERT_SANITIZE OR CULVERT_UNITY OR kind STREQUAL "test"))
+    # What Asio's templates become is most of such an object, and the same in all of them. The release build of 'make',
+    # where the library is compiled file by file, shows that each includes what it needs.
     set_target_properties(${target} PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE ${CULVERT_BATCH})
   endif()
 endfunction()

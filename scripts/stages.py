@@ -61,10 +61,10 @@ def script(*words: str, minutes: float = 10):
     return lambda log: one(call(log, [f"scripts/{words[0]}", *words[1:]], minutes))
 
 
-def build(preset: str, *targets: str):
+def build(preset: str, *targets: str, env: dict[str, str] | None = None):
     """A stage that counts only if it fails: what was built is counted when it runs."""
     def run(log: pathlib.Path) -> Count:
-        return Count(failed=int(call(log, ["scripts/build", preset, *targets], 30) != 0))
+        return Count(failed=int(call(log, ["scripts/build", preset, *targets], 30, env) != 0))
     return run
 
 
