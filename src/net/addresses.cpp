@@ -19,8 +19,8 @@
 
 #include "base/assert.hpp"
 #include "base/time.hpp"
+#include "net/netlink_socket.hpp"
 #include "net/route_lookup.hpp"
-#include "net/route_socket.hpp"
 #include "net/unique_fd.hpp"
 
 namespace culvert::net {
@@ -61,7 +61,7 @@ class OwnAddresses {
 
   std::set<IpAddress> of_interfaces_;
   std::map<IpAddress, bool> routed_here_;
-  std::optional<RouteSocket> routes_;  ///< kept, so that no want of descriptors keeps us from asking
+  std::optional<NetlinkSocket> routes_;  ///< kept, so that no want of descriptors keeps us from asking
   Instant good_until_{};
 };
 
@@ -69,7 +69,7 @@ Result<void> OwnAddresses::learn() {
   const Instant now = monotonic_now();
   if (now < good_until_) return {};
   routed_here_.clear();
-  if (!routes_) routes_ = TRY(RouteSocket::open());
+  if (!routes_) routes_ = TRY(NetlinkSocket::open(NETLINK_ROUTE));
   const auto all = TRY(interface_addresses());
   of_interfaces_.clear();
   for (const InterfaceAddress& one : all)

@@ -14,7 +14,7 @@
 #include "base/ip_address.hpp"
 #include "net/addresses.hpp"
 #include "net/netlink.hpp"
-#include "net/route_socket.hpp"
+#include "net/netlink_socket.hpp"
 
 namespace culvert::net {
 
@@ -115,7 +115,7 @@ ip::address gateway_of(const Candidate& route) {
 }  // namespace
 
 Result<std::vector<DefaultRoute>> default_routes() {
-  RouteSocket socket = TRY(RouteSocket::open());
+  NetlinkSocket socket = TRY(NetlinkSocket::open(NETLINK_ROUTE));
   std::vector<Candidate> candidates;
   std::vector<OwnAddress> own;
   for (const std::uint8_t family : {std::uint8_t{AF_INET}, std::uint8_t{AF_INET6}}) {

@@ -5,9 +5,9 @@
 
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
-#include <boost/asio/posix/stream_descriptor.hpp>
 
 #include "base/result.hpp"
+#include "net/netlink_watch.hpp"
 
 namespace culvert::net {
 
@@ -20,11 +20,11 @@ class ForwardingWatch {
 
   /// Waits for a change; what came before the call counts. False after close().
   [[nodiscard]] boost::asio::awaitable<bool> changed();
-  void close();
+  void close() { watch_.close(); }
 
  private:
-  explicit ForwardingWatch(boost::asio::posix::stream_descriptor socket) : socket_(std::move(socket)) {}
-  boost::asio::posix::stream_descriptor socket_;
+  explicit ForwardingWatch(NetlinkWatch watch) : watch_(std::move(watch)) {}
+  NetlinkWatch watch_;
 };
 
 }  // namespace culvert::net

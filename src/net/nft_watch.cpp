@@ -1,28 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "net/nft_watch.hpp"
 
-#include <array>
 #include <cerrno>
-#include <cstring>
 #include <string_view>
 #include <utility>
 
 #include <linux/netfilter/nf_tables.h>
 #include <linux/netfilter/nfnetlink.h>
 #include <linux/netlink.h>
-#include <sys/socket.h>
 
-#include "net/as_tuple.hpp"
 #include "net/netlink.hpp"
-#include "net/unique_fd.hpp"
 
 namespace culvert::net {
 
 namespace asio = boost::asio;
 
 namespace {
-
-constexpr std::size_t kLongest = 64 * 1024;
 
 // Attribute 1 is the name of the table in each kind of message that there is.
 std::string_view table_of(ByteView attributes) {
@@ -67,52 +60,27 @@ NftChange read_nft_messages(ByteView datagram, std::string_view table) {
 }
 
 Result<NftWatch> NftWatch::open(const asio::any_io_executor& executor, std::string table) {
-  UniqueFd socket(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_NETFILTER));
-  if (!socket) return fail_errno("cannot watch nftables", errno);
-  sockaddr_nl address{};
-  address.nl_family = AF_NETLINK;
-  address.nl_groups = 1U << (NFNLGRP_NFTABLES - 1);
-  sockaddr generic{};
-  static_assert(sizeof address <= sizeof generic);
-  std::memcpy(&generic, &address, sizeof address);
-  if (::bind(socket.get(), &generic, sizeof address) != 0) {
-    auto error = fail_errno("cannot watch nftables", errno);
-    if (errno == EPERM) error.error().code = Errc::denied;
+  auto watch = NetlinkWatch::open(executor, NETLINK_NETFILTER, 1U << (NFNLGRP_NFTABLES - 1));
+  if (!watch) {
+    auto error = fail_errno("cannot watch nftables", static_cast<int>(watch.error().detail));
+    if (watch.error().detail == EPERM) error.error().code = Errc::denied;
     return error;
   }
-  return NftWatch(asio::posix::stream_descriptor(executor, socket.release()), std::move(table));
+  return NftWatch(std::move(*watch), std::move(table));
 }
 
 asio::awaitable<std::optional<NftChange>> NftWatch::changed() {
-  for (;;) {
-    const auto [error] = co_await socket_.async_wait(asio::posix::stream_descriptor::wait_read, kTuple);
-    if (error || !socket_.is_open()) co_return std::nullopt;
-    const NftChange change = read_all();
-    if (change != NftChange()) co_return change;
+  while (co_await watch_.told()) {
+    NftChange all;
+    const bool is_whole = watch_.take([this, &all](ByteView datagram) {
+      const NftChange change = read_nft_messages(datagram, table_);
+      all.ours |= change.ours;
+      all.others |= change.others;
+    });
+    if (!is_whole) all = {.ours = true, .others = true};
+    if (all != NftChange()) co_return all;
   }
-}
-
-NftChange NftWatch::read_all() {
-  static thread_local std::array<std::uint8_t, kLongest> buffer;
-  NftChange all;
-  for (;;) {
-    const ssize_t size = ::recv(socket_.native_handle(), buffer.data(), buffer.size(), MSG_DONTWAIT);
-    if (size < 0 && errno == EINTR) continue;
-    if (size < 0 && errno == ENOBUFS) {
-      all = {.ours = true, .others = true};
-      continue;
-    }
-    if (size <= 0) return all;
-    const NftChange change =
-        read_nft_messages(ByteView(buffer).first(static_cast<std::size_t>(size)), table_);
-    all.ours |= change.ours;
-    all.others |= change.others;
-  }
-}
-
-void NftWatch::close() {
-  boost::system::error_code ignored;
-  socket_.close(ignored);
+  co_return std::nullopt;
 }
 
 }  // namespace culvert::net

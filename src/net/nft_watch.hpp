@@ -3,13 +3,14 @@
 
 #include <optional>
 #include <string>
+#include <utility>
 
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
-#include <boost/asio/posix/stream_descriptor.hpp>
 
 #include "base/bytes.hpp"
 #include "base/result.hpp"
+#include "net/netlink_watch.hpp"
 
 namespace culvert::net {
 
@@ -30,14 +31,12 @@ class NftWatch {
   /// Waits for a change; what came before the call counts, and what got lost is a change of everything.
   /// Nothing after close().
   [[nodiscard]] boost::asio::awaitable<std::optional<NftChange>> changed();
-  void close();
+  void close() { watch_.close(); }
 
  private:
-  NftWatch(boost::asio::posix::stream_descriptor socket, std::string table)
-      : socket_(std::move(socket)), table_(std::move(table)) {}
-  [[nodiscard]] NftChange read_all();
+  NftWatch(NetlinkWatch watch, std::string table) : watch_(std::move(watch)), table_(std::move(table)) {}
 
-  boost::asio::posix::stream_descriptor socket_;
+  NetlinkWatch watch_;
   std::string table_;
 };
 

@@ -11,7 +11,7 @@
 #include <sys/socket.h>
 
 #include "net/netlink.hpp"
-#include "net/route_socket.hpp"
+#include "net/netlink_socket.hpp"
 
 namespace culvert::net {
 namespace {
@@ -52,7 +52,7 @@ Answer read_route(const rtmsg& head, ByteView attributes) {
   return answer;
 }
 
-Result<std::vector<Answer>> ask(RouteSocket& socket, const rtmsg& header, std::uint16_t flags,
+Result<std::vector<Answer>> ask(NetlinkSocket& socket, const rtmsg& header, std::uint16_t flags,
                                 ByteView attributes) {
   std::vector<Answer> answers;
   TRY(socket.ask<rtmsg>(RTM_GETROUTE, flags, header, attributes, [&](const rtmsg& head, ByteView rest) {
@@ -82,11 +82,11 @@ unsigned char family_of(bool is_v4) { return is_v4 ? AF_INET : AF_INET6; }
 }  // namespace
 
 Result<Route> route_to(const IpAddress& address) {
-  RouteSocket socket = TRY(RouteSocket::open());
+  NetlinkSocket socket = TRY(NetlinkSocket::open(NETLINK_ROUTE));
   return route_to(socket, address);
 }
 
-Result<Route> route_to(RouteSocket& socket, const IpAddress& address) {
+Result<Route> route_to(NetlinkSocket& socket, const IpAddress& address) {
   rtmsg header{};
   header.rtm_family = family_of(address.is_v4());
   header.rtm_dst_len = static_cast<unsigned char>(address.bytes().size() * 8);
@@ -100,7 +100,7 @@ std::vector<std::string> default_interfaces(bool is_v4) {
   std::vector<std::string> names;
   rtmsg header{};
   header.rtm_family = family_of(is_v4);
-  auto socket = RouteSocket::open();
+  auto socket = NetlinkSocket::open(NETLINK_ROUTE);
   if (!socket) return names;
   const auto answers = ask(*socket, header, NLM_F_DUMP, {});
   if (!answers) return names;

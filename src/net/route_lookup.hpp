@@ -10,7 +10,7 @@
 
 namespace culvert::net {
 
-class RouteSocket;
+class NetlinkSocket;
 
 /// How the kernel would send to an address.
 struct Route {
@@ -21,7 +21,7 @@ struct Route {
 
 /// Asks rtnetlink(7), without sending anything. Errc::system with the cause alone ("Network is unreachable").
 [[nodiscard]] Result<Route> route_to(const IpAddress& address);
-[[nodiscard]] Result<Route> route_to(RouteSocket& socket, const IpAddress& address);
+[[nodiscard]] Result<Route> route_to(NetlinkSocket& socket, const IpAddress& address);
 
 /// The interfaces of the default routes of that family: where strangers come from. None if nothing is known.
 [[nodiscard]] std::vector<std::string> default_interfaces(bool is_v4);

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "net/route_watch.hpp"
 
-#include <array>
 #include <cerrno>
 #include <cstdint>
 
@@ -11,7 +10,6 @@
 #include <sys/socket.h>
 #include <boost/asio/ip/udp.hpp>
 
-#include "net/as_tuple.hpp"
 #include "net/netlink.hpp"
 #include "net/unique_fd.hpp"
 
@@ -40,41 +38,18 @@ void RouteChange::add(ByteView datagram) {
 }
 
 Result<RouteWatch> RouteWatch::open(const asio::any_io_executor& executor) {
-  UniqueFd socket(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_ROUTE));
-  if (!socket) return fail_errno("cannot watch routes", errno);
-  sockaddr_nl address{};
-  address.nl_family = AF_NETLINK;
-  address.nl_groups =
-      RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV4_ROUTE | RTMGRP_IPV6_IFADDR | RTMGRP_IPV6_ROUTE;
-  sockaddr generic{};
-  static_assert(sizeof address <= sizeof generic);
-  __builtin_memcpy(&generic, &address, sizeof address);
-  if (::bind(socket.get(), &generic, sizeof address) != 0) return fail_errno("cannot watch routes", errno);
-  return RouteWatch(asio::posix::stream_descriptor(executor, socket.release()));
+  auto watch = NetlinkWatch::open(
+      executor, NETLINK_ROUTE,
+      RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV4_ROUTE | RTMGRP_IPV6_IFADDR | RTMGRP_IPV6_ROUTE);
+  if (!watch) return fail_errno("cannot watch routes", static_cast<int>(watch.error().detail));
+  return RouteWatch(std::move(*watch));
 }
 
 asio::awaitable<std::optional<RouteChange>> RouteWatch::changed() {
-  const auto [error] = co_await socket_.async_wait(asio::posix::stream_descriptor::wait_read, kTuple);
-  if (error || !socket_.is_open()) co_return std::nullopt;
-  // All that waits is one change. Too much of it (ENOBUFS) is one as well.
-  RouteChange change;
-  std::array<std::uint8_t, 8192> buffer;
-  while (true) {
-    const ssize_t size = ::recv(socket_.native_handle(), buffer.data(), buffer.size(), MSG_DONTWAIT);
-    if (size > 0) {
-      change.add(ByteView(buffer).first(static_cast<std::size_t>(size)));
-    } else if (size < 0 && errno == ENOBUFS) {
-      change.add_all();
-    } else if (size == 0 || errno != EINTR) {
-      break;
-    }
-  }
+  if (!co_await watch_.told()) co_return std::nullopt;
+  RouteChange change;  // all of it is one
+  if (!watch_.take([&change](ByteView datagram) { change.add(datagram); })) change.add_all();
   co_return change;
-}
-
-void RouteWatch::close() {
-  boost::system::error_code ignored;
-  socket_.close(ignored);
 }
 
 bool is_own_address(const asio::ip::address& address) {

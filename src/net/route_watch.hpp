@@ -7,10 +7,10 @@
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/ip/address.hpp>
-#include <boost/asio/posix/stream_descriptor.hpp>
 
 #include "base/bytes.hpp"
 #include "base/result.hpp"
+#include "net/netlink_watch.hpp"
 
 namespace culvert::net {
 
@@ -37,11 +37,11 @@ class RouteWatch {
 
   /// Waits for a change; what came before the call counts. None after close().
   [[nodiscard]] boost::asio::awaitable<std::optional<RouteChange>> changed();
-  void close();
+  void close() { watch_.close(); }
 
  private:
-  explicit RouteWatch(boost::asio::posix::stream_descriptor socket) : socket_(std::move(socket)) {}
-  boost::asio::posix::stream_descriptor socket_;
+  explicit RouteWatch(NetlinkWatch watch) : watch_(std::move(watch)) {}
+  NetlinkWatch watch_;
 };
 
 /// Whether this machine still has `address`: if not, what is bound to it is dead.

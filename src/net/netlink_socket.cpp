@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "net/route_socket.hpp"
+#include "net/netlink_socket.hpp"
 
 #include <array>
 #include <cerrno>
 #include <optional>
 
-#include <linux/rtnetlink.h>
+#include <linux/netlink.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 
@@ -20,15 +20,15 @@ std::unexpected<Error> failed(int error) { return fail(Errc::system, std::strerr
 
 }  // namespace
 
-Result<RouteSocket> RouteSocket::open() {
-  UniqueFd socket(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE));
+Result<NetlinkSocket> NetlinkSocket::open(int protocol) {
+  UniqueFd socket(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, protocol));
   if (!socket) return failed(errno);
   (void)::setsockopt(socket.get(), SOL_SOCKET, SO_RCVTIMEO, &kPatience, sizeof kPatience);
-  return RouteSocket(std::move(socket));
+  return NetlinkSocket(std::move(socket));
 }
 
-Result<void> RouteSocket::ask(std::uint16_t type, std::uint16_t flags, ByteView body,
-                              const std::function<void(ByteView)>& visit) {
+Result<void> NetlinkSocket::ask(std::uint16_t type, std::uint16_t flags, ByteView body,
+                                const std::function<void(ByteView)>& visit) {
   nlmsghdr head{};
   head.nlmsg_len = static_cast<std::uint32_t>(NLMSG_LENGTH(body.size()));
   head.nlmsg_type = type;
@@ -54,7 +54,8 @@ Result<void> RouteSocket::ask(std::uint16_t type, std::uint16_t flags, ByteView 
                                   done = Result<void>();
                                 } else if (answer.nlmsg_type == NLMSG_ERROR) {
                                   const auto error = netlink::read_as<nlmsgerr>(message);
-                                  done = failed(error ? -error->error : EPROTO);
+                                  const int code = error ? -error->error : EPROTO;
+                                  done = code == 0 ? Result<void>() : failed(code);
                                 } else if (++seen > kMostMessages) {
                                   done = failed(E2BIG);
                                 } else {

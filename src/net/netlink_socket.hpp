@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <utility>
 
 #include "base/bytes.hpp"
 #include "base/result.hpp"
@@ -12,15 +13,17 @@
 
 namespace culvert::net {
 
-/// Asks rtnetlink(7) about routes and addresses, one question at a time. The kernel answers at once; what
-/// does not come within two seconds is a failure, as is a table of more than 100,000 entries. Errors:
-/// Errc::system with the cause alone.
-class RouteSocket {
+/// Asks the kernel by netlink(7), one question at a time. It answers at once; what does not come within two
+/// seconds is a failure, as is a table of more than 100,000 entries. Errors: Errc::system with the cause
+/// alone, and its errno in `detail`.
+class NetlinkSocket {
  public:
-  [[nodiscard]] static Result<RouteSocket> open();
+  /// `protocol`: NETLINK_ROUTE (rtnetlink(7)), NETLINK_NETFILTER (nfnetlink).
+  [[nodiscard]] static Result<NetlinkSocket> open(int protocol);
 
   /// `header` (rtmsg, ifaddrmsg) and `attributes` are what comes behind the nlmsghdr. `visit` is given what
-  /// comes there in each answer: one, or with NLM_F_DUMP in `flags` all of a table. As long as the call.
+  /// comes there in each answer: one, or with NLM_F_DUMP in `flags` all of a table. As long as the call. With
+  /// NLM_F_ACK alone it is a request that is done, or fails.
   template <class Header>
   [[nodiscard]] Result<void> ask(std::uint16_t type, std::uint16_t flags, const Header& header,
                                  ByteView attributes,
@@ -34,8 +37,11 @@ class RouteSocket {
     });
   }
 
+  /// For who keeps what was asked for by keeping it open.
+  [[nodiscard]] UniqueFd release() && { return std::move(socket_); }
+
  private:
-  explicit RouteSocket(UniqueFd socket) : socket_(std::move(socket)) {}
+  explicit NetlinkSocket(UniqueFd socket) : socket_(std::move(socket)) {}
   [[nodiscard]] Result<void> ask(std::uint16_t type, std::uint16_t flags, ByteView body,
                                  const std::function<void(ByteView)>& visit);
 

@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "net/netlink_watch.hpp"
+
+#include <sys/socket.h>
+
+#include <array>
+#include <cerrno>
+#include <cstring>
+
+#include <linux/netlink.h>
+
+#include "net/as_tuple.hpp"
+#include "net/unique_fd.hpp"
+
+namespace culvert::net {
+
+namespace asio = boost::asio;
+
+namespace {
+
+constexpr std::size_t kLongest = 64 * 1024;
+
+std::unexpected<Error> failed(int error) { return fail(Errc::system, std::strerror(error), error); }
+
+}  // namespace
+
+Result<NetlinkWatch> NetlinkWatch::open(const asio::any_io_executor& executor, int protocol,
+                                        std::uint32_t groups) {
+  UniqueFd socket(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, protocol));
+  if (!socket) return failed(errno);
+  sockaddr_nl address{};
+  address.nl_family = AF_NETLINK;
+  address.nl_groups = groups;
+  sockaddr generic{};
+  static_assert(sizeof address <= sizeof generic);
+  std::memcpy(&generic, &address, sizeof address);
+  if (::bind(socket.get(), &generic, sizeof address) != 0) return failed(errno);
+  return NetlinkWatch(asio::posix::stream_descriptor(executor, socket.release()));
+}
+
+asio::awaitable<bool> NetlinkWatch::told() {
+  const auto [error] = co_await socket_.async_wait(asio::posix::stream_descriptor::wait_read, kTuple);
+  co_return !error && socket_.is_open();
+}
+
+bool NetlinkWatch::take(const std::function<void(ByteView)>& visit) {
+  static thread_local std::array<std::uint8_t, kLongest> buffer;
+  bool is_whole = true;
+  for (;;) {
+    const ssize_t size = ::recv(socket_.native_handle(), buffer.data(), buffer.size(), MSG_DONTWAIT);
+    if (size > 0) {
+      visit(ByteView(buffer).first(static_cast<std::size_t>(size)));
+    } else if (size < 0 && errno == ENOBUFS) {
+      is_whole = false;
+    } else if (size == 0 || errno != EINTR) {
+      return is_whole;
+    }
+  }
+}
+
+void NetlinkWatch::close() {
+  boost::system::error_code ignored;
+  socket_.close(ignored);
+}
+
+}  // namespace culvert::net
