@@ -25,6 +25,11 @@ Conversation::Options without_keepalives() {
 void ask_for_it(Conversation& c) {
   c.command([](Session& s) { s.request_rekey(); });
 }
+/// From here on the peer's part is awaited.
+void begin(Conversation& c) {
+  ask_for_it(c);
+  c.expect_message<KexInitMessage>();
+}
 void stays_quiet(Conversation& c) {
   c.send(PingMessage{});
   c.expect_message<PongMessage>();
@@ -172,8 +177,7 @@ TEST(Rekey, OpensEofsClosesAndDataWait) {
     run_everywhere(role, [=](Conversation& c) {
       c.connect();
       const ChannelId data = c.opened(7), eof = c.opened(8), close = c.opened(9);
-      ask_for_it(c);
-      c.expect_message<KexInitMessage>();
+      begin(c);
       ChannelId late = UINT32_MAX;
       c.command([=](Session& s) {
         EXPECT_EQ(s.sendable(data), 0u);
@@ -219,8 +223,7 @@ TEST(Rekey, ThePeerGoesOnUntilItsOwnKexinit) {
           c.connect();
           const ChannelId id = c.opened(7);
           const ChannelId other = c.opened(8);
-          ask_for_it(c);
-          c.expect_message<KexInitMessage>();
+          begin(c);
           c.send(ChannelDataMessage{id, Bytes(1000)});
           c.expect_event<ChannelData>();
           c.command([=](Session& s) { s.consumed(id, 1000); });
@@ -260,8 +263,7 @@ TEST(Rekey, CreditOfAChannelThatEndedMeanwhileIsNotGiven) {
           c.send(ChannelDataMessage{id, Bytes(1000)});
           c.expect_event<ChannelData>();
         }
-        ask_for_it(c);
-        c.expect_message<KexInitMessage>();
+        begin(c);
         for (const ChannelId id : {ended, closed}) c.command([=](Session& s) { s.consumed(id, 1000); });
         c.send(ChannelEofMessage{ended});
         c.expect_event<ChannelEnded>();
@@ -301,8 +303,7 @@ TEST(Rekey, OnlySoMuchMayWait) {
       [](Conversation& c) {
         c.connect();
         const ChannelId id = c.opened(7);
-        ask_for_it(c);
-        c.expect_message<KexInitMessage>();
+        begin(c);
         c.command([](Session& s) {  // the others need not end for an open
           const auto opened = s.open_direct_streamlocal(std::string(300, 'x'));
           ASSERT_FALSE(opened);
@@ -330,8 +331,7 @@ TEST(Rekey, ThatNeverEndsTimesOut) {
           c.connect();
           c.opened(7);
           c.after(hours(5));
-          ask_for_it(c);
-          c.expect_message<KexInitMessage>();
+          begin(c);
           c.after(seconds(59));
           c.expect_silence();
           c.send(IgnoreMessage{});  // a sign of life is not enough
@@ -362,8 +362,7 @@ TEST(Rekey, IsNotTimedWhileDataThatWasUnderWayArrives) {
         [](Conversation& c) {
           c.connect();
           const ChannelId id = c.opened(7);
-          ask_for_it(c);
-          c.expect_message<KexInitMessage>();
+          begin(c);
           for (int i = 0; i < 5; ++i) {
             c.after(seconds(59));
             c.send(ChannelDataMessage{id, as_bytes("from before")});
@@ -403,16 +402,14 @@ TEST(Rekey, KeepalivesWaitAsWell) {
       Role::client,
       [](Conversation& c) {
         c.connect();
-        ask_for_it(c);
-        c.expect_message<KexInitMessage>();
+        begin(c);
         c.after(seconds(20));
         c.expect_silence();
         c.as_peer([](ScriptedPeer& p) { p.send_kexinit(); });
         c.exchange_values();
         c.expect_message<GlobalRequestMessage>();
         c.send(RequestFailureMessage{});
-        ask_for_it(c);
-        c.expect_message<KexInitMessage>();
+        begin(c);
         c.after(seconds(60));
         c.expect_end(Errc::timed_out, "does not answer");
       },
