@@ -8,8 +8,8 @@ import enum
 import pathlib
 import subprocess
 
-from table import FLOOR
 from lab import CIPHER, FAR, SERVE_PORT, SSH_PORT, Lab, MeasurementFailed, Namespace, cpu_ns, pss_kib, with_descendants
+from table import FLOOR
 
 SINK, SOURCE, ECHO, READER, UDP_ECHO, UDP_SINK = range(7001, 7007)  # the servers (bench/load/serve.cpp)
 SERVERS = (SINK, SOURCE, ECHO)
@@ -134,6 +134,11 @@ class Way:
         """To the server of this port, in words of the load generator."""
         return ["--to", f"{self.scene.server}:{port}"]
 
+    @staticmethod
+    def through(base: int, port: int) -> list[str]:
+        """The same, of a way that listens at a port for each of SERVERS, from `base` on."""
+        return ["--to", f"127.0.0.1:{base + SERVERS.index(port)}"]
+
     def start(self, command: list[str]) -> None:
         self.processes.append(self.scene.lab.start(command, self.scene.near))
 
@@ -200,7 +205,7 @@ class Tunnel(Way):
     def route(self, port: int) -> list[str]:
         if self._kind is Kind.DYNAMIC:
             return ["--to", f"127.0.0.1:{port}", "--socks", f"127.0.0.1:{self._base}"]
-        return ["--to", f"127.0.0.1:{self._base + SERVERS.index(port)}"]
+        return self.through(self._base, port)
 
 
 class Floor(Way):
@@ -217,4 +222,4 @@ class Floor(Way):
         self.wait("latency", *self.route(ECHO), "--count", 1, "--warmup", 0)
 
     def route(self, port: int) -> list[str]:
-        return ["--to", f"127.0.0.1:{self._base + SERVERS.index(port)}"]
+        return self.through(self._base, port)
