@@ -62,10 +62,7 @@ HostIdentity::HostIdentity(const ServerOptions& options, std::optional<Endpoint>
       is_complete_ = false;
     }
   }
-  for (const auto& bad : {from_files_.bad_lines(), from_files_.bad_lines_of(host_, port_)}) {
-    for (const auto& [where, reason] : bad)
-      log(LogLevel::verbose, "{}:{}: {}; the line is passed over", printable(where.file), where.line, reason);
-  }
+  if (log_enabled(LogLevel::verbose)) tell_bad_lines();  // to find them takes as long as a look-up
   known_ = from_files_;
   if (!options.revoked_host_keys.empty()) revoked_ = files::read_revoked_keys(options.revoked_host_keys);
 }
@@ -197,6 +194,13 @@ Result<bool> HostIdentity::speaks_for_host(const crypto::Certificate& certificat
         name_);
   }
   return true;
+}
+
+void HostIdentity::tell_bad_lines() const {
+  for (const auto& bad : {from_files_.bad_lines(), from_files_.bad_lines_of(host_, port_)}) {
+    for (const auto& [where, reason] : bad)
+      log(LogLevel::verbose, "{}:{}: {}; the line is passed over", printable(where.file), where.line, reason);
+  }
 }
 
 void HostIdentity::doubt_certificate(std::string why) {

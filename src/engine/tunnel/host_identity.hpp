@@ -64,6 +64,7 @@ class HostIdentity {
   /// Whether it speaks for this host: then nothing else is asked. Errc::verification if it is revoked.
   [[nodiscard]] Result<bool> speaks_for_host(const crypto::Certificate& certificate);
   void doubt_certificate(std::string why);
+  void tell_bad_lines() const;
   /// Errc::verification if nobody says that it may be trusted all the same.
   [[nodiscard]] relay::Task<Result<void>> check_unknown(const crypto::PublicKey& key) const;
   [[nodiscard]] relay::Task<Result<void>> check_address(const crypto::PublicKey& key,

@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "proto/ssh/session.hpp"
+
 namespace culvert::tunnel {
 namespace {
 
@@ -16,7 +18,7 @@ constexpr Duration kQuickInterval = milliseconds(600);
 constexpr Duration kLongestInterval = seconds(8);  // and a fifth of jitter: below ten seconds
 constexpr Duration kFirst = milliseconds(100);     // most, before the first attempt
 constexpr Duration kShortestKeys = seconds(10);
-constexpr Duration kLongestKeys = seconds(120);  // as ssh::Timing::handshake
+constexpr Duration kLongestKeys = ssh::Timing().handshake;
 
 }  // namespace
 
