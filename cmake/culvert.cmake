@@ -2,7 +2,7 @@
 # A folder of src/ is a library. Files named *_test.cpp become its test program, each *_fuzz.cpp a fuzz harness.
 
 option(CULVERT_UNITY "Compile files of the library together in this build, too (in half the time)" OFF)
-set(CULVERT_BATCH 6 CACHE STRING "Files of tests and of the sanitizer builds that are compiled as one, where Asio is used; 0: a folder's all")
+set(CULVERT_BATCH 6 CACHE STRING "Files that are compiled as one where that is done; 0: a folder's all")
 set(CULVERT_SOURCE_ROOT ${PROJECT_SOURCE_DIR}/src)
 
 # culvert_library(FOLDER [PRECOMPILE_ASIO] [DEPENDS folder...] [LIBRARIES target...])
