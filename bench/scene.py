@@ -87,10 +87,10 @@ class Scene:
                            "--allow-all", "-l", f"0.0.0.0:{SERVE_PORT}", "--exempt", "0.0.0.0/0"]
             process = self._servers[binary] = self.lab.start(command, self.far)
             port = SSH_PORT if binary is None else SERVE_PORT
-            self.lab.until(lambda: self._listens(process, port), 10, "server")
+            self.lab.until(lambda: self.listens(process, port), 10, "server")
         return self._servers[binary]
 
-    def _listens(self, server: subprocess.Popen, port: int) -> bool:
+    def listens(self, server: subprocess.Popen, port: int) -> bool:
         if server.poll() is not None:
             raise MeasurementFailed(f"the server ended: {self.lab.last_words(server)}")
         with open(f"/proc/{self.far.holder.pid}/net/tcp", encoding="ascii") as file:
@@ -214,11 +214,13 @@ class Floor(Way):
     def __init__(self, scene: Scene, contestant: Contestant, base: int, cipher: str):
         super().__init__(scene, contestant.name)
         self._base = base
-        between = [f"127.0.0.1:{base + len(SERVERS) + i}" for i in range(len(SERVERS))]
-        here = [f"127.0.0.1:{base + i}" for i in range(len(SERVERS))]
-        there = [f"127.0.0.1:{port}" for port in SERVERS]
-        for end, listen, to in (("far", between, there), ("near", here, between)):
-            self.start([str(contestant.binary), end, cipher, *(word for pair in zip(listen, to) for word in pair)])
+        here = range(base, base + len(SERVERS))
+        between = range(here.stop, here.stop + len(SERVERS))
+        for end, listen, to in (("far", between, SERVERS), ("near", here, between)):
+            words = [f"127.0.0.1:{port}" for pair in zip(listen, to) for port in pair]
+            self.start([str(contestant.binary), end, cipher, *words])
+            # The near end dials the far one at once, and ends if that is not there.
+            scene.lab.until(lambda ports=listen: all(scene.listens(self.processes[-1], port) for port in ports), 10, "floor")
         self.wait("latency", *self.route(ECHO), "--count", 1, "--warmup", 0)
 
     def route(self, port: int) -> list[str]:
