@@ -11,8 +11,14 @@
 #include <linux/netlink.h>
 
 #include "base/bytes.hpp"
+#include "base/result.hpp"
 
 namespace culvert::net::netlink {
+
+/// Errc::system with the cause alone, and its errno in `detail`.
+[[nodiscard]] inline std::unexpected<Error> failed(int error) {
+  return fail(Errc::system, std::strerror(error), error);
+}
 
 /// None if `bytes` is too short for it.
 template <class T>

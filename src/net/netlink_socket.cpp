@@ -16,13 +16,11 @@ namespace {
 constexpr timeval kPatience = {2, 0};
 constexpr std::size_t kMostMessages = 100'000;  // a full table of the Internet's routes is none for us
 
-std::unexpected<Error> failed(int error) { return fail(Errc::system, std::strerror(error), error); }
-
 }  // namespace
 
 Result<NetlinkSocket> NetlinkSocket::open(int protocol) {
   UniqueFd socket(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, protocol));
-  if (!socket) return failed(errno);
+  if (!socket) return netlink::failed(errno);
   (void)::setsockopt(socket.get(), SOL_SOCKET, SO_RCVTIMEO, &kPatience, sizeof kPatience);
   return NetlinkSocket(std::move(socket));
 }
@@ -37,7 +35,7 @@ Result<void> NetlinkSocket::ask(std::uint16_t type, std::uint16_t flags, ByteVie
   Bytes request(NLMSG_HDRLEN);
   std::memcpy(request.data(), &head, sizeof head);
   request.insert(request.end(), body.begin(), body.end());
-  if (::send(socket_.get(), request.data(), request.size(), 0) < 0) return failed(errno);
+  if (::send(socket_.get(), request.data(), request.size(), 0) < 0) return netlink::failed(errno);
 
   const bool is_dump = (flags & NLM_F_DUMP) != 0;
   std::array<std::uint8_t, 64 * 1024> buffer;
@@ -46,7 +44,7 @@ Result<void> NetlinkSocket::ask(std::uint16_t type, std::uint16_t flags, ByteVie
   while (!done) {
     const ssize_t size = ::recv(socket_.get(), buffer.data(), buffer.size(), 0);
     if (size < 0 && errno == EINTR) continue;
-    if (size <= 0) return failed(size < 0 ? errno : EPIPE);
+    if (size <= 0) return netlink::failed(size < 0 ? errno : EPIPE);
     netlink::for_each_message(ByteView(buffer).first(static_cast<std::size_t>(size)),
                               [&](const nlmsghdr& answer, ByteView message) {
                                 if (answer.nlmsg_seq != question_) return true;  // of one that was given up
@@ -55,9 +53,9 @@ Result<void> NetlinkSocket::ask(std::uint16_t type, std::uint16_t flags, ByteVie
                                 } else if (answer.nlmsg_type == NLMSG_ERROR) {
                                   const auto error = netlink::read_as<nlmsgerr>(message);
                                   const int code = error ? -error->error : EPROTO;
-                                  done = code == 0 ? Result<void>() : failed(code);
+                                  done = code == 0 ? Result<void>() : netlink::failed(code);
                                 } else if (++seen > kMostMessages) {
-                                  done = failed(E2BIG);
+                                  done = netlink::failed(E2BIG);
                                 } else {
                                   visit(message);
                                   if (!is_dump) done = Result<void>();

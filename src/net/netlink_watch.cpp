@@ -10,6 +10,7 @@
 #include <linux/netlink.h>
 
 #include "net/as_tuple.hpp"
+#include "net/netlink.hpp"
 #include "net/unique_fd.hpp"
 
 namespace culvert::net {
@@ -20,21 +21,19 @@ namespace {
 
 constexpr std::size_t kLongest = 64 * 1024;
 
-std::unexpected<Error> failed(int error) { return fail(Errc::system, std::strerror(error), error); }
-
 }  // namespace
 
 Result<NetlinkWatch> NetlinkWatch::open(const asio::any_io_executor& executor, int protocol,
                                         std::uint32_t groups) {
   UniqueFd socket(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, protocol));
-  if (!socket) return failed(errno);
+  if (!socket) return netlink::failed(errno);
   sockaddr_nl address{};
   address.nl_family = AF_NETLINK;
   address.nl_groups = groups;
   sockaddr generic{};
   static_assert(sizeof address <= sizeof generic);
   std::memcpy(&generic, &address, sizeof address);
-  if (::bind(socket.get(), &generic, sizeof address) != 0) return failed(errno);
+  if (::bind(socket.get(), &generic, sizeof address) != 0) return netlink::failed(errno);
   return NetlinkWatch(asio::posix::stream_descriptor(executor, socket.release()));
 }
 
