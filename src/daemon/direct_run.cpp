@@ -19,6 +19,7 @@
 #include "engine/relay/balancing_dialer.hpp"
 #include "net/addresses.hpp"
 #include "net/connect.hpp"
+#include "net/run.hpp"
 
 namespace culvert::daemon {
 
@@ -79,7 +80,7 @@ DirectRun::DirectRun(asio::any_io_executor executor, const DirectPlan& plan, net
 
 DirectRun::~DirectRun() {
   for (const auto& worker : workers_) {
-    worker->io.stop();
+    net::stop_from_outside(worker->io);
     if (worker->thread.joinable()) worker->thread.join();
   }
 }
@@ -240,7 +241,7 @@ relay::Task<Result<void>> DirectRun::serve() {
 void DirectRun::start_worker(Worker& worker) {
   ++working_;
   const auto ended = [this](Result<void> result) {
-    asio::post(executor_, [this, result = std::move(result)] {
+    net::post_from_outside(executor_, [this, result = std::move(result)] {
       --working_;
       over(result);
       changed_.wake();
@@ -250,13 +251,13 @@ void DirectRun::start_worker(Worker& worker) {
                  [ended](const std::exception_ptr& exception, Result<void> result) {
                    ended(exception ? std::unexpected(error_of(exception)) : std::move(result));
                  });
-  worker.thread = std::thread([&io = worker.io] { io.run(); });
+  worker.thread = std::thread([&io = worker.io] { net::run(io); });
 }
 
 void DirectRun::stop(Duration time) {
   first_.stop(time);
   for (const auto& worker : workers_)
-    asio::post(worker->io, [&lane = worker->lane, time] { lane.stop(time); });
+    net::post_from_outside(worker->io.get_executor(), [&lane = worker->lane, time] { lane.stop(time); });
 }
 
 // When one thread has failed, the others end.

@@ -5,9 +5,6 @@
 #include <cstdio>
 #include <utility>
 
-#include <boost/asio/co_spawn.hpp>
-#include <boost/asio/use_awaitable.hpp>
-
 #include <fmt/format.h>
 
 #include "base/log.hpp"
@@ -15,6 +12,7 @@
 #include "engine/mapper/hindrances.hpp"
 #include "net/addresses.hpp"
 #include "net/forwarding.hpp"
+#include "net/on_thread.hpp"
 
 namespace culvert::daemon {
 
@@ -106,17 +104,9 @@ KernelRun::~KernelRun() {
   remove();
 }
 
-template <class F>
-relay::Task<std::invoke_result_t<F>> KernelRun::on_helper(F work) {
-  using Value = std::invoke_result_t<F>;
-  return asio::co_spawn(
-      helper_, [](F todo) -> asio::awaitable<Value> { co_return todo(); }(std::move(work)),
-      asio::use_awaitable);
-}
-
 relay::Task<Result<void>> KernelRun::start() {
   if (plan_.action == KernelPlan::Action::clean) {
-    const auto removed = co_await on_helper([] { return mapper::remove_left_behind(); });
+    const auto removed = co_await net::on_thread(helper_, [] { return mapper::remove_left_behind(); });
     if (!removed) co_return std::unexpected(removed.error());
     tell_removed(*removed);
     co_return Result<void>();
@@ -184,7 +174,7 @@ relay::Task<Result<std::vector<nft::Mapping>>> KernelRun::mappings_of(const Kern
 }
 
 relay::Task<Result<void>> KernelRun::install(nft::RuleSet rules) {
-  const auto done = co_await on_helper([&] { return take_and_install(std::move(rules)); });
+  const auto done = co_await net::on_thread(helper_, [&] { return take_and_install(std::move(rules)); });
   if (!done) co_return done;
   // What happened before the watch began is looked at once.
   auto watch = net::NftWatch::open(executor_, table_->name());
@@ -256,13 +246,13 @@ relay::Task<Result<void>> KernelRun::serve() {
   forwarding_watch_->close();
   co_await tasks_.all_ended();
   co_await tell_traffic();
-  co_await on_helper([this] { remove(); });
+  co_await net::on_thread(helper_, [this] { remove(); });
   co_return Result<void>();
 }
 
 relay::Task<void> KernelRun::put_back() {
   rules_changed_ = false;
-  const auto done = co_await on_helper([this] { return table_->repair(); });
+  const auto done = co_await net::on_thread(helper_, [this] { return table_->repair(); });
   if (!done) {
     log_event(LogLevel::error, "rules", "cannot put the rules of table inet {} back: {}",
               field("table", table_->name()), field("reason", done.error().message));
@@ -278,7 +268,7 @@ relay::Task<void> KernelRun::put_back() {
 
 relay::Task<void> KernelRun::set_forwarding_again() {
   if (!plan_.enable_forwarding) co_return;
-  const auto done = co_await on_helper([this]() -> Result<mapper::Families> {
+  const auto done = co_await net::on_thread(helper_, [this]() -> Result<mapper::Families> {
     const mapper::Families off = mapper::unforwarded(table_->mappings());
     TRY(table_->enable_forwarding(off));
     return off;
@@ -298,7 +288,7 @@ relay::Task<void> KernelRun::set_forwarding_again() {
 
 relay::Task<void> KernelRun::tell_hindrances() {
   using Lines = Result<std::vector<std::string>>;
-  const auto lines = co_await on_helper([this]() -> Lines {
+  const auto lines = co_await net::on_thread(helper_, [this]() -> Lines {
     const auto others = TRY(table_->others());
     nft::RuleSet rules;
     rules.masquerade = plan_.masquerade;
@@ -313,7 +303,7 @@ relay::Task<void> KernelRun::tell_hindrances() {
 }
 
 relay::Task<void> KernelRun::tell_traffic() {
-  const auto all = co_await on_helper([this] { return table_->traffic(); });
+  const auto all = co_await net::on_thread(helper_, [this] { return table_->traffic(); });
   if (!all) {
     log(LogLevel::warning, "cannot read what the mappings have carried: {}", all.error().message);
     co_return;
@@ -331,7 +321,7 @@ relay::Task<void> KernelRun::tell_traffic() {
 
 relay::Task<void> KernelRun::look_up_again() {
   // Who deletes the table takes its counters along: what they said a while ago is not lost.
-  (void)co_await on_helper([this] { return table_->traffic(); });
+  (void)co_await net::on_thread(helper_, [this] { return table_->traffic(); });
   auto rules = co_await resolved();
   if (!rules) co_return;  // there is something of all of them
   const auto targets_differ = [](const nft::Mapping& a, const nft::Mapping& b) {
@@ -344,7 +334,8 @@ relay::Task<void> KernelRun::look_up_again() {
                 "{} and {} take the same port now: the rules stay as they are", both->first, both->second);
     co_return;
   }
-  const auto done = co_await on_helper([&] { return table_->change(std::move(rules->mappings)); });
+  const auto done =
+      co_await net::on_thread(helper_, [&] { return table_->change(std::move(rules->mappings)); });
   if (!done) {
     log_event(LogLevel::error, "rules", "cannot change table inet {}: {}", field("table", table_->name()),
               field("reason", done.error().message));

@@ -5,7 +5,6 @@
 #include <optional>
 #include <set>
 #include <string>
-#include <type_traits>
 #include <vector>
 
 #include <boost/asio/any_io_executor.hpp>
@@ -39,9 +38,6 @@ class KernelRun final : public Run {
   void tell();
 
  private:
-  template <class F>
-  relay::Task<std::invoke_result_t<F>> on_helper(F work);
-
   relay::Task<Result<nft::RuleSet>> resolved();
   relay::Task<Result<std::vector<nft::Mapping>>> mappings_of(const KernelForward& forward);
   relay::Task<Result<void>> install(nft::RuleSet rules);

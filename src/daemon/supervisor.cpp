@@ -30,6 +30,7 @@
 #include "engine/relay/signal.hpp"
 #include "engine/tunnel/prompter.hpp"
 #include "net/resolver.hpp"
+#include "net/run.hpp"
 
 namespace culvert::daemon {
 
@@ -111,7 +112,7 @@ class Supervisor {
     }
     live_ = runs_.size();
     for (const auto& one : runs_) spawn(work(*one));
-    io_.run();
+    net::run(io_);
     return outcome_;
   }
 
@@ -229,7 +230,7 @@ Result<void> open_ports(asio::io_context& io, DirectRuns& runs) {
     asio::co_spawn(io, one->open(names), [&](const std::exception_ptr& exception, Result<void> result) {
       opened = exception ? std::unexpected(error_of(exception)) : std::move(result);
     });
-    io.run();
+    net::run(io);
     io.restart();
     if (!opened) return opened;
   }

@@ -1,37 +1,88 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <algorithm>
+#include <cstdint>
 
 #include "base/time.hpp"
 
 namespace culvert::net {
 
-/// Whether a thread should look for a while before it sleeps. It pays where answers come sooner than a thread
-/// is woken, and from another processor: whoever is to answer cannot run where somebody looks. That shows in
-/// nothing but the looks themselves, so each one in vain doubles the number of short sleeps after which the
-/// next one is tried, and each that found something halves it.
+/// Whether a thread should look for a while before it sleeps. It pays where an answer comes sooner to who is
+/// awake; it does not where what comes does not depend on us, where others need the processor, or where the
+/// kernel keeps all of a conversation on one processor anyway. No rule foresees that, so it is measured: a
+/// number of rounds without, the same number with looks, and looks stay as long as they are faster by a
+/// tenth. Each trial in vain doubles the time until the next.
 class LookPolicy {
  public:
-  /// A sleep that ended so soon was as long as falling asleep and being woken take, and the answer came
-  /// meanwhile.
-  static constexpr Duration kShortSleep = std::chrono::microseconds(60);
-  /// Short sleeps before a look: `kFewest` while looks help, and never more than `kMost`.
-  static constexpr int kFewest = 8, kMost = 1024;
+  static constexpr int kWindow = 32;  ///< rounds that are compared
+  /// Windows without looks before a trial, the current one among them.
+  static constexpr int kFewest = 1, kMost = 64;
+  /// Of looks; then a window without shows whether they still pay.
+  static constexpr int kUntilCheck = 256;
+  /// Longer between two rounds is a pause: no conversation that a look could make faster.
+  static constexpr Duration kPause = std::chrono::milliseconds(1);
 
-  [[nodiscard]] bool wants_to_look() const { return credit_ >= needed_; }
+  [[nodiscard]] bool wants_to_look() const { return phase_ == Phase::trial || phase_ == Phase::on; }
 
-  void slept(Duration time) { credit_ = std::clamp(credit_ + (time < kShortSleep ? 1 : -1), 0, needed_); }
-  void looked(bool found) {
-    needed_ = std::clamp(found ? needed_ / 2 : needed_ * 2, kFewest, kMost);
-    credit_ = found ? needed_ : 0;
+  /// A round has ended, one sleep or look that something came in, and `took` so long since the one before it.
+  void round(Duration took) {
+    if (took > kPause) return restart();
+    sum_ += took;
+    if (phase_ == Phase::trial && sum_ >= baseline_) return give_up();
+    if (++rounds_ < kWindow) return;
+    const Duration sum = sum_;
+    clear();
+    switch (phase_) {
+      case Phase::off:
+        baseline_ = sum;
+        if (++windows_ >= needed_) enter(Phase::trial);
+        return;
+      case Phase::trial:
+      case Phase::on:
+        if (!is_faster(sum, baseline_)) return give_up();
+        if (phase_ == Phase::trial) needed_ = kFewest;
+        with_looks_ = sum;
+        if (phase_ == Phase::trial) return enter(Phase::on);
+        if (++windows_ == kUntilCheck) enter(Phase::check);
+        return;
+      case Phase::check:
+        baseline_ = sum;
+        return is_faster(with_looks_, sum) ? enter(Phase::on) : give_up();
+    }
   }
+
   /// Who moves a lot at a time gains nothing by a look, and finds less.
-  void in_bulk() { credit_ = 0; }
+  void in_bulk() { restart(); }
 
  private:
-  int credit_ = 0;  ///< short sleeps, without the long ones
+  enum class Phase : std::uint8_t { off, trial, on, check };
+
+  [[nodiscard]] static bool is_faster(Duration with, Duration without) { return with * 10 < without * 9; }
+
+  void clear() {
+    sum_ = Duration::zero();
+    rounds_ = 0;
+  }
+  void enter(Phase phase) {
+    phase_ = phase;
+    windows_ = 0;
+    clear();
+  }
+  void restart() {
+    if (phase_ != Phase::off) enter(Phase::off);
+    clear();
+  }
+  void give_up() {
+    needed_ = needed_ * 2 < kMost ? needed_ * 2 : kMost;
+    enter(Phase::off);
+  }
+
+  Phase phase_ = Phase::off;
+  int rounds_ = 0;  ///< of this window
+  Duration sum_{};
+  int windows_ = 0;
   int needed_ = kFewest;
+  Duration baseline_{}, with_looks_{};  ///< of a window
 };
 
 }  // namespace culvert::net

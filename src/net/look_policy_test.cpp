@@ -6,72 +6,96 @@
 namespace culvert::net {
 namespace {
 
-constexpr Duration kShort = LookPolicy::kShortSleep / 2;
-constexpr Duration kLong = LookPolicy::kShortSleep * 2;
+using std::chrono::microseconds;
 
-/// How many short sleeps it takes until it wants to look; `most` + 1: it does not.
-int sleeps_to_a_look(LookPolicy& policy, int most = 4096) {
-  for (int i = 0; i <= most; ++i) {
-    if (policy.wants_to_look()) return i;
-    policy.slept(kShort);
+/// What rounds take without looks and with them.
+struct Path {
+  Duration without, with;
+};
+
+/// So many rounds over `path`; how many of them were looks.
+int looks(LookPolicy& policy, const Path& path, int rounds) {
+  int count = 0;
+  for (int i = 0; i < rounds; ++i) {
+    const bool look = policy.wants_to_look();
+    if (look) ++count;
+    policy.round(look ? path.with : path.without);
   }
-  return most + 1;
+  return count;
 }
 
-TEST(LookPolicy, LooksAfterAFewShortSleeps) {
+constexpr Path kPays{microseconds(130), microseconds(70)};
+constexpr Path kChangesNothing{microseconds(50), microseconds(50)};
+constexpr int kWindow = LookPolicy::kWindow;
+
+TEST(LookPolicy, LooksWhenRoundsWithoutHaveBeenMeasured) {
   LookPolicy policy;
-  EXPECT_FALSE(policy.wants_to_look());
-  EXPECT_EQ(sleeps_to_a_look(policy), LookPolicy::kFewest);
+  EXPECT_EQ(looks(policy, kPays, kWindow), 0);
+  EXPECT_TRUE(policy.wants_to_look());
+}
+
+TEST(LookPolicy, GoesOnWhileTheyPay) {
+  LookPolicy policy;
+  looks(policy, kPays, kWindow);
+  const int rounds = 10 * kWindow * LookPolicy::kUntilCheck;
+  EXPECT_GT(looks(policy, kPays, rounds), rounds * 99 / 100) << "but for a window without them now and then";
+}
+
+TEST(LookPolicy, NotWhereTheyChangeNothing) {
+  LookPolicy policy;
+  const int rounds = 1'000 * kWindow;
+  EXPECT_LT(looks(policy, kChangesNothing, rounds), rounds / 40);
+  EXPECT_GT(looks(policy, kChangesNothing, kWindow * (LookPolicy::kMost + 1)), 0) << "that may change";
+}
+
+TEST(LookPolicy, NoticesThatTheyDoNotPayAnyMore) {
+  LookPolicy policy;
+  looks(policy, kPays, 100 * kWindow);
+  ASSERT_TRUE(policy.wants_to_look());
+  EXPECT_LE(looks(policy, {microseconds(130), microseconds(125)}, 3 * kWindow), kWindow)
+      << "what they have to be faster than is remembered";
+
+  LookPolicy other;
+  looks(other, kPays, 100 * kWindow);
+  const int rounds = 4 * kWindow * LookPolicy::kUntilCheck;
+  EXPECT_LT(looks(other, {microseconds(70), microseconds(70)}, rounds), rounds / 2)
+      << "it is faster without them, too: a window shows it";
+}
+
+TEST(LookPolicy, EndsATrialThatIsSlowerAtOnce) {
+  LookPolicy policy;
+  looks(policy, kPays, kWindow);
+  EXPECT_LE(looks(policy, {microseconds(100), microseconds(900)}, 10), kWindow * 130 / 900 + 1)
+      << "others want the processor";
 }
 
 TEST(LookPolicy, AQuestionWithAnAnswerAndAPauseBehindItNeverLeadsToALook) {
   LookPolicy policy;
-  for (int i = 0; i < 1000; ++i) {
-    policy.slept(kShort);
-    policy.slept(kLong);
-    EXPECT_FALSE(policy.wants_to_look());
+  for (int i = 0; i < 1'000; ++i) {
+    EXPECT_EQ(looks(policy, kPays, 4), 0);
+    EXPECT_EQ(looks(policy, {2 * LookPolicy::kPause, 2 * LookPolicy::kPause}, 1), 0);
   }
 }
 
-TEST(LookPolicy, GoesOnWhileLooksFindSomething) {
+TEST(LookPolicy, APauseEndsThem) {
   LookPolicy policy;
-  sleeps_to_a_look(policy);
-  for (int i = 0; i < 100; ++i) {
-    policy.looked(true);
-    EXPECT_TRUE(policy.wants_to_look());
-  }
-  for (int i = 0; i < LookPolicy::kFewest; ++i) policy.slept(kLong);
-  EXPECT_EQ(sleeps_to_a_look(policy), LookPolicy::kFewest);
+  looks(policy, kPays, 10 * kWindow);
+  ASSERT_TRUE(policy.wants_to_look());
+  policy.round(2 * LookPolicy::kPause);
+  EXPECT_FALSE(policy.wants_to_look());
+  EXPECT_EQ(looks(policy, kPays, kWindow), 0);
+  EXPECT_TRUE(policy.wants_to_look()) << "they have helped before: soon again";
 }
 
-TEST(LookPolicy, LooksInVainBecomeRare) {
+TEST(LookPolicy, BulkEndsThem) {
   LookPolicy policy;
-  int expected = LookPolicy::kFewest;
-  for (int i = 0; i < 12; ++i) {
-    EXPECT_EQ(sleeps_to_a_look(policy), expected);
-    policy.looked(false);
-    expected = std::min(expected * 2, LookPolicy::kMost);
-  }
-  EXPECT_EQ(expected, LookPolicy::kMost);
-}
-
-TEST(LookPolicy, FindsOutThatLooksHelpAgain) {
-  LookPolicy policy;
-  for (int i = 0; i < 12; ++i) {
-    sleeps_to_a_look(policy);
-    policy.looked(false);
-  }
-  EXPECT_EQ(sleeps_to_a_look(policy), LookPolicy::kMost);
-  for (int i = 0; i < 7; ++i) policy.looked(true);
-  for (int i = 0; i < LookPolicy::kMost; ++i) policy.slept(kLong);
-  EXPECT_EQ(sleeps_to_a_look(policy), LookPolicy::kFewest);
-}
-
-TEST(LookPolicy, BulkTakesTheCreditAway) {
-  LookPolicy policy;
-  sleeps_to_a_look(policy);
+  looks(policy, kPays, 10 * kWindow);
   policy.in_bulk();
-  EXPECT_EQ(sleeps_to_a_look(policy), LookPolicy::kFewest);
+  EXPECT_FALSE(policy.wants_to_look());
+  for (int i = 0; i < 1'000; ++i) {
+    EXPECT_EQ(looks(policy, kPays, 4), 0);
+    policy.in_bulk();
+  }
 }
 
 }  // namespace

@@ -5,12 +5,13 @@
 #include <cerrno>
 #include <utility>
 
+#include <sched.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
 #include <boost/asio/io_context.hpp>
-#include <boost/asio/post.hpp>
 #include <boost/asio/query.hpp>
 
 #include "base/assert.hpp"
-#include "net/unique_fd.hpp"
 
 namespace culvert::net {
 
@@ -22,9 +23,7 @@ constexpr unsigned kEnd = EPOLLRDHUP | EPOLLHUP | EPOLLERR;
 constexpr unsigned kReadable = EPOLLIN | kEnd;
 constexpr unsigned kWritable = EPOLLOUT | EPOLLHUP | EPOLLERR;
 
-constexpr Duration kSpin = std::chrono::microseconds(20);
-/// Other handlers of the thread get their turn after so many looks.
-constexpr int kRounds = 4;
+constexpr Duration kLook = std::chrono::microseconds(100);
 /// Who reads so much at a time is in bulk.
 constexpr std::size_t kBulk = std::size_t{16} * 1024;
 
@@ -33,6 +32,16 @@ std::uint64_t to_data(Readiness::Watch watch) {
 }
 Readiness::Watch from_data(std::uint64_t data) {
   return {static_cast<std::uint32_t>(data), static_cast<std::uint32_t>(data >> 32)};
+}
+
+// No socket has these names.
+constexpr Readiness::Watch kAsio{0, 0}, kWake{1, 0};
+
+bool watch(int epoll, int descriptor, Readiness::Watch name, unsigned events) {
+  epoll_event event = {};
+  event.events = events;
+  event.data.u64 = to_data(name);
+  return ::epoll_ctl(epoll, EPOLL_CTL_ADD, descriptor, &event) == 0;
 }
 
 asio::any_io_executor executor_of(asio::execution_context& context) {
@@ -44,16 +53,8 @@ asio::any_io_executor executor_of(asio::execution_context& context) {
 asio::execution_context::id Readiness::id;
 
 Readiness::Readiness(asio::execution_context& context)
-    : service(context), executor_(executor_of(context)), epoll_(executor_) {
-  UniqueFd epoll(::epoll_create1(EPOLL_CLOEXEC));
-  if (!epoll) {
-    failure_ = errno;
-    return;
-  }
-  boost::system::error_code error;
-  epoll_.assign(epoll.get(), error);
-  failure_ = error.value();
-  if (!error) (void)epoll.release();
+    : service(context), executor_(executor_of(context)), epoll_(::epoll_create1(EPOLL_CLOEXEC)) {
+  if (!epoll_) failure_ = errno;
 }
 
 Readiness::~Readiness() = default;
@@ -91,7 +92,7 @@ bool Readiness::tell_kernel(int what, const Entry& entry, Watch watch) {
   if (!entry.is_deaf) event.events |= EPOLLIN;
   if (entry.watches_out) event.events |= EPOLLOUT;
   event.data.u64 = to_data(watch);
-  return ::epoll_ctl(epoll_.native_handle(), what, entry.socket, &event) == 0;
+  return ::epoll_ctl(epoll_.get(), what, entry.socket, &event) == 0;
 }
 
 void Readiness::remove(Watch watch) {
@@ -151,7 +152,7 @@ Result<void> Readiness::wait(Watch watch, Direction direction, Waiter& waiter) {
   CULVERT_ASSERT(place == nullptr);
   place = &waiter;
   ++waiting_;
-  if (!armed_) arm();
+  arm();
   return {};
 }
 
@@ -172,10 +173,12 @@ void Readiness::forget(Watch watch, Direction direction, const Waiter& waiter) {
   disarm_if_idle();
 }
 
+// Or the io_context would have something to wait for. (sleep() gives up work_: the last one to go may stop
+// the context, and here somebody may be about to wait again.)
 void Readiness::disarm_if_idle() {
   if (waiting_ > 0 || !armed_) return;
   boost::system::error_code ignored;
-  epoll_.cancel(ignored);  // or the io_context would have something to wait for
+  watched_->cancel(ignored);
 }
 
 void Readiness::shutdown() {
@@ -183,6 +186,8 @@ void Readiness::shutdown() {
     for (const Direction direction : {Direction::in, Direction::out})
       if (Waiter* const waiter = take(entries_[i], direction)) waiter->dropped();
   }
+  give_up_watch();
+  work_.reset();
 }
 
 Readiness::Entry* Readiness::find(Watch watch) {
@@ -202,54 +207,77 @@ Readiness::Waiter* Readiness::take(Entry& entry, Direction direction) {
 }
 
 void Readiness::arm() {
-  armed_ = true;
-  slept_at_ = monotonic_now();
-  epoll_.async_wait(asio::posix::descriptor_base::wait_read, [this](const boost::system::error_code& error) {
-    look_policy_.slept(monotonic_now() - slept_at_);
-    go_on(error ? 0 : dispatch_all());
-  });
-}
-
-// What comes next when so many events were dispatched.
-void Readiness::go_on(std::size_t events) {
-  armed_ = false;
-  if (waiting_ == 0) return;
-  if (events < kAtOnce && !look_policy_.wants_to_look()) return arm();
-  look_until_ = monotonic_now() + kSpin;
-  look_again();
-}
-
-// Other handlers of the thread get their turn in between.
-void Readiness::look_again() {
-  armed_ = true;
-  asio::post(executor_, [this] {
-    const std::size_t events = dispatch_all();
-    if (events > 0) {
-      look_policy_.looked(true);
-      return go_on(events);
-    }
-    if (waiting_ > 0 && monotonic_now() < look_until_) return look_again();
-    look_policy_.looked(false);
-    armed_ = false;
-    if (waiting_ > 0) arm();
-  });
-}
-
-// What came while others were served is served at once: to sleep and be woken takes three calls.
-std::size_t Readiness::dispatch_all() {
-  std::size_t events = dispatch();
-  std::size_t last = events;
-  for (int round = 1; round < kRounds && last > 0; ++round) {
-    last = dispatch();
-    events += last;
+  if (sleeps_) {
+    if (!work_) work_.emplace(executor_);
+    return;
   }
-  return events;
+  if (armed_) return;
+  boost::system::error_code error;
+  if (!watched_) {
+    watched_.emplace(executor_);
+    watched_->assign(epoll_.get(), error);
+    if (error) return watched_.reset();
+  }
+  armed_ = true;
+  watched_->async_wait(asio::posix::descriptor_base::wait_read,
+                       [this](const boost::system::error_code& failed) {
+                         armed_ = false;
+                         if (!failed) dispatch(look());
+                         if (waiting_ > 0) arm();
+                       });
 }
 
-std::size_t Readiness::dispatch() {
-  const int count = ::epoll_wait(epoll_.native_handle(), events_.data(), static_cast<int>(kAtOnce), 0);
+// Asio would close it.
+void Readiness::give_up_watch() {
+  if (watched_) (void)watched_->release();
+  watched_.reset();
+}
+
+Result<void> Readiness::begin_sleeps(int asio) {
+  if (failure_ != 0) return fail_errno("cannot wait for sockets", failure_);
+  if (!wake_) {
+    wake_ = UniqueFd(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+    if (!wake_ || !watch(epoll_.get(), wake_.get(), kWake, EPOLLIN | EPOLLET))
+      return fail_errno("cannot wait for other threads", errno);
+  }
+  give_up_watch();  // neither can watch the other while that is watching it
+  if (!watch(epoll_.get(), asio, kAsio, EPOLLIN)) return fail_errno("cannot wait for sockets", errno);
+  sleeps_ = true;
+  if (waiting_ > 0) arm();
+  return {};
+}
+
+void Readiness::end_sleeps(int asio) {
+  epoll_event none = {};
+  (void)::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, asio, &none);
+  sleeps_ = false;
+  work_.reset();
+  if (waiting_ > 0) arm();
+}
+
+void Readiness::sleep() {
+  if (waiting_ == 0 && work_) return work_.reset();
+  int count = 0;
+  if (look_policy_.wants_to_look()) {
+    const Instant until = woke_at_ + kLook;
+    while ((count = look()) == 0 && monotonic_now() < until) ::sched_yield();
+  }
+  if (count == 0) count = ::epoll_wait(epoll_.get(), events_.data(), static_cast<int>(kAtOnce), -1);
+  const Instant now = monotonic_now();
+  look_policy_.round(now - std::exchange(woke_at_, now));
+  dispatch(count);
+}
+
+void Readiness::wake() {
+  if (!hears_wake_.exchange(false)) return;
+  const std::uint64_t one = 1;
+  (void)!::write(wake_.get(), &one, sizeof one);  // edge-triggered: nobody reads it
+}
+
+int Readiness::look() { return ::epoll_wait(epoll_.get(), events_.data(), static_cast<int>(kAtOnce), 0); }
+
+void Readiness::dispatch(int count) {
   for (int i = 0; i < count; ++i) dispatch(events_[static_cast<std::size_t>(i)]);
-  return static_cast<std::size_t>(std::max(count, 0));
 }
 
 void Readiness::dispatch(const epoll_event& event) {

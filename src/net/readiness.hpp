@@ -2,30 +2,30 @@
 #pragma once
 
 #include <array>
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <deque>
+#include <optional>
 #include <vector>
 
 #include <sys/epoll.h>
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/execution_context.hpp>
+#include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/posix/stream_descriptor.hpp>
 
 #include "base/result.hpp"
 #include "base/time.hpp"
 #include "net/look_policy.hpp"
+#include "net/unique_fd.hpp"
 
 namespace culvert::net {
 
 /// Which sockets of one io_context can be read or written. The kernel is told of a socket once,
 /// edge-triggered, and what it answers is remembered until a read or write meets "not now": so waiting costs
-/// no system call, where Asio's async_wait costs one each time. An epoll instance of its own, that Asio
-/// watches.
-///
-/// When sockets have become ready shortly after the thread had begun to sleep, time and again, it looks for
-/// kSpin first: waking a thread takes longer than a neighbour's answer. Where that does not help it is not
-/// done (LookPolicy).
+/// no system call, where Asio's async_wait costs one each time. An epoll instance of its own: the thread
+/// sleeps there (net::run(), in run.hpp), or, where the context runs by its own run(), Asio watches it.
 ///
 /// A service of the context (one for each, made by of()), and used on its one thread.
 class Readiness final : public boost::asio::execution_context::service {
@@ -103,6 +103,22 @@ class Readiness final : public boost::asio::execution_context::service {
 
   [[nodiscard]] const boost::asio::any_io_executor& executor() const { return executor_; }
 
+  // For net::run().
+  /// From now on sleep() is called; `asio` is the epoll instance of the context itself.
+  [[nodiscard]] Result<void> begin_sleeps(int asio);
+  void end_sleeps(int asio);
+  /// From now on wake() is heard.
+  void listen_for_wake() { hears_wake_.store(true); }
+  /// Until a socket is ready, Asio has something to do or wake() is called; calls those who wait for the
+  /// sockets. At once if nobody waits any more.
+  ///
+  /// When sockets have become ready shortly after the thread had begun to sleep, time and again, it looks for
+  /// kSpin first: waking a thread takes longer than a neighbour's answer. Where that does not help it is not
+  /// done (LookPolicy).
+  void sleep();
+  /// From any thread: the sleep() after the last listen_for_wake() returns.
+  void wake();
+
  private:
   struct Entry {
     std::uint32_t generation = 0;
@@ -126,24 +142,32 @@ class Readiness final : public boost::asio::execution_context::service {
   [[nodiscard]] Waiter* take(Entry& entry, Direction direction);
   void disarm_if_idle();
   void arm();
-  void go_on(std::size_t events);
-  void look_again();
-  [[nodiscard]] std::size_t dispatch_all();
-  [[nodiscard]] std::size_t dispatch();
+  void give_up_watch();
+  [[nodiscard]] int look();
+  void dispatch(int count);
   void dispatch(const epoll_event& event);
 
   static constexpr std::size_t kAtOnce = 256;
 
   boost::asio::any_io_executor executor_;
-  boost::asio::posix::stream_descriptor epoll_;
+  UniqueFd epoll_;
   int failure_ = 0;            ///< errno, if there is no epoll instance
   std::deque<Entry> entries_;  ///< stay where they are
   std::vector<std::uint32_t> free_;
   std::size_t waiting_ = 0;
-  bool armed_ = false;  ///< Asio waits for epoll_, or look_again() was called
   std::array<epoll_event, kAtOnce> events_;
-  Instant slept_at_{}, look_until_{};
+
+  // Where sleep() is called.
+  bool sleeps_ = false;
+  UniqueFd wake_;  ///< an eventfd
+  std::atomic<bool> hears_wake_ = false;
+  std::optional<boost::asio::executor_work_guard<boost::asio::any_io_executor>> work_;  ///< somebody waits
+  Instant woke_at_{};
   LookPolicy look_policy_;
+
+  // Where the context runs by itself.
+  std::optional<boost::asio::posix::stream_descriptor> watched_;
+  bool armed_ = false;  ///< Asio waits for it
 };
 
 }  // namespace culvert::net

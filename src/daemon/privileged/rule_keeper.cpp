@@ -17,6 +17,7 @@
 #include "daemon/privileged/sandbox.hpp"
 #include "net/as_tuple.hpp"
 #include "net/resolver.hpp"
+#include "net/run.hpp"
 
 namespace culvert::daemon {
 
@@ -38,7 +39,7 @@ class Keeper {
     asio::co_spawn(io_, listen(), [this](const std::exception_ptr& exception) {
       if (exception) failed(error_of(exception));
     });
-    io_.run();
+    net::run(io_);
     return status_;
   }
 

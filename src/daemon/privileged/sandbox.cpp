@@ -33,7 +33,7 @@ using Filter = std::unique_ptr<void, decltype(&::seccomp_release)>;
 constexpr std::string_view kAllowed[] = {
     // Streams, and waiting for them.
     "read readv recvfrom recvmsg recvmmsg write writev sendto sendmsg sendmmsg splice shutdown close "
-    "close_range poll ppoll select pselect6 epoll_create1 epoll_ctl epoll_wait epoll_pwait "
+    "close_range sched_yield poll ppoll select pselect6 epoll_create1 epoll_ctl epoll_wait epoll_pwait "
     "epoll_pwait2 eventfd2 timerfd_create timerfd_settime timerfd_gettime pipe2 dup dup2 dup3 fcntl",
     // Sockets; which ones: see below.
     "bind getsockname getpeername getsockopt setsockopt",

@@ -10,6 +10,7 @@
 
 #include "base/text.hpp"
 #include "engine/server/opened_file.hpp"
+#include "net/run.hpp"
 
 namespace culvert::server {
 
@@ -60,9 +61,10 @@ void HostKeys::sign(const asio::any_io_executor& executor, const crypto::PublicK
               unwanted = std::move(unwanted), done = std::move(done)] {
                if (unwanted.stop_requested()) return;
                auto signature = privileges_.sign(number, algorithm, message);
-               asio::post(executor, [done, blob = signature ? std::move(*signature) : Bytes()]() mutable {
-                 done(std::move(blob));
-               });
+               net::post_from_outside(executor,
+                                      [done, blob = signature ? std::move(*signature) : Bytes()]() mutable {
+                                        done(std::move(blob));
+                                      });
              });
 }
 

@@ -1,0 +1,201 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "net/run.hpp"
+
+#include <array>
+#include <atomic>
+#include <chrono>
+#include <functional>
+#include <stdexcept>
+#include <thread>
+#include <vector>
+
+#include <sys/socket.h>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include <gtest/gtest.h>
+
+#include "net/on_thread.hpp"
+#include "net/stream_socket.hpp"
+#include "net/unique_fd.hpp"
+#include "tests/support/run_task.hpp"
+
+namespace culvert::net {
+namespace {
+
+namespace asio = boost::asio;
+using std::chrono::milliseconds;
+
+struct SocketPair {
+  explicit SocketPair(asio::io_context& context) {
+    std::array<int, 2> fds = {-1, -1};
+    EXPECT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds.data()), 0);
+    here = *adopt(context.get_executor(), fds[0], AF_UNIX);
+    there = *adopt(context.get_executor(), fds[1], AF_UNIX);
+  }
+  StreamSocket here, there;
+};
+
+asio::awaitable<void> answer(StreamSocket& socket) {
+  std::array<std::uint8_t, 16> some = {};
+  for (;;) {
+    if (!co_await wait_readable(socket)) co_return;
+    const Transferred got = socket.read(some);
+    if (got.would_block()) continue;
+    if (got.bytes == 0) co_return;
+    (void)socket.write(ByteView(some).first(got.bytes));
+  }
+}
+
+asio::awaitable<void> ask(StreamSocket& socket, int times, int& answers) {
+  std::array<std::uint8_t, 16> some = {};
+  for (int i = 0; i < times; ++i) {
+    (void)socket.write(as_bytes("?"));
+    while (socket.read(some).would_block()) (void)co_await wait_readable(socket);
+    ++answers;
+  }
+  socket.close();
+}
+
+TEST(Run, ServesSocketsAndEndsWhenNothingIsLeft) {
+  asio::io_context context(1);
+  SocketPair ends(context);
+  int answers = 0;
+  asio::co_spawn(context, answer(ends.there), asio::detached);
+  asio::co_spawn(context, ask(ends.here, 1'000, answers), asio::detached);
+  net::run(context);
+  EXPECT_EQ(answers, 1'000);
+}
+
+TEST(Run, ServesAsioBesideSocketsThatWait) {
+  asio::io_context context(1);
+  SocketPair ends(context);
+  asio::co_spawn(context, answer(ends.there), asio::detached);
+  asio::steady_timer timer(context);
+  int rings = 0;
+  const std::function<void()> next = [&] {
+    timer.expires_after(milliseconds(1));
+    timer.async_wait([&](const boost::system::error_code&) {
+      if (++rings < 20) return next();
+      ends.there.close();
+    });
+  };
+  next();
+  net::run(context);
+  EXPECT_EQ(rings, 20);
+}
+
+// A run() that does not hear of what it should ends, too; but late.
+constexpr std::chrono::seconds kLate(20);
+asio::awaitable<void> deadline(asio::io_context& context) {
+  asio::steady_timer timer(context, 2 * kLate);
+  co_await timer.async_wait(asio::use_awaitable);
+  context.stop();
+}
+
+TEST(Run, HearsOtherThreads) {
+  asio::io_context context(1);
+  asio::co_spawn(context, deadline(context), asio::detached);
+  std::atomic<int> heard = 0;
+  const auto start = std::chrono::steady_clock::now();
+  std::thread other([&] {
+    for (int i = 0; i < 10'000; ++i) {
+      post_from_outside(context.get_executor(), [&] { ++heard; });
+      if (i % 100 == 0) std::this_thread::sleep_for(milliseconds(1));  // it may be asleep
+    }
+    post_from_outside(context.get_executor(), [&] { context.stop(); });
+  });
+  net::run(context);
+  EXPECT_EQ(heard, 10'000);
+  EXPECT_LT(std::chrono::steady_clock::now() - start, kLate);
+  other.join();
+}
+
+TEST(Run, HearsWhatAThreadHasMade) {
+  asio::io_context context(1);
+  asio::thread_pool threads(1);
+  asio::co_spawn(context, deadline(context), asio::detached);
+  const auto start = std::chrono::steady_clock::now();
+  asio::co_spawn(
+      context,
+      [&]() -> asio::awaitable<void> {
+        for (int i = 0; i < 100; ++i) {
+          const int got = co_await on_thread(threads, [i] {
+            if (i % 10 == 0) std::this_thread::sleep_for(milliseconds(1));
+            return i;
+          });
+          EXPECT_EQ(got, i);
+        }
+        co_await on_thread(threads, [] {});
+        try {
+          co_await on_thread(threads, [] { throw std::runtime_error("it cannot"); });
+          ADD_FAILURE();
+        } catch (const std::runtime_error& error) {
+          EXPECT_STREQ(error.what(), "it cannot");
+        }
+        context.stop();
+      },
+      asio::detached);
+  net::run(context);
+  threads.join();
+  EXPECT_LT(std::chrono::steady_clock::now() - start, kLate);
+}
+
+TEST(Run, IsStoppedByOtherThreads) {
+  for (int i = 0; i < 100; ++i) {
+    asio::io_context context(1);
+    SocketPair ends(context);
+    asio::co_spawn(context, answer(ends.there), asio::detached);
+    asio::co_spawn(context, deadline(context), asio::detached);
+    const auto start = std::chrono::steady_clock::now();
+    std::thread other([&, i] {
+      if (i % 2 == 0) std::this_thread::sleep_for(milliseconds(1));
+      stop_from_outside(context);
+    });
+    net::run(context);
+    other.join();
+    ASSERT_LT(std::chrono::steady_clock::now() - start, kLate);
+  }
+}
+
+TEST(Run, WhatWaitsGoesOnWithTheContextsOwnRun) {
+  asio::io_context context(1);
+  SocketPair ends(context);
+  int answers = 0;
+  asio::co_spawn(context, answer(ends.there), asio::detached);
+  asio::post(context, [&] { context.stop(); });
+  net::run(context);
+  for (int i = 0; i < 2; ++i) {
+    testing::run(context, [](StreamSocket& here, int& count) -> asio::awaitable<void> {
+      std::array<std::uint8_t, 16> some = {};
+      (void)here.write(as_bytes("?"));
+      while (here.read(some).would_block()) (void)co_await wait_readable(here);
+      ++count;
+    }(ends.here, answers));
+    context.restart();
+    asio::post(context, [&] { context.stop(); });
+    net::run(context);
+  }
+  EXPECT_EQ(answers, 2);
+}
+
+TEST(Run, ManyContextsBesideEachOther) {
+  std::array<int, 4> answers = {};
+  std::vector<std::thread> threads;
+  for (int& count : answers) {
+    threads.emplace_back([&count] {
+      asio::io_context context(1);
+      SocketPair ends(context);
+      asio::co_spawn(context, answer(ends.there), asio::detached);
+      asio::co_spawn(context, ask(ends.here, 1'000, count), asio::detached);
+      net::run(context);
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  for (const int count : answers) EXPECT_EQ(count, 1'000);
+}
+
+}  // namespace
+}  // namespace culvert::net
