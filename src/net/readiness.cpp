@@ -7,6 +7,7 @@
 
 #include <sched.h>
 #include <sys/eventfd.h>
+#include <sys/resource.h>
 #include <unistd.h>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/query.hpp>
@@ -44,6 +45,29 @@ bool watch(int epoll, int descriptor, Readiness::Watch name, unsigned events) {
   return ::epoll_ctl(epoll, EPOLL_CTL_ADD, descriptor, &event) == 0;
 }
 
+// Asio does not tell it. But an instance that watches a descriptor already answers EEXIST to who adds it.
+// What other threads may have open meanwhile is tried, too, and left as it was.
+std::optional<int> epoll_of(const asio::any_io_executor& executor) {
+  UniqueFd known(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+  if (!known) return std::nullopt;
+  boost::system::error_code error;
+  asio::posix::stream_descriptor watched(executor);
+  watched.assign(known.get(), error);
+  if (error) return std::nullopt;
+  const int descriptor = known.release();
+  rlimit limit = {};
+  (void)::getrlimit(RLIMIT_NOFILE, &limit);
+  for (int i = 0; static_cast<rlim_t>(i) < limit.rlim_cur; ++i) {
+    epoll_event none = {};
+    if (::epoll_ctl(i, EPOLL_CTL_ADD, descriptor, &none) == 0) {
+      (void)::epoll_ctl(i, EPOLL_CTL_DEL, descriptor, &none);
+    } else if (errno == EEXIST) {
+      return i;
+    }
+  }
+  return std::nullopt;
+}
+
 asio::any_io_executor executor_of(asio::execution_context& context) {
   return static_cast<asio::io_context&>(context).get_executor();
 }
@@ -55,6 +79,7 @@ asio::execution_context::id Readiness::id;
 Readiness::Readiness(asio::execution_context& context)
     : service(context), executor_(executor_of(context)), epoll_(::epoll_create1(EPOLL_CLOEXEC)) {
   if (!epoll_) failure_ = errno;
+  if (const auto found = epoll_of(executor_)) asio_ = *found;
 }
 
 Readiness::~Readiness() = default;
@@ -233,23 +258,24 @@ void Readiness::give_up_watch() {
   watched_.reset();
 }
 
-Result<void> Readiness::begin_sleeps(int asio) {
-  if (failure_ != 0) return fail_errno("cannot wait for sockets", failure_);
+bool Readiness::begin_sleeps() {
+  if (failure_ != 0 || asio_ < 0) return false;
   if (!wake_) {
     wake_ = UniqueFd(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
-    if (!wake_ || !watch(epoll_.get(), wake_.get(), kWake, EPOLLIN | EPOLLET))
-      return fail_errno("cannot wait for other threads", errno);
+    if (!wake_ || !watch(epoll_.get(), wake_.get(), kWake, EPOLLIN | EPOLLET)) {
+      wake_.reset();
+      return false;
+    }
   }
   give_up_watch();  // neither can watch the other while that is watching it
-  if (!watch(epoll_.get(), asio, kAsio, EPOLLIN)) return fail_errno("cannot wait for sockets", errno);
-  sleeps_ = true;
+  sleeps_ = watch(epoll_.get(), asio_, kAsio, EPOLLIN);
   if (waiting_ > 0) arm();
-  return {};
+  return sleeps_;
 }
 
-void Readiness::end_sleeps(int asio) {
+void Readiness::end_sleeps() {
   epoll_event none = {};
-  (void)::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, asio, &none);
+  (void)::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, asio_, &none);
   sleeps_ = false;
   work_.reset();
   if (waiting_ > 0) arm();

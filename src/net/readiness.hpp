@@ -27,7 +27,8 @@ namespace culvert::net {
 /// no system call, where Asio's async_wait costs one each time. An epoll instance of its own: the thread
 /// sleeps there (net::run(), in run.hpp), or, where the context runs by its own run(), Asio watches it.
 ///
-/// A service of the context (one for each, made by of()), and used on its one thread.
+/// A service of the context (one for each, made by of()), and used on its one thread. Made before other
+/// threads open and close descriptors.
 class Readiness final : public boost::asio::execution_context::service {
  public:
   using key_type = Readiness;
@@ -104,9 +105,9 @@ class Readiness final : public boost::asio::execution_context::service {
   [[nodiscard]] const boost::asio::any_io_executor& executor() const { return executor_; }
 
   // For net::run().
-  /// From now on sleep() is called; `asio` is the epoll instance of the context itself.
-  [[nodiscard]] Result<void> begin_sleeps(int asio);
-  void end_sleeps(int asio);
+  /// From now on sleep() is called. False: it cannot be, the context has to run by itself.
+  [[nodiscard]] bool begin_sleeps();
+  void end_sleeps();
   /// From now on wake() is heard.
   void listen_for_wake() { hears_wake_.store(true); }
   /// Until a socket is ready, Asio has something to do or wake() is called; calls those who wait for the
@@ -159,6 +160,7 @@ class Readiness final : public boost::asio::execution_context::service {
 
   // Where sleep() is called.
   bool sleeps_ = false;
+  int asio_ = -1;  ///< the epoll instance of the context itself; -1: not found
   UniqueFd wake_;  ///< an eventfd
   std::atomic<bool> hears_wake_ = false;
   std::optional<boost::asio::executor_work_guard<boost::asio::any_io_executor>> work_;  ///< somebody waits

@@ -182,15 +182,18 @@ TEST(Run, WhatWaitsGoesOnWithTheContextsOwnRun) {
 }
 
 TEST(Run, ManyContextsBesideEachOther) {
+  struct One {
+    asio::io_context context{1};
+    SocketPair ends{context};
+  };
+  std::array<One, 4> all;
   std::array<int, 4> answers = {};
   std::vector<std::thread> threads;
-  for (int& count : answers) {
-    threads.emplace_back([&count] {
-      asio::io_context context(1);
-      SocketPair ends(context);
-      asio::co_spawn(context, answer(ends.there), asio::detached);
-      asio::co_spawn(context, ask(ends.here, 1'000, count), asio::detached);
-      net::run(context);
+  for (std::size_t i = 0; i < all.size(); ++i) {
+    threads.emplace_back([&one = all[i], &count = answers[i]] {
+      asio::co_spawn(one.context, answer(one.ends.there), asio::detached);
+      asio::co_spawn(one.context, ask(one.ends.here, 1'000, count), asio::detached);
+      net::run(one.context);
     });
   }
   for (std::thread& thread : threads) thread.join();
