@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "daemon/open_listeners.hpp"
 
+#include <cerrno>
+#include <optional>
+
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/this_coro.hpp>
 
@@ -34,15 +37,21 @@ std::vector<tcp::endpoint> both(const asio::ip::address& v4, const asio::ip::add
   return endpoints;
 }
 
+/// Those that no resolver is asked for.
+std::optional<std::vector<tcp::endpoint>> fixed_endpoints_of(const relay::HostPort& where,
+                                                             tunnel::AddressFamily family) {
+  using asio::ip::address_v4;
+  using asio::ip::address_v6;
+  if (where.host == "localhost")
+    return both(address_v4::loopback(), address_v6::loopback(), where.port, family);
+  if (where.host == "*") return both(address_v4::any(), address_v6::any(), where.port, family);
+  return std::nullopt;
+}
+
 relay::Task<Result<std::vector<tcp::endpoint>>> endpoints_of(const relay::HostPort& where,
                                                              tunnel::AddressFamily family,
                                                              net::Resolver& resolver) {
-  using asio::ip::address_v4;
-  using asio::ip::address_v6;
-  if (where.host == "localhost") {
-    co_return both(address_v4::loopback(), address_v6::loopback(), where.port, family);
-  }
-  if (where.host == "*") co_return both(address_v4::any(), address_v6::any(), where.port, family);
+  if (auto fixed = fixed_endpoints_of(where, family)) co_return *std::move(fixed);
   auto found = co_await resolver.resolve(where.host, where.port, net_family(family));
   if (!found) {
     co_return fail(found.error().code, fmt::format("cannot listen on {}: {}",
@@ -52,6 +61,19 @@ relay::Task<Result<std::vector<tcp::endpoint>>> endpoints_of(const relay::HostPo
 }
 
 }  // namespace
+
+Result<void> check_ports(const ListenSpec& spec) {
+  const auto* where = std::get_if<relay::HostPort>(&spec.endpoint);
+  if (where == nullptr || where->port == 0) return {};
+  const auto endpoints = fixed_endpoints_of(*where, spec.family);
+  if (!endpoints) return {};
+  for (const tcp::endpoint& endpoint : *endpoints) {
+    const auto bound = net::bind_tcp(endpoint);
+    if (!bound && (bound.error().detail == EADDRINUSE || bound.error().detail == EACCES))
+      return std::unexpected(bound.error());
+  }
+  return {};
+}
 
 relay::Task<Result<std::vector<net::Listener>>> open_listeners(const ListenSpec& spec,
                                                                net::Resolver& resolver, net::Binder bind,

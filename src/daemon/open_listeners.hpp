@@ -22,7 +22,12 @@ namespace culvert::daemon {
     const ListenSpec& spec, net::Resolver& resolver, net::Binder bind = net::bind_tcp,
     boost::asio::any_io_executor executor = {});
 
-/// The same for datagrams.
+/// Whether open_listeners() would fail because a port is taken, or not this user's to take; the same error.
+/// Nothing listens meanwhile: nobody connects to what is closed again. Names and Unix sockets pass: they
+/// would cost time, or leave traces.
+[[nodiscard]] Result<void> check_ports(const ListenSpec& spec);
+
+/// open_listeners() for datagrams.
 [[nodiscard]] relay::Task<Result<std::vector<net::UdpListener>>> open_udp_listeners(const ListenSpec& spec,
                                                                                     net::Resolver& resolver);
 

@@ -65,6 +65,24 @@ TEST_F(OpenListeners, APortInUseIsRefusedWhole) {
       << second.error().message;
 }
 
+TEST_F(OpenListeners, ThatAPortIsTakenCanBeKnownBefore) {
+  auto first = open({.endpoint = HostPort{"127.0.0.1", 0}});
+  ASSERT_TRUE(first);
+  const std::uint16_t port = (*first)[0].port();
+  for (const char* host : {"localhost", "*"}) {
+    const auto taken = check_ports({.endpoint = HostPort{host, port}});
+    ASSERT_FALSE(taken) << host;
+    EXPECT_TRUE(taken.error().message.contains(fmt::format(":{}: address already in use", port)))
+        << taken.error().message;
+  }
+  first->clear();
+  EXPECT_TRUE(check_ports({.endpoint = HostPort{"localhost", port}}));
+  EXPECT_TRUE(check_ports({.endpoint = HostPort{"localhost", port}})) << "it is free still";
+  EXPECT_TRUE(check_ports({.endpoint = HostPort{"localhost", 0}}));
+  EXPECT_TRUE(check_ports({.endpoint = UnixPath{"/nowhere/at/all"}}));
+  EXPECT_TRUE(check_ports({.endpoint = HostPort{"no-such-name.invalid", port}})) << "nobody was asked for it";
+}
+
 TEST_F(OpenListeners, AnAddressOfAnotherMachineIsRefused) {
   const auto listeners = open({.endpoint = HostPort{"192.0.2.1", 0}});
   ASSERT_FALSE(listeners);

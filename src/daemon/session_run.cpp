@@ -67,27 +67,19 @@ SessionRun::SessionRun(asio::any_io_executor executor, const SessionPlan& plan, 
 relay::Task<Result<void>> SessionRun::start() {
   if (!plan_.proxy_accounts_file.empty())
     proxy_accounts_ = CO_TRY(proxy::read_accounts_file(plan_.proxy_accounts_file));
-  if (const auto checked = co_await check_listeners(); !checked) co_return std::unexpected(checked.error());
+  CO_TRY(check_listeners());
   if (const auto connected = co_await tunnel_.start(); !connected)
     co_return std::unexpected(connected.error());
   co_return co_await open_forwards();
 }
 
 // The listeners open after the login, as in ssh: nobody's connection should wait for a password. But a port
-// that is taken is better known before the question. Names and Unix sockets are left alone: they cost time,
-// or leave traces.
-relay::Task<Result<void>> SessionRun::check_listeners() {
-  if (!plan_.exit_on_forward_failure) co_return Result<void>();
-  std::vector<const ListenSpec*> specs;
-  for (const LocalForward& forward : plan_.local_forwards) specs.push_back(&forward.listen);
-  for (const DynamicForward& forward : plan_.dynamic_forwards) specs.push_back(&forward.listen);
-  for (const ListenSpec* spec : specs) {
-    const auto* where = std::get_if<relay::HostPort>(&spec->endpoint);
-    if (where == nullptr || (where->host != "localhost" && where->host != "*")) continue;
-    const auto listeners = co_await open_listeners(*spec, resolver_);
-    if (!listeners) co_return std::unexpected(listeners.error());
-  }
-  co_return Result<void>();
+// that is taken is better known before the question.
+Result<void> SessionRun::check_listeners() const {
+  if (!plan_.exit_on_forward_failure) return {};
+  for (const LocalForward& forward : plan_.local_forwards) TRY(check_ports(forward.listen));
+  for (const DynamicForward& forward : plan_.dynamic_forwards) TRY(check_ports(forward.listen));
+  return {};
 }
 
 relay::Task<Result<void>> SessionRun::open_forwards() {

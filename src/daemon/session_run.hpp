@@ -42,7 +42,7 @@ class SessionRun final : public Run {
   void stop(Duration time) override;
 
  private:
-  relay::Task<Result<void>> check_listeners();
+  [[nodiscard]] Result<void> check_listeners() const;
   relay::Task<Result<void>> open_forwards();
   relay::Task<Result<void>> open_local_forwards();
   relay::Task<Result<void>> open_dynamic_forwards();
