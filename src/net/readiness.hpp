@@ -113,9 +113,8 @@ class Readiness final : public boost::asio::execution_context::service {
   /// Until a socket is ready, Asio has something to do or wake() is called; calls those who wait for the
   /// sockets. At once if nobody waits any more.
   ///
-  /// When sockets have become ready shortly after the thread had begun to sleep, time and again, it looks for
-  /// kSpin first: waking a thread takes longer than a neighbour's answer. Where that does not help it is not
-  /// done (LookPolicy).
+  /// Where that has been measured to pay (LookPolicy) it looks for kLook first, and yields the processor
+  /// meanwhile: waking a thread takes longer than a neighbour's answer.
   void sleep();
   /// From any thread: the sleep() after the last listen_for_wake() returns.
   void wake();
