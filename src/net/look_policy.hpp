@@ -38,11 +38,12 @@ class LookPolicy {
         if (++windows_ >= needed_) enter(Phase::trial);
         return;
       case Phase::trial:
+        if (!is_faster(sum, baseline_)) return give_up();
+        needed_ = kFewest;
+        return enter(Phase::on);
       case Phase::on:
         if (!is_faster(sum, baseline_)) return give_up();
-        if (phase_ == Phase::trial) needed_ = kFewest;
         with_looks_ = sum;
-        if (phase_ == Phase::trial) return enter(Phase::on);
         if (++windows_ == kUntilCheck) enter(Phase::check);
         return;
       case Phase::check:
@@ -68,10 +69,7 @@ class LookPolicy {
     windows_ = 0;
     clear();
   }
-  void restart() {
-    if (phase_ != Phase::off) enter(Phase::off);
-    clear();
-  }
+  void restart() { phase_ == Phase::off ? clear() : enter(Phase::off); }
   void give_up() {
     needed_ = needed_ * 2 < kMost ? needed_ * 2 : kMost;
     enter(Phase::off);

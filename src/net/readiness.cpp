@@ -77,10 +77,11 @@ asio::any_io_executor executor_of(asio::execution_context& context) {
 asio::execution_context::id Readiness::id;
 
 Readiness::Readiness(asio::execution_context& context)
-    : service(context), executor_(executor_of(context)), epoll_(::epoll_create1(EPOLL_CLOEXEC)) {
-  if (!epoll_) failure_ = errno;
-  if (const auto found = epoll_of(executor_)) asio_ = *found;
-}
+    : service(context),
+      executor_(executor_of(context)),
+      epoll_(::epoll_create1(EPOLL_CLOEXEC)),
+      failure_(epoll_ ? 0 : errno),
+      asio_(epoll_of(executor_)) {}
 
 Readiness::~Readiness() = default;
 
@@ -201,7 +202,7 @@ void Readiness::forget(Watch watch, Direction direction, const Waiter& waiter) {
 // Or the io_context would have something to wait for. (sleep() gives up work_: the last one to go may stop
 // the context, and here somebody may be about to wait again.)
 void Readiness::disarm_if_idle() {
-  if (waiting_ > 0 || !armed_) return;
+  if (waiting_ > 0 || !armed_ || !watched_) return;
   boost::system::error_code ignored;
   watched_->cancel(ignored);
 }
@@ -259,7 +260,7 @@ void Readiness::give_up_watch() {
 }
 
 bool Readiness::begin_sleeps() {
-  if (failure_ != 0 || asio_ < 0) return false;
+  if (failure_ != 0 || !asio_) return false;
   if (!wake_) {
     wake_ = UniqueFd(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
     if (!wake_ || !watch(epoll_.get(), wake_.get(), kWake, EPOLLIN | EPOLLET)) {
@@ -268,14 +269,14 @@ bool Readiness::begin_sleeps() {
     }
   }
   give_up_watch();  // neither can watch the other while that is watching it
-  sleeps_ = watch(epoll_.get(), asio_, kAsio, EPOLLIN);
+  sleeps_ = watch(epoll_.get(), *asio_, kAsio, EPOLLIN);
   if (waiting_ > 0) arm();
   return sleeps_;
 }
 
 void Readiness::end_sleeps() {
   epoll_event none = {};
-  (void)::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, asio_, &none);
+  (void)::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, *asio_, &none);
   sleeps_ = false;
   work_.reset();
   if (waiting_ > 0) arm();

@@ -113,8 +113,8 @@ class Readiness final : public boost::asio::execution_context::service {
   /// Until a socket is ready, Asio has something to do or wake() is called; calls those who wait for the
   /// sockets. At once if nobody waits any more.
   ///
-  /// Where that has been measured to pay (LookPolicy) it looks for kLook first, and yields the processor
-  /// meanwhile: waking a thread takes longer than a neighbour's answer.
+  /// Where that has been measured to pay (LookPolicy) it looks first, until kLook after the last one, and
+  /// yields the processor meanwhile: waking a thread takes longer than a neighbour's answer.
   void sleep();
   /// From any thread: the sleep() after the last listen_for_wake() returns.
   void wake();
@@ -151,7 +151,7 @@ class Readiness final : public boost::asio::execution_context::service {
 
   boost::asio::any_io_executor executor_;
   UniqueFd epoll_;
-  int failure_ = 0;            ///< errno, if there is no epoll instance
+  int failure_;                ///< errno, if there is no epoll instance
   std::deque<Entry> entries_;  ///< stay where they are
   std::vector<std::uint32_t> free_;
   std::size_t waiting_ = 0;
@@ -159,8 +159,8 @@ class Readiness final : public boost::asio::execution_context::service {
 
   // Where sleep() is called.
   bool sleeps_ = false;
-  int asio_ = -1;  ///< the epoll instance of the context itself; -1: not found
-  UniqueFd wake_;  ///< an eventfd
+  std::optional<int> asio_;  ///< the epoll instance of the context itself, if it was found
+  UniqueFd wake_;            ///< an eventfd
   std::atomic<bool> hears_wake_ = false;
   std::optional<boost::asio::executor_work_guard<boost::asio::any_io_executor>> work_;  ///< somebody waits
   Instant woke_at_{};
@@ -168,7 +168,7 @@ class Readiness final : public boost::asio::execution_context::service {
 
   // Where the context runs by itself.
   std::optional<boost::asio::posix::stream_descriptor> watched_;
-  bool armed_ = false;  ///< Asio waits for it
+  bool armed_ = false;  ///< a handler of its wait is still to come
 };
 
 }  // namespace culvert::net

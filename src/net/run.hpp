@@ -12,10 +12,9 @@
 namespace culvert::net {
 
 /// As `context.run()`, on the calling thread alone; but the thread sleeps where its sockets are watched
-/// (Readiness), and Asio's epoll instance is one of those that are watched there, not the other way round. A
-/// packet that comes by loopback then wakes the thread as the last thing its sender does, on the sender's
-/// processor (the kernel passes that hint through one epoll instance, and not through two); and a message
-/// costs two system calls less. (docs/decisions/readiness.md)
+/// (Readiness), and Asio's epoll instance is one of those that are watched there, not the other way round:
+/// two system calls less for each message, and looks before a sleep that find a socket at once.
+/// (docs/decisions/readiness.md)
 ///
 /// Other threads use what is below: run() sleeps through a plain post() or stop() of theirs.
 void run(boost::asio::io_context& context);

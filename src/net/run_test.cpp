@@ -181,6 +181,21 @@ TEST(Run, WhatWaitsGoesOnWithTheContextsOwnRun) {
   EXPECT_EQ(answers, 2);
 }
 
+TEST(Run, WhoWaitedBeforeMayLeaveFirst) {
+  struct Nobody final : Readiness::Waiter {
+    void ready() override {}
+    void cancelled() override {}
+    void dropped() override {}
+  };
+  asio::io_context context(1);
+  SocketPair ends(context);
+  Nobody waiter;
+  ASSERT_TRUE(ends.here.wait(StreamSocket::Direction::in, waiter));  // Asio is told
+  asio::post(context, [&] { ends.here.forget(StreamSocket::Direction::in, waiter); });
+  net::run(context);
+  EXPECT_TRUE(context.stopped());
+}
+
 TEST(Run, ManyContextsBesideEachOther) {
   struct One {
     asio::io_context context{1};
