@@ -145,6 +145,11 @@ bool Readiness::has_been_urgent(Watch watch) const {
   return entry != nullptr && entry->is_urgent;
 }
 
+bool Readiness::take_error_seen(Watch watch) {
+  Entry* const entry = find(watch);
+  return entry != nullptr && std::exchange(entry->error_seen, false);
+}
+
 void Readiness::set_failure_listener(Watch watch, FailureListener* listener) {
   if (Entry* const entry = find(watch)) entry->failure_listener = listener;
 }
@@ -312,6 +317,7 @@ void Readiness::dispatch(const epoll_event& event) {
   Entry* const entry = find(watch);
   if (entry == nullptr) return;  // was removed by somebody before it in this batch
   if ((event.events & kEnd) != 0) entry->has_ended = true;
+  if ((event.events & EPOLLERR) != 0) entry->error_seen = true;
   if ((event.events & EPOLLPRI) != 0) entry->is_urgent = true;
   if ((event.events & kEnd) == EPOLLRDHUP) entry->has_sent_end = true;
   bool is_heard = false;  // by who reads

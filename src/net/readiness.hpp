@@ -85,6 +85,8 @@ class Readiness final : public boost::asio::execution_context::service {
   [[nodiscard]] bool has_sent_end(Watch watch) const;
   /// Whether urgent bytes were seen (RFC 6093): a read ends before them, and splice() never passes them.
   [[nodiscard]] bool has_been_urgent(Watch watch) const;
+  /// Whether an error was seen since the last call.
+  [[nodiscard]] bool take_error_seen(Watch watch);
   /// `listener` until remove(), or until it is null.
   void set_failure_listener(Watch watch, FailureListener* listener);
   /// A try met "not now". Nothing may have been awaited in between.
@@ -127,6 +129,7 @@ class Readiness final : public boost::asio::execution_context::service {
     bool in_use = false;
     bool has_ended = false;  ///< the end or an error of it was seen: a short read may be followed by an end
     bool has_sent_end = false;
+    bool error_seen = false;
     bool watches_out = false;
     bool is_urgent = false;
     bool is_deaf = false;  ///< more bytes are not told of until somebody waits for them

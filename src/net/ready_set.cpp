@@ -1,52 +1,84 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "net/ready_set.hpp"
 
-#include <cerrno>
+#include <utility>
 
-#include "net/as_tuple.hpp"
-#include "net/unique_fd.hpp"
+#include <boost/asio/associated_cancellation_slot.hpp>
+#include <boost/asio/async_result.hpp>
+#include <boost/asio/cancellation_type.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include "net/cancelled.hpp"
 
 namespace culvert::net {
 
 namespace asio = boost::asio;
 
-ReadySet::ReadySet(const asio::any_io_executor& executor) : epoll_(executor) {
-  UniqueFd epoll(::epoll_create1(EPOLL_CLOEXEC));
-  if (!epoll) return;  // add() says so
-  boost::system::error_code error;
-  epoll_.assign(epoll.get(), error);
-  if (!error) (void)epoll.release();
-}
+ReadySet::ReadySet(const asio::any_io_executor& executor) : readiness_(Readiness::of(executor)) {}
 
-Result<void> ReadySet::add(int socket, void* owner) {
-  if (!epoll_.is_open()) return fail_errno("cannot wait for a socket", EBADF);
-  epoll_event event = {};
-  event.events = EPOLLIN;
-  event.data.ptr = owner;
-  if (::epoll_ctl(epoll_.native_handle(), EPOLL_CTL_ADD, socket, &event) == 0) return {};
-  return fail_errno("cannot wait for a socket", errno);
+Result<std::unique_ptr<ReadySet::Member>> ReadySet::add(int socket, void* owner) {
+  if (is_closed_) return cancelled();
+  auto member = std::make_unique<Member>(*this, owner);
+  TRY(member->watch(socket));
+  return member;
 }
 
 std::span<const ReadySet::Ready> ReadySet::ready() {
-  if (!epoll_.is_open()) return {};
-  const int count = ::epoll_wait(epoll_.native_handle(), events_.data(), static_cast<int>(kAtOnce), 0);
-  if (count <= 0) return {};
-  const auto size = static_cast<std::size_t>(count);
-  for (std::size_t i = 0; i < size; ++i)
-    ready_[i] = {events_[i].data.ptr, (events_[i].events & EPOLLERR) != 0};
-  return std::span(ready_).first(size);
+  if (is_closed_) return {};
+  std::size_t count = 0;
+  auto next = are_ready_.begin();
+  for (; next != are_ready_.end() && count < kAtOnce; ++next) named_[count++] = {next->owner_, &*next};
+  are_ready_.splice(are_ready_.end(), are_ready_, are_ready_.begin(), next);
+  return std::span(named_).first(count);
 }
 
 asio::awaitable<Result<void>> ReadySet::wait() {
-  if (!epoll_.is_open()) co_return cancelled();
-  const auto [error] = co_await epoll_.async_wait(asio::posix::descriptor_base::wait_read, kTuple);
-  if (error) co_return cancelled();
+  if (are_ready_.empty() && !is_closed_) {
+    is_cancelled_ = false;
+    co_await asio::async_initiate<const asio::use_awaitable_t<>, void()>(
+        [this](auto handler) {
+          auto slot = asio::get_associated_cancellation_slot(handler);
+          if (slot.is_connected()) {
+            slot.assign([this](asio::cancellation_type) {
+              is_cancelled_ = true;
+              waiting_.resume(readiness_.executor());
+            });
+          }
+          waiting_.park(readiness_.executor(), std::move(handler));
+        },
+        asio::use_awaitable);
+    if (is_cancelled_) co_return cancelled();
+  }
+  if (is_closed_) co_return cancelled();
   co_return Result<void>();
 }
 
 void ReadySet::close() {
-  boost::system::error_code ignored;
-  if (epoll_.is_open()) epoll_.close(ignored);
+  is_closed_ = true;
+  waiting_.resume(readiness_.executor());
+}
+
+ReadySet::Member::~Member() {
+  set_.readiness_.forget(watch_, Readiness::Direction::in, *this);
+  set_.readiness_.remove(watch_);
+}
+
+Result<void> ReadySet::Member::watch(int socket) {
+  watch_ = TRY(set_.readiness_.add(socket, Readiness::Kind::other));
+  return set_.readiness_.wait(watch_, Readiness::Direction::in, *this);
+}
+
+// The coroutine goes on behind all others that are told of now.
+void ReadySet::Member::ready() {
+  set_.are_ready_.push_back(*this);
+  set_.waiting_.resume(set_.readiness_.executor());
+}
+
+void ReadySet::Member::drained() {
+  unlink();
+  set_.readiness_.drained(watch_, Readiness::Direction::in);
+  // Nothing is told to the kernel, so nothing can fail.
+  (void)set_.readiness_.wait(watch_, Readiness::Direction::in, *this);
 }
 
 }  // namespace culvert::net

@@ -58,7 +58,7 @@ struct UdpConnectOptions {
 [[nodiscard]] Result<UdpSocket> connect_udp(const boost::asio::ip::udp::endpoint& target,
                                             const UdpConnectOptions& options = {});
 
-/// Takes all that is in the queue of errors (while one is there, the socket counts as ready), and what is
+/// Takes all that is in the queue of errors (what stays there takes room from what arrives), and what is
 /// pending. The worst: ECONNREFUSED, ICMP's "port unreachable", before others, as EHOSTUNREACH; 0: none.
 [[nodiscard]] int take_udp_error(int socket);
 

@@ -8,10 +8,12 @@
 #include <array>
 #include <exception>
 #include <list>
+#include <memory>
 #include <optional>
 #include <span>
 #include <utility>
 #include <variant>
+#include <vector>
 
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/cancellation_signal.hpp>
@@ -85,16 +87,18 @@ struct UdpAssociation::State : std::enable_shared_from_this<State> {
         child_ended(executor) {}
 
   void turn(std::span<const net::ReadySet::Ready> ready);
-  void read_client();
+  void read_client(net::ReadySet::Member& watched);
+  [[nodiscard]] bool receive(const net::UdpListener& socket, net::ReadySet::Member& watched);
   void take(ByteView datagram, const udp::endpoint& from);
   void send_to_name(std::string_view host, std::uint16_t port, ByteView data);
   void send(const udp::endpoint& to, ByteView data, bool is_judged = false);
+  [[nodiscard]] Result<void> watch(net::UdpListener& socket);
   [[nodiscard]] net::UdpSocket* outside(const udp::endpoint& to);
-  void read_outside(net::UdpListener& socket);
+  void read_outside(net::UdpListener& socket, net::ReadySet::Member& watched);
   void flush();
   void say_refused(const relay::Endpoint& destination, const relay::DialError& why);
 
-  static relay::Task<void> watch(std::shared_ptr<State> state, relay::Stream& control);
+  static relay::Task<void> watch_control(std::shared_ptr<State> state, relay::Stream& control);
   void start_look_up(relay::HostPort name);
   static relay::Task<void> look_up(std::shared_ptr<State> state, relay::HostPort name);
   void spawn(relay::Task<void> child);
@@ -106,7 +110,9 @@ struct UdpAssociation::State : std::enable_shared_from_this<State> {
   net::ReadySet ready_set;
   net::UdpListener inside;                                  ///< the client writes to it
   std::array<std::optional<net::UdpListener>, 2> outsides;  ///< IPv4; IPv6, once it is needed
-  std::optional<udp::endpoint> speaker;                     ///< the client, once it has spoken
+  /// Of those.
+  std::vector<std::unique_ptr<net::ReadySet::Member>> members;
+  std::optional<udp::endpoint> speaker;  ///< the client, once it has spoken
   relay::FlowTable<relay::FlowKey, Known, relay::FlowKeyHash> peers{kPeers, kPeerTime};
   NameCache names;
   relay::DatagramMeter meter;
@@ -132,7 +138,7 @@ Result<UdpAssociation> UdpAssociation::open(const asio::any_io_executor& executo
   auto inside = TRY(net::listen_udp({client.reached_at, 0}));
   auto state =
       std::make_shared<State>(executor, carrier, std::move(client), std::move(inside), std::move(rates));
-  TRY(state->ready_set.add(state->inside.socket.fd.get(), &state->inside));
+  TRY(state->watch(state->inside));
   return UdpAssociation(std::move(state));
 }
 
@@ -149,7 +155,7 @@ relay::Task<void> UdpAssociation::run(relay::Stream& control, relay::CarriedData
   const bool throws = co_await asio::this_coro::throw_if_cancelled();
   co_await asio::this_coro::throw_if_cancelled(false);
   state->scratch = &relay::thread_datagrams();
-  state->spawn(State::watch(state, control));
+  state->spawn(State::watch_control(state, control));
   bool cancelled = false;
   while (!state->stopping && !cancelled) {
     const auto ready = state->ready_set.ready();
@@ -172,17 +178,23 @@ void UdpAssociation::State::turn(std::span<const net::ReadySet::Ready> ready) {
   now = monotonic_now();
   for (const auto& one : ready) {
     if (one.owner == &inside) {
-      read_client();
+      read_client(*one.member);
     } else {
-      read_outside(*static_cast<net::UdpListener*>(one.owner));
+      read_outside(*static_cast<net::UdpListener*>(one.owner), *one.member);
     }
     flush();
     scratch->inbox.clear();
   }
 }
 
-void UdpAssociation::State::read_client() {
-  if (scratch->inbox.receive(inside.socket.fd.get()).bytes == 0) return;
+bool UdpAssociation::State::receive(const net::UdpListener& socket, net::ReadySet::Member& watched) {
+  const net::Transferred got = scratch->inbox.receive(socket.socket.fd.get());
+  if (scratch->inbox.took_all()) watched.drained();
+  return got.bytes > 0;
+}
+
+void UdpAssociation::State::read_client(net::ReadySet::Member& watched) {
+  if (!receive(inside, watched)) return;
   for (const net::UdpArrival& arrival : scratch->inbox.arrivals())
     for_each_datagram(arrival, [&](ByteView datagram) { take(datagram, *arrival.from); });
 }
@@ -250,12 +262,17 @@ void UdpAssociation::State::send(const udp::endpoint& to, ByteView data, bool is
   scratch->outbox.add(data, data.size(), {&to});
 }
 
+Result<void> UdpAssociation::State::watch(net::UdpListener& socket) {
+  members.push_back(TRY(ready_set.add(socket.socket.fd.get(), &socket)));
+  return {};
+}
+
 net::UdpSocket* UdpAssociation::State::outside(const udp::endpoint& to) {
   auto& socket = outsides[to.address().is_v6() ? 1 : 0];
   if (!socket) {
     const auto source = carrier.source();
     auto opened = net::listen_udp(source ? udp::endpoint(*source, 0) : udp::endpoint(to.protocol(), 0));
-    if (!opened || !ready_set.add(opened->socket.fd.get(), &socket.emplace(std::move(*opened)))) {
+    if (!opened || !watch(socket.emplace(std::move(*opened)))) {
       if (refused.is_due(now)) {
         log(LogLevel::warning, "{}: datagrams to {} are dropped: {}", inside.name(), net::to_text(to),
             opened ? "they cannot be waited for" : opened.error().message);
@@ -267,8 +284,8 @@ net::UdpSocket* UdpAssociation::State::outside(const udp::endpoint& to) {
   return &socket->socket;
 }
 
-void UdpAssociation::State::read_outside(net::UdpListener& socket) {
-  if (scratch->inbox.receive(socket.socket.fd.get()).bytes == 0) return;
+void UdpAssociation::State::read_outside(net::UdpListener& socket, net::ReadySet::Member& watched) {
+  if (!receive(socket, watched)) return;
   for (const net::UdpArrival& arrival : scratch->inbox.arrivals()) {
     auto* const peer = peers.find(relay::FlowKey(*arrival.from, {}, 0));
     if (peer == nullptr || !speaker) {
@@ -304,7 +321,7 @@ void UdpAssociation::State::say_refused(const relay::Endpoint& destination, cons
 }
 
 // The client's connection says nothing more; that it ends is what counts.
-relay::Task<void> UdpAssociation::State::watch(std::shared_ptr<State> state, relay::Stream& control) {
+relay::Task<void> UdpAssociation::State::watch_control(std::shared_ptr<State> state, relay::Stream& control) {
   while (!state->stopping) {
     const auto lent = co_await control.read();
     if (!lent || lent->empty()) break;

@@ -11,6 +11,7 @@
 #include <array>
 #include <cerrno>
 #include <functional>
+#include <memory>
 #include <span>
 #include <utility>
 
@@ -56,6 +57,7 @@ struct Flow {
   /// What it has to send in this turn: a chain of arrivals.
   std::int8_t first = kNone;
   std::int8_t last = kNone;
+  std::unique_ptr<net::ReadySet::Member> watched = {};
 };
 static_assert(net::UdpInbox::kSlots <= 127);
 
@@ -97,9 +99,9 @@ struct DatagramForward::State : std::enable_shared_from_this<State> {
   void turn(std::span<const net::ReadySet::Ready> ready, Instant now);
   void stop();
 
-  void read_flow(Entry& entry, bool has_error, Instant now);
+  void read_flow(Entry& entry, Instant now);
   void send_replies();
-  void read_listener(net::UdpListener& listener, bool has_error, Instant now);
+  void read_listener(net::UdpListener& listener, net::ReadySet::Member& watched, Instant now);
   void send_chain(Entry& entry, Instant now);
   [[nodiscard]] Entry* flow_of(const net::UdpArrival& arrival, net::UdpListener& listener, Instant now);
   [[nodiscard]] Entry* begin_flow(const FlowKey& key, const net::UdpArrival& arrival,
@@ -125,9 +127,10 @@ struct DatagramForward::State : std::enable_shared_from_this<State> {
   const std::unique_ptr<DatagramTarget> target;
   const DatagramOptions options;
   DatagramMeter meter;
+  std::optional<net::ReadySet> ready_set;
+  std::vector<std::unique_ptr<net::ReadySet::Member>> watched_listeners;
   Table flows;
   DatagramCounters totals;
-  std::optional<net::ReadySet> ready_set;
   std::optional<asio::steady_timer> expiry;
   bool expiry_runs = false;
   bool stopping = false;
@@ -192,28 +195,30 @@ Result<void> DatagramForward::State::begin(const asio::any_io_executor& executor
   scratch = &thread_datagrams();
   ready_set.emplace(executor);
   expiry.emplace(executor);
-  for (net::UdpListener& listener : listeners) TRY(ready_set->add(listener.socket.fd.get(), &listener));
+  for (net::UdpListener& listener : listeners)
+    watched_listeners.push_back(TRY(ready_set->add(listener.socket.fd.get(), &listener)));
   return {};
 }
 
 // Flows before listeners: what these bring may evict a flow, and what is ready of that would name nothing.
 void DatagramForward::State::turn(std::span<const net::ReadySet::Ready> ready, Instant now) {
   for (const auto& one : ready) {
-    if (!is_listener(one.owner)) read_flow(*static_cast<Entry*>(one.owner), one.has_error, now);
+    if (!is_listener(one.owner)) read_flow(*static_cast<Entry*>(one.owner), now);
   }
   send_replies();
   for (const auto& one : ready) {
-    if (is_listener(one.owner)) read_listener(*static_cast<net::UdpListener*>(one.owner), one.has_error, now);
+    if (is_listener(one.owner)) read_listener(*static_cast<net::UdpListener*>(one.owner), *one.member, now);
   }
 }
 
-void DatagramForward::State::read_flow(Entry& entry, bool has_error, Instant now) {
+void DatagramForward::State::read_flow(Entry& entry, Instant now) {
   Flow& flow = entry.flow;
   const int socket = flow.socket.fd.get();
-  const int error = has_error ? net::take_udp_error(socket) : 0;
+  const int error = flow.watched->take_error_seen() ? net::take_udp_error(socket) : 0;
   if (error == ECONNREFUSED) return end_flow(entry, DatagramTarget::End::refused);
   const std::size_t before = scratch->inbox.arrivals().size();
   const net::Transferred got = scratch->inbox.receive(socket);
+  if (scratch->inbox.took_all()) flow.watched->drained();
   if (got.error == ECONNREFUSED) return end_flow(entry, DatagramTarget::End::refused);
   if (got.bytes == 0) return;
   flows.touch(entry, now);
@@ -239,10 +244,13 @@ void DatagramForward::State::count_in(const net::UdpSent& sent) {
   totals.dropped += sent.dropped;
 }
 
-void DatagramForward::State::read_listener(net::UdpListener& listener, bool has_error, Instant now) {
+void DatagramForward::State::read_listener(net::UdpListener& listener, net::ReadySet::Member& watched,
+                                           Instant now) {
   const int socket = listener.socket.fd.get();
-  if (has_error) (void)net::take_udp_error(socket);
-  if (scratch->inbox.receive(socket).bytes == 0) return;
+  if (watched.take_error_seen()) (void)net::take_udp_error(socket);
+  const net::Transferred got = scratch->inbox.receive(socket);
+  if (scratch->inbox.took_all()) watched.drained();
+  if (got.bytes == 0) return;
   const net::UdpArrival* previous = nullptr;
   Entry* entry = nullptr;
   const auto arrivals = scratch->inbox.arrivals();
@@ -337,10 +345,12 @@ Result<DatagramForward::State::Entry*> DatagramForward::State::open_flow(const F
                                                                          Instant now) {
   Flow flow{TRY(connect_flow(to, *arrival.from)), to, *arrival.from, arrival.to, &listener};
   Entry& entry = flows.insert(key, std::move(flow), now);
-  if (auto added = ready_set->add(entry.flow.socket.fd.get(), &entry); !added) {
+  auto watched = ready_set->add(entry.flow.socket.fd.get(), &entry);
+  if (!watched) {
     flows.remove(entry);
-    return std::unexpected(std::move(added).error());
+    return std::unexpected(std::move(watched).error());
   }
+  entry.flow.watched = std::move(*watched);
   return &entry;
 }
 
@@ -406,6 +416,7 @@ void DatagramForward::State::stop() {
   if (ready_set) ready_set->close();
   if (expiry) expiry->cancel();
   while (!flows.empty()) end_flow(flows.oldest(), DatagramTarget::End::cut);
+  watched_listeners.clear();
   for (net::UdpListener& listener : listeners) listener.socket.fd.reset();
 }
 
