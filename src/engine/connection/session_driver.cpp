@@ -36,6 +36,7 @@ constexpr std::size_t kSmallestLowWater = 64 * 1024;
 constexpr auto kLinger = std::chrono::seconds(2);
 constexpr auto kFarAway = std::chrono::seconds(2);
 constexpr auto kLate = std::chrono::milliseconds(100);
+constexpr auto kMovedFar = std::chrono::seconds(5);
 
 }  // namespace
 
@@ -108,6 +109,7 @@ relay::Task<void> SessionDriver::run() {
     const std::size_t got = input_ended_ ? 0 : read_once();
     turn();
     if (over_) break;
+    acknowledge();
     if (got < size && !input_ended_) {
       in_a_row = 0;
       co_await wait_for_input();
@@ -118,6 +120,13 @@ relay::Task<void> SessionDriver::run() {
   }
   if (over_->code != Errc::timed_out) co_await linger();
   finish();
+}
+
+// OpenSSH's server sets TCP_NODELAY for sessions with a shell alone: its next small packet waits for our
+// acknowledgement of this one, which the kernel would delay by 40 ms. An answer carries it.
+// (docs/decisions/acknowledge-at-once.md)
+void SessionDriver::acknowledge() {
+  if (std::exchange(owes_acknowledgement_, false)) carrier_->acknowledge_now();
 }
 
 // In bulk every few packets would wake us, and each waking costs more than a packet: what comes within a
@@ -184,10 +193,7 @@ std::size_t SessionDriver::read_once() {
   session_->commit(got.bytes, monotonic_now());
   read_since_wait_ += got.bytes;
   bytes_read_ += got.bytes;
-  // OpenSSH's server sets TCP_NODELAY for sessions with a shell alone: its next small packet waits for our
-  // acknowledgement of this one, which the kernel would delay by 40 ms.
-  // (docs/decisions/acknowledge-at-once.md)
-  if (got.bytes < kSmallRead) carrier_->acknowledge_now();
+  owes_acknowledgement_ = got.bytes < kSmallRead;
   adapt_read_size(got.bytes);
   return got.bytes;
 }
@@ -367,6 +373,7 @@ bool SessionDriver::write_output() {
   }
   if (sent.bytes < out.size() && !over_) wait_for_writability();
   if (sent.bytes == 0) return false;
+  owes_acknowledgement_ = false;
   session_->consume_output(sent.bytes, monotonic_now());
   follow_output_limit();
   return true;
@@ -394,12 +401,14 @@ void SessionDriver::follow_output_limit() {
   carrier_->limit_unsent(wanted);
 }
 
-// A deadline that moves back is left alone: the timer then fires early and looks again. One that is far away
-// is met a little late, so that an answer which moves it by a round trip does not make it two wakings.
+// A deadline that moves back a little is left alone: the timer then fires early and looks again. (One that
+// moves far is worth the call, or each answer of an idle session would be followed by a waking in vain.) One
+// that is far away is met a little late, so that an answer which moves it by a round trip does not make it
+// two wakings.
 void SessionDriver::arm_timer() {
   if (over_) return;
   Instant next = session_->next_deadline();
-  if (next >= armed_) return;
+  if (next >= armed_ && (next == kNever || next - armed_ < kMovedFar)) return;
   if (next != kNever && next - monotonic_now() > kFarAway) next += kLate;
   armed_ = next;
   timer_.expires_at(asio::steady_timer::time_point(next.time_since_epoch()));

@@ -77,6 +77,7 @@ class SessionDriver : public std::enable_shared_from_this<SessionDriver> {
   class UnwindGuard;
 
   [[nodiscard]] relay::Task<void> run();
+  void acknowledge();
   [[nodiscard]] relay::Task<void> wait_for_input();
   [[nodiscard]] relay::Task<void> linger();
   void finish();
@@ -126,8 +127,9 @@ class SessionDriver : public std::enable_shared_from_this<SessionDriver> {
   unsigned small_reads_ = 0;
   std::size_t read_since_wait_ = 0;  // bytes
   std::uint64_t bytes_read_ = 0;
-  std::size_t low_water_ = 0;  // of the carrier, as it is set
-  bool wakes_late_ = false;    // the carrier, in bulk
+  bool owes_acknowledgement_ = false;  // of a small read, that nothing sent has carried
+  std::size_t low_water_ = 0;          // of the carrier, as it is set
+  bool wakes_late_ = false;            // the carrier, in bulk
 
   boost::asio::steady_timer timer_;
   boost::asio::steady_timer pause_;  // instead of waiting for readability, in bulk
