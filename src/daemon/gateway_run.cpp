@@ -69,7 +69,7 @@ GatewayRun::GatewayRun(asio::any_io_executor executor, const GatewayPlan& plan, 
       bound_(bound),
       random_(random),
       changed_(executor_),
-      tasks_(changed_, [](const Error& error) { log(LogLevel::error, "{}", error.message); }),
+      tasks_(changed_, log_broken_task),
       awaited_(others),
       records_(records) {}
 
@@ -186,7 +186,7 @@ void GatewayRun::add(const net::DefaultRoute& route) {
       ports.size(), ports.size() == 1 ? "" : "s");
   Router& router = *routers_.emplace_back(std::make_unique<Router>(route, ports, *this));
   asio::co_spawn(executor_, router.gateway.run(), [this, &router](const std::exception_ptr& exception) {
-    if (exception) log(LogLevel::error, "{}", error_of(exception).message);
+    if (exception) log_broken_task(error_of(exception));
     router.is_over = true;
     changed_.wake();
   });

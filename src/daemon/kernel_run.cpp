@@ -97,7 +97,7 @@ KernelRun::KernelRun(asio::any_io_executor executor, const KernelPlan& plan, net
       plan_(plan),
       resolver_(resolver),
       changed_(executor_),
-      tasks_(changed_, [](const Error& error) { log(LogLevel::error, "{}", error.message); }) {}
+      tasks_(changed_, log_broken_task) {}
 
 KernelRun::~KernelRun() {
   helper_.join();

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include "base/log.hpp"
 #include "base/result.hpp"
 #include "base/time.hpp"
 #include "engine/relay/stream.hpp"
@@ -19,5 +20,8 @@ class Run {
   /// Takes no more streams, gives those that live `time` to end, and ends; serve() returns.
   virtual void stop(Duration time) = 0;
 };
+
+/// Of a task that threw, in a run that goes on without it.
+inline void log_broken_task(const Error& error) { log(LogLevel::error, "{}", error.message); }
 
 }  // namespace culvert::daemon
