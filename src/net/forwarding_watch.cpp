@@ -10,9 +10,7 @@ namespace asio = boost::asio;
 
 Result<ForwardingWatch> ForwardingWatch::open(const asio::any_io_executor& executor) {
   constexpr std::uint32_t kGroups = 1U << (RTNLGRP_IPV4_NETCONF - 1) | 1U << (RTNLGRP_IPV6_NETCONF - 1);
-  auto watch = NetlinkWatch::open(executor, NETLINK_ROUTE, kGroups);
-  if (!watch) return fail_errno("cannot watch forwarding", static_cast<int>(watch.error().detail));
-  return ForwardingWatch(std::move(*watch));
+  return ForwardingWatch(TRY(NetlinkWatch::open(executor, "forwarding", NETLINK_ROUTE, kGroups)));
 }
 
 asio::awaitable<bool> ForwardingWatch::changed() {

@@ -6,11 +6,11 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
+#include <string>
 
 #include <linux/netlink.h>
 
 #include "net/as_tuple.hpp"
-#include "net/netlink.hpp"
 #include "net/unique_fd.hpp"
 
 namespace culvert::net {
@@ -23,17 +23,18 @@ constexpr std::size_t kLongest = 64 * 1024;
 
 }  // namespace
 
-Result<NetlinkWatch> NetlinkWatch::open(const asio::any_io_executor& executor, int protocol,
-                                        std::uint32_t groups) {
+Result<NetlinkWatch> NetlinkWatch::open(const asio::any_io_executor& executor, std::string_view what,
+                                        int protocol, std::uint32_t groups) {
+  const auto failed = [what] { return fail_errno("cannot watch " + std::string(what), errno); };
   UniqueFd socket(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, protocol));
-  if (!socket) return netlink::failed(errno);
+  if (!socket) return failed();
   sockaddr_nl address{};
   address.nl_family = AF_NETLINK;
   address.nl_groups = groups;
   sockaddr generic{};
   static_assert(sizeof address <= sizeof generic);
   std::memcpy(&generic, &address, sizeof address);
-  if (::bind(socket.get(), &generic, sizeof address) != 0) return netlink::failed(errno);
+  if (::bind(socket.get(), &generic, sizeof address) != 0) return failed();
   return NetlinkWatch(asio::posix::stream_descriptor(executor, socket.release()));
 }
 

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <string_view>
 #include <utility>
 
 #include <boost/asio/any_io_executor.hpp>
@@ -17,10 +18,10 @@ namespace culvert::net {
 /// Hears what the kernel tells groups of netlink(7) when something has changed.
 class NetlinkWatch {
  public:
-  /// `groups`: a bit for each, the lowest for the first. Errc::system with the cause alone, and its errno in
-  /// `detail`.
-  [[nodiscard]] static Result<NetlinkWatch> open(const boost::asio::any_io_executor& executor, int protocol,
-                                                 std::uint32_t groups);
+  /// `groups`: a bit for each, the lowest for the first. Errc::system, "cannot watch WHAT: ...", with its
+  /// errno in `detail`.
+  [[nodiscard]] static Result<NetlinkWatch> open(const boost::asio::any_io_executor& executor,
+                                                 std::string_view what, int protocol, std::uint32_t groups);
 
   /// Waits until something was told; what came before the call counts. False after close().
   [[nodiscard]] boost::asio::awaitable<bool> told();

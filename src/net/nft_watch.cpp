@@ -60,12 +60,9 @@ NftChange read_nft_messages(ByteView datagram, std::string_view table) {
 }
 
 Result<NftWatch> NftWatch::open(const asio::any_io_executor& executor, std::string table) {
-  auto watch = NetlinkWatch::open(executor, NETLINK_NETFILTER, 1U << (NFNLGRP_NFTABLES - 1));
-  if (!watch) {
-    auto error = fail_errno("cannot watch nftables", static_cast<int>(watch.error().detail));
-    if (watch.error().detail == EPERM) error.error().code = Errc::denied;
-    return error;
-  }
+  auto watch = NetlinkWatch::open(executor, "nftables", NETLINK_NETFILTER, 1U << (NFNLGRP_NFTABLES - 1));
+  if (!watch && watch.error().detail == EPERM) watch.error().code = Errc::denied;
+  if (!watch) return std::unexpected(std::move(watch).error());
   return NftWatch(std::move(*watch), std::move(table));
 }
 

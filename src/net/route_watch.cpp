@@ -38,11 +38,9 @@ void RouteChange::add(ByteView datagram) {
 }
 
 Result<RouteWatch> RouteWatch::open(const asio::any_io_executor& executor) {
-  auto watch = NetlinkWatch::open(
-      executor, NETLINK_ROUTE,
-      RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV4_ROUTE | RTMGRP_IPV6_IFADDR | RTMGRP_IPV6_ROUTE);
-  if (!watch) return fail_errno("cannot watch routes", static_cast<int>(watch.error().detail));
-  return RouteWatch(std::move(*watch));
+  constexpr std::uint32_t kGroups =
+      RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV4_ROUTE | RTMGRP_IPV6_IFADDR | RTMGRP_IPV6_ROUTE;
+  return RouteWatch(TRY(NetlinkWatch::open(executor, "routes", NETLINK_ROUTE, kGroups)));
 }
 
 asio::awaitable<std::optional<RouteChange>> RouteWatch::changed() {
