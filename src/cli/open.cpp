@@ -20,7 +20,6 @@
 #include "cli/values.hpp"
 #include "daemon/open_record.hpp"
 #include "net/addresses.hpp"
-#include "net/route_watch.hpp"
 
 namespace culvert::cli {
 namespace {
@@ -76,8 +75,7 @@ Result<WhereTo> where_to(const std::string& text) {
   const auto address = IpAddress::parse(place.host);
   const bool is_loopback =
       address && known_range(*address) && known_range(*address)->kind == AddressKind::loopback;
-  if (address && !is_loopback && net::is_own_address(net::asio_address_of(*address)))
-    return WhereTo{std::nullopt, place.port};
+  if (address && !is_loopback && net::is_own(address->normalised())) return WhereTo{std::nullopt, place.port};
   return WhereTo{place.host, place.port};
 }
 

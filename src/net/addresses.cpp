@@ -124,6 +124,14 @@ Result<ip::address> own_address_towards(const ip::address& peer) {
   return own.address();
 }
 
+bool has_address(const ip::address& address) {
+  const ip::udp::endpoint here(address, 0);
+  const UniqueFd socket(::socket(here.protocol().family(), SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  // Without a socket nothing is known.
+  return !socket || ::bind(socket.get(), here.data(), static_cast<socklen_t>(here.size())) == 0 ||
+         errno != EADDRNOTAVAIL;
+}
+
 IpAddress ip_address_of(const ip::address& address) {
   const auto from = [](const auto& bytes) { return IpAddress::from_bytes(bytes); };
   const auto made = address.is_v4() ? from(address.to_v4().to_bytes()) : from(address.to_v6().to_bytes());

@@ -29,6 +29,11 @@ struct InterfaceAddress {
 /// have the addresses that they had when it last did, and an address that nothing is known of is one.
 [[nodiscard]] bool is_own(const IpAddress& address);
 
+/// Whether a socket can be bound to `address` at this moment: what is bound to one that is gone is dead.
+/// is_own() does not tell that: it may be a second late, and knows no zone, without which a link-local
+/// address of this machine may be a neighbour's as well (fe80::1 on two links).
+[[nodiscard]] bool has_address(const boost::asio::ip::address& address);
+
 /// Makes sure that this thread can tell, whatever becomes scarce later. Errc::system with the cause alone.
 [[nodiscard]] Result<void> learn_own_addresses();
 

@@ -6,6 +6,7 @@
 #include <sys/resource.h>
 
 #include <gtest/gtest.h>
+#include <boost/asio/ip/address.hpp>
 
 #include "tests/support/network_namespace.hpp"
 
@@ -31,6 +32,23 @@ TEST(Addresses, AreOursWhoeverMakesThemSo) {
     // On a link, behind no route, and in a hole.
     for (const char* const other : {"10.20.0.2", "192.0.2.1", "2001:db8:8::1", "10.30.0.1"})
       EXPECT_FALSE(is_own_text(other)) << other;
+  });
+}
+
+TEST(Addresses, OfALinkAreOursThereAndAtOnce) {
+  in_namespace([] {
+    ASSERT_EQ(std::system("ip link add here type veth peer name there && ip link set here up && "
+                          "ip link set there up && ip addr add 192.0.2.1/24 dev here && "
+                          "ip addr add fe80::1/64 dev here nodad"),
+              0);
+    const auto has = [](const char* address) { return has_address(boost::asio::ip::make_address(address)); };
+    EXPECT_TRUE(has("fe80::1%here"));
+    EXPECT_FALSE(has("fe80::1%there"));
+    EXPECT_FALSE(has("192.0.2.2"));
+    EXPECT_TRUE(has("192.0.2.1"));
+    EXPECT_TRUE(is_own_text("192.0.2.1"));
+    ASSERT_EQ(std::system("ip addr del 192.0.2.1/24 dev here"), 0);
+    EXPECT_FALSE(has("192.0.2.1"));
   });
 }
 

@@ -1,17 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "net/route_watch.hpp"
 
-#include <cerrno>
 #include <cstdint>
 
 #include <linux/if_addr.h>
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>
 #include <sys/socket.h>
-#include <boost/asio/ip/udp.hpp>
 
 #include "net/netlink.hpp"
-#include "net/unique_fd.hpp"
 
 namespace culvert::net {
 
@@ -48,15 +45,6 @@ asio::awaitable<std::optional<RouteChange>> RouteWatch::changed() {
   RouteChange change;  // all of it is one
   if (!watch_.take([&change](ByteView datagram) { change.add(datagram); })) change.add_all();
   co_return change;
-}
-
-bool is_own_address(const asio::ip::address& address) {
-  using asio::ip::udp;
-  const udp::endpoint here(address, 0);
-  const UniqueFd socket(::socket(here.protocol().family(), SOCK_DGRAM | SOCK_CLOEXEC, 0));
-  // Without a socket nothing is known.
-  return !socket || ::bind(socket.get(), here.data(), static_cast<socklen_t>(here.size())) == 0 ||
-         errno != EADDRNOTAVAIL;
 }
 
 }  // namespace culvert::net

@@ -44,7 +44,4 @@ class RouteWatch {
   NetlinkWatch watch_;
 };
 
-/// Whether this machine still has `address`: if not, what is bound to it is dead.
-[[nodiscard]] bool is_own_address(const boost::asio::ip::address& address);
-
 }  // namespace culvert::net

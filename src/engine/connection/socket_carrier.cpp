@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "engine/connection/socket_carrier.hpp"
 
-#include "net/route_watch.hpp"
+#include "net/addresses.hpp"
 
 namespace culvert::connection {
 
@@ -31,7 +31,7 @@ void SocketCarrier::limit_unsent(std::size_t bytes) {
 
 bool SocketCarrier::has_its_address() const {
   const auto here = net::local_endpoint(socket_.native_handle());
-  return !here || net::is_own_address(here->address());
+  return !here || net::has_address(here->address());
 }
 
 void SocketCarrier::acknowledge_now() { (void)net::set_quick_ack(socket_.native_handle(), true); }

@@ -11,7 +11,6 @@
 
 #include "engine/relay/signal.hpp"
 #include "net/addresses.hpp"
-#include "net/route_watch.hpp"
 #include "proto/gateway/ssdp.hpp"
 
 namespace culvert::mapper {
@@ -141,7 +140,7 @@ bool UpnpRouter::may_be_router(const gateway::HttpUrl& where, const asio::ip::ad
   // A router of IPv6 has several addresses, of which the route names a link-local one. It speaks for itself.
   const bool is_itself = sender == host || sender == route_.gateway;
   return is_itself && host.is_v6() && !host.is_loopback() && !host.is_unspecified() && !host.is_multicast() &&
-         !net::is_own_address(host);
+         !net::has_address(host);
 }
 
 relay::Task<Result<void>> UpnpRouter::describe(const gateway::HttpUrl& where) {
