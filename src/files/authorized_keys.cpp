@@ -7,8 +7,7 @@
 #include <fmt/format.h>
 
 #include "base/text.hpp"
-#include "base/wire.hpp"
-#include "crypto/base64.hpp"
+#include "crypto/key_line.hpp"
 
 namespace culvert::files {
 namespace {
@@ -46,11 +45,7 @@ Result<crypto::PublicKey> read_key(std::string_view type, std::string_view digit
                 "this is a certificate: put its authority's key here, with cert-authority");
   if (!is_key_type(type) || type == "ssh-dss")
     return fail(Errc::unsupported, fmt::format("key type \"{}\" is not supported", printable(type, 64)));
-  const Bytes blob = TRY(crypto::base64_decode(digits));
-  Reader reader(blob);
-  if (TRY(reader.text()) != type)
-    return fail(Errc::malformed, "line names another key type than its key has");
-  crypto::PublicKey key = TRY(crypto::PublicKey::parse(blob));
+  crypto::PublicKey key = TRY(crypto::PublicKey::parse(TRY(crypto::key_blob(type, digits))));
   if (key.is_security_key())
     return fail(Errc::unsupported, fmt::format("keys of type {} are not supported here", type));
   return key;

@@ -83,7 +83,7 @@ TEST(AuthorizedKeys, NamesAndSkipsLinesThatMakeNoSense) {
                          {"ssh-ed25519", "key is missing"},
                          {"pty ssh-ed25519 ", "key is missing"},
                          {"ssh-ed25519 !", "text is not valid base64"},
-                         {"ssh-rsa " + digits, "line names another key type than its key has"},
+                         {"ssh-rsa " + digits, "names another key type than its key has"},
                          {"ssh-dss AAAA", "key type \"ssh-dss\" is not supported"},
                          {std::string(crypto::kUserRsa),
                           "this is a certificate: put its authority's key here, with cert-authority"},

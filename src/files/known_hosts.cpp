@@ -10,8 +10,8 @@
 
 #include "base/assert.hpp"
 #include "base/text.hpp"
-#include "base/wire.hpp"
 #include "crypto/base64.hpp"
+#include "crypto/key_line.hpp"
 #include "files/hashed_host.hpp"
 #include "files/host_pattern.hpp"
 
@@ -32,10 +32,7 @@ struct ReadKey {
 
 /// The key on a line. Errc::unsupported: of a type that counts as no key at all.
 Result<ReadKey> read_key(std::string_view type, std::string_view text) {
-  Bytes blob = TRY(crypto::base64_decode(text));
-  Reader reader(blob);
-  if (TRY(reader.text()) != type)
-    return fail(Errc::malformed, "line names another key type than its key has");
+  Bytes blob = TRY(crypto::key_blob(type, text));
   const auto key = crypto::PublicKey::parse(blob);
   if (key) return ReadKey{std::move(blob), !key->is_security_key()};
   if (key.error().code != Errc::unsupported) return std::unexpected(key.error());

@@ -9,9 +9,8 @@
 #include <fmt/format.h>
 
 #include "base/text.hpp"
-#include "base/wire.hpp"
-#include "crypto/base64.hpp"
 #include "crypto/key_algorithms.hpp"
+#include "crypto/key_line.hpp"
 
 namespace culvert::files {
 namespace {
@@ -25,19 +24,14 @@ constexpr std::array<std::string_view, 5> kNeverOurs = {"ssh-rsa", "ssh-dss", "s
 
 /// The blob of the plain key on a line.
 Result<Bytes> read_line(std::string_view line) {
-  const std::string_view type = next_word(line, kBlank);
-  const std::string_view digits = next_word(line, kBlank);
-  if (digits.empty()) return fail(Errc::malformed, "not a public key");
-  Bytes blob = TRY(crypto::base64_decode(digits));
-  if (TRY(Reader(blob).text()) != type)
-    return fail(Errc::malformed, "the line names another key type than its key has");
+  auto [type, blob] = TRY(crypto::split_key_line(line));
   // Its key is what is revoked, whoever signed it, and whether that counts.
   if (!crypto::certified_key_type(type).empty()) return crypto::certified_key_blob(blob);
   auto key = crypto::PublicKey::parse(blob);
   const bool is_unsupported = !key && key.error().code == Errc::unsupported;
   if (!key && !(is_unsupported && std::ranges::find(kNeverOurs, type) != kNeverOurs.end()))
     return std::unexpected(std::move(key).error());
-  return blob;
+  return std::move(blob);
 }
 
 }  // namespace

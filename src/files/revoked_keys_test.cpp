@@ -223,7 +223,7 @@ TEST(RevokedKeys, LinesOfText) {
 TEST(RevokedKeys, ALineThatIsNoKeyIsAnError) {
   EXPECT_EQ(error_of("# comment\nssh-ed25519\n"), "line 2: not a public key");
   EXPECT_EQ(error_of("ssh-rsa" + std::string(crypto::kAuthority).substr(11)),
-            "line 1: the line names another key type than its key has");
+            "line 1: names another key type than its key has");
   for (const std::string text : {"x", "ssh-ed25519 !", "ssh-new AAAAB3NzaC1uZXc=", "\xff\xfe"})
     EXPECT_NE(error_of(text), "") << text;
   EXPECT_NE(error_of("no-pty " + std::string(crypto::kAuthority)), "") << "options are for authorized_keys";
