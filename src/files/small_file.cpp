@@ -17,6 +17,11 @@ std::unexpected<Error> cause(int error) {
   return fail(error == ENOENT ? Errc::not_found : Errc::system, std::strerror(error), error);
 }
 
+std::unexpected<Error> too_large(std::size_t limit) {
+  return fail(Errc::limit, limit < 1 << 20 ? fmt::format("larger than {} KiB", limit >> 10)
+                                           : fmt::format("larger than {} MiB", limit >> 20));
+}
+
 Result<SmallFile> read_all(int descriptor, std::size_t limit) {
   SmallFile file{};
   if (::fstat(descriptor, &file.status) != 0) return cause(errno);
@@ -29,7 +34,7 @@ Result<SmallFile> read_all(int descriptor, std::size_t limit) {
     if (got < 0 && errno == EINTR) continue;
     if (got < 0) return cause(errno);
     length += static_cast<std::size_t>(got);
-    if (length > limit) return fail(Errc::limit, fmt::format("larger than {} bytes", limit));
+    if (length > limit) return too_large(limit);
     if (got != 0 && length < file.content.size()) continue;
     const ByteView so_far = file.content.view().first(length);
     if (got == 0) {
@@ -44,8 +49,12 @@ Result<SmallFile> read_all(int descriptor, std::size_t limit) {
 
 }  // namespace
 
-Result<SmallFile> read_small_file(const std::string& path, std::size_t limit) {
-  const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY);
+int open_for_reading(const std::string& path) {
+  return ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY);
+}
+
+Result<SmallFile> read_small_file(const std::string& path, std::size_t limit, const FileOpener& open) {
+  const int descriptor = open(path);
   if (descriptor < 0) return cause(errno);
   auto file = read_all(descriptor, limit);
   ::close(descriptor);
