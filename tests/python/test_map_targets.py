@@ -14,7 +14,8 @@ import pytest
 
 from harness.culvert import SMALL
 from harness.direct import mapped
-from harness.sockets import DEADLINE, Server, assert_resets, connect, datagram_echo, echo, free_port, free_ports, receive_all, receive_exactly
+from harness.sockets import (DEADLINE, Server, assert_resets, check_echo, connect, datagram_echo, echo, free_port, free_ports, receive_all,
+                             receive_exactly)
 
 # ------------------------------------------------------------------------------------------------------- several targets
 
@@ -334,11 +335,6 @@ def test_datagrams_do_not_follow_a_name_to_ourselves(hosts):
         with datagram_echo("127.0.0.2", b"re:", port):
             file.write_text("127.0.0.2 moving.test\n")
             assert ask(client) == b"re:?"
-
-
-def check_echo(s: socket.socket) -> None:
-    s.sendall(b"hello")
-    assert receive_exactly(s, 5) == b"hello"
 
 
 # ------------------------------------------------------------------------------------------------------------ many flows

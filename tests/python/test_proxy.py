@@ -4,32 +4,26 @@
 The same suite is run against each way to start one (harness/proxies.py).
 """
 
-import base64
 import concurrent.futures
 import contextlib
-import functools
 import hashlib
-import http.server
 import os
-import re
 import socket
 import struct
 import subprocess
-import threading
 import time
 
 import pytest
 
 from harness import proxy as px
-from harness.culvert import SMALL, Culvert, environment, run
+from harness.culvert import SMALL, environment
 from harness.direct import proxied
 from harness.proxies import WAYS, start_direct, start_dynamic, start_remote
 from harness.proxy import HTTP, PROTOCOLS, SOCKS4, SOCKS4A, SOCKS5
-from harness.sockets import (DEADLINE, Server, connect, digest_sink, echo, free_port, has_ipv6, receive_all,
-                             receive_exactly, reset, test_data)
+from harness.sockets import (DEADLINE, Server, check_echo, connect, digest_sink, echo, free_port, has_ipv6, receive_all,
+                             receive_exactly, reset, test_data, web_server)
 
 SIZE = (1 if SMALL else 8) << 20
-USER, PASSWORD = "ann", "se:cret"
 
 
 @pytest.fixture(scope="module", params=list(WAYS))
@@ -50,23 +44,7 @@ def port(running):
     return running[1]
 
 
-@pytest.fixture(scope="module")
-def guarded(start, sshd, shared_folder):
-    """A proxy that wants a login."""
-    users = shared_folder / "proxy_users"
-    users.write_text(f"# who may\n{USER}:{PASSWORD}\nlongest:{'p' * 255}\n")
-    users.chmod(0o600)
-    process, port = start(sshd, shared_folder, users=users)
-    with process:
-        yield port
-
-
 each_protocol = pytest.mark.parametrize("protocol", PROTOCOLS, ids=lambda p: p.name)
-
-
-def check_echo(s: socket.socket, text: bytes = b"hello") -> None:
-    s.sendall(text)
-    assert receive_exactly(s, len(text)) == text
 
 
 def ends(s: socket.socket) -> bytes:
@@ -403,104 +381,9 @@ def test_many_streams_at_once_and_none_waits_for_a_silent_one(port, echo_server)
             check_echo(s, struct.pack(">I", i))
 
 
-# ----------------------------------------------------------------------------------------------------------------- logins
-
-def test_socks5_login(guarded, echo_server):
-    with connect(guarded) as s:
-        s.sendall(b"\x05\x02\0\x02" + px.login5(USER, PASSWORD) + px.request5("127.0.0.1", echo_server.port))
-        assert receive_exactly(s, 4) == b"\x05\x02\x01\0"
-        assert px.reply5(s)[0] == 0
-        check_echo(s)
-
-
-def test_login_of_the_longest_kind_byte_by_byte(guarded, echo_server):
-    with connect(guarded) as s:
-        for byte in b"\x05\x01\x02" + px.login5("longest", "p" * 255) + px.request5("127.0.0.1", echo_server.port):
-            s.sendall(bytes((byte,)))
-        assert receive_exactly(s, 4) == b"\x05\x02\x01\0"
-        assert px.reply5(s)[0] == 0
-        check_echo(s)
-
-
-@pytest.mark.parametrize("login", [
-    px.login5(USER, "wrong"), px.login5("nobody", PASSWORD), px.login5("", ""), px.login5(USER, ""), px.login5("", PASSWORD),
-    px.login5("u" * 255, "p" * 255), b"\x05", b"\x02\x01a\x01b",
-], ids=["password", "user", "empty", "no-password", "no-user", "longest", "version-5", "version-2"])
-def test_socks5_login_that_is_wrong(guarded, echo_server, login):
-    before = echo_server.accepted
-    with connect(guarded) as s:
-        s.sendall(b"\x05\x01\x02" + login + px.request5("127.0.0.1", echo_server.port))
-        assert ends(s) == b"\x05\x02\x01\x01"
-    assert echo_server.accepted == before
-
-
-def test_no_login_where_one_is_wanted(guarded, echo_server):
-    before = echo_server.accepted
-    for request, answer in [
-        (b"\x05\x01\0" + px.request5("127.0.0.1", echo_server.port), b"\x05\xff"),
-        (px.request5("127.0.0.1", echo_server.port), b"\x05\xff"),
-        (px.request4("127.0.0.1", echo_server.port, user=USER.encode()), b"\0\x5b" + bytes(6)),
-        (px.request4("localhost", echo_server.port, user=USER.encode()), b"\0\x5b" + bytes(6)),
-    ]:
-        with connect(guarded) as s:
-            s.sendall(request)
-            assert ends(s) == answer
-    assert echo_server.accepted == before
-
-
-def test_http_login(guarded, echo_server):
-    for login, status in [((USER, PASSWORD), 200), ((USER, "wrong"), 407), (("", ""), 407), (None, 407)]:
-        with connect(guarded) as s:
-            s.sendall(px.request_http("127.0.0.1", echo_server.port, login))
-            assert px.reply_http(s) == status
-            if status == 200:
-                check_echo(s)
-            else:
-                assert ends(s) == b""
-    other = base64.b64encode(f"{USER}:{PASSWORD}".encode())
-    for field in (b"Proxy-Authorization: Bearer " + other, b"Authorization: Basic " + other, b"Proxy-Authorization: Basic =" + other):
-        with connect(guarded) as s:
-            s.sendall(px.request_http("127.0.0.1", echo_server.port)[:-2] + field + b"\r\n\r\n")
-            assert px.reply_http(s) == 407
-
-
-@pytest.mark.parametrize("text,mode,wanted", [
-    ("a:b\n", 0o644, r"others may use .*chmod 600"),
-    ("a:b\n", 0o620, r"others may use .*chmod 600"),
-    ("# nobody\n", 0o600, "no user is named"),
-    ("a:b\nsecret\n", 0o600, "line 2: not user:password"),
-    ("a" * 256 + ":b\n", 0o600, "line 1: .*255"),
-    ("x" * (2 << 20), 0o600, "larger than"),
-    (None, 0, "No such file"),
-], ids=["readable", "writable", "empty", "malformed", "long", "large", "missing"])
-def test_files_of_users_that_are_refused(folder, text, mode, wanted):
-    users = folder / "users"
-    if text is not None:
-        users.write_text(text)
-        users.chmod(mode)
-    done = run("-F", "none", "-D", "0", "--proxy-auth", str(users), "-p", "1", "127.0.0.1")
-    assert done.status == 255
-    assert len(done.lines) == 1 and re.search(wanted, done.stderr), done.stderr
-    assert "secret" not in done.stderr
-
-
 # --------------------------------------------------------------------------------------------------------- real clients
 
-@contextlib.contextmanager
-def web_server(directory):
-    handler = functools.partial(type("Quiet", (http.server.SimpleHTTPRequestHandler,), {"log_message": lambda *_: None}),
-                                directory=str(directory))
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
-        thread.start()
-        yield server.server_address[1]
-        server.shutdown()
-
-
-CURL_WAYS = ["--socks4", "--socks4a", "--socks5", "--socks5-hostname", "--proxytunnel --proxy"]
-
-
-@pytest.mark.parametrize("way", CURL_WAYS)
+@pytest.mark.parametrize("way", px.CURL_WAYS)
 def test_curl(port, folder, way):
     (folder / "page").write_bytes(test_data(1 << 20))
     with web_server(folder) as web:
@@ -509,18 +392,6 @@ def test_curl(port, folder, way):
                               capture_output=True, timeout=60, check=False, env=environment(no_proxy="", NO_PROXY=""))
         assert done.returncode == 0, done.stderr
         assert done.stdout == test_data(1 << 20)
-
-
-@pytest.mark.parametrize("way", CURL_WAYS[2:])
-def test_curl_with_a_login(guarded, folder, way):
-    (folder / "page").write_bytes(b"the page")
-    with web_server(folder) as web:
-        for password, good in ((PASSWORD, True), ("wrong", False)):
-            done = subprocess.run(["curl", "-qsSf", "-4", "--proxy-user", f"{USER}:{password}", *way.split(), f"127.0.0.1:{guarded}",
-                                   f"http://127.0.0.1:{web}/page"],
-                                  capture_output=True, timeout=60, check=False, env=environment(no_proxy="", NO_PROXY=""))
-            assert (done.returncode == 0) == good, done.stderr
-            assert done.stdout == (b"the page" if good else b"")
 
 
 @pytest.mark.parametrize("scheme", ["socks5h", "socks4a"])
@@ -542,41 +413,7 @@ def test_git(port, folder, scheme):
     assert (folder / "there/file").read_text() == "content"
 
 
-# ------------------------------------------------------------------------------------------------- -D, where it listens
-
-def test_the_line_says_where_it_listens(sshd, folder, echo_server):
-    with Culvert(sshd, folder, [], arguments=["-D", "0"]) as process:
-        ports = {re.search(r":(\d+) up", line)[1] for line in process.lines if line.startswith("culvert: dynamic ")}
-        assert len(ports) == 1, process.text
-        with SOCKS5.connect(int(ports.pop()), "127.0.0.1", echo_server.port) as s:
-            check_echo(s)
-
-
-def test_others_may_use_it_only_if_told_so(sshd, folder, echo_server):
-    for arguments, may in ([], False), (["-g"], True), (["-oGatewayPorts=yes"], True):
-        port = free_port()
-        with Culvert(sshd, folder, [], arguments=[*arguments, f"-oDynamicForward={port}"]):
-            if may:
-                with SOCKS5.connect(("127.0.0.9", port), "127.0.0.1", echo_server.port) as s:
-                    check_echo(s)
-            else:
-                with pytest.raises(ConnectionRefusedError):
-                    connect(("127.0.0.9", port))
-
-
-def test_on_a_unix_socket(sshd, folder, echo_server):
-    path = str(folder / "socks")
-    with Culvert(sshd, folder, [], arguments=["-D", path]):
-        with SOCKS5.connect(path, "127.0.0.1", echo_server.port) as s:
-            check_echo(s)
-
-
-def test_a_port_that_is_taken_is_known_before_the_login(folder):
-    with Server(echo) as other:
-        done = run("-F", "none", "-D", f"localhost:{other.port}", "-p", "1", "127.0.0.1")
-    assert done.status == 255
-    assert len(done.lines) == 1 and "already in use" in done.stderr, done.stderr
-
+# --------------------------------------------------------------------------------------------- `culvert proxy` by itself
 
 def test_a_reply_tells_the_end_of_the_connection_that_is_here():
     def says_who_came(s):
@@ -590,8 +427,6 @@ def test_a_reply_tells_the_end_of_the_connection_that_is_here():
         assert code == 0 and here[0] == "127.0.0.7"
         assert "{} {}".format(*here) == receive_all(s).decode()
 
-
-# ------------------------------------------------------------------------------------------- names that nobody answers for
 
 def test_silent_names_of_one_client_hold_up_no_other(folder):
     hosts, resolv = folder / "hosts", folder / "resolv.conf"

@@ -11,6 +11,9 @@ from .sockets import DEADLINE, connect, receive_exactly
 
 CONNECT, BIND, UDP_ASSOCIATE = 1, 2, 3
 
+# Each way to tell curl of a proxy.
+CURL_WAYS = ["--socks4", "--socks4a", "--socks5", "--socks5-hostname", "--proxytunnel --proxy"]
+
 
 def address5(host: str) -> bytes:
     """ATYP and address: an IP address as such, everything else as a name."""

@@ -2,9 +2,12 @@
 """Loopback servers in threads, and clients that check what came back."""
 
 import contextlib
+import functools
 import hashlib
+import http.server
 import itertools
 import os
+import pathlib
 import random
 import socket
 import struct
@@ -141,6 +144,11 @@ def test_data(size: int, seed: int = 1) -> bytes:
 
 
 test_data.__test__ = False  # its name is not meant for pytest
+
+
+def check_echo(s: socket.socket, text: bytes = b"hello") -> None:
+    s.sendall(text)
+    assert receive_exactly(s, len(text)) == text
 
 
 def echo_both_ways(target: int | str, size: int) -> None:
@@ -314,3 +322,15 @@ class DatagramServer:
 
 def datagram_echo(address: str = "127.0.0.1", prefix: bytes = b"re:", port: int = 0) -> DatagramServer:
     return DatagramServer(lambda data: prefix + data, address, port)
+
+
+@contextlib.contextmanager
+def web_server(folder: pathlib.Path):
+    """A web server on a port of its own, of the files in a folder."""
+    handler = functools.partial(type("Quiet", (http.server.SimpleHTTPRequestHandler,), {"log_message": lambda *_: None}),
+                                directory=str(folder))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
+        thread.start()
+        yield server.server_address[1]
+        server.shutdown()
