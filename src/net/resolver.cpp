@@ -2,7 +2,8 @@
 // A look-up may outlive everything: the coroutine that asked, its io_context, the Resolver. So a pool thread
 // touches none of them. It holds the pool's state by shared_ptr, and wakes a waiting coroutine by an eventfd
 // of which each side owns a descriptor of its own; the coroutine waits on its one in the ordinary way, with
-// ordinary cancellation.
+// ordinary cancellation. Not by a post (post_from_outside()): a context that ends at that moment throws away
+// what is queued without Asio's lock.
 #include "net/resolver.hpp"
 
 #include <algorithm>

@@ -10,7 +10,11 @@
 #include <thread>
 
 #include <gtest/gtest.h>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/steady_timer.hpp>
 
+#include "net/run.hpp"
 #include "tests/support/run_task.hpp"
 
 namespace culvert::net {
@@ -296,6 +300,46 @@ TEST(Resolver, ItsContextMayEndFirst) {
   names->release();
   asio::io_context other;
   EXPECT_TRUE(run(other, resolver.resolve("good", 1)));
+}
+
+// An answer is as likely to come before its context ends as behind that, or amid it.
+TEST(Resolver, ItsContextMayEndWhileItAnswers) {
+  Resolver resolver(2, 8, [](const std::string&, Family) -> Result<std::vector<asio::ip::address>> {
+    return fail(Errc::not_found, "");
+  });
+  for (int i = 0; i < 500; ++i) {
+    asio::io_context context;
+    auto asking = start(context, resolver.resolve("a", 1));
+    auto left = start(context, resolver.resolve("b", 1));
+    context.poll();
+    left.cancel();
+    if (i % 2 == 0) context.poll_one();
+    std::this_thread::sleep_for(std::chrono::microseconds(i % 20));
+  }
+}
+
+TEST(Resolver, WakesAThreadThatSleepsInRun) {
+  const auto names = std::make_shared<Names>();
+  Resolver resolver(1, 8, names->look_up());
+  asio::io_context context;
+  asio::steady_timer limit(context, testing::kDeadline);
+  bool is_late = false;
+  limit.async_wait([&](const boost::system::error_code& error) { is_late = !error; });
+  asio::co_spawn(
+      context,
+      [&]() -> asio::awaitable<void> {
+        (void)co_await resolver.resolve("silent", 1);
+        limit.cancel();
+      },
+      asio::detached);
+  std::thread other([&] {
+    names->wait_inside(1);
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));  // it sleeps by now, or the test says nothing
+    names->release();
+  });
+  net::run(context);
+  other.join();
+  EXPECT_FALSE(is_late);
 }
 
 TEST(Resolver, KnowsAnAnswerForAMomentAndThenAsksAgain) {
