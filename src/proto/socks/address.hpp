@@ -20,13 +20,10 @@ struct Address {
 using Ipv4 = std::array<std::uint8_t, 4>;
 using Ipv6 = std::array<std::uint8_t, 16>;
 
+/// As IpAddress has them, of one family: its text, and what it takes for one.
 [[nodiscard]] std::string ip_text(const Ipv4& address);
-/// As RFC 5952 section 4 wants it: lower case, the longest run of zeros shortened.
 [[nodiscard]] std::string ip_text(const Ipv6& address);
-
-/// Four decimal numbers without leading zeros ("010" is octal for some, so it is an address for nobody).
 [[nodiscard]] std::optional<Ipv4> parse_ipv4(std::string_view text);
-/// RFC 4291 section 2.2, without a zone.
 [[nodiscard]] std::optional<Ipv6> parse_ipv6(std::string_view text);
 
 /// Whether the text may go on as a host: 1 to 255 bytes, none of them a control character, a space or NUL,
