@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <array>
-#include <utility>
 
 #include "base/assert.hpp"
 #include "base/secret.hpp"
 #include "crypto/evp.hpp"
+#include "crypto/key_agreement.hpp"
 #include "crypto/key_exchanges.hpp"
 #include "crypto/shared_secret.hpp"
 
@@ -72,38 +72,12 @@ class DhKey {
   Bytes public_;
 };
 
-class Dh final : public KeyExchange {
- public:
-  explicit Dh(const Group& group) : group_(group) {}
-
-  bool values_are_mpints() const override { return true; }
-
-  Result<Bytes> start(Random& random) override {
-    ours_ = std::make_unique<DhKey>(group_, random);
-    return ours_->public_value();
-  }
-
-  Result<SharedSecret> finish(ByteView server_value) override {
-    CULVERT_ASSERT(ours_ != nullptr);
-    const auto ours = std::move(ours_);
-    return encode_as_mpint(TRY(ours->agree(server_value)));
-  }
-
-  Result<Response> respond(ByteView client_value, Random& random) override {
-    const DhKey ours(group_, random);
-    const SecretBytes shared = TRY(ours.agree(client_value));
-    return Response{ours.public_value(), encode_as_mpint(shared)};
-  }
-
- private:
-  const Group& group_;
-  std::unique_ptr<DhKey> ours_;
-};
-
 }  // namespace
 
 std::unique_ptr<KeyExchange> make_dh(DhGroup group) {
-  return std::make_unique<Dh>(kGroups.at(static_cast<std::size_t>(group)));
+  return key_agreement(true, [&numbers = kGroups.at(static_cast<std::size_t>(group))](Random& random) {
+    return DhKey(numbers, random);
+  });
 }
 
 }  // namespace culvert::crypto

@@ -7,11 +7,11 @@
 
 #include <array>
 #include <string>
-#include <utility>
 
 #include "base/assert.hpp"
 #include "base/secret.hpp"
 #include "crypto/evp.hpp"
+#include "crypto/key_agreement.hpp"
 #include "crypto/key_exchanges.hpp"
 #include "crypto/shared_secret.hpp"
 
@@ -119,38 +119,12 @@ class EcdhKey {
   Bytes public_;
 };
 
-class Ecdh final : public KeyExchange {
- public:
-  explicit Ecdh(const Curve& curve) : curve_(curve) {}
-
-  bool values_are_mpints() const override { return false; }
-
-  Result<Bytes> start(Random& random) override {
-    ours_ = std::make_unique<EcdhKey>(curve_, random);
-    return ours_->public_value();
-  }
-
-  Result<SharedSecret> finish(ByteView server_value) override {
-    CULVERT_ASSERT(ours_ != nullptr);
-    const auto ours = std::move(ours_);
-    return encode_as_mpint(TRY(ours->agree(server_value)));
-  }
-
-  Result<Response> respond(ByteView client_value, Random& random) override {
-    const EcdhKey ours(curve_, random);
-    const SecretBytes shared = TRY(ours.agree(client_value));
-    return Response{ours.public_value(), encode_as_mpint(shared)};
-  }
-
- private:
-  const Curve& curve_;
-  std::unique_ptr<EcdhKey> ours_;
-};
-
 }  // namespace
 
 std::unique_ptr<KeyExchange> make_ecdh(EcdhCurve curve) {
-  return std::make_unique<Ecdh>(kCurves.at(static_cast<std::size_t>(curve)));
+  return key_agreement(false, [&row = kCurves.at(static_cast<std::size_t>(curve))](Random& random) {
+    return EcdhKey(row, random);
+  });
 }
 
 }  // namespace culvert::crypto
