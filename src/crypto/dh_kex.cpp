@@ -6,12 +6,11 @@
 #include "crypto/evp.hpp"
 #include "crypto/key_agreement.hpp"
 #include "crypto/key_exchanges.hpp"
+#include "crypto/key_handles.hpp"
 #include "crypto/shared_secret.hpp"
 
 namespace culvert::crypto {
 namespace {
-
-using NumberContext = std::unique_ptr<BN_CTX, Releaser<BN_CTX_free>>;
 
 struct Group {
   BIGNUM* (*prime)(BIGNUM*);  ///< RFC 3526; the generator is 2

@@ -13,6 +13,7 @@
 #include "crypto/evp.hpp"
 #include "crypto/key_agreement.hpp"
 #include "crypto/key_exchanges.hpp"
+#include "crypto/key_handles.hpp"
 #include "crypto/shared_secret.hpp"
 
 namespace culvert::crypto {
@@ -20,7 +21,6 @@ namespace {
 
 using Group = std::unique_ptr<EC_GROUP, Releaser<EC_GROUP_free>>;
 using Point = std::unique_ptr<EC_POINT, Releaser<EC_POINT_free>>;
-using NumberContext = std::unique_ptr<BN_CTX, Releaser<BN_CTX_free>>;
 
 struct Curve {
   const char* name;
@@ -38,8 +38,6 @@ constexpr std::uint8_t kUncompressed =
 
 /// A key from its parts. Null if OpenSSL does not accept them: `point` is not on the curve.
 Pkey make_key(const Curve& curve, ByteView point, MutableBytes native_scalar) {
-  const PkeyContext context(EVP_PKEY_CTX_new_from_name(nullptr, "EC", nullptr));
-  CULVERT_ASSERT(context != nullptr && EVP_PKEY_fromdata_init(context.get()) == 1);
   std::string name = curve.name;
   Bytes point_copy = copy_of(point);
   const bool is_pair = !native_scalar.empty();
@@ -49,10 +47,7 @@ Pkey make_key(const Curve& curve, ByteView point, MutableBytes native_scalar) {
       is_pair ? OSSL_PARAM_construct_BN(OSSL_PKEY_PARAM_PRIV_KEY, native_scalar.data(), native_scalar.size())
               : OSSL_PARAM_construct_end(),
       OSSL_PARAM_construct_end()};
-  EVP_PKEY* key = nullptr;
-  const int selection = is_pair ? EVP_PKEY_KEYPAIR : EVP_PKEY_PUBLIC_KEY;
-  if (EVP_PKEY_fromdata(context.get(), &key, selection, parameters.data()) != 1) ERR_clear_error();
-  return Pkey(key);
+  return key_of_parts("EC", is_pair ? EVP_PKEY_KEYPAIR : EVP_PKEY_PUBLIC_KEY, parameters.data());
 }
 
 class EcdhKey {

@@ -20,4 +20,8 @@ using EcdsaSignature = std::unique_ptr<ECDSA_SIG, Releaser<ECDSA_SIG_free>>;
 using NumberContext = std::unique_ptr<BN_CTX, Releaser<BN_CTX_free>>;
 using Bio = std::unique_ptr<BIO, Releaser<BIO_free_all>>;
 
+/// A key of these parts; `selection`: EVP_PKEY_KEYPAIR or EVP_PKEY_PUBLIC_KEY. Null if OpenSSL does not
+/// accept them (a point that is not on the curve).
+[[nodiscard]] Pkey key_of_parts(const char* openssl_type, int selection, OSSL_PARAM* parts);
+
 }  // namespace culvert::crypto

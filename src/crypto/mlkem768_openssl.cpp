@@ -3,13 +3,13 @@
 
 #if OPENSSL_VERSION_NUMBER >= 0x30500000L  // mlkem768.cpp otherwise
 
-#include <openssl/err.h>
 #include <openssl/params.h>
 
 #include <array>
 
 #include "base/assert.hpp"
 #include "crypto/evp.hpp"
+#include "crypto/key_handles.hpp"
 #include "crypto/mlkem768.hpp"
 #include "crypto/shared_secret.hpp"
 
@@ -18,14 +18,10 @@ namespace {
 
 /// Null if OpenSSL refuses the bytes. `parameter`: "seed", "priv" or "pub".
 Pkey make_key(int selection, const char* parameter, ByteView bytes) {
-  const PkeyContext context(EVP_PKEY_CTX_new_from_name(nullptr, "ML-KEM-768", nullptr));
-  CULVERT_ASSERT(context != nullptr && EVP_PKEY_fromdata_init(context.get()) == 1);
   SecretBytes copy(bytes);
   std::array parameters = {OSSL_PARAM_construct_octet_string(parameter, copy.data(), copy.size()),
                            OSSL_PARAM_construct_end()};
-  EVP_PKEY* key = nullptr;
-  if (EVP_PKEY_fromdata(context.get(), &key, selection, parameters.data()) != 1) ERR_clear_error();
-  return Pkey(key);
+  return key_of_parts("ML-KEM-768", selection, parameters.data());
 }
 
 void get(const Pkey& key, const char* parameter, MutableBytes out) {

@@ -20,15 +20,8 @@ PrivateKey assemble(PublicKey public_key, Pkey key, std::string comment) {
 }
 
 Pkey make_pair(const char* openssl_type, OSSL_PARAM_BLD* builder) {
-  const Params params(OSSL_PARAM_BLD_to_param(builder));
-  const PkeyContext context(EVP_PKEY_CTX_new_from_name(nullptr, openssl_type, nullptr));
-  CULVERT_ASSERT(params != nullptr && context != nullptr);
-  EVP_PKEY* key = nullptr;
-  if (EVP_PKEY_fromdata_init(context.get()) != 1 ||
-      EVP_PKEY_fromdata(context.get(), &key, EVP_PKEY_KEYPAIR, params.get()) != 1) {
-    return nullptr;
-  }
-  return Pkey(key);
+  const Params parts(OSSL_PARAM_BLD_to_param(builder));
+  return key_of_parts(openssl_type, EVP_PKEY_KEYPAIR, parts.get());
 }
 
 SecretNumber number_from(ByteView magnitude) {

@@ -33,15 +33,8 @@ struct Parsed {
 };
 
 Pkey make_key(const char* openssl_type, OSSL_PARAM_BLD* builder) {
-  const Params params(OSSL_PARAM_BLD_to_param(builder));
-  const PkeyContext context(EVP_PKEY_CTX_new_from_name(nullptr, openssl_type, nullptr));
-  CULVERT_ASSERT(params != nullptr && context != nullptr);
-  EVP_PKEY* key = nullptr;
-  if (EVP_PKEY_fromdata_init(context.get()) != 1 ||
-      EVP_PKEY_fromdata(context.get(), &key, EVP_PKEY_PUBLIC_KEY, params.get()) != 1) {
-    return nullptr;
-  }
-  return Pkey(key);
+  const Params parts(OSSL_PARAM_BLD_to_param(builder));
+  return key_of_parts(openssl_type, EVP_PKEY_PUBLIC_KEY, parts.get());
 }
 
 Result<Parsed> parse_ed25519(Reader& reader) {
