@@ -2,7 +2,6 @@
 #include "crypto/chacha20_poly1305.hpp"
 
 #include <array>
-#include <utility>
 
 #include "base/assert.hpp"
 #include "base/secret.hpp"
@@ -35,14 +34,7 @@ class ChaCha20 {
                    1);
   }
 
-  void apply(ByteView in, std::uint8_t* out) {
-    if (in.empty()) return;
-    int written = 0;
-    CULVERT_ASSERT(std::in_range<int>(in.size()));
-    CULVERT_ASSERT(EVP_EncryptUpdate(context_.get(), out, &written, in.data(), static_cast<int>(in.size())) ==
-                   1);
-    CULVERT_ASSERT(std::cmp_equal(written, in.size()));
-  }
+  void apply(ByteView in, std::uint8_t* out) { run_cipher(context_.get(), in, out); }
 
  private:
   CipherContext context_;

@@ -6,8 +6,10 @@
 #include <openssl/bn.h>
 #include <openssl/evp.h>
 
+#include <cstdint>
 #include <memory>
 
+#include "base/bytes.hpp"
 #include "crypto/hash.hpp"
 
 namespace culvert::crypto {
@@ -29,5 +31,9 @@ using SecretNumber = std::unique_ptr<BIGNUM, Releaser<BN_clear_free>>;
 [[nodiscard]] const EVP_MD* evp_digest(HashId id);
 [[nodiscard]] const char* evp_digest_name(HashId id);
 [[nodiscard]] EVP_MAC* evp_hmac();
+
+/// All of `in`, as many bytes to `out`, which may be the same place: of a stream cipher, or whole blocks
+/// without padding. In the direction that the context was begun in.
+void run_cipher(EVP_CIPHER_CTX* context, ByteView in, std::uint8_t* out);
 
 }  // namespace culvert::crypto

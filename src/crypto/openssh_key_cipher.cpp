@@ -38,17 +38,11 @@ CipherContext start(const KeyFileCipher& cipher, const std::uint8_t* key, const 
   return context;
 }
 
-void update(EVP_CIPHER_CTX* context, ByteView in, std::uint8_t* out) {
-  int written = 0;
-  CULVERT_ASSERT(EVP_DecryptUpdate(context, out, &written, in.data(), static_cast<int>(in.size())) == 1 &&
-                 static_cast<std::size_t>(written) == in.size());
-}
-
 Result<SecretBytes> decrypt_aes(const KeyFileCipher& cipher, const SecretBytes& secret, ByteView sealed,
                                 ByteView tag) {
   const CipherContext context = start(cipher, secret.data(), secret.data() + cipher.key_size);
   SecretBytes plain(sealed.size());
-  update(context.get(), sealed, plain.data());
+  run_cipher(context.get(), sealed, plain.data());
   if (cipher.tag_size > 0) {
     Bytes expected = copy_of(tag);
     CULVERT_ASSERT(EVP_CIPHER_CTX_ctrl(context.get(), EVP_CTRL_AEAD_SET_TAG,
@@ -79,10 +73,10 @@ Result<SecretBytes> decrypt_chacha(const KeyFileCipher& cipher, const SecretByte
   const std::array<std::uint8_t, 16> first_block{};  // counter 0, nonce 0
   const CipherContext context = start(cipher, secret.data(), first_block.data());
   SecretBytes block(64);
-  update(context.get(), SecretBytes(block.size()), block.data());  // the payload starts at the next block
+  run_cipher(context.get(), SecretBytes(block.size()), block.data());  // the payload starts at the next block
   if (!equal_in_constant_time(poly1305(block.view().first(32), sealed), tag)) return wrong_passphrase();
   SecretBytes plain(sealed.size());
-  update(context.get(), sealed, plain.data());
+  run_cipher(context.get(), sealed, plain.data());
   return plain;
 }
 
