@@ -54,6 +54,10 @@ Result<std::string> expand_variables(std::string_view text) {
   }
 }
 
+Result<std::string> expand_references(std::string_view text, std::span<const Token> tokens) {
+  return expand_tokens(TRY(expand_variables(text)), tokens);
+}
+
 Result<std::string> expand_tilde(std::string_view path, std::string_view home) {
   if (!path.starts_with('~')) return std::string(path);
   const std::string_view name = path.substr(1, path.find('/') - 1);

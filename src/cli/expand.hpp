@@ -19,6 +19,9 @@ using Token = std::pair<char, std::string>;
 /// Replaces every "${NAME}" by that variable of our environment; an unset one is an error, as in ssh.
 [[nodiscard]] Result<std::string> expand_variables(std::string_view text);
 
+/// Both, the variables first.
+[[nodiscard]] Result<std::string> expand_references(std::string_view text, std::span<const Token> tokens);
+
 /// "~", "~/x" with `home`, "~name/x" with that user's home; anything else as it is.
 [[nodiscard]] Result<std::string> expand_tilde(std::string_view path, std::string_view home);
 

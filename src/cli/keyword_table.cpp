@@ -417,7 +417,7 @@ constexpr Keyword kKeywords[] = {
     // The program
     field<&Settings::background, as_flag>("ForkAfterAuthentication", "no"),
     field<&Settings::ignored_keywords, as_text>("IgnoreUnknown"),
-    field<&Settings::log_level, as_log_level>("LogLevel", "INFO"),
+    field<&Settings::verbosity, as_verbosity>("LogLevel", "INFO"),
     field<&Settings::no_input, as_flag>("StdinNull", "no"),
 
     // What matters and is not there

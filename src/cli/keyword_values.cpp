@@ -51,16 +51,17 @@ constexpr Choices<tunnel::HostKeyPolicy, 7> kHostKeyPolicies{{{
     {"off", tunnel::HostKeyPolicy::no},
 }}};
 
-constexpr Choices<LogLevel, 9> kLogLevels{{{
-    {"ERROR", LogLevel::error},
-    {"FATAL", LogLevel::error},
-    {"QUIET", LogLevel::error},
-    {"INFO", LogLevel::notice},
-    {"VERBOSE", LogLevel::verbose},
-    {"DEBUG", LogLevel::verbose},
-    {"DEBUG1", LogLevel::verbose},
-    {"DEBUG2", LogLevel::debug},
-    {"DEBUG3", LogLevel::trace},
+constexpr Choices<Verbosity, 10> kVerbosities{{{
+    {"SILENT", Verbosity::quiet},
+    {"QUIET", Verbosity::quiet},
+    {"FATAL", Verbosity::fatal},
+    {"ERROR", Verbosity::error},
+    {"INFO", Verbosity::info},
+    {"VERBOSE", Verbosity::verbose},
+    {"DEBUG", Verbosity::debug1},
+    {"DEBUG1", Verbosity::debug1},
+    {"DEBUG2", Verbosity::debug2},
+    {"DEBUG3", Verbosity::debug3},
 }}};
 
 constexpr Choices<Canonicalize, 5> kCanonicalize{{{
@@ -135,7 +136,7 @@ Result<tunnel::AddressFamily> as_family(const std::string& word) { return kFamil
 Result<tunnel::HostKeyPolicy> as_host_key_policy(const std::string& word) {
   return kHostKeyPolicies.read(word);
 }
-Result<LogLevel> as_log_level(const std::string& word) { return kLogLevels.read(word); }
+Result<Verbosity> as_verbosity(const std::string& word) { return kVerbosities.read(word); }
 Result<Canonicalize> as_canonicalize(const std::string& word) { return kCanonicalize.read(word); }
 
 Result<Names> as_ciphers(const std::string& word) {
@@ -179,7 +180,7 @@ std::string text_of(Duration time) {
 }
 std::string text_of(tunnel::AddressFamily family) { return kFamilies.write(family); }
 std::string text_of(tunnel::HostKeyPolicy policy) { return kHostKeyPolicies.write(policy); }
-std::string text_of(LogLevel level) { return kLogLevels.write(level); }
+std::string text_of(Verbosity verbosity) { return kVerbosities.write(verbosity); }
 std::string text_of(Canonicalize when) { return kCanonicalize.write(when); }
 
 std::string text_of(const relay::Endpoint& endpoint) {

@@ -36,7 +36,7 @@ Result<std::uint32_t> as_count(const std::string& word) {
 
 [[nodiscard]] Result<tunnel::AddressFamily> as_family(const std::string& word);
 [[nodiscard]] Result<tunnel::HostKeyPolicy> as_host_key_policy(const std::string& word);
-[[nodiscard]] Result<LogLevel> as_log_level(const std::string& word);
+[[nodiscard]] Result<Verbosity> as_verbosity(const std::string& word);
 [[nodiscard]] Result<Canonicalize> as_canonicalize(const std::string& word);
 
 // Lists of algorithms, as read_algorithm_list() has them.
@@ -56,7 +56,7 @@ Result<std::uint32_t> as_count(const std::string& word) {
 [[nodiscard]] std::string text_of(Duration time);  ///< seconds
 [[nodiscard]] std::string text_of(tunnel::AddressFamily family);
 [[nodiscard]] std::string text_of(tunnel::HostKeyPolicy policy);
-[[nodiscard]] std::string text_of(LogLevel level);
+[[nodiscard]] std::string text_of(Verbosity verbosity);
 [[nodiscard]] std::string text_of(Canonicalize when);
 [[nodiscard]] std::string text_of(const relay::Endpoint& listener_or_destination);
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <array>
+#include <utility>
 
 #include <fmt/format.h>
 
@@ -33,6 +34,26 @@ template <auto Field>
 Result<void> switch_on(CommandLine& line, const std::string&) {
   line.settings.*Field = true;
   return {};
+}
+
+// What changes nothing is kept for -G. In ssh a letter counts more than its keyword.
+Result<void> keep_anew(CommandLine& line, std::string_view name, const std::string& value) {
+  line.settings.kept.erase(lower(name));
+  return keyword(line, name, value);
+}
+
+constexpr std::string_view kTerminal = "RequestTTY";
+
+Result<void> use_terminal(CommandLine& line, const std::string&) {
+  const auto& kept = line.settings.kept;
+  const auto row = kept.find(lower(kTerminal));
+  const bool again = row != kept.end() && row->second == std::vector<std::string>{"true"};
+  return keep_anew(line, kTerminal, again ? "force" : "yes");
+}
+
+Result<void> use_no_command(CommandLine& line, const std::string&) {
+  line.settings.no_command = true;
+  return keep_anew(line, kTerminal, "no");
 }
 
 template <Action What>
@@ -80,21 +101,21 @@ Result<void> set_proxy_auth(CommandLine& line, const std::string& value) {
 Result<void> set_stdio(CommandLine& line, const std::string& value) {
   if (line.settings.stdio) return fail(Errc::usage, "given twice; there is one standard input");
   line.settings.stdio = TRY(parse_stdio_destination(value));
-  return {};
+  return use_no_command(line, value);
 }
 
 Result<void> say_more(CommandLine& line, const std::string&) {
-  std::optional<LogLevel>& level = line.settings.log_level;
-  if (!level || *level < LogLevel::verbose) {
-    level = LogLevel::verbose;
-  } else if (*level < LogLevel::trace) {
-    level = static_cast<LogLevel>(static_cast<int>(*level) + 1);
+  Verbosity& verbosity = line.settings.verbosity.emplace(line.settings.verbosity.value_or(Verbosity::info));
+  if (!std::exchange(line.says_more, true)) {
+    verbosity = Verbosity::debug1;
+  } else if (verbosity < Verbosity::debug3) {
+    verbosity = static_cast<Verbosity>(static_cast<int>(verbosity) + 1);
   }
   return {};
 }
 
 Result<void> say_less(CommandLine& line, const std::string&) {
-  line.settings.log_level = LogLevel::error;
+  line.settings.verbosity = Verbosity::quiet;
   return {};
 }
 
@@ -180,7 +201,7 @@ constexpr Letter kLetters[] = {
      [](CommandLine& line, const std::string& value) {
        return keyword_anew(line, line.settings.macs, "MACs", value);
      }},
-    {'N', "", kWorks, "log in, even with no -L", switch_on<&Settings::no_command>},
+    {'N', "", kWorks, "log in, even with no -L", use_no_command},
     {'n', "", kWorks, "", switch_on<&Settings::no_input>},
     {'o', "Key=value", kWorks, "keyword of ssh_config",
      [](CommandLine& line, const std::string& value) { return apply_keyword_line(line.settings, value); }},
@@ -195,15 +216,28 @@ constexpr Letter kLetters[] = {
     {'6', "", kWorks, "use IPv6 alone", use_family<tunnel::AddressFamily::ipv6>},
 
     {'2', "", kNothing, "SSH 2 is all there is"},
-    {'A', "", kNothing, "forwards the agent to a shell, and there is none"},
-    {'a', "", kNothing, "keeps the agent from a shell"},
-    {'e', "char", kNothing, "escapes in a terminal"},
-    {'k', "", kNothing, "keeps GSSAPI credentials from the server"},
-    {'T', "", kNothing, "opens no terminal, which culvert never does"},
-    {'t', "", kNothing, "opens a terminal for a command"},
-    {'X', "", kNothing, "shows a shell's X11 windows"},
-    {'x', "", kNothing, "shows no X11 windows"},
-    {'Y', "", kNothing, "shows a shell's X11 windows"},
+    {'A', "", kNothing, "forwards the agent to a shell, and there is none",
+     [](CommandLine& line, const std::string&) { return keep_anew(line, "ForwardAgent", "yes"); }},
+    {'a', "", kNothing, "keeps the agent from a shell",
+     [](CommandLine& line, const std::string&) { return keep_anew(line, "ForwardAgent", "no"); }},
+    {'e', "char", kNothing, "escapes in a terminal",
+     [](CommandLine& line, const std::string& value) { return keep_anew(line, "EscapeChar", value); }},
+    {'k', "", kNothing, "keeps GSSAPI credentials from the server",
+     [](CommandLine& line, const std::string&) {
+       return keep_anew(line, "GSSAPIDelegateCredentials", "no");
+     }},
+    {'T', "", kNothing, "opens no terminal, which culvert never does",
+     [](CommandLine& line, const std::string&) { return keep_anew(line, kTerminal, "no"); }},
+    {'t', "", kNothing, "opens a terminal for a command", use_terminal},
+    {'X', "", kNothing, "shows a shell's X11 windows",
+     [](CommandLine& line, const std::string&) { return keep_anew(line, "ForwardX11", "yes"); }},
+    {'x', "", kNothing, "shows no X11 windows",
+     [](CommandLine& line, const std::string&) { return keep_anew(line, "ForwardX11", "no"); }},
+    {'Y', "", kNothing, "shows a shell's X11 windows",
+     [](CommandLine& line, const std::string&) -> Result<void> {
+       TRY(keep_anew(line, "ForwardX11", "yes"));
+       return keep_anew(line, "ForwardX11Trusted", "yes");
+     }},
 
     {'1', "", kRefused, "SSH 1 is broken and gone"},
     {'C', "", kRefused, "culvert does not compress; leave it out"},

@@ -19,10 +19,9 @@ const Letter* find_letter(char letter) {
 }
 
 Result<void> apply_letter(const Letter& row, CommandLine& line, const std::string& value) {
-  if (row.effect == Effect::nothing) return {};
-  const std::string_view reason = row.text;
+  if (row.effect == Effect::nothing && row.apply == nullptr) return {};
   Result<void> done =
-      row.effect == Effect::works ? row.apply(line, value) : fail(Errc::usage, std::string(reason));
+      row.effect == Effect::refused ? fail(Errc::usage, std::string(row.text)) : row.apply(line, value);
   if (!done) return fail(Errc::usage, fmt::format("-{}: {}", row.letter, done.error().message));
   return done;
 }

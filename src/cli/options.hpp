@@ -29,6 +29,7 @@ struct CommandLine {
   std::string query;                          ///< of -Q
   std::optional<std::string> config_file;     ///< of -F
   bool shows_configuration = false;           ///< -G: instead of a run
+  bool says_more = false;                     ///< -v has come before
   std::vector<std::string> identity_letters;  ///< values of -i, which are in the settings, too
   Settings settings;
 };
@@ -38,6 +39,7 @@ struct Letter {
   std::string_view value;  ///< its name in --help; empty: the option takes none
   Effect effect;
   std::string_view text;  ///< works: for --help, nothing: what it is about, refused: why
+  /// nothing: what -G shows of it, if there is something.
   Result<void> (*apply)(CommandLine&, const std::string& value) = nullptr;
 };
 

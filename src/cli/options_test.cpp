@@ -92,14 +92,25 @@ TEST(Options, DynamicForwardsAndTheirUsers) {
 }
 
 TEST(Options, Verbosity) {
-  EXPECT_EQ(settings_of({"h"}).log_level, std::nullopt);
-  EXPECT_EQ(settings_of({"-q", "h"}).log_level, LogLevel::error);
-  EXPECT_EQ(settings_of({"-v", "h"}).log_level, LogLevel::verbose);
-  EXPECT_EQ(settings_of({"-vv", "h"}).log_level, LogLevel::debug);
-  EXPECT_EQ(settings_of({"-v", "h", "-vv"}).log_level, LogLevel::trace);
-  EXPECT_EQ(settings_of({"-vvvvvv", "h"}).log_level, LogLevel::trace);
-  EXPECT_EQ(settings_of({"-qv", "h"}).log_level, LogLevel::verbose);
-  EXPECT_EQ(settings_of({"-oLogLevel=debug3", "h"}).log_level, LogLevel::trace);
+  EXPECT_EQ(settings_of({"h"}).verbosity, std::nullopt);
+  EXPECT_EQ(settings_of({"-q", "h"}).verbosity, Verbosity::quiet);
+  EXPECT_EQ(settings_of({"-v", "h"}).verbosity, Verbosity::debug1);
+  EXPECT_EQ(settings_of({"-vv", "h"}).verbosity, Verbosity::debug2);
+  EXPECT_EQ(settings_of({"-v", "h", "-vv"}).verbosity, Verbosity::debug3);
+  EXPECT_EQ(settings_of({"-vvvvvv", "h"}).verbosity, Verbosity::debug3);
+  EXPECT_EQ(settings_of({"-qv", "h"}).verbosity, Verbosity::debug1);
+  EXPECT_EQ(settings_of({"-oLogLevel=debug3", "h"}).verbosity, Verbosity::debug3);
+  EXPECT_EQ(settings_of({"-oLogLevel=debug3", "-v", "h"}).verbosity, Verbosity::debug1);
+}
+
+TEST(Options, LevelsOfTheLog) {
+  EXPECT_EQ(level_of(Verbosity::quiet), LogLevel::error);
+  EXPECT_EQ(level_of(Verbosity::error), LogLevel::error);
+  EXPECT_EQ(level_of(Verbosity::info), LogLevel::notice);
+  EXPECT_EQ(level_of(Verbosity::verbose), LogLevel::verbose);
+  EXPECT_EQ(level_of(Verbosity::debug1), LogLevel::verbose);
+  EXPECT_EQ(level_of(Verbosity::debug2), LogLevel::debug);
+  EXPECT_EQ(level_of(Verbosity::debug3), LogLevel::trace);
 }
 
 TEST(Options, ActionsActAtOnce) {

@@ -253,8 +253,7 @@ class Builder {
 
   // A path of the server: its homes are not ours.
   Result<std::string> expand(std::string_view what, std::string_view text) const {
-    auto expanded = expand_variables(text);
-    if (expanded) expanded = expand_tokens(*expanded, tokens_);
+    auto expanded = expand_references(text, tokens_);
     if (!expanded) return fail(Errc::usage, fmt::format("{}: {}", what, expanded.error().message));
     return expanded;
   }

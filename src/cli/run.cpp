@@ -45,7 +45,7 @@ int print(const std::string& text) {
 
 // With -W only errors are for the user, unless he asked for more.
 LogLevel level_for(const Settings& settings) {
-  return settings.log_level.value_or(settings.stdio ? LogLevel::error : LogLevel::notice);
+  return level_of(settings.verbosity.value_or(settings.stdio ? Verbosity::error : Verbosity::info));
 }
 
 // Said here, in our words, and without making folders: a wrong path is a typing error.

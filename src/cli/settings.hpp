@@ -20,6 +20,28 @@ namespace culvert::cli {
 /// CanonicalizeHostname: whether short names are completed, and whether also those that a proxy resolves.
 enum class Canonicalize : std::uint8_t { no, direct, always };
 
+/// How much to say, in the words of ssh. culvert has fewer levels: level_of().
+enum class Verbosity : std::uint8_t { quiet, fatal, error, info, verbose, debug1, debug2, debug3 };
+
+[[nodiscard]] constexpr LogLevel level_of(Verbosity verbosity) {
+  switch (verbosity) {
+    case Verbosity::quiet:
+    case Verbosity::fatal:
+    case Verbosity::error:
+      return LogLevel::error;
+    case Verbosity::info:
+      return LogLevel::notice;
+    case Verbosity::verbose:
+    case Verbosity::debug1:
+      return LogLevel::verbose;
+    case Verbosity::debug2:
+      return LogLevel::debug;
+    case Verbosity::debug3:
+      break;
+  }
+  return LogLevel::trace;
+}
+
 /// What flags and keywords have said so far; what nobody spoke of is empty. As in ssh, the first value of a
 /// keyword counts, so that later sources (files) only fill gaps. Names are as typed: plan_builder expands
 /// them, but for `host_name`, which is expanded by resolve_settings().
@@ -76,10 +98,10 @@ struct Settings {
   std::optional<bool> open_gateway;  ///< the home router leads to what others can reach of the listeners here
   std::optional<bool> gateway_ports, exit_on_forward_failure, clear_forwardings, unlink_sockets;
   std::optional<unsigned> socket_mask;
-  std::optional<bool> no_command;  ///< asked for in so many words: log in even with nothing to forward
+  std::optional<bool> no_command;  ///< -N or -W: log in even with nothing (else) to forward
 
   std::optional<bool> background, no_input;
-  std::optional<LogLevel> log_level;
+  std::optional<Verbosity> verbosity;
   std::string log_file;
   std::optional<std::string> ignored_keywords;  ///< patterns of IgnoreUnknown, separated by commas
   /// Values of keywords that change nothing, by the keyword's name: one line of `ssh -G` each.

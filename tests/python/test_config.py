@@ -19,8 +19,8 @@ from harness.sockets import connect, free_port
 ALGORITHMS = {"ciphers": "cipher", "macs": "mac", "kexalgorithms": "kex", "hostkeyalgorithms": "HostKeyAlgorithms",
               "pubkeyacceptedalgorithms": "PubkeyAcceptedAlgorithms", "casignaturealgorithms": "sig"}
 # Not compared. About what culvert does not do, and ssh fills in more than the files say; or a default of culvert's own.
-NOT_OURS = {"gssapikexalgorithms", "hostbasedacceptedalgorithms", "xauthlocation", "updatehostkeys", "requesttty",
-            "controlpath", "remotecommand", "requiredrsasize", "knownhostscommand",
+NOT_OURS = {"gssapikexalgorithms", "hostbasedacceptedalgorithms", "xauthlocation", "updatehostkeys",
+            "requiredrsasize", "knownhostscommand",
             "channeltimeout", "obscurekeystroketiming"}  # later than 9.2
 OWN_DEFAULTS = {  # ours, ssh's
     "exitonforwardfailure": ("yes", "no"), "serveralivecountmax": ("2", "3"), "serveraliveinterval": ("30", "0"),
@@ -28,9 +28,7 @@ OWN_DEFAULTS = {  # ours, ssh's
     "identityfile": ("~/.ssh/id_rsa|~/.ssh/id_ecdsa|~/.ssh/id_ed25519",
                      "|".join(f"~/.ssh/id_{kind}" for kind in ("rsa", "ecdsa", "ecdsa_sk", "ed25519", "ed25519_sk", "xmss",
                                                                 *(["dsa"] if version() < (10, 0) else []))))}
-SAME = {("loglevel", "QUIET"): "ERROR", ("loglevel", "FATAL"): "ERROR", ("loglevel", "SILENT"): "ERROR",
-        ("loglevel", "VERBOSE"): "VERBOSE", ("loglevel", "DEBUG"): "VERBOSE", ("loglevel", "INFO"): "INFO",
-        ("pubkeyauthentication", "host-bound"): "true", ("connecttimeout", "none"): "0",
+SAME = {("pubkeyauthentication", "host-bound"): "true", ("connecttimeout", "none"): "0",
         ("serveraliveinterval", "300"): "30",  # Debian's, with BatchMode
         ("rekeylimit", "0 0"): "0 3600", ("ipqos", "cs1"): "cs1 cs1"}
 
@@ -131,6 +129,23 @@ CONFIGURATIONS = {
     "log": "LogLevel VERBOSE\nSyslogFacility LOCAL3\nLogVerbose kex.c:*\n",
     "log errors": "LogLevel ERROR\n",
     "log less": "LogLevel QUIET\n",
+    "log nothing": "LogLevel SILENT\n",
+    "log the worst": "LogLevel FATAL\n",
+    "log for debugging": "LogLevel DEBUG1\n",
+    "log it all": "LogLevel DEBUG3\n",
+    "no jump, no command": "ProxyJump none\nProxyCommand none\n",
+    "no command": "ProxyCommand none\n",
+    "paths with tokens": "User u\nHostName web\nHostKeyAlias alias\nIdentityFile ~/%h\nCertificateFile ~/%h-cert.pub\n"
+                         "UserKnownHostsFile ~/%k /a/%r\nGlobalKnownHostsFile ~/%h\nRevokedHostKeys /r/%h\n"
+                         "IdentityAgent ~/%n.sock\nControlPath ~/.ssh/%h-%p-%r\n",
+    "a path with a variable": "IdentityAgent ${HOME}/agent-%%\nControlPath ${HOME}/%i\n",
+    "none of it": "ControlPath none\nRemoteCommand none\nLocalCommand none\nRevokedHostKeys none\nPKCS11Provider none\n"
+                  "SecurityKeyProvider none\nKnownHostsCommand none\nProxyCommand none\n",
+    "no known hosts of others": "GlobalKnownHostsFile none\n",
+    "sockets with tokens": "LocalForward /run/%h-%p.sock /run/%r.sock\nRemoteForward /run/%n.sock /srv/%u.sock\n"
+                           "LocalForward 80 a:80\nUser u\n",
+    "terminal": "RequestTTY yes\n",
+    "a session without terminal": "SessionType none\nRequestTTY auto\n",
     "session": "SessionType none\nStdinNull yes\nForkAfterAuthentication yes\n",
     "ignored": "IgnoreUnknown Use*,my*\nUseKeychain yes\nMyThing a b c\nIgnoreUnknown other\nPort 2\n",
     "ignored in a block": "IgnoreUnknown Foo*\nHost x\n FooBar 1\nHost h\n Foo 2\n Port 7\n",
@@ -159,8 +174,15 @@ CONFIGURATIONS = {
 HOME = pwd.getpwuid(os.getuid()).pw_dir  # what ssh looks at
 FILES = {"one": "Port 1\nHost h\n User one\n", "two": "Host *\n User two\n Include one\n", "part/1.conf": "Port 11\n",
          "part/2.conf": "Port 12\nUser part\n"}
-COMMAND_LINES = [("-p3",), ("-l", "me"), ("-4",), ("-6", "-g"), ("-L", "80:a:80", "-D1080", "-R", "81:b:81"), ("-b", "127.0.0.1"),
-                 ("-J", "a,b:2"), ("-N", "-n"), ("-c", "aes128-ctr", "-m", "hmac-sha2-256"), ("-i", "/etc/passwd"), ("-v",),
+COMMAND_LINES = [("-p3",), ("-l", "me"), ("-4",), ("-6", "-g"), ("-L", "80:a:80", "-D1080", "-R", "81:b:81"),
+                 ("-b", "127.0.0.1"), ("-J", "a,b:2"), ("-N", "-n"), ("-c", "aes128-ctr", "-m", "hmac-sha2-256"),
+                 ("-i", "/etc/passwd"), ("-v",), ("-vv",), ("-vvvv",), ("-q",), ("-q", "-v"), ("-v", "-q", "-v"),
+                 ("-oLogLevel=DEBUG2", "-v"), ("-v", "-oLogLevel=ERROR"), ("-T",), ("-t",), ("-tt",), ("-ttt",),
+                 ("-T", "-t"), ("-N",), ("-N", "-t"), ("-t", "-N"), ("-oRequestTTY=no", "-t"), ("-W", "a:1"),
+                 ("-W", "a:1", "-T"), ("-tt", "-W", "a:1"), ("-oSessionType=none",), ("-oSessionType=default", "-W", "a:1"),
+                 ("-A",), ("-a", "-oForwardAgent=yes"), ("-X",), ("-x", "-oForwardX11=yes"),
+                 ("-Y", "-oForwardX11Trusted=no"), ("-e", "none"), ("-k",), ("-S", "none"), ("-J", "none"),
+                 ("-oProxyJump=none",), ("-oProxyCommand=none",), ("-L", "/run/%h:a:80", "-L", "81:/run/%%"),
                  ("-oUser=x", "-oPort=5", "-oHostName=%h.y"), ("-L", ":80:a:80", "-L", "*:81:a:81")]
 
 
@@ -188,7 +210,10 @@ def shown(program: str, file: pathlib.Path, arguments: tuple[str, ...]) -> dict[
     for line in done.stdout.splitlines():
         key, _, value = line.partition(" ")
         values.setdefault(key.lower(), []).append(value)
-    return values
+    to_sockets = {line.split()[0] for line in values.get("localforward", []) if "]:" not in line.split()[1]}
+    if dynamic := values.pop("dynamicforward", []):  # ssh lists -L to a socket there, too
+        values["dynamicforward"] = [line for line in dynamic if line not in to_sockets]
+    return {key: lines for key, lines in values.items() if lines}
 
 
 @functools.cache
@@ -211,7 +236,7 @@ def comparable(values: dict[str, list[str]], both: dict[str, set[str]], asked: s
             out[key] = names if exact and "*" not in asked else set(names)
         elif key == "preferredauthentications":
             out[key] = [name for name in value.split(",") if name in ("publickey", "keyboard-interactive", "password")]
-        elif value != "none" or key not in ("proxyjump", "proxycommand", "controlpath"):
+        else:
             out[key] = value
     return out
 
