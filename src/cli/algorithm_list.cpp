@@ -5,7 +5,9 @@
 #include <array>
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
+#include "base/text.hpp"
 #include "cli/values.hpp"
 #include "files/host_pattern.hpp"
 
@@ -98,6 +100,17 @@ Result<std::vector<std::string>> read_algorithm_list(std::string_view text,
         fmt::format("{1} leaves no {0} that culvert has (culvert -Q {0} lists them)", what, in_quotes(text)));
   }
   return result;
+}
+
+std::string left_out_of_list(std::string_view text, const std::vector<std::string>& ours) {
+  if (text.starts_with('-')) return {};
+  if (text.starts_with('+') || text.starts_with('^')) text.remove_prefix(1);
+  std::vector<std::string> names;
+  for (const std::string_view name : split(text, ',')) {
+    if (name.find_first_of("*?") == std::string_view::npos && !contains(ours, name))
+      append_once(names, printable(name));
+  }
+  return fmt::format("{}", fmt::join(names, ","));
 }
 
 }  // namespace culvert::cli

@@ -19,4 +19,8 @@ namespace culvert::cli {
                                                                    std::span<const std::string_view> ours,
                                                                    std::string_view what);
 
+/// The names of such a list that are none of `ours` and were passed over, separated by commas. Patterns name
+/// nothing.
+[[nodiscard]] std::string left_out_of_list(std::string_view text, const std::vector<std::string>& ours);
+
 }  // namespace culvert::cli

@@ -37,6 +37,15 @@ TEST(AlgorithmList, NamesThatOnlyOpenSshHasArePassedOver) {
   EXPECT_EQ(read("+3des-cbc"), "aes128-gcm chacha20-poly1305 aes256-gcm aes256-ctr ");
 }
 
+TEST(AlgorithmList, NamesThatWerePassedOverCanBeTold) {
+  const std::vector<std::string> ours(kOurs.begin(), kOurs.end());
+  EXPECT_EQ(left_out_of_list("aes256-cbc,3des-cbc,aes256-ctr,3des-cbc", ours), "aes256-cbc,3des-cbc");
+  EXPECT_EQ(left_out_of_list("+3des-cbc", ours), "3des-cbc");
+  EXPECT_EQ(left_out_of_list("^3des-cbc", ours), "3des-cbc");
+  EXPECT_EQ(left_out_of_list("-3des-cbc", ours), "");
+  EXPECT_EQ(left_out_of_list("aes256-ctr,aes*", ours), "");
+}
+
 TEST(AlgorithmList, WrongNamesAreRefused) {
   EXPECT_EQ(read("aes128-gmc@openssh.com"),
             "! unknown cipher \"aes128-gmc@openssh.com\" (culvert -Q cipher lists them)");

@@ -4,10 +4,12 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include <fmt/format.h>
 
+#include "cli/algorithm_list.hpp"
 #include "cli/endpoint_spec.hpp"
 #include "cli/keyword_values.hpp"
 #include "cli/keywords.hpp"
@@ -39,6 +41,18 @@ template <auto Field, auto Text>
 Names show_as(const Settings& settings) {
   if (!(settings.*Field)) return {};
   return {Text(*(settings.*Field))};
+}
+
+// Whoever shares a file with ssh wants no error for what ssh alone has, but may want to know.
+template <auto Field, auto Parse>
+Result<void> set_algorithms(Settings& settings, Words words) {
+  Names names = TRY(Parse(words[0]));
+  if (settings.*Field) return {};
+  settings.*Field = std::move(names);
+  const auto left_out = left_out_of_list(words[0], Parse("*").value_or(Names()));
+  if (!left_out.empty())
+    settings.notes.push_back(fmt::format("culvert lacks {}: the others of the list count", left_out));
+  return {};
 }
 
 // All that culvert has count where no list was given.
@@ -292,7 +306,7 @@ constexpr Keyword field(std::string_view name, std::string_view unset = {}) {
 }
 template <auto Field, auto Parse>
 constexpr Keyword algorithms(std::string_view name) {
-  return works(name, set<Field, Parse>, show_algorithms<Field, Parse>);
+  return works(name, set_algorithms<Field, Parse>, show_algorithms<Field, Parse>);
 }
 template <auto Field>
 constexpr Keyword files(std::string_view name) {

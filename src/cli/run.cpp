@@ -132,6 +132,7 @@ int forward(const Settings& settings, Configuration& configuration) {
   if (const auto done = check_log_file(settings.log_file); !done) return complain(done.error());
   if (const auto done = set_up_log(level_for(settings), settings.log_file); !done)
     return complain(done.error());
+  for (const std::string& note : settings.notes) log(LogLevel::verbose, "{}", note);
   if (settings.no_input.value_or(false)) drop_standard_input();
 
   auto manager = daemon::ServiceManager::from_environment();

@@ -103,6 +103,7 @@ struct Settings {
   std::optional<bool> background, no_input;
   std::optional<Verbosity> verbosity;
   std::string log_file;
+  std::vector<std::string> notes;  ///< what was taken otherwise than it was written: lines for -v
   std::optional<std::string> ignored_keywords;  ///< patterns of IgnoreUnknown, separated by commas
   /// Values of keywords that change nothing, by the keyword's name: one line of `ssh -G` each.
   std::map<std::string, std::vector<std::string>, std::less<>> kept;

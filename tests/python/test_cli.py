@@ -70,6 +70,15 @@ def test_verbose_says_more_and_names_the_algorithms(sshd, folder, echo_server):
         assert KEY_EXCHANGES[0] in forward.text
 
 
+def test_algorithms_that_only_ssh_has():
+    """Files are made for ssh, too: of a list ours count, and who asks is told what does not."""
+    done = run("-v", "-F", "none", "-N", "-o", "Ciphers=3des-cbc,aes128-ctr", "-p", str(free_port()), "127.0.0.1")
+    assert "culvert: debug1: culvert lacks 3des-cbc: the others of the list count" in done.lines
+    done = run("-F", "none", "-N", "-c", "3des-cbc", "127.0.0.1")
+    assert (done.status, done.lines) == (
+        255, ['culvert: -c: "3des-cbc" leaves no cipher that culvert has (culvert -Q cipher lists them)'])
+
+
 # ------------------------------------------------------------------------------------------------------------- -W
 
 def stdio(sshd, folder, target, *more):
