@@ -37,6 +37,15 @@ std::unexpected<Error> failed(std::string_view verb, const std::string& path, in
   return fail_errno(fmt::format("cannot {} {}", verb, path), error);
 }
 
+/// What is written to a pipe is gone when whoever reads it has gone.
+Result<void> check_that_it_keeps(const std::string& path, int descriptor) {
+  struct stat status{};
+  if (::fstat(descriptor, &status) != 0) return failed("look at", path, errno);
+  if (S_ISFIFO(status.st_mode))
+    return fail(Errc::system, fmt::format("cannot write to {}: it is a pipe, and keeps nothing", path));
+  return {};
+}
+
 /// Only a plain file can have a last line (/dev/null cannot).
 Result<bool> ends_in_half_a_line(const std::string& path, int descriptor) {
   struct stat status{};
@@ -60,7 +69,7 @@ Result<void> make_folder_of(const std::string& path) {
 }  // namespace
 
 Result<std::string> read_known_hosts(const std::string& path) {
-  auto file = TRY(read_text_file(path, kMaxKnownHostsSize));
+  auto file = TRY(read_text_file(path, kMaxKnownHostsSize, open_without_waiting));
   return std::move(file.text);
 }
 
@@ -68,6 +77,7 @@ Result<void> append_known_hosts(const std::string& path, std::string_view line) 
   if (::access(path.c_str(), F_OK) != 0 && errno == ENOENT) TRY(make_folder_of(path));
   const File file(path, O_RDWR | O_APPEND | O_CREAT | O_NOCTTY, 0600);
   if (!file.is_open()) return failed("open", path, errno);
+  TRY(check_that_it_keeps(path, file.descriptor()));
   // Another culvert's line may be half written: it is no half line to complete. Where locks are not to be
   // had, the line is written all the same. Closing the file unlocks it.
   while (::flock(file.descriptor(), LOCK_EX) != 0 && errno == EINTR) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "files/known_hosts_file.hpp"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -67,6 +68,31 @@ TEST_F(KnownHostsFile, IsWrittenThroughALink) {
 TEST_F(KnownHostsFile, MayBeTheNullDevice) {
   EXPECT_TRUE(append_known_hosts("/dev/null", "one\n"));
   EXPECT_EQ(*read_known_hosts("/dev/null"), "");
+}
+
+TEST_F(KnownHostsFile, MayBeAPipeThatSomebodyWrites) {
+  const std::string path = folder_ + "/pipe";
+  ASSERT_EQ(::mkfifo(path.c_str(), 0600), 0);
+  const int kept = ::open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC);  // so are its bytes
+  const int pipe = ::open(path.c_str(), O_WRONLY | O_CLOEXEC);
+  ASSERT_GE(pipe, 0);
+  std::jthread writer([pipe] {
+    EXPECT_EQ(::write(pipe, "one\n", 4), 4);
+    ::close(pipe);
+  });
+  EXPECT_EQ(read_known_hosts(path).value_or("?"), "one\n");
+  ::close(kept);
+}
+
+TEST_F(KnownHostsFile, IsNotWaitedForAtAPipeThatNobodyWrites) {
+  const std::string path = folder_ + "/pipe";
+  ASSERT_EQ(::mkfifo(path.c_str(), 0600), 0);
+  const auto read = read_known_hosts(path);
+  ASSERT_FALSE(read);
+  EXPECT_EQ(read.error().message, "cannot read " + path + ": it is a pipe, and nobody writes to it");
+  const auto written = append_known_hosts(path, "one\n");
+  ASSERT_FALSE(written);
+  EXPECT_EQ(written.error().message, "cannot write to " + path + ": it is a pipe, and keeps nothing");
 }
 
 TEST_F(KnownHostsFile, SaysWhatWentWrong) {

@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include <fcntl.h>
+#include <poll.h>
 #include <unistd.h>
 
 #include <fmt/format.h>
@@ -22,17 +23,33 @@ std::unexpected<Error> too_large(std::size_t limit) {
                                            : fmt::format("larger than {} MiB", limit >> 20));
 }
 
+constexpr int kPatience = 10'000;  // ms, for bytes of a pipe or a terminal
+
+// After EAGAIN. An interruption is no reason to wait anew: who wants us to end should not have to ask twice.
+Result<void> wait_for_bytes(int descriptor) {
+  pollfd entry{.fd = descriptor, .events = POLLIN, .revents = 0};
+  if (::poll(&entry, 1, kPatience) > 0) return {};
+  return fail(Errc::timed_out, "nothing comes from it");
+}
+
 Result<SmallFile> read_all(int descriptor, std::size_t limit) {
   SmallFile file{};
   if (::fstat(descriptor, &file.status) != 0) return cause(errno);
   if (S_ISDIR(file.status.st_mode)) return cause(EISDIR);
+  const bool waits = (::fcntl(descriptor, F_GETFL) & O_NONBLOCK) == 0;
   // One more than its size shows the end at the first read; a pipe has no size.
   const auto expected = static_cast<std::size_t>(std::max<off_t>(file.status.st_size, 0));
   file.content = SecretBytes(std::min(expected, limit) + 1);
   for (std::size_t length = 0;;) {
     const ssize_t got = ::read(descriptor, file.content.data() + length, file.content.size() - length);
     if (got < 0 && errno == EINTR) continue;
+    if (got < 0 && errno == EAGAIN) {
+      TRY(wait_for_bytes(descriptor));
+      continue;
+    }
     if (got < 0) return cause(errno);
+    if (got == 0 && length == 0 && !waits && S_ISFIFO(file.status.st_mode))
+      return fail(Errc::system, "it is a pipe, and nobody writes to it");
     length += static_cast<std::size_t>(got);
     if (length > limit) return too_large(limit);
     if (got != 0 && length < file.content.size()) continue;
@@ -51,6 +68,10 @@ Result<SmallFile> read_all(int descriptor, std::size_t limit) {
 
 int open_for_reading(const std::string& path) {
   return ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY);
+}
+
+int open_without_waiting(const std::string& path) {
+  return ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
 }
 
 Result<SmallFile> read_small_file(const std::string& path, std::size_t limit, const FileOpener& open) {

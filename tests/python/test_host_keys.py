@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Is this the right server? Known, unknown, changed and revoked host keys."""
 
+import os
 import signal
 import subprocess
 
@@ -115,6 +116,14 @@ def test_unreadable_file_of_known_hosts_keeps_new_keys_out(sshd, folder):
     for policy in ("accept-new", "no"):
         refuses(sshd, folder, "", "could be read", StrictHostKeyChecking=policy,
                 GlobalKnownHostsFile=str(folder / "is_a_folder"))
+
+
+def test_a_pipe_that_nobody_writes_is_not_waited_for(sshd, folder):
+    os.mkfifo(folder / "pipe")
+    for policy in ("accept-new", "no"):
+        refuses(sshd, folder, "", "nobody writes to it", "could be read", StrictHostKeyChecking=policy, LogLevel="INFO",
+                GlobalKnownHostsFile=str(folder / "pipe"))
+    accepts(sshd, folder, sshd.known_hosts(), StrictHostKeyChecking="yes", GlobalKnownHostsFile=str(folder / "pipe"))
 
 
 def test_changed_key_on_a_terminal_is_not_asked_about(sshd, ask, folder):
