@@ -12,6 +12,8 @@
 #include <fmt/format.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <boost/asio/bind_cancellation_slot.hpp>
+#include <boost/asio/cancellation_signal.hpp>
 #include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/asio/steady_timer.hpp>
 
@@ -78,6 +80,28 @@ asio::awaitable<Result<int>> Child::ended() const {
     if (!process->status) co_return cancelled();
     co_return *process->status;
   }(process_);
+}
+
+// Who waits is woken by the end or by the timer, whichever comes first: the other one's handler may come
+// late.
+asio::awaitable<Result<int>> Child::ended_within(Duration patience) const {
+  return [](std::shared_ptr<Process> process, Duration left) -> asio::awaitable<Result<int>> {
+    const auto give_up = std::make_shared<asio::cancellation_signal>();
+    asio::steady_timer deadline(process->known.get_executor(), left);
+    deadline.async_wait([give_up](const boost::system::error_code& error) {
+      if (!error) give_up->emit(asio::cancellation_type::all);
+    });
+    if (!process->status)
+      (void)co_await process->known.async_wait(asio::bind_cancellation_slot(give_up->slot(), kTuple));
+    if (!process->status) co_return fail(Errc::timed_out, "it has not ended");
+    co_return *process->status;
+  }(process_, patience);
+}
+
+std::string text_of_end(int status) {
+  if (status == Child::kUnknownStatus) return "ended";
+  if (WIFSIGNALED(status)) return fmt::format("was killed by signal {}", WTERMSIG(status));
+  return fmt::format("exited with status {}", WEXITSTATUS(status));
 }
 
 Result<void> judge_end(int status) {

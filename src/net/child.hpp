@@ -2,12 +2,14 @@
 #pragma once
 
 #include <memory>
+#include <string>
 #include <utility>
 
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
 
 #include "base/result.hpp"
+#include "base/time.hpp"
 #include "net/spawn.hpp"
 
 namespace culvert::net {
@@ -31,6 +33,8 @@ class Child {
   void signal(int number) const;
   /// Waits for its end. The status is that of waitpid(2). Errc::cancelled after Asio cancellation.
   [[nodiscard]] boost::asio::awaitable<Result<int>> ended() const;
+  /// The same, but for no longer than that: Errc::timed_out.
+  [[nodiscard]] boost::asio::awaitable<Result<int>> ended_within(Duration patience) const;
 
  private:
   struct Process;
@@ -43,5 +47,8 @@ class Child {
 /// Of a status of ended(): nothing if it is 0, or else Errc::closed with the cause alone ("it ended with
 /// status 1", "signal 9 ended it").
 [[nodiscard]] Result<void> judge_end(int status);
+
+/// Of a status of ended(), behind the program's name: "exited with status 1", "was killed by signal 15".
+[[nodiscard]] std::string text_of_end(int status);
 
 }  // namespace culvert::net

@@ -8,7 +8,6 @@
 
 #include <sys/socket.h>
 
-#include "net/child.hpp"
 #include "net/unique_fd.hpp"
 
 namespace culvert::net {
@@ -28,7 +27,7 @@ Result<Command> start_command(const asio::any_io_executor& executor, const std::
                              .output = theirs.get()},
                             SIGHUP);
   if (!child) return fail_errno("cannot run it", static_cast<int>(child.error().detail));
-  return Command{TRY(adopt(executor, ours.release())), std::make_shared<Child>(std::move(*child))};
+  return Command{TRY(adopt(executor, ours.release())), std::make_shared<const Child>(std::move(*child))};
 }
 
 }  // namespace culvert::net

@@ -7,6 +7,7 @@
 #include <boost/asio/any_io_executor.hpp>
 
 #include "base/result.hpp"
+#include "net/child.hpp"
 #include "net/stream_socket.hpp"
 
 namespace culvert::net {
@@ -14,7 +15,7 @@ namespace culvert::net {
 /// A running program whose standard input and output are one socket of ours.
 struct Command {
   StreamSocket socket;
-  std::shared_ptr<void> life;  ///< the program gets SIGHUP when this goes
+  std::shared_ptr<const Child> program;  ///< it gets SIGHUP when this goes
 };
 
 /// Runs `command` with the user's shell ($SHELL, else /bin/sh), which it replaces ("exec"). Standard error

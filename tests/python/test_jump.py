@@ -133,6 +133,17 @@ def test_proxy_command_that_fails(sshd, folder):
     assert "no such way" in done.stderr and done.lines[-1].startswith("culvert: 127.0.0.1 port ")
 
 
+@pytest.mark.parametrize("command, how", [
+    ("exit 7", "exited with status 7"),
+    ("kill -15 $$", "was killed by signal 15"),
+    ("printf \"SSH-2.0-x\\r\\n\"; head -c 1 >/dev/null; exit 3", "exited with status 3"),
+], ids=["status", "signal", "in the key exchange"])
+def test_the_status_of_a_proxy_command_is_told(sshd, folder, command, how):
+    done = run(*login_arguments(sshd, folder), "-N", "-o", f"ProxyCommand=sh -c '{command}'", destination(sshd))
+    assert done.status == 255
+    assert done.lines[-1].startswith("culvert: 127.0.0.1 port ") and done.lines[-1].endswith(f" (ProxyCommand {how})"), done.stderr
+
+
 @pytest.fixture
 def passer(folder):
     """passer(lines of Python) -> options for a proxy command whose output is the socket `out`; it ends with those lines."""
@@ -179,7 +190,7 @@ def test_proxy_command_that_passes_its_socket_and_stays(sshd, folder, passer):
 
 
 @pytest.mark.parametrize("line, patience, why", [
-    ("", 60, "it ended without passing a connection"),
+    ("", 60, "it ended without passing a connection (ProxyCommand exited with status 0)"),
     ("out.send(b'SSH-2.0-x')", 60, "it wrote data and passed no connection"),
     ("give(sys.stderr)", 60, "what it passed is no socket"),
     ("give(socket.socket())", 60, "the socket that it passed is not connected"),

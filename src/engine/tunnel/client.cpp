@@ -59,6 +59,7 @@ class Client::Impl : public std::enable_shared_from_this<Impl> {
   void on_event(ssh::Event event);
   Result<ssh::ChannelId> open(const relay::Endpoint& destination, const relay::Endpoint& origin);
   Error in_place(Error error) const;
+  relay::Task<Error> why_over(Error error) const;
 
   const asio::any_io_executor executor_;
   ServerOptions options_;
@@ -72,8 +73,8 @@ class Client::Impl : public std::enable_shared_from_this<Impl> {
   asio::cancellation_signal stop_connecting_;
   bool stopped_ = false;
   bool logged_in_ = false;
-  std::shared_ptr<Client> hop_;  // the session below, if there is one
-  std::shared_ptr<void> life_;   // of what carries us
+  std::shared_ptr<Client> hop_;                // the session below, if there is one
+  std::shared_ptr<const net::Child> program_;  // carries us, if it is there
   std::shared_ptr<connection::SessionDriver> driver_;
   std::shared_ptr<RemoteListeners> listeners_;  // with the driver
   std::shared_ptr<connection::Inbox> inbox_ = std::make_shared<connection::Inbox>();
@@ -136,7 +137,7 @@ relay::Task<Result<void>> Client::Impl::establish() {
   auto reached = co_await reach();
   if (!reached) co_return std::unexpected(std::move(reached).error());
   if (stopped_) co_return cancelled();
-  life_ = std::move(reached->life);
+  program_ = reached->program;
   HostIdentity identity(options_, reached->peer, memory_->host, prompter_, random_);
   log(LogLevel::verbose, "connected to {} ({})", place_, identity.address());
   if (auto done = co_await identity.prepare(); !done)
@@ -149,7 +150,7 @@ relay::Task<Result<void>> Client::Impl::establish() {
   Authenticator authenticator(options_, memory_->identities, std::move(agent), prompter_);
   authenticator.prepare();
   auto done = co_await Login(*driver_, *inbox_, identity, authenticator).run();
-  if (!done) co_return std::unexpected(in_place(std::move(done).error()));
+  if (!done) co_return std::unexpected(co_await why_over(std::move(done).error()));
   logged_in_ = true;
   log(LogLevel::verbose, "authenticated to {} ({}) using \"{}\"", printable(options_.host),
       identity.address(), authenticator.method());
@@ -289,7 +290,13 @@ relay::Task<relay::Bound> Client::Impl::listen(relay::Endpoint where) {
 
 relay::Task<Error> Client::Impl::closed() {
   if (driver_ == nullptr) co_return Error{Errc::closed, fmt::format("not connected to {}", place_)};
-  co_return in_place(co_await driver_->over());
+  co_return co_await why_over(co_await driver_->over());
+}
+
+relay::Task<Error> Client::Impl::why_over(Error error) const {
+  error = in_place(std::move(error));
+  if (!driver_->is_over() || stopped_) co_return error;
+  co_return co_await with_end_of(program_, std::move(error));
 }
 
 void Client::Impl::disconnect() {

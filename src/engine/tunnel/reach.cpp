@@ -28,6 +28,8 @@ namespace asio = boost::asio;
 namespace {
 
 constexpr Duration kProxyPatience = std::chrono::seconds(30);
+// The end of a program's output is seen before its status.
+constexpr Duration kStatusPatience = std::chrono::milliseconds(500);
 
 std::string place_of(const std::string& host, std::uint16_t port) {
   return fmt::format("{} port {}", printable(host), port);
@@ -197,7 +199,7 @@ relay::Task<Result<Reached>> receive_from(net::Command command, const ServerOpti
   (void)net::set_no_delay(socket->native_handle(), true);
   if (server.tcp_keepalive) (void)net::set_keepalive(socket->native_handle(), true);
   auto reached = reached_over(*std::move(socket));
-  reached.life = std::move(command.life);
+  reached.program = std::move(command.program);
   co_return reached;
 }
 
@@ -210,12 +212,14 @@ relay::Task<Result<Reached>> reach_by_command(const ServerOptions& server, const
   auto command = net::start_command(co_await asio::this_coro::executor, proxy.command);
   if (!command) co_return failed(command.error());
   if (proxy.passes_socket) {
+    const auto program = command->program;
     auto reached = co_await receive_from(*std::move(command), server);
-    if (!reached) co_return failed(reached.error());
+    if (!reached) co_return failed(co_await with_end_of(program, std::move(reached).error()));
     co_return reached;
   }
-  co_return Reached{
-      std::make_unique<connection::SocketCarrier>(std::move(command->socket)), {}, std::move(command->life)};
+  co_return Reached{std::make_unique<connection::SocketCarrier>(std::move(command->socket)),
+                    {},
+                    std::move(command->program)};
 }
 
 relay::Task<Result<Reached>> reach_via(const ServerOptions& server, const ProxyVia& via,
@@ -241,6 +245,18 @@ relay::Task<Result<Reached>> reach_via(const ServerOptions& server, const ProxyV
 }
 
 }  // namespace
+
+relay::Task<Error> with_end_of(std::shared_ptr<const net::Child> program, Error error) {
+  // A server that says goodbye (`detail` is its reason then) ends the program, not the other way round.
+  constexpr std::int64_t kLastReason = 15;
+  const bool is_goodbye = error.code == Errc::closed && error.detail > 0 && error.detail <= kLastReason;
+  const bool is_its_end =
+      error.code == Errc::reset || error.code == Errc::system || (error.code == Errc::closed && !is_goodbye);
+  if (program == nullptr || !is_its_end) co_return error;
+  if (const auto status = co_await program->ended_within(kStatusPatience))
+    error.message += fmt::format(" (ProxyCommand {})", net::text_of_end(*status));
+  co_return error;
+}
 
 relay::Task<Result<Reached>> reach(const ServerOptions& server, net::Resolver& resolver) {
   if (const auto* command = std::get_if<ProxyCommand>(&server.way)) return reach_by_command(server, *command);
