@@ -27,11 +27,6 @@ constexpr Duration kGoodbye = std::chrono::seconds(1);
 // What breaks because the session broke may say so a moment before the session does, which knows why.
 constexpr Duration kReasonDelay = std::chrono::milliseconds(100);
 
-// The server gives no reason.
-constexpr std::string_view kWhatToLookFor =
-    " (the port may be in use there, or below 1024; in its sshd_config see AllowTcpForwarding, PermitListen, "
-    "GatewayPorts, DisableForwarding)";
-
 // For people: what the server was asked, with the words of the command line.
 std::string remote_name(const relay::Endpoint& where) {
   const auto* place = std::get_if<relay::HostPort>(&where);
@@ -124,10 +119,8 @@ relay::Task<Result<void>> SessionRun::open_remote_forwards() {
   for (const RemoteForward& forward : plan_.remote_forwards) {
     auto bound = co_await tunnel_.listen_patiently(forward.listen);
     if (!bound) {
-      const bool is_refused = bound.error().reason == relay::Refusal::prohibited;
       CO_TRY(forward_failed(
-          {Errc::denied, fmt::format("remote {}: {}{}", remote_name(forward.listen), bound.error().message,
-                                     is_refused ? kWhatToLookFor : "")}));
+          {Errc::denied, fmt::format("remote {}: {}", remote_name(forward.listen), bound.error().message)}));
       continue;
     }
     std::unique_ptr<relay::BoundSource> source = std::move(*bound);

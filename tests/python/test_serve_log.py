@@ -106,7 +106,10 @@ def test_refusals(serve, folder, user_key, echo_server):
     assert failed["reason"] == "connect failed: Connection refused"
     assert "rule" not in failed
 
-    assert run(*client_command("culvert", server, folder, "-R", "127.0.0.1:20002:127.0.0.1:1")[1:]).status == 255
+    done = run(*client_command("culvert", server, folder, "-R", "127.0.0.1:20002:127.0.0.1:1")[1:])
+    assert done.status == 255
+    line = next(line for line in done.lines if "remote 127.0.0.1:20002: the server refuses to listen" in line)
+    assert "see listen in its rules" in line and "sshd_config" not in line
     refused = wait_for_event(server, "listener_refused")
     assert refused["asked"] == "127.0.0.1:20002"
     assert refused["reason"].startswith("not permitted: ") and "20002" in refused["rule"]

@@ -24,6 +24,15 @@ using relay::Endpoint;
 using relay::HostPort;
 using relay::UnixPath;
 
+// The server gives no reason.
+constexpr std::string_view kSeeItsSettings =
+    "the port may be in use there, or below 1024; in its sshd_config see AllowTcpForwarding, PermitListen, "
+    "GatewayPorts, DisableForwarding";
+constexpr std::string_view kSeeItsRules =
+    "the port may be in use there, or no rule allows it: see listen in its rules, or permitlisten of the "
+    "key; "
+    "its log says why, and names the rule that would";
+
 // One place where the server listens, or was asked to.
 struct Place {
   std::uint64_t token = 0;
@@ -141,8 +150,10 @@ relay::Task<relay::Bound> RemoteListeners::listen(Endpoint where) {
     }
     if (place->state == Place::State::up) co_return std::make_unique<RemoteSource>(state, place);
     if (place->state == Place::State::refused) {
+      const bool has_rules = !state->driver->is_over() && state->driver->session().peer_is_culvert();
       co_return failed(relay::Refusal::prohibited,
-                       fmt::format("the server refuses to listen on {}", relay::to_string(place->where)));
+                       fmt::format("the server refuses to listen on {} ({})", relay::to_string(place->where),
+                                   has_rules ? kSeeItsRules : kSeeItsSettings));
     }
     co_return failed(relay::Refusal::closed, "the connection ended");
   }(state_, std::move(where));

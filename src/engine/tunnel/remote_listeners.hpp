@@ -22,9 +22,10 @@ class RemoteListeners {
   RemoteListeners(const RemoteListeners&) = delete;
   RemoteListeners& operator=(const RemoteListeners&) = delete;
 
-  /// Asks the server, and waits for its answer. Refusal::prohibited if it says no: it gives no reason. The
-  /// source fails with Errc::closed once the session is over; when it is stopped, the server is told to stop
-  /// too. May be cancelled (Asio); what the server grants then is given back.
+  /// Asks the server, and waits for its answer. Refusal::prohibited if it says no: it gives no reason, and
+  /// the message says where to look for it. The source fails with Errc::closed once the session is over; when
+  /// it is stopped, the server is told to stop too. May be cancelled (Asio); what the server grants then is
+  /// given back.
   [[nodiscard]] relay::Task<relay::Bound> listen(relay::Endpoint where);
 
   /// Takes a channel that the server opens for one of them; false if it is for none.

@@ -474,6 +474,7 @@ void Session::request_rekey() {
 void Session::disconnect(std::string_view text) { impl_->disconnect(text); }
 
 std::string_view Session::peer_identification() const { return impl_->transport().peer_identification(); }
+bool Session::peer_is_culvert() const { return impl_->transport().peer_is_culvert(); }
 std::size_t Session::channel_count() const { return impl_->mux_state().channel_count(); }
 bool Session::is_authenticated() const { return impl_->authenticated(); }
 std::uint32_t Session::refused_attempts() const { return impl_->refused_attempts(); }

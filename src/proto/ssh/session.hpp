@@ -436,7 +436,8 @@ class Session {
 
   // ---- state, for status lines
   [[nodiscard]] std::string_view peer_identification()
-      const;  ///< "SSH-2.0-OpenSSH_9.2p1 ..."; empty before it came
+      const;                                   ///< "SSH-2.0-OpenSSH_9.2p1 ..."; empty before it came
+  [[nodiscard]] bool peer_is_culvert() const;  ///< by its identification
   [[nodiscard]] std::size_t channel_count() const;
   [[nodiscard]] bool is_authenticated() const;
   /// Server: how many attempts to log in were refused so far, also those that no UserOffered told of (a
