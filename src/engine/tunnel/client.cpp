@@ -149,8 +149,12 @@ relay::Task<Result<void>> Client::Impl::establish() {
   if (!options_.agent_socket.empty()) agent = std::make_unique<AgentClient>(options_.agent_socket);
   Authenticator authenticator(options_, memory_->identities, std::move(agent), prompter_);
   authenticator.prepare();
-  auto done = co_await Login(*driver_, *inbox_, identity, authenticator).run();
-  if (!done) co_return std::unexpected(co_await why_over(std::move(done).error()));
+  Login login(*driver_, *inbox_, identity, authenticator);
+  if (auto done = co_await login.run(); !done) {
+    Error error = std::move(done).error();
+    co_return std::unexpected(login.session_ended() ? co_await why_over(std::move(error))
+                                                    : in_place(std::move(error)));
+  }
   logged_in_ = true;
   log(LogLevel::verbose, "authenticated to {} ({}) using \"{}\"", printable(options_.host),
       identity.address(), authenticator.method());
@@ -293,9 +297,11 @@ relay::Task<Error> Client::Impl::closed() {
   co_return co_await why_over(co_await driver_->over());
 }
 
+// What the session says of its own end never names the server.
 relay::Task<Error> Client::Impl::why_over(Error error) const {
-  error = in_place(std::move(error));
-  if (!driver_->is_over() || stopped_) co_return error;
+  if (error.code == Errc::cancelled) co_return error;
+  error.message = fmt::format("{}: {}", place_, error.message);
+  if (stopped_) co_return error;
   co_return co_await with_end_of(program_, std::move(error));
 }
 
@@ -310,7 +316,7 @@ void Client::Impl::disconnect() {
   if (hop_ != nullptr) hop_->disconnect();
 }
 
-// Of what ended a session: names the server. Other errors are whole lines already.
+// Of what kept a session from its beginning: names the server, unless it is a whole line already.
 Error Client::Impl::in_place(Error error) const {
   const bool is_whole = error.code == Errc::denied || error.code == Errc::verification ||
                         error.code == Errc::cancelled || error.code == Errc::usage;

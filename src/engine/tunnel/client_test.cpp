@@ -13,6 +13,7 @@
 
 #include "base/log.hpp"
 #include "engine/tunnel/tunnel.hpp"
+#include "tests/support/impostor_server.hpp"
 #include "tests/support/run_task.hpp"
 #include "tests/support/scripted_prompter.hpp"
 #include "tests/support/ssh_test_server.hpp"
@@ -114,6 +115,17 @@ TEST_F(ClientTest, LogsInAndCarriesAStreamBothWays) {
   auto stream = dial(client, "echo");
   ASSERT_TRUE(stream) << stream.error().message;
   EXPECT_EQ(run(context_, conversation(**stream, "ping")), "ping");
+}
+
+TEST_F(ClientTest, NamesTheServerThatShowsAnotherKeyLater) {
+  testing::ImpostorServer server(context_);
+  Client client(context_.get_executor(), options(server.port()), resolver_, random_, prompter_);
+  const auto connected = connect(client);
+  const Error why = connected ? run(context_, client.closed()) : connected.error();
+  EXPECT_EQ(why.code, Errc::verification);
+  EXPECT_EQ(why.message,
+            fmt::format("127.0.0.1 port {}: the server showed another host key when keys were renewed",
+                        server.port()));
 }
 
 TEST_F(ClientTest, CarriesBulkUpAndDown) {

@@ -46,6 +46,7 @@ relay::Task<Result<void>> Login::run() {
     } else if (auto* over = std::get_if<ssh::Disconnected>(&*event)) {
       if (attempted_ && is_refusal(over->error))
         co_return std::unexpected(authenticator_.denied(over->error.message));
+      session_ended_ = true;
       co_return std::unexpected(std::move(over->error));
     }
     if (!done) co_return done;

@@ -20,6 +20,8 @@ class Login {
   /// Returns when logged in, or with the line for the user: Errc::denied if the server refuses the account,
   /// also by SSH_MSG_DISCONNECT behind an attempt ("Too many authentication failures").
   [[nodiscard]] relay::Task<Result<void>> run();
+  /// run() gave the session's own reason for its end, which names no server.
+  [[nodiscard]] bool session_ended() const { return session_ended_; }
 
  private:
   [[nodiscard]] relay::Task<Result<void>> on_host_key(ssh::HostKeyOffered offered);
@@ -32,6 +34,7 @@ class Login {
   HostIdentity& identity_;
   Authenticator& authenticator_;
   bool attempted_ = false;  // to log in
+  bool session_ended_ = false;
 };
 
 /// One line per agreed name, as ssh -v shows it.
