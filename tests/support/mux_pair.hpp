@@ -95,7 +95,7 @@ class BareSession final : public ssh::PacketLink {
   void send_eof(ssh::ChannelId id) { ended_ ? void() : mux_.send_eof(id); }
   void close(ssh::ChannelId id) { ended_ ? void() : mux_.close(id); }
   void send_global_request(std::string_view name, ByteView data, bool want_reply, std::uint64_t token) {
-    ended_ ? void() : mux_.global_request(name, data, want_reply, token, now_);
+    if (!ended_) mux_.global_request(name, data, want_reply, token, now_);
   }
   void reply_global(bool success, ByteView data) { ended_ ? void() : mux_.reply_global(success, data); }
   void reply_listen(bool success, std::uint32_t port) { ended_ ? void() : mux_.reply_listen(success, port); }

@@ -136,6 +136,7 @@ relay::Task<bool> Peer::answers(Duration patience) {
     if (self->driver_->is_over()) co_return false;
     const std::uint64_t before = self->driver_->bytes_read();
     const Instant deadline = monotonic_now() + left;
+    // One that could not be sent stands behind many to which there is no answer yet: any of them will do.
     self->driver_->session().send_global_request(kKeepalive, {}, true, 0);
     self->driver_->after_command();
     // Whoever sends something lives: behind much of that its answer may be late.

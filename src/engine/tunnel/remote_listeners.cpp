@@ -17,9 +17,6 @@
 namespace culvert::tunnel {
 namespace {
 
-// Requests without an answer: as many as a server of ours takes at once, less some for keepalives.
-constexpr std::size_t kAskingMost = ssh::Limits().global_requests_pending - 24;
-
 using relay::Endpoint;
 using relay::HostPort;
 using relay::UnixPath;
@@ -134,14 +131,13 @@ relay::Task<relay::Bound> RemoteListeners::listen(Endpoint where) {
       return std::unexpected(relay::DialError{reason, std::move(message)});
     };
     if (state->driver->is_over()) co_return failed(relay::Refusal::closed, "not connected");
-    if (std::ranges::count(state->places, Place::State::asking, &Place::state) >= std::ptrdiff_t{kAskingMost})
-      co_return failed(relay::Refusal::overloaded, "the server has not answered earlier requests to listen");
     const auto place = std::make_shared<Place>();
     place->token = state->next_token++;
     place->where = std::move(at);
+    if (!state->driver->session().send_global_request(request_name(place->where, false),
+                                                      request_data(place->where), true, place->token))
+      co_return failed(relay::Refusal::overloaded, "the server has not answered earlier requests to listen");
     state->places.push_back(place);
-    state->driver->session().send_global_request(request_name(place->where, false),
-                                                 request_data(place->where), true, place->token);
     state->driver->after_command();
     const bool waited = place->state != Place::State::asking || co_await place->answered.wait();
     if (!waited) {

@@ -450,9 +450,10 @@ void Session::send_eof(ChannelId id) {
 void Session::close(ChannelId id) {
   if (Mux* mux = impl_->mux()) mux->close(id);
 }
-void Session::send_global_request(std::string_view name, ByteView data, bool want_reply,
+bool Session::send_global_request(std::string_view name, ByteView data, bool want_reply,
                                   std::uint64_t token) {
-  if (Mux* mux = impl_->mux()) mux->global_request(name, data, want_reply, token, impl_->transport().now());
+  Mux* mux = impl_->mux();
+  return mux != nullptr && mux->global_request(name, data, want_reply, token, impl_->transport().now());
 }
 void Session::reply_global(bool success, ByteView data) {
   if (Mux* mux = impl_->mux()) mux->reply_global(success, data);

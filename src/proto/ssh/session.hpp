@@ -418,7 +418,9 @@ class Session {
   void send_exit_status(ChannelId id, std::uint32_t status);
 
   // ---- the rest
-  void send_global_request(std::string_view name, ByteView data, bool want_reply, std::uint64_t token);
+  /// False: nothing was sent, since nearly Limits::global_requests_pending of ours wait for an answer (a few
+  /// are kept for keepalives), or the session is over. One that wants no answer is always sent.
+  bool send_global_request(std::string_view name, ByteView data, bool want_reply, std::uint64_t token);
   void reply_global(bool success, ByteView data);
   /// Server: the answer to the oldest ListenRequested. `bound_port` is told only where any port was asked
   /// for.

@@ -305,7 +305,7 @@ class Harness : test::FuzzedSession {
       case 0:
         return session_.request_rekey();
       case 1:
-        return session_.send_global_request("name", {}, true, 1);
+        return void(session_.send_global_request("name", {}, true, 1));
       case 2:
         return session_.reply_global(true, as_bytes("data"));
       case 3:

@@ -268,6 +268,35 @@ TEST(Keepalive, AnswersMixWithOthers) {
   });
 }
 
+// Neither we nor a peer that answers late keep more in mind, and keepalives find room all the same.
+TEST(GlobalRequests, OursWithoutAnAnswerAreBounded) {
+  Conversation::Options options;
+  options.machine.limits.global_requests_pending = 8;
+  run_everywhere(
+      Role::client,
+      [](Conversation& c) {
+        c.connect();
+        c.command([](Session& s) {
+          for (std::uint64_t token = 1; token <= 6; ++token)
+            EXPECT_TRUE(s.send_global_request("x", {}, true, token));
+          EXPECT_FALSE(s.send_global_request("x", {}, true, 7));
+          EXPECT_TRUE(s.send_global_request("unanswered", {}, false, 0));
+        });
+        for (int i = 0; i < 6; ++i) c.expect_message<GlobalRequestMessage>();
+        c.expect_message<GlobalRequestMessage>([](auto& m) { EXPECT_EQ(m.name, "unanswered"); });
+        c.after(seconds(15));
+        expect_keepalive(c);
+        c.send(RequestFailureMessage{});
+        c.expect_event<GlobalReply>([](GlobalReply& e) { EXPECT_EQ(e.token, 1u); });
+        c.command([](Session& s) { EXPECT_FALSE(s.send_global_request("x", {}, true, 8)); });
+        c.send(RequestFailureMessage{});
+        c.expect_event<GlobalReply>([](GlobalReply& e) { EXPECT_EQ(e.token, 2u); });
+        c.command([](Session& s) { EXPECT_TRUE(s.send_global_request("x", {}, true, 9)); });
+        c.expect_message<GlobalRequestMessage>();
+      },
+      options);
+}
+
 TEST(Keepalive, APeerThatLivesButAnswersNothing) {
   Conversation::Options options;
   options.machine.limits.global_requests_pending = 2;

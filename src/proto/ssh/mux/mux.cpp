@@ -22,6 +22,7 @@ constexpr Duration kProbeEvery = std::chrono::seconds(2);
 constexpr std::size_t kMaxText = 4096;
 constexpr std::size_t kMaxOpen = 32 * 1024;  // what every peer takes in one packet
 constexpr std::uint8_t kMaxAsked = 32;       // requests on a channel that wait for an answer
+constexpr std::size_t kKeptForKeepalives = 24;
 
 std::unexpected<Error> protocol_error(std::string what) {
   return fail(Errc::protocol, std::move(what), static_cast<std::int64_t>(DisconnectReason::protocol_error));
@@ -359,10 +360,14 @@ void Mux::close(ChannelId id) {
   }
 }
 
-void Mux::global_request(std::string_view name, ByteView data, bool want_reply, std::uint64_t token,
+// Keepalives need the rest: a peer that is slow to answer should not look like a dead one.
+bool Mux::global_request(std::string_view name, ByteView data, bool want_reply, std::uint64_t token,
                          Instant now) {
+  const std::size_t most = limits_.global_requests_pending;
+  if (want_reply && pending_replies_.size() + std::min(kKeptForKeepalives, most / 4) >= most) return false;
   if (want_reply) pending_replies_.push_back({ReplyTo::user, token, now});
   send_message(GlobalRequestMessage{name, want_reply, Rest{data}});
+  return true;
 }
 
 void Mux::reply_global(bool success, ByteView data) {

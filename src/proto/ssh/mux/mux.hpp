@@ -60,7 +60,7 @@ class Mux {
   void consumed(ChannelId id, std::size_t n, Instant now);
   void send_eof(ChannelId id);
   void close(ChannelId id);
-  void global_request(std::string_view name, ByteView data, bool want_reply, std::uint64_t token,
+  bool global_request(std::string_view name, ByteView data, bool want_reply, std::uint64_t token,
                       Instant now);
   void reply_global(bool success, ByteView data);
   void reply_listen(bool success, std::uint32_t bound_port);
