@@ -48,17 +48,22 @@ Endpoint near_end(Stream& dialed) {
 }
 
 /// One stream, from its arrival to the end of its coroutine.
+/// A client that is joined to nothing, but served: its datagrams are carried.
+struct Served {
+  CarriedDatagrams so_far;
+  std::optional<std::string> expired;  ///< why they are carried no longer
+};
+
 struct Live {
   explicit Live(StreamLimit::Place within) : place(std::move(within)) {}
   StreamLimit::Place place;
-  asio::cancellation_signal give_up;        ///< ends the dial
-  Arrival* arrival = nullptr;               ///< while somebody is to come; lives in the coroutine
-  Pump* pump = nullptr;                     ///< once joined; lives in the coroutine
-  std::optional<CarriedDatagrams> carried;  ///< of one that is joined to nothing, but served
-  std::optional<std::string> expired;       ///< why its datagrams are carried no longer
-  std::optional<Silence> silence;           ///< once joined or served, if anybody wants to know
-  Instant look_at{};                        ///< when the watch looks at it next
-  bool running = true;                      ///< its coroutine exists
+  asio::cancellation_signal give_up;  ///< ends the dial
+  Arrival* arrival = nullptr;         ///< while somebody is to come; lives in the coroutine
+  Pump* pump = nullptr;               ///< once joined; lives in the coroutine
+  Served* served = nullptr;           ///< the same, of one that is served
+  std::optional<Silence> silence;     ///< once joined or served, if anybody wants to know
+  Instant look_at{};                  ///< when the watch looks at it next
+  bool running = true;                ///< its coroutine exists
 };
 
 }  // namespace
@@ -78,6 +83,7 @@ struct Forward::State : std::enable_shared_from_this<State> {
       if (!state) return;
       entry->arrival = nullptr;
       entry->pump = nullptr;
+      entry->served = nullptr;
       entry->running = false;
     }
     std::shared_ptr<State> state;
@@ -163,10 +169,10 @@ ForwardCounters Forward::counters() const {
   ForwardCounters counters = state_->totals;
   for (const Live& live : state_->live) {
     if (!live.running) continue;
-    if (live.carried) {
+    if (live.served != nullptr) {
       ++counters.live;
-      counters.bytes_out += live.carried->bytes_out;
-      counters.bytes_in += live.carried->bytes_in;
+      counters.bytes_out += live.served->so_far.bytes_out;
+      counters.bytes_in += live.served->so_far.bytes_in;
     } else if (live.pump == nullptr) {
       ++counters.dialing;
     } else {
@@ -245,23 +251,25 @@ Task<void> Forward::State::carry_datagrams(Presence& present, Pending& pending, 
     co_return state.refuse(pending, destination, {Refusal::unsupported, "datagrams cannot be carried there"});
   }
   Live& live = *present.entry;
-  live.carried.emplace();
+  Served served;
+  live.served = &served;
   if (state.options.silence.any()) live.silence.emplace(monotonic_now());
   ++state.totals.accepted;
   const auto began =
-      co_await pending.negotiation()->carry_datagrams(*carrier, state.options.rates, *live.carried);
+      co_await pending.negotiation()->carry_datagrams(*carrier, state.options.rates, served.so_far);
+  live.served = nullptr;
   if (!began) {
     --state.totals.accepted;
     if (!state.aborting) state.refuse(pending, destination, began.error());
     co_return;
   }
-  const CarriedDatagrams carried = *std::exchange(live.carried, std::nullopt);
+  const CarriedDatagrams& carried = served.so_far;
   state.totals.bytes_out += carried.bytes_out;
   state.totals.bytes_in += carried.bytes_in;
-  log(live.expired ? LogLevel::verbose : LogLevel::debug,
+  log(served.expired ? LogLevel::verbose : LogLevel::debug,
       "{}: datagrams ended: {} bytes out, {} bytes in, {} datagrams dropped{}{}", state.source->name(),
-      carried.bytes_out, carried.bytes_in, carried.dropped, live.expired ? ": " : "",
-      live.expired.value_or(""));
+      carried.bytes_out, carried.bytes_in, carried.dropped, served.expired ? ": " : "",
+      served.expired.value_or(""));
 }
 
 // Who waits for an answer may lose patience. It would be a socket, or many, for nobody.
@@ -375,10 +383,10 @@ bool Forward::State::look_at_first(Instant now) {
     }
   }
   live.splice(live.end(), live, live.begin());
-  if (first.running && first.carried && first.silence && !first.expired) {
-    if (auto why = first.silence->look(first.carried->datagrams, false, options.silence, now)) {
+  if (first.running && first.served != nullptr && first.silence && !first.served->expired) {
+    if (auto why = first.silence->look(first.served->so_far.datagrams, false, options.silence, now)) {
       ++totals.timed_out;
-      first.expired = std::move(why);
+      first.served->expired = std::move(why);
       first.give_up.emit(asio::cancellation_type::terminal);  // it may be gone now
     }
   }
