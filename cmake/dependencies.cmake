@@ -20,7 +20,10 @@ pkg_check_modules(MINIUPNPC REQUIRED IMPORTED_TARGET miniupnpc)
 pkg_check_modules(NFTABLES REQUIRED libnftables)
 
 add_library(culvert_asio INTERFACE)
-target_compile_definitions(culvert_asio INTERFACE BOOST_ASIO_NO_DEPRECATED BOOST_ASIO_HAS_CO_AWAIT)
+# Asio gives a frame that is freed to the next coroutine, however small that is: those that wait for as long as a stream
+# lives then sit in the frames of those that dialed for it. (docs/decisions/readiness.md)
+target_compile_definitions(culvert_asio INTERFACE BOOST_ASIO_NO_DEPRECATED BOOST_ASIO_HAS_CO_AWAIT
+  BOOST_ASIO_RECYCLING_ALLOCATOR_CACHE_SIZE=1)
 target_link_libraries(culvert_asio INTERFACE Boost::headers Threads::Threads)
 
 # Boost.JSON of its headers alone, compiled here once.
