@@ -19,7 +19,7 @@ namespace culvert::net {
 /// Other threads use what is below: run() sleeps through a plain post() or stop() of theirs.
 void run(boost::asio::io_context& context);
 
-/// asio::post() to a context that another thread runs.
+/// asio::post() to a context that another thread runs. Its Readiness was made before (by a socket, or of()).
 template <class Function>
 void post_from_outside(const boost::asio::any_io_executor& to, Function function) {
   boost::asio::post(to, std::move(function));

@@ -18,6 +18,7 @@
 #include <gtest/gtest.h>
 
 #include "net/on_thread.hpp"
+#include "net/readiness.hpp"
 #include "net/stream_socket.hpp"
 #include "net/unique_fd.hpp"
 #include "tests/support/run_task.hpp"
@@ -97,6 +98,7 @@ asio::awaitable<void> deadline(asio::io_context& context) {
 
 TEST(Run, HearsOtherThreads) {
   asio::io_context context(1);
+  (void)Readiness::of(context.get_executor());  // before there are other threads
   asio::co_spawn(context, deadline(context), asio::detached);
   std::atomic<int> heard = 0;
   const auto start = std::chrono::steady_clock::now();
