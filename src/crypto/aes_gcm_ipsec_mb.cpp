@@ -13,6 +13,7 @@
 
 #include <array>
 #include <cstddef>
+#include <cstdint>
 
 #include "base/secret.hpp"
 #include "crypto/cpu.hpp"

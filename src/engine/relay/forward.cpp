@@ -47,13 +47,13 @@ Endpoint near_end(Stream& dialed) {
   return here ? HostPort{here->address().to_string(), here->port()} : HostPort{};
 }
 
-/// One stream, from its arrival to the end of its coroutine.
 /// A client that is joined to nothing, but served: its datagrams are carried.
 struct Served {
   CarriedDatagrams so_far;
   std::optional<std::string> expired;  ///< why they are carried no longer
 };
 
+/// One stream, from its arrival to the end of its coroutine.
 struct Live {
   explicit Live(StreamLimit::Place within) : place(std::move(within)) {}
   StreamLimit::Place place;
