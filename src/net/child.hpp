@@ -33,7 +33,7 @@ class Child {
   void signal(int number) const;
   /// Waits for its end. The status is that of waitpid(2). Errc::cancelled after Asio cancellation.
   [[nodiscard]] boost::asio::awaitable<Result<int>> ended() const;
-  /// The same, but for no longer than that: Errc::timed_out.
+  /// The same, but for no longer than that: Errc::timed_out. Asio cancellation does not shorten it.
   [[nodiscard]] boost::asio::awaitable<Result<int>> ended_within(Duration patience) const;
 
  private:

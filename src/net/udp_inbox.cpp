@@ -53,13 +53,11 @@ void UdpInbox::clear() {
 
 Transferred UdpInbox::receive(int socket) {
   CULVERT_ASSERT(!full());
-  const auto wanted = static_cast<unsigned>(kSlots - count_);
   int got = 0;
   do {
-    got = ::recvmmsg(socket, &messages_[count_], wanted, MSG_DONTWAIT, nullptr);
+    got =
+        ::recvmmsg(socket, &messages_[count_], static_cast<unsigned>(kSlots - count_), MSG_DONTWAIT, nullptr);
   } while (got < 0 && errno == EINTR);
-  // Fewer: the next try met "not now", or an error, which the socket keeps and tells of.
-  took_all_ = got < 0 ? errno == EAGAIN : static_cast<unsigned>(got) < wanted;
   if (got < 0) return {0, errno};
   for (int i = 0; i < got; ++i, ++count_) {
     const mmsghdr& message = messages_[count_];
@@ -72,6 +70,14 @@ Transferred UdpInbox::receive(int socket) {
     if (message.msg_hdr.msg_controllen > 0) read_control(message.msg_hdr, arrival);
   }
   return {static_cast<std::size_t>(got), 0};
+}
+
+Transferred UdpInbox::receive(int socket, ReadySet::Member& watched) {
+  const Transferred got = receive(socket);
+  // Fewer than there was room for: the next try met "not now", or an error, which the socket keeps and tells
+  // of.
+  if (got.would_block() || (got.error == 0 && !full())) watched.drained();
+  return got;
 }
 
 void UdpInbox::read_control(const msghdr& message, UdpArrival& arrival) const {

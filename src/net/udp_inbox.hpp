@@ -13,6 +13,7 @@
 #include <boost/asio/ip/udp.hpp>
 
 #include "base/bytes.hpp"
+#include "net/ready_set.hpp"
 #include "net/socket.hpp"
 
 namespace culvert::net {
@@ -42,8 +43,8 @@ class UdpInbox {
   /// One recvmmsg without waiting, behind what is there already. `bytes` of the result is the number of new
   /// arrivals. Not while full().
   [[nodiscard]] Transferred receive(int socket);
-  /// Whether the last receive() took all that was there.
-  [[nodiscard]] bool took_all() const { return took_all_; }
+  /// The same of a member of a set, which is drained if nothing is left there.
+  [[nodiscard]] Transferred receive(int socket, ReadySet::Member& watched);
   [[nodiscard]] bool full() const { return count_ == kSlots; }
   /// What came since clear(), in order. As long as until then.
   [[nodiscard]] std::span<const UdpArrival> arrivals() const { return std::span(arrivals_).first(count_); }
@@ -63,7 +64,6 @@ class UdpInbox {
   std::array<boost::asio::ip::udp::endpoint, kSlots> peers_;
   std::array<UdpArrival, kSlots> arrivals_;
   std::size_t count_ = 0;
-  bool took_all_ = false;
 };
 
 }  // namespace culvert::net

@@ -88,7 +88,6 @@ struct UdpAssociation::State : std::enable_shared_from_this<State> {
 
   void turn(std::span<const net::ReadySet::Ready> ready);
   void read_client(net::ReadySet::Member& watched);
-  [[nodiscard]] bool receive(const net::UdpListener& socket, net::ReadySet::Member& watched);
   void take(ByteView datagram, const udp::endpoint& from);
   void send_to_name(std::string_view host, std::uint16_t port, ByteView data);
   void send(const udp::endpoint& to, ByteView data, bool is_judged = false);
@@ -187,14 +186,8 @@ void UdpAssociation::State::turn(std::span<const net::ReadySet::Ready> ready) {
   }
 }
 
-bool UdpAssociation::State::receive(const net::UdpListener& socket, net::ReadySet::Member& watched) {
-  const net::Transferred got = scratch->inbox.receive(socket.socket.fd.get());
-  if (scratch->inbox.took_all()) watched.drained();
-  return got.bytes > 0;
-}
-
 void UdpAssociation::State::read_client(net::ReadySet::Member& watched) {
-  if (!receive(inside, watched)) return;
+  if (scratch->inbox.receive(inside.socket.fd.get(), watched).bytes == 0) return;
   for (const net::UdpArrival& arrival : scratch->inbox.arrivals())
     for_each_datagram(arrival, [&](ByteView datagram) { take(datagram, *arrival.from); });
 }
@@ -285,7 +278,7 @@ net::UdpSocket* UdpAssociation::State::outside(const udp::endpoint& to) {
 }
 
 void UdpAssociation::State::read_outside(net::UdpListener& socket, net::ReadySet::Member& watched) {
-  if (!receive(socket, watched)) return;
+  if (scratch->inbox.receive(socket.socket.fd.get(), watched).bytes == 0) return;
   for (const net::UdpArrival& arrival : scratch->inbox.arrivals()) {
     auto* const peer = peers.find(relay::FlowKey(*arrival.from, {}, 0));
     if (peer == nullptr || !speaker) {

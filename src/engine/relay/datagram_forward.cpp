@@ -217,8 +217,7 @@ void DatagramForward::State::read_flow(Entry& entry, Instant now) {
   const int error = flow.watched->take_error_seen() ? net::take_udp_error(socket) : 0;
   if (error == ECONNREFUSED) return end_flow(entry, DatagramTarget::End::refused);
   const std::size_t before = scratch->inbox.arrivals().size();
-  const net::Transferred got = scratch->inbox.receive(socket);
-  if (scratch->inbox.took_all()) flow.watched->drained();
+  const net::Transferred got = scratch->inbox.receive(socket, *flow.watched);
   if (got.error == ECONNREFUSED) return end_flow(entry, DatagramTarget::End::refused);
   if (got.bytes == 0) return;
   flows.touch(entry, now);
@@ -248,9 +247,7 @@ void DatagramForward::State::read_listener(net::UdpListener& listener, net::Read
                                            Instant now) {
   const int socket = listener.socket.fd.get();
   if (watched.take_error_seen()) (void)net::take_udp_error(socket);
-  const net::Transferred got = scratch->inbox.receive(socket);
-  if (scratch->inbox.took_all()) watched.drained();
-  if (got.bytes == 0) return;
+  if (scratch->inbox.receive(socket, watched).bytes == 0) return;
   const net::UdpArrival* previous = nullptr;
   Entry* entry = nullptr;
   const auto arrivals = scratch->inbox.arrivals();
