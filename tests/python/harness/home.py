@@ -104,5 +104,6 @@ class Home:
         file = self.folder / "miniupnpd.conf"
         file.write_text("\n".join([*settings, *(line for line in standard if line.split("=")[0] not in given)]) + "\n")
         with self.process(self.router, miniupnpd_program(), "-d", "-f", str(file), "-P", str(self.folder / "pid")) as daemon:
-            daemon.wait_for("HTTP listening on port")
+            without = "enable_natpmp=no" in settings  # its sockets are opened last: who asks before that is refused, and takes UPnP
+            daemon.wait_for("HTTP listening on port" if without else "Listening for NAT-PMP/PCP traffic")
             yield daemon
