@@ -16,10 +16,8 @@ using Token = std::pair<char, std::string>;
 /// Replaces every token; an unknown one is an error.
 [[nodiscard]] Result<std::string> expand_tokens(std::string_view text, std::span<const Token> tokens);
 
-/// Replaces every "${NAME}" by that variable of our environment; an unset one is an error, as in ssh.
-[[nodiscard]] Result<std::string> expand_variables(std::string_view text);
-
-/// Both, the variables first.
+/// Those, and every "${NAME}" by that variable of our environment; an unset one is an error, as in ssh. What
+/// a variable or token stands for is taken as it is.
 [[nodiscard]] Result<std::string> expand_references(std::string_view text, std::span<const Token> tokens);
 
 /// "~", "~/x" with `home`, "~name/x" with that user's home; anything else as it is.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cli/plan_builder.hpp"
 
+#include <cstdlib>
 #include <vector>
 
 #include <gtest/gtest.h>
@@ -291,6 +292,18 @@ TEST(Expand, TildeAndTokens) {
   EXPECT_EQ(expand_tilde("~root/x", "/h"), "/root/x");
   const Token tokens[] = {{'h', "host"}};
   EXPECT_EQ(expand_tokens("%h-100%%-%h", tokens), "host-100%-host");
+  EXPECT_EQ(expand_tokens("${HOME}", tokens), "${HOME}");
+}
+
+TEST(Expand, WhatAVariableStandsForIsTakenAsItIs) {
+  ::setenv("CULVERT_TEST_ONE", "%h${CULVERT_TEST_ONE}", 1);
+  const Token tokens[] = {{'h', "${CULVERT_TEST_ONE}%h"}};
+  EXPECT_EQ(expand_references("${CULVERT_TEST_ONE}, $x", tokens), "%h${CULVERT_TEST_ONE}, $x");
+  EXPECT_EQ(expand_references("%h", tokens), "${CULVERT_TEST_ONE}%h");
+  EXPECT_EQ(expand_references("${CULVERT_TEST_ONE", tokens).error().message,
+            "\"${CULVERT_TEST_ONE\": '${' without '}'");
+  EXPECT_EQ(expand_references("a%", tokens).error().message, "\"a%\" ends in a single '%'");
+  ::unsetenv("CULVERT_TEST_ONE");
 }
 
 }  // namespace
