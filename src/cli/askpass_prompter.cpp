@@ -2,7 +2,6 @@
 #include "cli/askpass_prompter.hpp"
 
 #include <fcntl.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -38,11 +37,6 @@ std::vector<std::string> environment_for(bool confirms) {
   auto variables = net::environment_without(kHint);
   if (confirms) variables.push_back(std::string(kHint) + "confirm");
   return variables;
-}
-
-std::string how_it_ended(int status) {
-  return WIFSIGNALED(status) ? fmt::format("signal {}", WTERMSIG(status))
-                             : fmt::format("status {}", WEXITSTATUS(status));
 }
 
 // All that comes up to the end. None: the question was withdrawn. As much as there is room for: too much.
@@ -111,8 +105,8 @@ relay::Task<Result<SecretBytes>> AskpassPrompter::run(std::string text, bool con
   const auto status = co_await child->ended();
   if (!status) co_return fail(Errc::cancelled, "the question was withdrawn");
   if (*status != 0) {
-    co_return fail(Errc::cancelled, fmt::format("the askpass program {} gave no answer: it ended with {}",
-                                                name, how_it_ended(*status)));
+    co_return fail(Errc::cancelled, fmt::format("the askpass program {} gave no answer: it {}", name,
+                                                net::text_of_end(*status)));
   }
   co_return SecretBytes(as_bytes(output->text().substr(0, output->text().find_first_of("\r\n"))));
 }

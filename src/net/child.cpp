@@ -99,16 +99,14 @@ asio::awaitable<Result<int>> Child::ended_within(Duration patience) const {
 }
 
 std::string text_of_end(int status) {
-  if (status == Child::kUnknownStatus) return "ended";
+  if (status == Child::kUnknownStatus) return "ended in an unknown way";
   if (WIFSIGNALED(status)) return fmt::format("was killed by signal {}", WTERMSIG(status));
   return fmt::format("exited with status {}", WEXITSTATUS(status));
 }
 
 Result<void> judge_end(int status) {
-  if (status == Child::kUnknownStatus) return fail(Errc::closed, "how it ended is not known");
-  if (WIFEXITED(status) && WEXITSTATUS(status) == 0) return {};
-  if (WIFSIGNALED(status)) return fail(Errc::closed, fmt::format("signal {} ended it", WTERMSIG(status)));
-  return fail(Errc::closed, fmt::format("it ended with status {}", WEXITSTATUS(status)));
+  if (status == 0) return {};
+  return fail(Errc::closed, "it " + text_of_end(status));
 }
 
 }  // namespace culvert::net

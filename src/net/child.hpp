@@ -44,11 +44,11 @@ class Child {
   int farewell_;
 };
 
-/// Of a status of ended(): nothing if it is 0, or else Errc::closed with the cause alone ("it ended with
-/// status 1", "signal 9 ended it").
-[[nodiscard]] Result<void> judge_end(int status);
-
 /// Of a status of ended(), behind the program's name: "exited with status 1", "was killed by signal 15".
 [[nodiscard]] std::string text_of_end(int status);
+
+/// Of a status of ended(): nothing if it is 0, or else Errc::closed with that text: "it exited with status
+/// 1".
+[[nodiscard]] Result<void> judge_end(int status);
 
 }  // namespace culvert::net

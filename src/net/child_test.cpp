@@ -33,7 +33,7 @@ TEST_F(ChildTest, SaysHowItEnded) {
   EXPECT_EQ(end_of("exit 0"), "exited with status 0");
   EXPECT_EQ(end_of("sleep 0.05; exit 7"), "exited with status 7");
   EXPECT_EQ(end_of("kill -15 $$"), "was killed by signal 15");
-  EXPECT_EQ(text_of_end(Child::kUnknownStatus), "ended");
+  EXPECT_EQ(text_of_end(Child::kUnknownStatus), "ended in an unknown way");
 }
 
 TEST_F(ChildTest, IsWaitedForAsLongAsWanted) {

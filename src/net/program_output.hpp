@@ -20,9 +20,9 @@ struct ProgramLimits {
 /// Runs the program words[0], a path, with these words as its arguments and without a shell, and gives what
 /// it writes to its standard output until that is closed and it has ended with status 0. Its standard input
 /// is empty, its standard error ours. The message of a failure is the cause alone: Errc::system if it cannot
-/// be started ("No such file or directory"), Errc::closed ("it ended with status 1", "signal 9 ended it"),
-/// Errc::limit, Errc::timed_out, Errc::cancelled; it is killed then. Obeys Asio cancellation. On an executor
-/// of one thread.
+/// be started ("No such file or directory"), Errc::closed ("it exited with status 1", "it was killed by
+/// signal 9"), Errc::limit, Errc::timed_out, Errc::cancelled; it is killed then. Obeys Asio cancellation. On
+/// an executor of one thread.
 [[nodiscard]] boost::asio::awaitable<Result<std::string>> output_of(std::vector<std::string> words,
                                                                     ProgramLimits limits);
 

@@ -56,8 +56,8 @@ TEST_F(ProgramOutputTest, SaysHowItFailed) {
   EXPECT_EQ(error({"/etc/passwd"}).message, "Permission denied");
   const auto status = error(shell("echo text; exit 3"));
   EXPECT_EQ(status.code, Errc::closed);
-  EXPECT_EQ(status.message, "it ended with status 3");
-  EXPECT_EQ(error(shell("kill -9 $$")).message, "signal 9 ended it");
+  EXPECT_EQ(status.message, "it exited with status 3");
+  EXPECT_EQ(error(shell("kill -9 $$")).message, "it was killed by signal 9");
 }
 
 TEST_F(ProgramOutputTest, IsBounded) {

@@ -99,7 +99,7 @@ def test_unknown_host(sshd, folder, askpass, answer):
 
 
 def test_programs_that_do_not_answer(sshd, folder, askpass):
-    for commands, wanted in (("echo yes; exit 1", "gave no answer: it ended with status 1"),
+    for commands, wanted in (("echo yes; exit 1", "gave no answer: it exited with status 1"),
                              ("exec yes", "prints too much")):
         done = run(*words(sshd, folder, known_hosts=""), env=askpass(commands))
         assert done.status == 255 and len(done.lines) == 1 and wanted in done.stderr, done.stderr

@@ -180,7 +180,7 @@ def test_known_hosts_command(sshd, folder):
     lines.write_text(f"{sshd.address} {other_key(folder)}\n")
     refuses(sshd, folder, "", "has changed (KnownHostsCommand-HOSTNAME:1)", KnownHostsCommand=f"{script} log x",
             StrictHostKeyChecking="yes")
-    for command, why in (("/bin/false", "it ended with status 1"), ("/nowhere", "No such file"), ("lookup", "absolute path")):
+    for command, why in (("/bin/false", "it exited with status 1"), ("/nowhere", "No such file"), ("lookup", "absolute path")):
         refuses(sshd, folder, sshd.known_hosts(), "KnownHostsCommand", why, KnownHostsCommand=command,
                 StrictHostKeyChecking="no")
 

@@ -43,7 +43,7 @@ def test_port_zero_is_printed_and_passed_on(sshd, folder, echo_server):
 
 def test_a_hook_that_fails_is_told_of(sshd, folder, echo_server):
     with remote_forward(sshd, folder, f"0:127.0.0.1:{echo_server.port}", arguments=["--on-listen", "exit 3"]) as forward:
-        forward.wait_for("the command of --on-listen failed: it ended with status 3")
+        forward.wait_for("the command of --on-listen failed: it exited with status 3")
         echo_both_ways(chosen_port(forward), 1000)
 
 

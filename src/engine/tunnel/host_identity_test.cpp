@@ -186,7 +186,7 @@ TEST_F(HostIdentityTest, ACommandThatFailsLetsNoKeyPass) {
     ASSERT_FALSE(failed) << when;
     EXPECT_EQ(
         failed.error().message,
-        "KnownHostsCommand failed, and without it no host key is good: /bin/sh: it ended with status 1");
+        "KnownHostsCommand failed, and without it no host key is good: /bin/sh: it exited with status 1");
   }
   options_.known_hosts_command = {{{"/nowhere"}}};
   const auto missing = check(plain());
