@@ -2,8 +2,15 @@
 #pragma once
 
 #include <functional>
+#include <utility>
 
 #include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/associated_cancellation_slot.hpp>
+#include <boost/asio/associated_executor.hpp>
+#include <boost/asio/async_result.hpp>
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/cancellation_type.hpp>
+#include <boost/asio/use_awaitable.hpp>
 #include <boost/intrusive/list_hook.hpp>
 
 namespace culvert::net {
@@ -16,6 +23,19 @@ class Parked
  public:
   /// `executor` is of the context. Nobody is parked here yet.
   void park(const boost::asio::any_io_executor& executor, std::move_only_function<void()> handler);
+  /// Parks the coroutine that awaits this. `cancelled` is called at an Asio cancellation, and sees to it that
+  /// resume() is.
+  template <class Cancelled>
+  [[nodiscard]] boost::asio::awaitable<void> wait(Cancelled cancelled) {
+    namespace asio = boost::asio;
+    return asio::async_initiate<const asio::use_awaitable_t<>, void()>(
+        [this, cancelled = std::move(cancelled)](auto handler) {
+          auto slot = asio::get_associated_cancellation_slot(handler);
+          if (slot.is_connected()) slot.assign([cancelled](asio::cancellation_type) { cancelled(); });
+          park(asio::get_associated_executor(handler), std::move(handler));
+        },
+        asio::use_awaitable);
+  }
   [[nodiscard]] bool is_parked() const { return static_cast<bool>(handler_); }
   /// Posts the handler, if there is one.
   void resume(const boost::asio::any_io_executor& executor);

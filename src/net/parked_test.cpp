@@ -4,7 +4,12 @@
 #include <memory>
 #include <utility>
 
+#include <boost/asio/bind_cancellation_slot.hpp>
+#include <boost/asio/cancellation_signal.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
 #include <boost/asio/io_context.hpp>
+#include <boost/asio/this_coro.hpp>
 
 #include <gtest/gtest.h>
 
@@ -23,6 +28,37 @@ TEST(Parked, RunsWhenItIsResumed) {
   parked.resume(context.get_executor());
   context.run();
   EXPECT_EQ(runs, 1);
+}
+
+TEST(Parked, ACoroutineWaitsUntilItIsResumedOrCancelled) {
+  for (const bool cancels : {false, true}) {
+    boost::asio::io_context context;
+    Parked parked;
+    boost::asio::cancellation_signal cancel;
+    int cancellations = 0;
+    bool over = false;
+    const auto waits = [&]() -> boost::asio::awaitable<void> {
+      co_await boost::asio::this_coro::throw_if_cancelled(false);
+      co_await parked.wait([&] {
+        ++cancellations;
+        parked.resume(context.get_executor());
+      });
+      over = true;
+    };
+    boost::asio::co_spawn(context, waits(),
+                          boost::asio::bind_cancellation_slot(cancel.slot(), boost::asio::detached));
+    context.poll();
+    EXPECT_TRUE(parked.is_parked());
+    if (cancels) {
+      cancel.emit(boost::asio::cancellation_type::terminal);
+    } else {
+      parked.resume(context.get_executor());
+    }
+    EXPECT_FALSE(over) << "not from inside";
+    context.run();
+    EXPECT_TRUE(over);
+    EXPECT_EQ(cancellations, cancels ? 1 : 0);
+  }
 }
 
 TEST(Parked, WhatHoldsItselfGoesWithTheContext) {

@@ -3,11 +3,6 @@
 
 #include <utility>
 
-#include <boost/asio/associated_cancellation_slot.hpp>
-#include <boost/asio/async_result.hpp>
-#include <boost/asio/cancellation_type.hpp>
-#include <boost/asio/use_awaitable.hpp>
-
 #include "net/cancelled.hpp"
 
 namespace culvert::net {
@@ -35,18 +30,10 @@ std::span<const ReadySet::Ready> ReadySet::ready() {
 asio::awaitable<Result<void>> ReadySet::wait() {
   if (are_ready_.empty() && !is_closed_) {
     is_cancelled_ = false;
-    co_await asio::async_initiate<const asio::use_awaitable_t<>, void()>(
-        [this](auto handler) {
-          auto slot = asio::get_associated_cancellation_slot(handler);
-          if (slot.is_connected()) {
-            slot.assign([this](asio::cancellation_type) {
-              is_cancelled_ = true;
-              waiting_.resume(readiness_.executor());
-            });
-          }
-          waiting_.park(readiness_.executor(), std::move(handler));
-        },
-        asio::use_awaitable);
+    co_await waiting_.wait([this] {
+      is_cancelled_ = true;
+      waiting_.resume(readiness_.executor());
+    });
     if (is_cancelled_) co_return cancelled();
   }
   if (is_closed_) co_return cancelled();

@@ -14,8 +14,6 @@
 #include <cstddef>
 #include <utility>
 
-#include <boost/asio/associated_cancellation_slot.hpp>
-#include <boost/asio/async_result.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/this_coro.hpp>
@@ -50,15 +48,7 @@ Task<PumpSummary> Pump::run() {
   b_.set_close_listener(&back_.watch);
   go_on(out_);
   go_on(back_);
-  if (!have_ended()) {
-    co_await asio::async_initiate<const asio::use_awaitable_t<>, void()>(
-        [this](auto handler) {
-          auto slot = asio::get_associated_cancellation_slot(handler);
-          if (slot.is_connected()) slot.assign([this](asio::cancellation_type) { stop(); });
-          parked_.park(executor_, std::move(handler));
-        },
-        asio::use_awaitable);
-  }
+  if (!have_ended()) co_await parked_.wait([this] { stop(); });
 
   let_go();
   if (!over_) {
