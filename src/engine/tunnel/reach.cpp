@@ -20,6 +20,7 @@
 #include "net/interface.hpp"
 #include "net/passed_socket.hpp"
 #include "proto/socks/client.hpp"
+#include "proto/ssh/wire/messages.hpp"
 
 namespace culvert::tunnel {
 
@@ -248,8 +249,7 @@ relay::Task<Result<Reached>> reach_via(const ServerOptions& server, const ProxyV
 
 relay::Task<Error> with_end_of(std::shared_ptr<const net::Child> program, Error error) {
   // A server that says goodbye (`detail` is its reason then) ends the program, not the other way round.
-  constexpr std::int64_t kLastReason = 15;
-  const bool is_goodbye = error.code == Errc::closed && error.detail > 0 && error.detail <= kLastReason;
+  const bool is_goodbye = error.code == Errc::closed && ssh::reason_of(error);
   const bool is_its_end =
       error.code == Errc::reset || error.code == Errc::system || (error.code == Errc::closed && !is_goodbye);
   if (program == nullptr || !is_its_end) co_return error;

@@ -331,10 +331,9 @@ class Session::Impl {
     const bool peer_is_gone =
         lost_.has_value() || error.code == Errc::closed || error.code == Errc::timed_out;
     if (!peer_is_gone) {
-      const auto reason = error.detail > 0 && error.detail <= 15 ? static_cast<DisconnectReason>(error.detail)
-                                                                 : DisconnectReason::protocol_error;
       // The peer learns the kind of its mistake; ours to know is the rest.
-      transport_.say_goodbye(reason, error.code == Errc::cancelled ? error.message : "disconnected");
+      transport_.say_goodbye(reason_of(error).value_or(DisconnectReason::protocol_error),
+                             error.code == Errc::cancelled ? error.message : "disconnected");
     }
     for (Event& event : mux_.shut_down()) queued_.push_back(std::move(event));
     queued_.emplace_back(Disconnected{std::move(error)});

@@ -4,10 +4,12 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string_view>
 #include <tuple>
 
 #include "base/bytes.hpp"
+#include "base/result.hpp"
 #include "proto/ssh/wire/codec.hpp"
 
 namespace culvert::ssh {
@@ -27,6 +29,13 @@ enum class DisconnectReason : std::uint32_t {
   too_many_connections = 12,
   no_more_auth_methods_available = 14,
 };
+
+/// The reason that an error of a session carries as its `detail`; none: it has another, or none.
+[[nodiscard]] inline std::optional<DisconnectReason> reason_of(const Error& error) {
+  constexpr std::int64_t kLast = 15;
+  if (error.detail < 1 || error.detail > kLast) return std::nullopt;
+  return static_cast<DisconnectReason>(error.detail);
+}
 
 /// RFC 4253 section 11.1.
 struct DisconnectMessage {
