@@ -18,6 +18,7 @@
 namespace culvert::net {
 
 /// Runs `work`, which blocks, on a thread of `threads`, and returns what it returned. It is not cancelled.
+/// `threads` is joined before the io_context of the caller ends: a thread would tell it of its work.
 template <class Work>
 [[nodiscard]] boost::asio::awaitable<std::invoke_result_t<Work>> on_thread(boost::asio::thread_pool& threads,
                                                                            Work work) {
