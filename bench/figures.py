@@ -260,7 +260,7 @@ def groups_of_both() -> list[Group]:
 LONG_PATH_ROW = Row("down", "download over a 50 ms path", "MB/s", at_least(10))
 
 GROUPS = [
-    Group("bulk", "reno", bulk_rows({1: 0.95, 8: None}), bulk((1, 8))),
+    Group("bulk", "reno", bulk_rows({1: 0.95, 8: None}), bulk((1, 8)), has_floor=True),
     Group("round-trip", "reno", round_trip_rows(), round_trip),
     Group("connections", "reno", connections_rows(1.0), connections),
     *groups_of_kind(Kind.REMOTE, "remote", connections_at_least=10),

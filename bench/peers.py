@@ -9,6 +9,7 @@ import pathlib
 from collections.abc import Callable
 
 from scene import ECHO, READER, SINK, SOURCE, UDP_ECHO, UDP_SINK, Scene, Way
+from table import FLOOR
 
 HAPROXY, TUNED, NGINX, DANTE, MICROSOCKS = "haproxy", "haproxy tuned", "nginx", "dante", "microsocks"
 MANY = 4_000  # connections: more than any figure opens at once, and files for them that a container allows
@@ -24,7 +25,8 @@ class Use(enum.Enum):
     def about(self) -> str:
         """What a reader of the table should know."""
         return {
-            Use.TCP: f"{HAPROXY}: splice-auto; {TUNED}: splicing forced, pipes of 1 MiB; {NGINX}: as it comes",
+            Use.TCP: f"{HAPROXY}: splice-auto; {TUNED}: splicing forced, pipes of 1 MiB; {NGINX}: as it comes; "
+                     f"{FLOOR}: the least that a relay can cost (bench/relay_floor.cpp)",
             Use.UDP: "several datagrams of a flow that are due at once are sent as one (GSO); goodput is paced by receipts",
             Use.PROXY: "SOCKS 5 without authentication, to IPv4 addresses",
         }[self]
@@ -72,6 +74,13 @@ def culvert(setup: Setup) -> Commands:
     kind = "udp/" if setup.use is Use.UDP else ""
     pairs = [word for port, server in setup.ports.items() for word in (f"{kind}127.0.0.1:{port}", f"127.0.0.1:{server}")]
     return [[setup.binary, "map", *pairs]]
+
+
+# ---- what costs least
+
+
+def floor(setup: Setup) -> Commands:
+    return [[setup.binary, *(word for port, server in setup.ports.items() for word in (f"127.0.0.1:{port}", f"127.0.0.1:{server}"))]]
 
 
 # ---- relays

@@ -8,8 +8,8 @@ import time
 from lab import Lab
 from measures import (DOWN, IDLE_STREAMS, UP, Group, Receiver, Settings, Turns, Values, attempt, bulk, connections, idle_streams,
                       in_turns, opened, round_trip)
-from peers import DANTE, HAPROXY, MICROSOCKS, TUNED, Use
-from scene import UDP_ECHO, UDP_SINK, Scene, Way
+from peers import DANTE, HAPROXY, MICROSOCKS, TUNED, Peer, Use
+from scene import UDP_ECHO, UDP_SINK, Contestant, Scene, Way
 from table import BEST, ITSELF, Row, Targets, at_least, at_most
 
 
@@ -17,9 +17,9 @@ def memory(lab: Lab, group: Group, settings: Settings) -> Turns:
     """A fresh program each time: some keep what they have had once."""
     scene = Scene(lab, group.congestion_control)
 
-    def one(place: int) -> Values:
+    def one(contestant: Contestant | Peer, place: int) -> Values:
         with lab.scope():
-            way = opened(scene, group, settings.contestants[place], place)
+            way = opened(scene, group, contestant, place)
             before = way.pss_kib()
             with idle_streams(lab, way):
                 memory_then, cpu_then = way.pss_kib(), way.cpu_ns()
@@ -28,9 +28,8 @@ def memory(lab: Lab, group: Group, settings: Settings) -> Turns:
                         "idle": (way.cpu_ns() - cpu_then) / 1e3 / settings.seconds}
 
     for _ in range(settings.runs):
-        for i, contestant in enumerate(settings.contestants):
-            if contestant.binary:
-                yield attempt(contestant.name, lambda i=i: one(i))
+        for i, contestant in enumerate(c for c in group.contestants(settings) if c.binary):
+            yield attempt(contestant.name, lambda c=contestant, i=i: one(c, i))
 
 
 ECHOES = {"64-1": (64, 1), "8-16": (8, 16)}  # flows, datagrams of each that are under way
@@ -106,8 +105,8 @@ PROXY_SPEED, PROXY_CPU = at_least(2.5, DANTE), at_most(0.35, DANTE)
 GROUPS = [
     Group("map-bulk", "reno", bulk_rows(BOTH, DOWN, SPEED, CPU), bulk(BOTH, (DOWN,), tuple(Receiver)), Use.TCP),
     Group("map-bulk-up", "reno", bulk_rows((1,), UP, SPEED, CPU), bulk((1,), (UP,), tuple(Receiver)), Use.TCP),
-    Group("map-round-trip", "reno", round_trip_rows(at_most(0.85, BEST)), round_trip, Use.TCP),
-    Group("map-connections", "reno", connection_rows(at_least(1.05, BEST), at_most(0.9, BEST)), connections, Use.TCP),
+    Group("map-round-trip", "reno", round_trip_rows(at_most(0.85, BEST)), round_trip, Use.TCP, has_floor=True),
+    Group("map-connections", "reno", connection_rows(at_least(1.05, BEST), at_most(0.9, BEST)), connections, Use.TCP, has_floor=True),
     Group("map-memory", "reno", memory_rows(at_most(3, ITSELF)), memory, Use.TCP),
     Group("map-bulk-system", None, bulk_rows((1,), DOWN, SPEED, CPU, " (system's)"), bulk((1,), (DOWN,), tuple(Receiver)), Use.TCP),
     Group("map-udp", "reno", datagram_rows(at_least(3, BEST)), datagrams, Use.UDP),

@@ -116,8 +116,10 @@ def parts(options: argparse.Namespace) -> list[Part]:
     about = (f"{output_of(options.ssh, '-V')}; {CIPHER} unless said; the far end is sshd but for (both) and (ssh to culvert serve); "
              f"{table.FLOOR}: the least that the two ends of a tunnel can cost (bench/floor.cpp)")
     all_parts = [Part("culvert beside ssh", about, "ssh", tunnels, chosen(Kind))]
+    relay_floor = Peer(table.FLOOR, str(options.tools / "culvert-relay-floor"), None, peers.floor)
     for use in Use:
-        all_parts.append(Part(use.value, use.about(), None, compared(*peers.PEERS[use], ours, nobody), chosen(use)))
+        floors = [relay_floor] if use is Use.TCP else []
+        all_parts.append(Part(use.value, use.about(), None, compared(*peers.PEERS[use], ours, *floors, nobody), chosen(use)))
     return [part for part in all_parts if part.groups]
 
 

@@ -117,7 +117,7 @@ class Scene:
         if contestant.binary is None:
             return Way(self, contestant.name)
         if contestant.name == FLOOR:
-            return Floor(self, contestant, ports_of(place), cipher)
+            return Floor(self, contestant, ports_of(place), cipher, with_server)
         return Tunnel(self, contestant, ports_of(place), kind, forwards, options, cipher, with_server)
 
 
@@ -209,9 +209,9 @@ class Tunnel(Way):
 
 
 class Floor(Way):
-    """Both ends of what costs least, with a connection of its own for each stream."""
+    """Both ends of what costs least, with a connection of its own for each stream. `with_server`: what both spend counts."""
 
-    def __init__(self, scene: Scene, contestant: Contestant, base: int, cipher: str):
+    def __init__(self, scene: Scene, contestant: Contestant, base: int, cipher: str, with_server: bool):
         super().__init__(scene, contestant.name)
         self._base = base
         here = range(base, base + len(SERVERS))
@@ -222,6 +222,8 @@ class Floor(Way):
             # The near end dials the far one at once, and ends if that is not there.
             scene.lab.until(lambda ports=listen: all(scene.listens(self.processes[-1], port) for port in ports), 10, "floor")
         self.wait("latency", *self.route(ECHO), "--count", 1, "--warmup", 0)
+        if not with_server:
+            self.processes = self.processes[1:]
 
     def route(self, port: int) -> list[str]:
         return self.through(self._base, port)

@@ -9,7 +9,7 @@ import statistics
 BEST = "the best"  # of all that culvert is compared with
 ITSELF = "itself"
 OURS, NOBODY = "culvert", "direct"
-FLOOR = "floor"  # the least that a tunnel can cost (bench/floor.cpp)
+FLOOR = "floor"  # the least that a tunnel or a relay can cost (bench/floor.cpp, bench/relay_floor.cpp)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Target:
     def reference(self, medians: dict[str, float]) -> float | None:
         if self.of != BEST:
             return medians.get(self.of)
-        peers = [value for name, value in medians.items() if name not in (OURS, NOBODY)]
+        peers = [value for name, value in medians.items() if name not in (OURS, NOBODY, FLOOR)]
         return (max if self.is_least else min)(peers) if peers else None
 
     def judged(self, medians: dict[str, float]) -> float | None:

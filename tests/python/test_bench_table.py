@@ -8,7 +8,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "bench"))
 
 from table import BEST, ITSELF, Row, at_least, at_most, line  # noqa: E402
 
-NAMES = ["fast", "slow", "culvert", "direct"]
+NAMES = ["fast", "slow", "culvert", "floor", "direct"]
 
 
 def cells(row, samples, usual=None):
@@ -22,8 +22,8 @@ def test_a_figure_can_have_targets_of_several_programs():
     assert cells(row, samples) == ["0.95, 3.17", "≥ 0.9 × fast, ≥ 4 × slow", "yes, **no**"]
 
 
-def test_the_best_of_all_peers_is_neither_culvert_nor_the_direct_way():
-    samples = {"fast": [10.0], "slow": [40.0], "culvert": [9.0], "direct": [1.0]}
+def test_the_best_of_all_peers_is_neither_culvert_nor_the_floor_nor_the_direct_way():
+    samples = {"fast": [10.0], "slow": [40.0], "culvert": [9.0], "floor": [2.0], "direct": [1.0]}
     assert cells(Row("key", "time", "µs", at_most(0.85, BEST)), samples) == ["0.90", "≤ 0.85 × the best", "**no**"]
     assert cells(Row("key", "rate", "1/s", at_least(0.2, BEST)), samples) == ["0.23", "≥ 0.2 × the best", "yes"]
 
