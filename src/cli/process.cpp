@@ -56,7 +56,8 @@ void prepare_process() {
   raise_limit(RLIMIT_CORE, true);
   raise_limit(RLIMIT_NOFILE, false);
   ::signal(SIGPIPE, SIG_IGN);
-  // The work is done on one thread; the resolver's threads would each cost a heap. Fixed thresholds, or one
+  // The work is done on one thread, unless there are more (daemon::DirectRun); the resolver's threads would
+  // each cost a heap. Fixed thresholds, or one
   // large buffer that is freed would let the heap keep as much for ever.
   ::mallopt(M_ARENA_MAX, 1);
   ::mallopt(M_TRIM_THRESHOLD, kTrimThreshold);

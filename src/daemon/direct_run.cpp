@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "daemon/direct_run.hpp"
 
+#include <malloc.h>
+
 #include <algorithm>
 #include <exception>
 #include <iterator>
@@ -74,6 +76,9 @@ DirectRun::DirectRun(asio::any_io_executor executor, const DirectPlan& plan, net
       commons_(plan),
       first_(executor_, commons_, resolver),
       changed_(executor_) {
+  // Threads that share a heap wait for each other at its lock. One more is for those that look names up, and
+  // may come first.
+  ::mallopt(M_ARENA_MAX, static_cast<int>(threads_of(plan)) + 1);
   for (unsigned i = 1; i < threads_of(plan); ++i)
     workers_.push_back(std::make_unique<Worker>(commons_, resolver));
 }
