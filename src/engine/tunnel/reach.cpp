@@ -20,7 +20,7 @@
 #include "net/interface.hpp"
 #include "net/passed_socket.hpp"
 #include "proto/socks/client.hpp"
-#include "proto/ssh/wire/messages.hpp"
+#include "proto/ssh/session.hpp"
 
 namespace culvert::tunnel {
 
@@ -248,10 +248,9 @@ relay::Task<Result<Reached>> reach_via(const ServerOptions& server, const ProxyV
 }  // namespace
 
 relay::Task<Error> with_end_of(std::shared_ptr<const net::Child> program, Error error) {
-  // A server that says goodbye (`detail` is its reason then) ends the program, not the other way round.
-  const bool is_goodbye = error.code == Errc::closed && ssh::reason_of(error);
-  const bool is_its_end =
-      error.code == Errc::reset || error.code == Errc::system || (error.code == Errc::closed && !is_goodbye);
+  // A server that says goodbye ends the program, not the other way round.
+  const bool is_its_end = error.code == Errc::reset || error.code == Errc::system ||
+                          (error.code == Errc::closed && !ssh::is_goodbye(error));
   if (program == nullptr || !is_its_end) co_return error;
   if (const auto status = co_await program->ended_within(kStatusPatience))
     error.message += fmt::format(" (ProxyCommand {})", net::text_of_end(*status));

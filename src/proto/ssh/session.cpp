@@ -480,4 +480,6 @@ bool Session::is_authenticated() const { return impl_->authenticated(); }
 std::uint32_t Session::refused_attempts() const { return impl_->refused_attempts(); }
 bool Session::is_closed() const { return impl_->ended(); }
 
+bool is_goodbye(const Error& error) { return error.code == Errc::closed && reason_of(error).has_value(); }
+
 }  // namespace culvert::ssh

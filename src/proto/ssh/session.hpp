@@ -313,6 +313,8 @@ struct InstanceTold {
 struct Disconnected {
   Error error;
 };
+/// Whether the peer said goodbye: `detail` is the reason of its SSH_MSG_DISCONNECT then.
+[[nodiscard]] bool is_goodbye(const Error& error);
 
 using Event =
     std::variant<HostKeyOffered, HostSignatureWanted, KeysAgreed, AuthNext, UserSignatureWanted, PromptsShown,
