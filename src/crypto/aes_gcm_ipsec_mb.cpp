@@ -5,40 +5,18 @@
 
 #if defined(CULVERT_HAVE_IPSEC_MB) && defined(__x86_64__)
 
-#include <link.h>
-#include <sys/mman.h>
-#include <unistd.h>
-
 #include <intel-ipsec-mb.h>
 
 #include <array>
 #include <cstddef>
 #include <cstdint>
 
+#include "base/code_pages.hpp"
 #include "base/secret.hpp"
 #include "crypto/cpu.hpp"
 
 namespace culvert::crypto {
 namespace {
-
-// The library tests all that it has at its start. That leaves 3 MiB of code mapped, more than all the rest of
-// a process, of which hardly any is called again: what is comes back by itself.
-void unmap_code_around(const void* function) {
-  const auto within = [](dl_phdr_info* object, std::size_t /*size*/, void* wanted) {
-    for (std::size_t i = 0; i < object->dlpi_phnum; ++i) {
-      const ElfW(Phdr)& segment = object->dlpi_phdr[i];
-      const std::uintptr_t begin = object->dlpi_addr + segment.p_vaddr, end = begin + segment.p_memsz;
-      const auto address = reinterpret_cast<std::uintptr_t>(wanted);
-      if (segment.p_type != PT_LOAD || segment.p_flags != (PF_R | PF_X) || address < begin || address >= end)
-        continue;
-      const std::uintptr_t page = begin & ~(static_cast<std::uintptr_t>(::getpagesize()) - 1);
-      (void)::madvise(reinterpret_cast<void*>(page), end - page, MADV_DONTNEED);
-      return 1;
-    }
-    return 0;
-  };
-  (void)::dl_iterate_phdr(within, const_cast<void*>(function));
-}
 
 const IMB_MGR* make_manager() {
   if (!cpu_has_aes() || !__builtin_cpu_supports("avx")) return nullptr;
@@ -49,7 +27,9 @@ const IMB_MGR* make_manager() {
     free_mb_mgr(manager);
     return nullptr;
   }
-  unmap_code_around(reinterpret_cast<const void*>(manager->gcm128_enc_update));
+  // It tests all that it has at its start. That leaves 3 MiB of code mapped, more than all the rest of a
+  // process.
+  unmap_code(reinterpret_cast<const void*>(manager->gcm128_enc_update));
   return manager;
 }
 

@@ -10,9 +10,11 @@
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>
+#include <boost/asio/post.hpp>
 
 #include <fmt/format.h>
 
+#include "base/code_pages.hpp"
 #include "base/log.hpp"
 #include "crypto/random.hpp"
 #include "daemon/bound_ports.hpp"
@@ -175,6 +177,7 @@ class Supervisor {
                                           : fmt::format("{} forward{} through {}", forwards,
                                                         forwards == 1 ? "" : "s", servers_of(plan_)));
     if (hooks_.on_ready) hooks_.on_ready();
+    asio::post(io_, [] { unmap_code(); });  // behind what begins only now
   }
 
   void failed(const Error& error) {
