@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <expected>
 #include <memory>
 #include <optional>
 #include <system_error>
@@ -160,25 +161,40 @@ void watch(const std::shared_ptr<Race>& race, const std::shared_ptr<Race::Attemp
   });
 }
 
-void start(const std::shared_ptr<Race>& race, const asio::any_io_executor& executor, const tcp::endpoint& to,
-           const ConnectOptions& options) {
+/// What has been connected at once, or is under way.
+struct Begun {
+  StreamSocket socket;
+  bool is_connected;
+};
+
+/// An errno, if it cannot be.
+std::expected<Begun, int> begin(const asio::any_io_executor& executor, const tcp::endpoint& to,
+                                const ConnectOptions& options) {
   auto fd = prepare(to, options);
-  if (!fd) return race->failed(static_cast<int>(fd.error().detail));
+  if (!fd) return std::unexpected(static_cast<int>(fd.error().detail));
   // On this machine the kernel has connected, or been refused, when the call returns, though it does not say
   // so.
   const bool done = ::connect(fd->get(), to.data(), static_cast<socklen_t>(to.size())) == 0;
   const int error = done ? 0 : errno;
-  if (!done && error != EINPROGRESS && error != EINTR) return race->failed(error);
-  if (done || (to.address().is_loopback() && is_connected(fd->get()))) {
-    if (const int wrong = settle(fd->get(), to); wrong != 0) return race->failed(wrong);
-    auto socket = adopt(executor, fd->release(), to.protocol().family());
-    if (!socket) return race->failed(static_cast<int>(socket.error().detail));
-    race->winner = std::move(*socket);
-    return;
+  if (!done && error != EINPROGRESS && error != EINTR) return std::unexpected(error);
+  const bool connected = done || (to.address().is_loopback() && is_connected(fd->get()));
+  if (connected) {
+    if (const int wrong = settle(fd->get(), to); wrong != 0) return std::unexpected(wrong);
   }
   auto socket = adopt(executor, fd->release(), to.protocol().family());
-  if (!socket) return race->failed(static_cast<int>(socket.error().detail));
-  auto attempt = std::make_shared<Race::Attempt>(std::move(*socket), to);
+  if (!socket) return std::unexpected(static_cast<int>(socket.error().detail));
+  return Begun{std::move(*socket), connected};
+}
+
+void enter(const std::shared_ptr<Race>& race, std::expected<Begun, int> begun, const tcp::endpoint& to,
+           const ConnectOptions& options) {
+  if (!begun) return race->failed(begun.error());
+  if (begun->is_connected) {
+    race->winner = std::move(begun->socket);
+    return;
+  }
+  const auto executor = begun->socket.get_executor();
+  auto attempt = std::make_shared<Race::Attempt>(std::move(begun->socket), to);
   race->attempts.push_back(attempt);
   ++race->running;
   if (options.attempt_timeout > Duration::zero()) {
@@ -210,6 +226,7 @@ asio::awaitable<void> sleep(asio::steady_timer& timer, std::optional<Duration> t
 }  // namespace
 
 std::vector<tcp::endpoint> interleave_families(std::vector<tcp::endpoint> addresses) {
+  if (addresses.size() < 2) return addresses;
   std::vector<tcp::endpoint> first;
   std::vector<tcp::endpoint> second;
   for (const auto& address : addresses) {
@@ -231,14 +248,17 @@ asio::awaitable<Result<StreamSocket>> connect_tcp(std::vector<tcp::endpoint> add
     std::erase_if(addresses, [&](const tcp::endpoint& to) { return source_for(to, options) == nullptr; });
   if (addresses.empty()) co_return connect_failed(EAFNOSUPPORT);
 
+  auto order = interleave_families(std::move(addresses));
+  if (order.size() > kMostAddresses) order.resize(kMostAddresses);
+  auto last_start = asio::steady_timer::clock_type::now();
+  auto first = begin(executor, order.front(), options);
+  if (first && first->is_connected) co_return std::move(first->socket);
+
   const auto race = std::make_shared<Race>(executor);
   // Whatever way this coroutine ends, even by being destroyed, no attempt goes on without it.
   const std::unique_ptr<Race, void (*)(Race*)> guard(race.get(), [](Race* owned) { owned->give_up(); });
-
-  auto order = interleave_families(std::move(addresses));
-  if (order.size() > kMostAddresses) order.resize(kMostAddresses);
-  std::size_t next = 0;
-  auto last_start = asio::steady_timer::clock_type::now();
+  enter(race, std::move(first), order.front(), options);
+  std::size_t next = 1;
   for (;;) {
     if (race->winner) break;
     const auto now = asio::steady_timer::clock_type::now();
@@ -246,7 +266,8 @@ asio::awaitable<Result<StreamSocket>> connect_tcp(std::vector<tcp::endpoint> add
     const bool may_start = next < order.size() && race->running < kMostAttempts;
     if (may_start && (alone || now >= last_start + options.stagger)) {
       last_start = now;
-      start(race, executor, order[next++], options);
+      const tcp::endpoint& to = order[next++];
+      enter(race, begin(executor, to, options), to, options);
       continue;
     }
     if (alone) co_return connect_failed(race->best_error);
