@@ -11,10 +11,11 @@
 
 namespace culvert::relay {
 
-/// Watches over a client that waits for an answer, beside whatever is done for it.
+/// Watches over a client that waits for an answer, beside whatever is done for it. Begins when that has to
+/// wait: what is there at once needs no watch.
 class ClientWatch {
  public:
-  /// Called once with the reason if the client leaves; on the executor, from the constructor too.
+  /// Called once with the reason if the client leaves; on the executor, not from the constructor.
   using Left = std::function<void(std::string why)>;
 
   /// `client` must last until end() returns.
@@ -29,6 +30,9 @@ class ClientWatch {
 
  private:
   struct State;
+  static void begin(const boost::asio::any_io_executor& executor, Negotiation& client,
+                    const std::shared_ptr<State>& state);
+
   const boost::asio::any_io_executor executor_;
   const std::shared_ptr<State> state_;
 };

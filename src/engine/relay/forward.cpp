@@ -283,7 +283,7 @@ Task<Dialed> Forward::State::dial_for(Presence& present, Negotiation& client, Ta
   std::exception_ptr exception;
   Dialed dialed = std::unexpected(DialError{Refusal::closed, "cancelled"});
   try {
-    if (!left) dialed = co_await std::move(dial);
+    dialed = co_await std::move(dial);
   } catch (...) {
     exception = std::current_exception();
   }
