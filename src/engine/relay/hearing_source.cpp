@@ -20,8 +20,8 @@
 
 #include "base/assert.hpp"
 #include "engine/relay/refusal_log.hpp"
-#include "net/as_tuple.hpp"
 #include "net/cancelled.hpp"
+#include "net/parked.hpp"
 
 namespace culvert::relay {
 
@@ -54,7 +54,7 @@ struct HearingSource::State : std::enable_shared_from_this<State> {
     ~Presence() {
       if (!state) return;
       state->hearing.erase(entry);
-      if (state->room) state->room->cancel();
+      state->wake(state->room);
     }
     std::shared_ptr<State> state;
     std::list<Speaker>::iterator entry;
@@ -64,6 +64,12 @@ struct HearingSource::State : std::enable_shared_from_this<State> {
   static Task<void> hear(Presence present, std::unique_ptr<Hearing> hearing);
   void start(const asio::any_io_executor& executor, std::unique_ptr<Pending> pending);
   void report(const Endpoint& origin, const Error& why);
+  [[nodiscard]] Task<void> sleep(net::Parked& place) {
+    return place.wait([this, &place] { wake(place); });
+  }
+  void wake(net::Parked& place) {
+    if (clock) place.resume(clock->get_executor());
+  }
   void set_clock();
   void cut_off_late();
   bool cut_off_oldest();
@@ -75,9 +81,9 @@ struct HearingSource::State : std::enable_shared_from_this<State> {
   std::list<Speaker> hearing;  ///< oldest first
   std::deque<std::unique_ptr<Pending>> ready;
   std::optional<Error> error;
-  std::optional<asio::steady_timer> arrived;  ///< next() sleeps on it
-  std::optional<asio::steady_timer> room;     ///< take_all() sleeps on it
-  std::optional<asio::steady_timer> clock;    ///< the first deadline
+  net::Parked arrived;                      ///< next()
+  net::Parked room;                         ///< take_all()
+  std::optional<asio::steady_timer> clock;  ///< the first deadline; with the first next()
   RefusalLog refusals;
   bool clock_is_set = false;
   bool full = false;
@@ -92,23 +98,20 @@ HearingSource::~HearingSource() { stop(); }
 
 Task<Result<std::unique_ptr<Pending>>> HearingSource::next() {
   const auto state = state_;
-  if (!state->arrived) {
+  if (!state->clock) {
     const auto executor = co_await asio::this_coro::executor;
-    constexpr auto kNever = asio::steady_timer::time_point::max();
-    state->arrived.emplace(executor, kNever);
-    state->room.emplace(executor, kNever);
-    state->clock.emplace(executor, kNever);
+    state->clock.emplace(executor);
     // Ends with the inner source, which stop() ends.
     asio::co_spawn(executor, State::take_all(state), asio::detached);
   }
   while (state->ready.empty()) {
     if (state->error) co_return std::unexpected(*state->error);
-    (void)co_await state->arrived->async_wait(net::kTuple);
+    co_await state->sleep(state->arrived);
     if (net::is_cancelled(co_await asio::this_coro::cancellation_state)) co_return cancelled();
   }
   auto pending = std::move(state->ready.front());
   state->ready.pop_front();
-  state->room->cancel();
+  state->wake(state->room);
   co_return pending;
 }
 
@@ -138,7 +141,7 @@ Task<void> HearingSource::State::take_all(std::shared_ptr<State> state) {
             state->inner->name(), state->hearing.size());
       }
       (void)state->cut_off_oldest();
-      (void)co_await state->room->async_wait(net::kTuple);
+      co_await state->sleep(state->room);
     }
     if (state->error) co_return;  // the pending refuses by itself
     state->start(executor, std::move(*pending));
@@ -166,7 +169,7 @@ Task<void> HearingSource::State::hear(Presence present, std::unique_ptr<Hearing>
   if (!heard) co_return state.report(hearing->origin(), heard.error());
   state.full = false;
   state.ready.push_back(*std::move(heard));
-  state.arrived->cancel();
+  state.wake(state.arrived);
 }
 
 void HearingSource::State::report(const Endpoint& origin, const Error& why) {
@@ -210,10 +213,9 @@ bool HearingSource::State::cut_off_oldest() {
 
 void HearingSource::State::finish(Error why) {
   if (!error || why.code == Errc::cancelled) error = std::move(why);
-  if (!arrived) return;
-  arrived->cancel();
-  room->cancel();
-  clock->cancel();
+  wake(arrived);
+  wake(room);
+  if (clock) clock->cancel();
 }
 
 }  // namespace culvert::relay
