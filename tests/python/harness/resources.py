@@ -40,6 +40,6 @@ def listening(pid: int) -> set[str]:
 
 
 def resident(pid: int, peak: bool = False) -> int:
-    """Bytes of memory; `peak`: the most that it had so far."""
+    """Bytes of memory that it has written: its code comes and goes. `peak`: the most that it had so far, with that."""
     status = pathlib.Path(f"/proc/{pid}/status").read_text()
-    return int(re.search(rf"{'VmHWM' if peak else 'VmRSS'}:\s+(\d+) kB", status)[1]) * 1024
+    return int(re.search(rf"{'VmHWM' if peak else 'RssAnon'}:\s+(\d+) kB", status)[1]) * 1024
