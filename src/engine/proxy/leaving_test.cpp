@@ -35,7 +35,7 @@ class SlowDialer final : public relay::Dialer {
       : answer(executor, asio::steady_timer::time_point::max()) {}
   relay::Task<relay::Dialed> dial(const relay::Endpoint&, const relay::Visit&) override {
     ++dialing;
-    (void)co_await answer.async_wait(net::kTuple);
+    if (!answers_at_once) (void)co_await answer.async_wait(net::kTuple);
     --dialing;
     if (net::is_cancelled(co_await asio::this_coro::cancellation_state))
       co_return std::unexpected(relay::DialError{relay::Refusal::closed, "cancelled"});
@@ -45,6 +45,7 @@ class SlowDialer final : public relay::Dialer {
   }
 
   asio::steady_timer answer;
+  bool answers_at_once = false;
   int dialing = 0;
   std::unique_ptr<MemoryStream> far_end;
 };
@@ -77,6 +78,17 @@ TEST_F(LeavingTest, WhoHadLeftIsNotDialedFor) {
   settle();
   EXPECT_EQ(dialer.dialing, 0);
   EXPECT_EQ(forward.counters().failed, 1U);
+}
+
+TEST_F(LeavingTest, WhoHadEndedItsDirectionIsServedWhereNothingHasToBeWaitedFor) {
+  dialer.answers_at_once = true;
+  auto client = connect();
+  send(*client, kConnect, true);
+  settle();
+  ASSERT_TRUE(dialer.far_end);
+  EXPECT_EQ(run(context, receive_all(*dialer.far_end)).bytes, "");
+  send(*dialer.far_end, "banner", true);
+  EXPECT_EQ(run(context, receive_all(*client)).bytes, kConnected + "banner");
 }
 
 TEST_F(LeavingTest, WhoSaysMoreStays) {
