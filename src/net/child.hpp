@@ -47,8 +47,7 @@ class Child {
 /// Of a status of ended(), behind the program's name: "exited with status 1", "was killed by signal 15".
 [[nodiscard]] std::string text_of_end(int status);
 
-/// Of a status of ended(): nothing if it is 0, or else Errc::closed with that text: "it exited with status
-/// 1".
+/// Of a status of ended(): nothing if it is 0, or else Errc::closed: "it exited with status 1".
 [[nodiscard]] Result<void> judge_end(int status);
 
 }  // namespace culvert::net
