@@ -25,11 +25,13 @@ class Count:
     passed: int = 0
     failed: int = 0
     skipped: int = 0
+    failures: list[str] = dataclasses.field(default_factory=list)  # "TEST: what it said", of those that can be named
 
     def __iadd__(self, other: "Count") -> "Count":
         self.passed += other.passed
         self.failed += other.failed
         self.skipped += other.skipped
+        self.failures += other.failures
         return self
 
     def __str__(self) -> str:
@@ -89,6 +91,7 @@ def unit_tests(preset: str, *folders: str):
         count = gtest_count(report)
         if status and not count.failed:  # it crashed, hung, or a sanitizer spoke at the end
             count.failed = 1
+            count.failures.append(f"{name}: status {status}\n{log.read_text(encoding='utf-8', errors='replace')[-2000:]}")
         return name, status, count
 
     def run(log: pathlib.Path) -> Count:
@@ -110,8 +113,9 @@ def gtest_count(report: pathlib.Path) -> Count:
         return Count()
     count = Count()
     for test in (test for suite in suites for test in suite["testsuite"]):
-        if test.get("failures"):
+        if failures := test.get("failures"):
             count.failed += 1
+            count.failures.append(f"{test['classname']}.{test['name']}: {failures[0].get('failure', '')}")
         elif test.get("result") == "SKIPPED" or test.get("status") != "RUN":
             count.skipped += 1
         else:
@@ -132,7 +136,11 @@ def pytest(preset: str, minutes: float, *arguments: str, small: bool = False, en
                             f"--junitxml={report}", *arguments, *files], minutes, settings)
         count = Count()
         try:
-            for suite in xml.parse(report).getroot().iter("testsuite"):
+            root = xml.parse(report).getroot()
+            for case in root.iter("testcase"):
+                count.failures += [f"{case.get('classname')}.{case.get('name')}: {said.text}"
+                                   for said in (*case.iter("failure"), *case.iter("error"))]
+            for suite in root.iter("testsuite"):
                 total, failed, skipped = int(suite.get("tests")), int(suite.get("failures")) + int(suite.get("errors")), int(
                     suite.get("skipped"))
                 count += Count(total - failed - skipped, failed, skipped)
@@ -215,6 +223,9 @@ def run_stages(rows: list[tuple], options: argparse.Namespace, logs: pathlib.Pat
     for name, minutes, count in times:
         print(f"  {minutes:6.1f}  {name}{'  FAILED' if count.failed else ''}")
     print(f"  {(time.monotonic() - start) / 60:6.1f}  together, some beside others\n")
+    # Once more: of a long output one often has the end alone.
+    for failure in total.failures:
+        print("failed: " + "\n   ".join(failure.strip().splitlines()[:25]), end="\n\n")
     if not times:
         total.failed = 1
     print(total)
