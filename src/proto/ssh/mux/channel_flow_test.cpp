@@ -118,6 +118,28 @@ TEST(ChannelFlow, CreditComesBackForWhatWasTaken) {
   }
 }
 
+TEST(ChannelFlow, ALargeWindowsCreditComesInPieces) {
+  constexpr std::size_t kPacket = 32 * 1024;
+  test::run(
+      Role::client,
+      [](Conversation& c) {
+        c.connect();
+        const ChannelId id = c.opened(7);
+        data(c, id, kPacket);
+        consumed(c, id, kPacket);
+        c.expect_message<GlobalRequestMessage>();  // how long is the path?
+        for (std::size_t n = 2 * kPacket; n < 1u << 20; n += kPacket) {
+          data(c, id, kPacket);
+          consumed(c, id, kPacket);
+          c.expect_silence();
+        }
+        data(c, id, kPacket);
+        consumed(c, id, kPacket);
+        expect_credit(c, 1u << 20);
+      },
+      window_of(16u << 20));
+}
+
 TEST(ChannelFlow, ExtendedDataThrownAwayIsCreditedAsWell) {
   run_everywhere(
       Role::client,

@@ -505,9 +505,10 @@ void Mux::give_credit(Channel& channel) {
   if (footprint >= target) return;
   const auto credit =
       static_cast<std::uint32_t>(std::min<std::uint64_t>(target - footprint, budget_.grantable(footprint)));
-  // A message per packet would cost more than it brings: wait until a good part of the window is due. What
-  // the peer may still send decides, so that a window that shrank or ran dry is not waited on.
-  const bool worth_a_message = credit >= target / 4 || credit >= channel.receive.outstanding();
+  // A message per packet would cost more than it brings. What the peer may still send decides as well, so
+  // that a window that shrank or ran dry is not waited on.
+  const bool worth_a_message =
+      credit >= WindowTuner::worth_a_message(target) || credit >= channel.receive.outstanding();
   if (credit == 0 || !worth_a_message) return;
   channel.receive.granted(credit);
   budget_.change(footprint, channel.receive.footprint());

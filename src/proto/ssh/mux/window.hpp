@@ -81,6 +81,11 @@ class WindowTuner {
   explicit WindowTuner(std::uint32_t initial) : target_(initial), floor_(initial) {}
 
   [[nodiscard]] std::uint32_t target() const { return target_; }
+  /// The least credit that is told. What is held back cannot be in flight: a quarter of a window that follows
+  /// a long path is what it was to grow by, and it would stop growing.
+  [[nodiscard]] static std::uint32_t worth_a_message(std::uint32_t target) {
+    return std::min(target / 4, kEnoughCredit);
+  }
 
   /// `n` bytes were consumed. `round_trip`: the smallest seen on this connection.
   void consumed(std::size_t n, Instant now, Duration round_trip, std::uint32_t ceiling) {
@@ -113,6 +118,7 @@ class WindowTuner {
   static constexpr Duration kShortestSample = std::chrono::milliseconds(5);
   static constexpr Duration kSlack = std::chrono::milliseconds(50);  // for the reader's and our own pauses
   static constexpr double kMaxSlackBytes = 2 << 20;
+  static constexpr std::uint32_t kEnoughCredit = 1 << 20;
 
   std::uint32_t target_;
   std::uint32_t floor_;

@@ -102,7 +102,9 @@ class Loop {
       const auto by_path =
           static_cast<std::uint64_t>(round_trip.count()) * rate / 1'000'000;  // in one round trip
       now_ += round_trip / kPieces;
-      tuner.consumed(std::min<std::uint64_t>(tuner.target(), by_path) / kPieces, now_, round_trip, ceiling_);
+      const std::uint64_t by_credit =
+          tuner.target() - WindowTuner::worth_a_message(tuner.target());  // at worst
+      tuner.consumed(std::min(by_credit, by_path) / kPieces, now_, round_trip, ceiling_);
     }
   }
   void take(std::size_t bytes) { tuner.consumed(bytes, now_, milliseconds(100), ceiling_); }
