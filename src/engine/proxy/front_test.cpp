@@ -116,7 +116,7 @@ TEST_F(FrontTest, AnAnswerThatIsNotTakenAtOnceFollows) {
 }
 
 TEST_F(FrontTest, WhoTakesNoAnswerIsCutOff) {
-  make({.accounts = nullptr, .patience = std::chrono::milliseconds(30), .limit = 10});
+  make({.accounts = nullptr, .patience = std::chrono::milliseconds(200), .limit = 10});
   for (const bool served : {true, false}) {
     auto client = connect({.capacity = 2});
     send(*client, kAsk);
@@ -127,14 +127,14 @@ TEST_F(FrontTest, WhoTakesNoAnswerIsCutOff) {
     } else {
       pending->refuse(Refusal::unreachable);
       context.restart();
-      context.run_for(std::chrono::milliseconds(60));
+      context.run_for(std::chrono::milliseconds(300));
     }
     EXPECT_TRUE(run(context, receive_all(*client)).error);
   }
 }
 
 TEST_F(FrontTest, ASilentClientHoldsUpNoOtherAndIsCutOff) {
-  make({.accounts = nullptr, .patience = std::chrono::milliseconds(50), .limit = 10});
+  make({.accounts = nullptr, .patience = std::chrono::milliseconds(300), .limit = 10});
   auto silent = connect();
   auto slow = connect();
   auto first = start(context, source->next());

@@ -203,7 +203,7 @@ TEST_F(DatagramForwardTest, TheTargetSeesTheClientsAddress) {
 }
 
 TEST_F(DatagramForwardTest, AnIdleFlowIsOver) {
-  forward({.idle_time = milliseconds(40)});
+  forward({.idle_time = milliseconds(200)});
   UdpPeer client;
   EXPECT_EQ(ask(client, "x"), "re:x");
   UdpPeer busy;

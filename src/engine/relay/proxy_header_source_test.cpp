@@ -110,7 +110,7 @@ TEST_F(ProxyHeaderSourceTest, ATrustedOneWithoutAHeaderIsRefused) {
 }
 
 TEST_F(ProxyHeaderSourceTest, ASilentOneHoldsUpNoOtherAndIsCutOff) {
-  make({.patience = std::chrono::milliseconds(50)});
+  make({.patience = std::chrono::milliseconds(300)});
   auto silent = connect();
   auto taking = start(context, source->next());
   settle();

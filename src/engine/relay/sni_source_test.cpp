@@ -162,7 +162,7 @@ TEST_F(SniSourceTest, WhatIsNoTlsIsReset) {
 }
 
 TEST_F(SniSourceTest, ASilentOneHoldsUpNoOtherAndIsCutOff) {
-  make({"*"}, {.patience = std::chrono::milliseconds(50)});
+  make({"*"}, {.patience = std::chrono::milliseconds(300)});
   auto silent = connect();
   auto taking = start(context, source->next());
   settle();

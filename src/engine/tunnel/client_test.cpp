@@ -426,7 +426,7 @@ TEST_F(ClientTest, AJumpHostThatDoesNotAnswerIsNotWaitedForForEver) {
   auto behind = options(22);
   behind.host = "silent";
   behind.way = JumpHost{std::make_shared<const ServerOptions>(options(server.port()))};
-  behind.connect_timeout = std::chrono::milliseconds(200);
+  behind.connect_timeout = std::chrono::milliseconds(500);
   Client client(context_.get_executor(), behind, resolver_, random_, prompter_);
   const auto done = connect(client);
   ASSERT_FALSE(done);
