@@ -57,6 +57,18 @@ quota = "3M"
             assert s.recv(1) == b""
 
 
+def test_a_full_server_is_no_refusal(serve, folder):
+    server = serve("--allow-all", "--max-sessions", "1")
+    with client("culvert", server, folder, "-L", f"{free_port()}:127.0.0.1:1") as first:
+        first.wait_for("ready")
+        # After a refusal a client ends, --wait or not.
+        with client("culvert", server, folder, "--wait", "-L", f"{free_port()}:127.0.0.1:1") as second:
+            server.wait_for_log("refused: there are too many sessions (--max-sessions)")
+            second.wait_for("too many sessions")
+            first.stop()
+            second.wait_for("ready")
+
+
 def test_streams_that_are_opened_at_once_keep_to_their_number(serve, folder):
     rules = """
 [[user]]

@@ -81,9 +81,9 @@ void SessionDriver::start(EventHandler on_event) {
   after_command();
 }
 
-void SessionDriver::stop(std::string_view goodbye) {
+void SessionDriver::stop(std::string_view goodbye, ssh::Goodbye why) {
   if (over_ || finished_) return;
-  session_->disconnect(goodbye);
+  session_->disconnect(goodbye, why);
   after_command();
 }
 

@@ -51,7 +51,7 @@ class SessionDriver : public std::enable_shared_from_this<SessionDriver> {
   void start(EventHandler on_event);
   /// Says goodbye: the session's last event follows, soon. What was taken is still sent, for at most two
   /// seconds.
-  void stop(std::string_view goodbye);
+  void stop(std::string_view goodbye, ssh::Goodbye why = ssh::Goodbye::by_application);
   /// Ends it at once if its address is not this machine's any more: nothing could arrive.
   void check_address();
   [[nodiscard]] bool is_over() const { return over_.has_value(); }

@@ -176,8 +176,10 @@ void Peer::on(ssh::KeysAgreed& agreed) {
 void Peer::on(ssh::UserOffered& offered) {
   auto permit =
       context_->accounts.judge(offered, net::ip_address_of(from_.address()).normalised(), unix_now());
-  if (permit && context_->logged_in >= context_->options.sessions)
-    permit = fail(Errc::limit, "there are too many sessions");
+  // Only who has proven to be somebody is told that there is no room, and may come again.
+  const bool is_full = context_->logged_in >= context_->options.sessions;
+  if (permit && offered.signed_ && is_full)
+    permit = fail(Errc::limit, "there are too many sessions (--max-sessions)");
   if (!permit) {
     // Clients ask about each of their keys, before they sign with one: of those that are nobody's that says
     // little.
@@ -186,7 +188,9 @@ void Peer::on(ssh::UserOffered& offered) {
               "{}: login as {} with {} {} refused: {}", who_, field("user", printable(offered.user, 100)),
               field("key_type", offered.key.type()), field("fingerprint", offered.key.fingerprint()),
               field("reason", permit.error().message), field("signed", offered.signed_));
-    return driver_->session().refuse_user();
+    if (permit.error().code != Errc::limit) return driver_->session().refuse_user();
+    leaving_ = Leaving::quietly;
+    return driver_->stop("too many sessions", ssh::Goodbye::too_many_connections);
   }
   if (offered.signed_) {
     permit_ = std::make_shared<Permit>(std::move(*permit));

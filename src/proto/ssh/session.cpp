@@ -153,10 +153,11 @@ class Session::Impl {
     return mux_.open(type, fields);
   }
 
-  void disconnect(std::string_view text) {
+  void disconnect(std::string_view text, Goodbye why) {
     if (ended()) return;
-    end_with(Error{Errc::cancelled, std::string(text),
-                   static_cast<std::int64_t>(DisconnectReason::by_application)});
+    const auto reason = why == Goodbye::too_many_connections ? DisconnectReason::too_many_connections
+                                                             : DisconnectReason::by_application;
+    end_with(Error{Errc::cancelled, std::string(text), static_cast<std::int64_t>(reason)});
   }
 
   Mux* mux() { return ended() ? nullptr : &mux_; }
@@ -471,7 +472,7 @@ void Session::send_exit_status(ChannelId id, std::uint32_t status) {
 void Session::request_rekey() {
   if (!impl_->ended()) impl_->transport().request_rekey();
 }
-void Session::disconnect(std::string_view text) { impl_->disconnect(text); }
+void Session::disconnect(std::string_view text, Goodbye why) { impl_->disconnect(text, why); }
 
 std::string_view Session::peer_identification() const { return impl_->transport().peer_identification(); }
 bool Session::peer_is_culvert() const { return impl_->transport().peer_is_culvert(); }

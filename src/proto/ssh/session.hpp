@@ -313,6 +313,8 @@ struct InstanceTold {
 struct Disconnected {
   Error error;
 };
+/// Why we do (RFC 4253 section 11.1). Who is one too many may come again later, and culvert's client does.
+enum class Goodbye : std::uint8_t { by_application, too_many_connections };
 /// Whether the peer said goodbye: `detail` is the reason of its SSH_MSG_DISCONNECT then.
 [[nodiscard]] bool is_goodbye(const Error& error);
 
@@ -435,8 +437,8 @@ class Session {
   void host_key_proof(std::span<const Bytes> signatures);
   /// Renews the keys now.
   void request_rekey();
-  /// Says goodbye (RFC 4253 section 11.1: BY_APPLICATION) and ends.
-  void disconnect(std::string_view text);
+  /// Says goodbye (RFC 4253 section 11.1) and ends.
+  void disconnect(std::string_view text, Goodbye why = Goodbye::by_application);
 
   // ---- state, for status lines
   [[nodiscard]] std::string_view peer_identification()
