@@ -22,7 +22,7 @@ from harness.gate import Gate
 from harness.keys import certify, fingerprint, make_key, public_part
 from harness.processes import Process, kill
 from harness.proxy import SOCKS5
-from harness.sockets import DEADLINE, Server, assert_ends, connect, digest_sink, echo, echo_both_ways, free_port, receive_exactly, silent
+from harness.sockets import DEADLINE, Server, assert_ends, check_echo, connect, digest_sink, echo, echo_both_ways, free_port, free_ports, receive_exactly, silent
 
 SIZE = (1 if SMALL else 8) << 20
 CLIENTS = ["ssh", "dbclient", "culvert"]
@@ -233,6 +233,23 @@ def test_rules_are_for_live_sessions_too(serve, folder, echo_server):
         assert_ends(port)
         server.wait_for_log("its time is over")
     assert "Permission denied" in reply_of(server, folder, "127.0.0.1", 9)
+
+
+def test_a_listener_that_the_rules_withdraw_is_closed(serve, folder, echo_server):
+    kept, withdrawn = free_ports(2)
+    path = folder / "withdrawn"
+    rules = '[[user]]\nname = "me"\nlisten = [{}]\n'
+    server = serve(rules=rules.format(f'"{kept}", "{withdrawn}", "unix:{path}"'))
+    words = [f"{place}:127.0.0.1:{echo_server.port}" for place in (kept, withdrawn, path)]
+    with client("culvert", server, folder, *(word for place in words for word in ("-R", place))) as process:
+        process.wait_for("ready")
+        with connect(withdrawn) as live:
+            check_echo(live)
+            server.write(server.rules_file, rules.format(f'"{kept}"'))
+            server.wait_for_log(f"may listen on {path} no longer: no rule allows")
+            assert not is_open(withdrawn)
+            check_echo(live)
+            echo_both_ways(kept, 1000)
 
 
 # -------------------------------------------------------------------------------------------------------- a session shows

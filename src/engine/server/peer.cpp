@@ -128,7 +128,8 @@ void Peer::make_room() {
 void Peer::accounts_changed() {
   if (!permit_) return;
   context_->accounts.refresh(*permit_);
-  if (permit_->is_revoked) driver_->stop("the key was revoked");
+  if (permit_->is_revoked) return driver_->stop("the key was revoked");
+  if (listeners_) listeners_->judge_again();
 }
 
 relay::Task<bool> Peer::answers(Duration patience) {

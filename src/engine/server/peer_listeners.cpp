@@ -259,6 +259,8 @@ void PeerListeners::add(const ssh::ListenRequested& request, std::vector<net::Li
   }
   for (const net::Listener& listener : listeners) {
     place->names.push_back(listener.name());
+    if (const auto at = listener.endpoint())
+      place->at.push_back(net::ip_address_of(at->address()).normalised());
     context_->listeners.add(listener.name(), owner_);
     log_event(LogLevel::notice, "listener_opened", "{}: listens on {}, asked for {}", who_,
               field("listener", listener.name()), field("asked", asked_name(request)));
@@ -281,6 +283,36 @@ void PeerListeners::add(const ssh::ListenRequested& request, std::vector<net::Li
       asio::detached);
   places_.push_back(std::move(place));
   changed_();
+}
+
+files::Decision PeerListeners::judge(const Place& place) const {
+  const files::Grants& grants = permit_->grants;
+  if (const auto* path = std::get_if<relay::UnixPath>(&place.asked))
+    return files::may_listen_path(grants, path->path);
+  const auto& asked = std::get<relay::HostPort>(place.asked);
+  auto decision = files::may_listen(grants, asked.host, asked.port);
+  if (!decision || allows(decision, place.at)) return decision;
+  return {.allowed = false, .reason = "the rules grant other addresses now", .rule = {}};
+}
+
+void PeerListeners::judge_again() {
+  bool any = false;
+  for (auto place = places_.begin(); place != places_.end();) {
+    const auto decision = judge(**place);
+    if (decision) {
+      ++place;
+      continue;
+    }
+    for (const std::string& name : (*place)->names) {
+      log_event(LogLevel::notice, "listener_withdrawn", "{}: may listen on {} no longer: {}", who_,
+                field("listener", name), field("reason", decision.reason));
+    }
+    close(**place);
+    closed_.push_back(std::move(*place));
+    place = places_.erase(place);
+    any = true;
+  }
+  if (any) changed_();
 }
 
 bool PeerListeners::cancel(const ssh::ListenRequested& request) {

@@ -33,6 +33,8 @@ class PeerListeners : public std::enable_shared_from_this<PeerListeners> {
   void asked(ssh::ListenRequested request);
   /// Answers the requests, until stop(). Once.
   [[nodiscard]] relay::Task<void> run();
+  /// The rules have changed: closes the listeners that they no longer grant. Live streams go on.
+  void judge_again();
   /// Closes all listeners, and refuses what is still to be answered. Live streams go on.
   void stop();
   /// After stop(): waits for them, for at most `time`.
@@ -52,6 +54,7 @@ class PeerListeners : public std::enable_shared_from_this<PeerListeners> {
     relay::Endpoint asked;           // in the words of the request, with the port that it got
     bool any_port = false;           // 0 was asked for
     std::vector<std::string> names;  // what is bound: "127.0.0.1:8080", a path
+    std::vector<IpAddress> at;       // the addresses of that
     std::unique_ptr<ClientDialer> dialer;
     std::unique_ptr<relay::Forward> forward;
   };
@@ -72,6 +75,7 @@ class PeerListeners : public std::enable_shared_from_this<PeerListeners> {
   [[nodiscard]] relay::Task<bool> taken_over(std::string name);
   void add(const ssh::ListenRequested& request, std::vector<net::Listener> listeners);
   [[nodiscard]] bool cancel(const ssh::ListenRequested& request);
+  [[nodiscard]] files::Decision judge(const Place& place) const;
   void close(Place& place);
   void answer(bool granted, std::uint16_t port);
 
