@@ -201,12 +201,14 @@ Grants grants_of(const UserRules& user, const RuleSet* of_key, const KeyOptions&
                             options.permit_open, "permitopen");
   grants.listen = rules_of(user.rules.listen, of_key == nullptr ? nullptr : &of_key->listen,
                            options.permit_listen, "permitlisten");
-  grants.listen_default = user.rules.listen_default.value_or(standard_addresses());
+  auto said = user.rules.listen_default;
   grants.user_limits = user.rules.limits;
   if (of_key != nullptr) {
-    if (of_key->listen_default) grants.listen_default = *of_key->listen_default;
+    if (of_key->listen_default) said = of_key->listen_default;
     grants.key_limits = of_key->limits;
   }
+  grants.has_listen_default = said.has_value();
+  grants.listen_default = said.value_or(standard_addresses());
   limit_time(grants.key_limits, options);
   return grants;
 }

@@ -59,11 +59,12 @@ enum class RuleForm : std::uint8_t { line, option };
 struct Grants {
   bool port_forwarding = true;  ///< false: nothing, whatever the rules say
   std::vector<ForwardRule> connect, listen;
-  /// What a request to listen at "localhost" or "" binds.
+  /// What a request to listen at "localhost" binds, and one at "" where every address is not granted.
   std::vector<IpAddress> listen_default;
-  Limits user_limits;              ///< for all sessions of the user together
-  Limits key_limits;               ///< for all sessions of this key together; both hold
-  RuleForm form = RuleForm::line;  ///< of Decision::rule
+  bool has_listen_default = false;  ///< the file says so: then one at "" binds that in any case
+  Limits user_limits;               ///< for all sessions of the user together
+  Limits key_limits;                ///< for all sessions of this key together; both hold
+  RuleForm form = RuleForm::line;   ///< of Decision::rule
 
   /// There is nothing that it may do.
   [[nodiscard]] bool are_empty() const;
@@ -111,8 +112,8 @@ struct ListenDecision : Decision {
   PortRange ports;
 };
 
-/// May it listen at `bind` (as requested, RFC 4254 section 7.1; "*" is every address) and `port` (0: any)?
-/// After a request for port 0, ask again for the port that was taken.
+/// May it listen at `bind` (as requested, RFC 4254 section 7.1; "*" is every address, as "" may be) and
+/// `port` (0: any)? After a request for port 0, ask again for the port that was taken.
 [[nodiscard]] ListenDecision may_listen(const Grants& grants, std::string_view bind, std::uint16_t port);
 
 struct PathDecision : Decision {

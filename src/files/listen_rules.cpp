@@ -98,26 +98,11 @@ ListenDecision no_rule_for(const Request& request, bool is_standard_request, Rul
                 written_rule(form, "listen", place));
 }
 
-}  // namespace
-
-ListenDecision may_listen(const Grants& grants, std::string_view bind, std::uint16_t port) {
-  if (!grants.port_forwarding) return denied("port forwarding is not allowed for this key");
-  Request request{.bind = lower(bind), .addresses = {}, .port = port};
-  const bool is_standard_request = request.bind.empty() || request.bind == "localhost";
-  if (is_standard_request) {
-    request.addresses = grants.listen_default;
-  } else if (bind == "*") {
-    request.addresses = {IpAddress::v4(0), *IpAddress::parse("::")};
-  } else if (const auto address = IpAddress::parse(bind)) {
-    request.addresses = {address->normalised()};
-  } else {
-    return denied(fmt::format("cannot listen at \"{}\": it is no address", printable(bind, 255)));
-  }
-
+ListenDecision judge(const Grants& grants, Request request, bool is_standard_request) {
   std::string refused_by;
   std::erase_if(request.addresses, [&](const IpAddress& address) {
-    const auto rule =
-        std::ranges::find_if(grants.listen, [&](const ForwardRule& r) { return forbids(r, address, port); });
+    const auto rule = std::ranges::find_if(
+        grants.listen, [&](const ForwardRule& r) { return forbids(r, address, request.port); });
     if (rule == grants.listen.end()) return false;
     refused_by = rule->text;
     return true;
@@ -130,12 +115,12 @@ ListenDecision may_listen(const Grants& grants, std::string_view bind, std::uint
         decision.addresses.push_back(address);
     }
   };
-  if (port != 0) {
-    decision.ports = {port, port};
+  if (request.port != 0) {
+    decision.ports = {request.port, request.port};
     collect(grants.listen);
   }
   // Of any port, one rule must say which: another may have other ports for other addresses.
-  for (auto rule = grants.listen.begin(); port == 0 && rule != grants.listen.end(); ++rule) {
+  for (auto rule = grants.listen.begin(); request.port == 0 && rule != grants.listen.end(); ++rule) {
     if (!decision.addresses.empty()) break;
     decision.ports = rule->ports;
     collect({&*rule, 1});
@@ -144,6 +129,27 @@ ListenDecision may_listen(const Grants& grants, std::string_view bind, std::uint
   if (decision.allowed) return decision;
   if (!refused_by.empty()) return denied(fmt::format("refused by \"{}\"", refused_by));
   return no_rule_for(request, is_standard_request, grants.form);
+}
+
+}  // namespace
+
+ListenDecision may_listen(const Grants& grants, std::string_view bind, std::uint16_t port) {
+  if (!grants.port_forwarding) return denied("port forwarding is not allowed for this key");
+  const std::vector<IpAddress> every = {IpAddress::v4(0), *IpAddress::parse("::")};
+  Request request{.bind = lower(bind), .addresses = every, .port = port};
+  if (bind == "*") return judge(grants, std::move(request), false);
+  if (request.bind.empty() && !grants.has_listen_default) {
+    if (auto decision = judge(grants, request, false)) return decision;
+  }
+  const bool is_standard_request = request.bind.empty() || request.bind == "localhost";
+  if (is_standard_request) {
+    request.addresses = grants.listen_default;
+  } else if (const auto address = IpAddress::parse(bind)) {
+    request.addresses = {address->normalised()};
+  } else {
+    return denied(fmt::format("cannot listen at \"{}\": it is no address", printable(bind, 255)));
+  }
+  return judge(grants, std::move(request), is_standard_request);
 }
 
 }  // namespace culvert::files
