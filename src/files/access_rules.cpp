@@ -241,16 +241,18 @@ std::vector<Grants> all_grants(std::span<const UserRules> users) {
   return all;
 }
 
-Grants grants_for_all(const KeyOptions& options) {
-  Grants grants;
-  grants.port_forwarding = options.port_forwarding;
-  grants.listen_default = standard_addresses();
+Grants grants_for_all(const UserRules* user, const crypto::PublicKey& key, const KeyOptions& options) {
+  Grants grants = grants_for(user, key, options);
+  const auto allows = [](const ForwardRule& rule) { return !rule.denies; };
+  std::erase_if(grants.connect, allows);
+  std::erase_if(grants.listen, allows);
   add_permits(grants.connect, options.permit_open, "permitopen");
   add_permits(grants.listen, options.permit_listen, "permitlisten");
-  if (grants.connect.empty())
-    grants.connect = {*ForwardRule::parse_connect("*:*"), *ForwardRule::parse_connect("self:*")};
-  if (grants.listen.empty()) grants.listen = {*ForwardRule::parse_listen("*:*")};
-  limit_time(grants.key_limits, options);
+  if (options.permit_open.empty()) {
+    grants.connect.push_back(*ForwardRule::parse_connect("*:*"));
+    grants.connect.push_back(*ForwardRule::parse_connect("self:*"));
+  }
+  if (options.permit_listen.empty()) grants.listen.push_back(*ForwardRule::parse_listen("*:*"));
   return grants;
 }
 

@@ -83,8 +83,9 @@ struct Grants {
 
 /// --allow-all: as sshd does without a configuration, connect anywhere, the own machine too, and listen
 /// anywhere; of a key with permitopen or permitlisten only there. Not: link-local and metadata addresses,
-/// multicast, Unix sockets.
-[[nodiscard]] Grants grants_for_all(const KeyOptions& options);
+/// multicast, Unix sockets. What grants_for() limits and denies stays so.
+[[nodiscard]] Grants grants_for_all(const UserRules* user, const crypto::PublicKey& key,
+                                    const KeyOptions& options);
 
 struct Decision {
   bool allowed = false;

@@ -365,6 +365,12 @@ TEST(MayListen, ByTheRules) {
            {{"*:80"}, "::", 80, ":: 80"},
            {{"*:80"}, "192.0.2.1", 80, "192.0.2.1 80"},
            {{"*:80"}, "localhost", 80, "127.0.0.1 ::1 80"},
+           // RFC 4254 section 7.1: "" is every address, for whom it is granted.
+           {{"*:80"}, "", 80, "0.0.0.0 :: 80"},
+           {{"*:80"}, "", 0, "0.0.0.0 :: 80"},
+           {{"0.0.0.0:80"}, "", 80, "0.0.0.0 80"},
+           {{"*:80", "8000-8999"}, "", 8080, "127.0.0.1 ::1 8080"},
+           {{"!10.0.0.1:*", "![::1]:*", "*:*"}, "", 23, "127.0.0.1 23"},
            {{"0.0.0.0:80"}, "*", 80, "0.0.0.0 80"},
            {{"0.0.0.0:80"},
             "192.0.2.1",
@@ -403,6 +409,9 @@ TEST(MayListen, ByTheRules) {
   open.listen_default = {IpAddress()};
   EXPECT_EQ(answer(may_listen(open, "localhost", 8080)), "0.0.0.0 8080")
       << "what localhost binds, the file says";
+  Grants said = listening({"*:*"});
+  said.has_listen_default = true;
+  EXPECT_EQ(answer(may_listen(said, "", 8080)), "127.0.0.1 ::1 8080") << "and \"\", where it says so";
   open.port_forwarding = false;
   EXPECT_FALSE(may_listen(open, "localhost", 8080));
 }
@@ -518,7 +527,7 @@ TEST(GrantsFor, NothingIsNothing) {
 }
 
 TEST(GrantsForAll, AreThoseOfSshd) {
-  const Grants all = grants_for_all(options_of(""));
+  const Grants all = grants_for_all(nullptr, some_key(), options_of(""));
   for (const std::string_view address :
        {"192.0.2.1", "10.1.2.3", "127.0.0.1", "::1", "0.0.0.0", "10.0.0.5", "2001:db8::5"}) {
     EXPECT_TRUE(ask(all, {"a", 80, address})) << address;
@@ -526,13 +535,33 @@ TEST(GrantsForAll, AreThoseOfSshd) {
   for (const std::string_view address : {"169.254.169.254", "fe80::1", "224.0.0.1", "2002::1"}) {
     EXPECT_FALSE(ask(all, {"a", 80, address})) << address;
   }
-  EXPECT_EQ(answer(may_listen(all, "", 80)), "127.0.0.1 ::1 80");
+  EXPECT_EQ(answer(may_listen(all, "localhost", 80)), "127.0.0.1 ::1 80");
+  EXPECT_EQ(answer(may_listen(all, "", 80)), "0.0.0.0 :: 80");
   EXPECT_EQ(answer(may_listen(all, "*", 80)), "0.0.0.0 :: 80");
   EXPECT_FALSE(may_connect_path(all, "/run/x"));
-  EXPECT_TRUE(grants_for_all(options_of("restrict")).are_empty());
-  const Grants limited = grants_for_all(options_of(R"(permitopen="a:1",permitlisten="80")"));
+  EXPECT_TRUE(grants_for_all(nullptr, some_key(), options_of("restrict")).are_empty());
+  const Grants limited =
+      grants_for_all(nullptr, some_key(), options_of(R"(permitopen="a:1",permitlisten="80")"));
   EXPECT_FALSE(ask(limited, {"b", 1, "192.0.2.1"})) << "permitopen limits, as in sshd";
   EXPECT_FALSE(may_listen(limited, "", 81));
+}
+
+TEST(GrantsForAll, KeepToWhatTheRulesLimitAndDeny) {
+  UserRules user;
+  user.name = "alice";
+  user.rules.connect = rules_of({"a:1", "!c:*"}, &ForwardRule::parse_connect);
+  user.rules.listen = rules_of({"8000", "!22"}, &ForwardRule::parse_listen);
+  user.rules.limits.max_streams = 5;
+  user.rules.limits.until = 7;
+  user.keys.push_back({some_key().fingerprint(), {}});
+  user.keys[0].rules.limits.quota = 9;
+  const Grants all = grants_for_all(&user, some_key(), options_of(""));
+  EXPECT_TRUE(ask(all, {"b", 1, "192.0.2.1"}));
+  EXPECT_FALSE(ask(all, {"c", 1, "192.0.2.1"}));
+  EXPECT_TRUE(may_listen(all, "localhost", 9000));
+  EXPECT_FALSE(may_listen(all, "localhost", 22));
+  EXPECT_EQ(all.user_limits, user.rules.limits);
+  EXPECT_EQ(all.key_limits.quota, 9u);
 }
 
 }  // namespace

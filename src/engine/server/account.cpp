@@ -4,10 +4,12 @@
 #include <algorithm>
 #include <array>
 #include <ctime>
+#include <iterator>
 #include <set>
 #include <utility>
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include "base/log.hpp"
 #include "base/text.hpp"
@@ -66,7 +68,7 @@ Result<std::unique_ptr<Accounts>> Accounts::load(const ServerOptions& options, P
     accounts->refresh(accounts->files_[of.file], of.file);
   }
   for (const files::UserRules& user : accounts->rules_.users) {
-    if (!user.authorized_keys.empty()) (void)accounts->file_of(user.name);
+    if (!user.authorized_keys.empty()) (void)accounts->keys_in(user.authorized_keys);
   }
   return accounts;
 }
@@ -122,41 +124,43 @@ void Accounts::refresh(KeyFile& of, const std::string& path) {
         warning.text);
 }
 
-// A user's own file, else the one for everybody.
-std::string Accounts::path_of(const std::string& user) const {
-  std::string path;
+std::vector<std::string> Accounts::paths_of(const std::string& user) const {
+  std::vector<std::string> own, common;
   for (const KeysOfUser& of : options_.keys) {
-    if (of.user == user) path = of.file;
+    if (of.user.empty()) common.push_back(of.file);
+    if (!of.user.empty() && of.user == user) own.push_back(of.file);
   }
-  if (const files::UserRules* rules = rules_.find(user); path.empty() && rules != nullptr)
-    path = rules->authorized_keys;
-  for (const KeysOfUser& of : options_.keys) {
-    if (path.empty() && of.user.empty()) path = of.file;
-  }
-  return path;
+  if (const files::UserRules* rules = rules_.find(user); rules != nullptr && !rules->authorized_keys.empty())
+    own.push_back(rules->authorized_keys);
+  return own.empty() ? common : own;
 }
 
-Accounts::KeyFile* Accounts::file_of(const std::string& user) {
-  const std::string path = path_of(user);
-  if (path.empty()) return nullptr;
+const files::AuthorizedKeys& Accounts::keys_in(const std::string& path) {
   KeyFile& file = files_[path];
   refresh(file, path);
-  return &file;
+  return file.keys;
 }
 
 Result<Permit> Accounts::judge(const ssh::UserOffered& offered, const IpAddress& source, UnixSeconds now) {
   if (offered.user.size() > kLongestUser) return unknown("there is no such user");
   refresh();
   TRY(revocations_.check(offered.key, offered.certificate));
-  KeyFile* const file = file_of(offered.user);
-  if (file == nullptr) return unknown("there is no such user");
+  const auto paths = paths_of(offered.user);
+  if (paths.empty()) return unknown("there is no such user");
   const auto& certificate = offered.certificate;
-  const auto entries =
-      certificate ? file->keys.with_authority(*certificate, offered.user) : file->keys.with_key(offered.key);
+  // A file that is read again has other entries: first all files.
+  std::vector<const files::AuthorizedKeys*> of_files;
+  for (const std::string& path : paths) of_files.push_back(&keys_in(path));
+  std::vector<const files::AuthorizedKey*> entries;
+  for (const files::AuthorizedKeys* keys : of_files) {
+    std::ranges::copy(
+        certificate ? keys->with_authority(*certificate, offered.user) : keys->with_key(offered.key),
+        std::back_inserter(entries));
+  }
   if (entries.empty()) {
     return unknown(fmt::format("the {} is not in {}",
                                certificate ? "certificate's authority, for this user," : "key",
-                               printable(path_of(offered.user))));
+                               printable(fmt::to_string(fmt::join(paths, ", ")))));
   }
   if (certificate) {
     if (const auto valid = crypto::check_validity(*certificate, static_cast<std::uint64_t>(now)); !valid)
@@ -196,7 +200,7 @@ Result<Permit> Accounts::judge(const ssh::UserOffered& offered, const IpAddress&
 
 files::Grants Accounts::grants_of(const std::string& user, const crypto::PublicKey& key,
                                   const files::KeyOptions& options) const {
-  if (options_.allow_all) return files::grants_for_all(options);
+  if (options_.allow_all) return files::grants_for_all(rules_.find(user), key, options);
   return files::grants_for(rules_.find(user), key, options);
 }
 
@@ -224,15 +228,14 @@ bool Accounts::let_listen(const IpAddress& address, std::uint16_t port) {
   // Of users, too, whom the rules name since then.
   std::set<std::string> paths;
   for (const KeysOfUser& of : options_.keys) paths.insert(of.file);
-  for (const files::UserRules& user : rules_.users) paths.insert(path_of(user.name));
-  paths.erase("");
+  for (const files::UserRules& user : rules_.users) {
+    if (!user.authorized_keys.empty()) paths.insert(user.authorized_keys);
+  }
   for (const std::string& path : paths) {
-    KeyFile& file = files_[path];
-    refresh(file, path);
     const auto permits = [&](const files::AuthorizedKey& entry) {
       return lets(files::grants_for(nullptr, entry.key, entry.options));
     };
-    if (std::ranges::any_of(file.keys.keys, permits)) return true;
+    if (std::ranges::any_of(keys_in(path).keys, permits)) return true;
   }
   return false;
 }
@@ -277,6 +280,18 @@ std::vector<std::string> Accounts::warnings() const {
     }
     return users;
   };
+  // With a key for everybody one chooses one's name: does it matter which?
+  std::size_t common = 0;
+  bool names_matter = options_.allow_all;
+  for (const KeysOfUser& of : options_.keys) {
+    const auto file = files_.find(of.file);
+    if (!of.user.empty() || file == files_.end()) continue;
+    for (const files::AuthorizedKey& entry : file->second.keys.keys) {
+      const files::KeyOptions& own = entry.options;
+      names_matter |=
+          ++common > 1 || own.is_authority || !own.permit_open.empty() || !own.permit_listen.empty();
+    }
+  }
   std::vector<std::string> lines;
   const auto look_at = [&](const std::vector<std::string>& users, const std::string& path) {
     const auto file = files_.find(path);
@@ -293,7 +308,17 @@ std::vector<std::string> Accounts::warnings() const {
     }
   };
   for (const KeysOfUser& of : options_.keys) look_at(users_of(of), of.file);
-  for (const files::UserRules& user : rules_.users) look_at({user.name}, user.authorized_keys);
+  for (const files::UserRules& user : rules_.users) {
+    look_at({user.name}, user.authorized_keys);
+    const bool has_own =
+        !user.authorized_keys.empty() ||
+        std::ranges::find(options_.keys, user.name, &KeysOfUser::user) != options_.keys.end();
+    if (common == 0 || !names_matter || has_own) continue;
+    lines.push_back(fmt::format(
+        "{}: each key of a file for everybody may log in as {} and do what that user may, or under another "
+        "name, where that user's limits and \"!\" entries do not count (-k {}=FILE gives a user own keys)",
+        printable(options_.rules_file), printable(user.name), printable(user.name)));
+  }
   const auto has_quota = [](const files::Grants& grants) {
     return grants.user_limits.quota || grants.key_limits.quota;
   };

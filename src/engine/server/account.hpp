@@ -84,9 +84,9 @@ class Accounts {
 
   Accounts(const ServerOptions& options, Privileges& privileges, QuotaBook* quotas)
       : options_(options), privileges_(privileges), quotas_(quotas), revocations_(privileges) {}
-  /// Empty: there is none.
-  [[nodiscard]] std::string path_of(const std::string& user) const;
-  [[nodiscard]] KeyFile* file_of(const std::string& user);
+  /// Of the user's own files of keys, else of those for everybody.
+  [[nodiscard]] std::vector<std::string> paths_of(const std::string& user) const;
+  [[nodiscard]] const files::AuthorizedKeys& keys_in(const std::string& path);
   void refresh(KeyFile& of, const std::string& path);
   [[nodiscard]] Result<void> refresh_rules();
   void keep_rules_fresh();

@@ -102,6 +102,53 @@ TEST_F(AccountsTest, LetsInWhomTheFileNames) {
   EXPECT_EQ(certificate_logs_in().error().code, Errc::not_found);
 }
 
+TEST_F(AccountsTest, LetsInWhomAnyOfTheFilesNames) {
+  write("empty", "");
+  write("others", line_of(other_));
+  const auto path = [this](const char* name) { return (dir_.path() / name).string(); };
+  options_.keys = {{"", path("empty")}, {"", path("others")}, {"", path("keys")}};
+  accounts_ = *Accounts::load(options_, *privileges_);
+  EXPECT_TRUE(key_logs_in());
+  EXPECT_TRUE(certificate_logs_in());
+
+  options_.keys = {{"", path("keys")}, {"me", path("empty")}};
+  accounts_ = *Accounts::load(options_, *privileges_);
+  EXPECT_FALSE(key_logs_in()) << "who has files of their own has those alone";
+  for (const bool keys_come_first : {true, false}) {
+    options_.keys = {{"me", path("empty")}, {"me", path("keys")}};
+    if (keys_come_first) std::swap(options_.keys[0], options_.keys[1]);
+    accounts_ = *Accounts::load(options_, *privileges_);
+    EXPECT_TRUE(key_logs_in());
+  }
+  // Of the rules, too.
+  write("rules", "[[user]]\nname = \"me\"\nauthorized_keys = \"" + path("keys") + "\"\n");
+  options_.rules_file = path("rules");
+  options_.keys = {{"me", path("empty")}};
+  accounts_ = *Accounts::load(options_, *privileges_);
+  EXPECT_TRUE(key_logs_in());
+}
+
+// A key in a file for everybody belongs to no name.
+TEST_F(AccountsTest, SaysThatANameCanBeChosen) {
+  const auto says_so = [this] {
+    accounts_ = *Accounts::load(options_, *privileges_);
+    return std::ranges::count_if(accounts_->warnings(), [](const std::string& line) {
+      return line.contains("may log in as alice and do what that user may");
+    });
+  };
+  options_.allow_all = false;
+  options_.rules_file = dir_.path() / "rules";
+  write("rules", "[[user]]\nname = \"alice\"\nconnect = [\"*:80\"]\n");
+  write("keys", line_of(key_));
+  EXPECT_EQ(says_so(), 0) << "nobody else, and nothing to be had under another name";
+  write("keys", line_of(key_) + line_of(other_));
+  EXPECT_EQ(says_so(), 1);
+  write("keys", "permitopen=\"a:1\" " + line_of(key_));
+  EXPECT_EQ(says_so(), 1);
+  options_.keys.push_back({"alice", dir_.path() / "alice"});
+  EXPECT_EQ(says_so(), 0);
+}
+
 TEST_F(AccountsTest, KeepsNothingOfThoseWhoOnlyAsk) {
   accounts_ = *Accounts::load(options_, *privileges_);
   auto asked = asks_as("me");
