@@ -290,7 +290,7 @@ Result<void> may_be_transparent() {
               set.error().detail);
 }
 
-asio::awaitable<Result<StreamSocket>> connect_unix(std::string path) {
+asio::awaitable<Result<StreamSocket>> connect_unix(std::string path, Duration time) {
   const auto executor = co_await asio::this_coro::executor;
   const auto address = UnixAddress::make(path);
   if (!address) co_return std::unexpected(address.error());
@@ -299,12 +299,14 @@ asio::awaitable<Result<StreamSocket>> connect_unix(std::string path) {
   if (!fd) co_return connect_failed(errno);
   // A Unix connect is done at once or not at all. EAGAIN is a full backlog, which no poll reports the end of:
   // ask again.
+  const Instant deadline = time > Duration::zero() ? monotonic_now() + time : kNever;
   asio::steady_timer timer(executor);
   for (auto pause = std::chrono::milliseconds(1);;
        pause = std::min(pause * 2, std::chrono::milliseconds(50))) {
     if (::connect(fd.get(), address->get(), address->size) == 0) break;
     if (errno == EINTR) continue;
     if (errno != EAGAIN) co_return connect_failed(errno);
+    if (monotonic_now() >= deadline) co_return connect_failed(ETIMEDOUT);
     timer.expires_after(pause);
     (void)co_await timer.async_wait(kTuple);
     if (is_cancelled(co_await asio::this_coro::cancellation_state)) co_return cancelled();

@@ -41,8 +41,9 @@ struct ConnectOptions {
 
 /// Connects to a Unix stream socket, which may be an "@name" (UnixAddress). Errors as above: "No such file or
 /// directory", "Connection refused"; Errc::usage for a path that does not fit into a socket address (107
-/// bytes).
-[[nodiscard]] boost::asio::awaitable<Result<StreamSocket>> connect_unix(std::string path);
+/// bytes). `time`: how long whoever listens there may have no room for one more; zero: as long as it takes.
+[[nodiscard]] boost::asio::awaitable<Result<StreamSocket>> connect_unix(std::string path,
+                                                                        Duration time = Duration::zero());
 
 /// Whether this process may connect from the addresses of others. Errc::denied, with what is missing and how
 /// to give it.

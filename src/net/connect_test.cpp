@@ -11,6 +11,8 @@
 #include <gtest/gtest.h>
 
 #include "net/listener.hpp"
+#include "net/unique_fd.hpp"
+#include "net/unix_address.hpp"
 #include "tests/support/run_task.hpp"
 #include "tests/support/silent_target.hpp"
 
@@ -243,6 +245,17 @@ TEST(Connect, ReachesUnixSockets) {
     ASSERT_TRUE(accepted);
     EXPECT_EQ(try_write(connected->native_handle(), as_bytes("hello")).bytes, 5U);
     EXPECT_EQ(peer_text(connected->native_handle()), path);
+  }
+  {
+    const UniqueFd full(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    const auto address = UnixAddress::make(path);
+    ASSERT_EQ(::bind(full.get(), address->get(), address->size), 0);
+    ASSERT_EQ(::listen(full.get(), 0), 0);
+    ASSERT_TRUE(run(context, connect_unix(path, std::chrono::milliseconds(50))));  // the one that may wait
+    const auto late = run(context, connect_unix(path, std::chrono::milliseconds(50)));
+    ASSERT_FALSE(late);
+    EXPECT_EQ(late.error().code, Errc::timed_out);
+    std::filesystem::remove(path);
   }
   const auto gone = run(context, connect_unix(path));
   ASSERT_FALSE(gone);

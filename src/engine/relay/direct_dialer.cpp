@@ -27,7 +27,7 @@ Dialed dialed(std::expected<Socket, Failure> socket) {
 
 Task<Dialed> DirectDialer::dial(const Endpoint& destination, const Visit& visit) {
   if (const auto* unix_path = std::get_if<UnixPath>(&destination))
-    co_return dialed(co_await net::connect_unix(unix_path->path));
+    co_return dialed(co_await net::connect_unix(unix_path->path, options_.attempt_timeout));
   co_return dialed(co_await connect_judged(resolver_, std::get<HostPort>(destination), family_,
                                            options_for(visit), judge_, requester_of(visit.origin())));
 }

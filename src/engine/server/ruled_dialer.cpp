@@ -76,7 +76,7 @@ relay::Task<relay::Connected> RuledDialer::connect_unix(std::string path) {
         DialError{Refusal::unreachable,
                   "connect failed: there is no such socket, or a symbolic link on the way to it"});
   }
-  auto socket = co_await net::connect_unix(decision.path);
+  auto socket = co_await net::connect_unix(decision.path, connect_time_);
   if (!socket) co_return std::unexpected(relay::connect_failed(socket.error()));
   co_return std::move(*socket);
 }
