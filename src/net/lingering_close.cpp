@@ -7,11 +7,11 @@
 #include <memory>
 #include <utility>
 
-#include <linux/sockios.h>
-#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #include <boost/asio/steady_timer.hpp>
+
+#include "net/socket.hpp"
 
 namespace culvert::net {
 
@@ -53,10 +53,7 @@ struct Lingering : std::enable_shared_from_this<Lingering> {
     });
   }
 
-  [[nodiscard]] bool is_sent() {
-    int waiting = 0;
-    return ::ioctl(socket.native_handle(), SIOCOUTQ, &waiting) != 0 || waiting == 0;
-  }
+  [[nodiscard]] bool is_sent() { return unsent(socket.native_handle()) == 0; }
 
   /// False once there is nothing to wait for. Bounded, so that a flood does not hold the thread.
   bool drain() {

@@ -9,8 +9,10 @@
 #include <limits>
 #include <system_error>
 
+#include <linux/sockios.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 #include <sys/un.h>
@@ -245,6 +247,11 @@ std::optional<asio::ip::tcp::endpoint> peer_endpoint(int socket) {
 
 std::optional<asio::ip::tcp::endpoint> local_endpoint(int socket) {
   return endpoint_of(name_of(socket, ::getsockname));
+}
+
+std::size_t unsent(int socket) {
+  int waiting = 0;
+  return ::ioctl(socket, SIOCOUTQ, &waiting) == 0 ? static_cast<std::size_t>(std::max(waiting, 0)) : 0;
 }
 
 std::string local_path(int socket) { return path_of(name_of(socket, ::getsockname)); }

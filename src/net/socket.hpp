@@ -86,6 +86,10 @@ void unpace(int socket);
 [[nodiscard]] std::optional<boost::asio::ip::tcp::endpoint> peer_endpoint(int socket);
 [[nodiscard]] std::optional<boost::asio::ip::tcp::endpoint> local_endpoint(int socket);
 
+/// Of what was written to a connected TCP or Unix socket, how many bytes the peer does not have yet: not
+/// acknowledged, or not read. 0 where that cannot be told.
+[[nodiscard]] std::size_t unsent(int socket);
+
 /// Where a Unix socket of this end is bound: a path in the file system, or "@" and a name in the abstract
 /// namespace, either as it is; empty if it has no name.
 [[nodiscard]] std::string local_path(int socket);

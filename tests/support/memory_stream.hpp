@@ -125,6 +125,8 @@ class MemoryStream final : public relay::Stream {
     }
   }
 
+  [[nodiscard]] std::size_t unsent() const override { return out_->bytes.size(); }
+
   void end() override {
     out_->ended = true;
     out_->changed.cancel();

@@ -31,6 +31,8 @@ class EarlyStream final : public Stream {
   void close() override;
   void abort() override;
   void set_close_listener(CloseListener* listener) override { inner_->set_close_listener(listener); }
+  [[nodiscard]] bool is_held_back() const override { return inner_->is_held_back(); }
+  [[nodiscard]] std::size_t unsent() const override { return inner_->unsent(); }
   /// None while there is something that does not come from it.
   [[nodiscard]] SocketStream* kernel_socket() override {
     return has_early() ? nullptr : inner_->kernel_socket();

@@ -64,7 +64,7 @@ void Pump::stop() { failed(cancelled().error()); }
 
 void Pump::expire(std::string why) {
   Error error{Errc::timed_out, std::move(why)};
-  if (out_.passage.waits || back_.passage.waits) return failed(std::move(error));
+  if (out_.passage.waits || back_.passage.waits || is_held_back()) return failed(std::move(error));
   if (over_) return;
   error_ = std::move(error);
   close_both();

@@ -47,6 +47,13 @@ class Pump final : private Duct::Owner {
 
   [[nodiscard]] std::uint64_t a_to_b() const { return out_.passage.moved; }
   [[nodiscard]] std::uint64_t b_to_a() const { return back_.passage.moved; }
+  /// Grows with each byte that is passed on, and again when it arrives, as far as anybody can tell: a peer
+  /// that is slow may have much of what was passed on still before it.
+  [[nodiscard]] std::uint64_t progress() const {
+    return 2 * (a_to_b() + b_to_a()) - a_.unsent() - b_.unsent();
+  }
+  /// A limit of ours holds bytes back.
+  [[nodiscard]] bool is_held_back() const { return a_.is_held_back() || b_.is_held_back(); }
   /// One direction has ended, and the other has not.
   [[nodiscard]] bool is_half_closed() const { return out_.passage.ended != back_.passage.ended; }
 

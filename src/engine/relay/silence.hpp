@@ -28,7 +28,8 @@ class Silence {
   explicit Silence(Instant now) : since_(now) {}
   /// Why to end it, if its time is over.
   [[nodiscard]] std::optional<std::string> look(const Pump& pump, const SilenceLimits& limits, Instant now) {
-    return look(pump.a_to_b() + pump.b_to_a(), pump.is_half_closed(), limits, now);
+    if (pump.is_held_back()) since_ = now;
+    return look(pump.progress(), pump.is_half_closed(), limits, now);
   }
   /// The same of what is no pump: `moved` is any count of what went both ways.
   [[nodiscard]] std::optional<std::string> look(std::uint64_t moved, bool half_closed,

@@ -13,6 +13,7 @@
 
 #include "engine/relay/scratch.hpp"
 #include "net/lingering_close.hpp"
+#include "net/socket.hpp"
 
 namespace culvert::relay {
 
@@ -106,6 +107,10 @@ void SocketStream::abort() {
   if (std::exchange(closed_, true) || !socket_.is_open()) return;
   (void)net::set_reset_on_close(socket_.native_handle());
   socket_.close();
+}
+
+std::size_t SocketStream::unsent() const {
+  return closed_ || !socket_.is_open() ? 0 : net::unsent(socket_.native_handle());
 }
 
 SocketStream* SocketStream::kernel_socket() { return closed_ || !socket_.is_open() ? nullptr : this; }

@@ -39,6 +39,7 @@ class SocketStream final : public Stream {
   /// On a Unix socket, which has no reset, the peer sees an end.
   void abort() override;
   [[nodiscard]] SocketStream* kernel_socket() override;
+  [[nodiscard]] std::size_t unsent() const override;
 
   /// read() without waiting: none where that would wait.
   [[nodiscard]] std::optional<Result<std::span<const ByteView>>> try_read();

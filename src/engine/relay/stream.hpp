@@ -80,6 +80,11 @@ class Stream {
   /// close() or abort().
   [[nodiscard]] virtual SocketStream* kernel_socket() { return nullptr; }
 
+  /// Bytes that came or are to go wait here for a limit, not for a peer: it is no silence of theirs.
+  [[nodiscard]] virtual bool is_held_back() const { return false; }
+  /// Of what write() took, so many bytes have not arrived at the peer yet, as far as anybody can tell.
+  [[nodiscard]] virtual std::size_t unsent() const { return 0; }
+
   /// Keeps `what` until this stream is destroyed: who must know of its end need not stand in the way of its
   /// bytes.
   void hold(std::shared_ptr<void> what) {
