@@ -11,8 +11,15 @@
 
 namespace culvert::relay {
 
+/// When how much may pass.
+struct Turn {
+  std::size_t count = 0;  ///< none: ask again at that time
+  Instant at{};
+};
+
 /// What may pass in a time, bytes or streams: as many as `rate` gives in a second, and a second's worth at
-/// once. Thread-safe, without a lock.
+/// once. Who can wait gets turns: those who wait share the rate evenly, however much each of them wants.
+/// Thread-safe, without a lock.
 class Bucket {
  public:
   /// How many of `wanted` may pass now; all without a rate. They count as passed. Of pieces that pass whole
@@ -21,11 +28,21 @@ class Bucket {
                                  std::size_t unit = 1);
   /// Of what take() gave at this rate, so many did not pass.
   void give_back(std::size_t count, std::optional<std::uint64_t> rate);
-  /// When the next may pass, after take() gave none.
-  [[nodiscard]] static Duration pause() { return std::chrono::milliseconds(20); }
+  /// The same for who can wait: as many of `wanted` as may pass now, or the next turn that is free, of what
+  /// kTurn pays for. That counts as passed, and is for whoever asked, for kTurnLasts from then on: what is
+  /// not used is given back.
+  [[nodiscard]] Turn turn(std::size_t wanted, std::optional<std::uint64_t> rate, Instant now,
+                          std::size_t unit = 1);
+  static constexpr Duration kTurn = std::chrono::milliseconds(20);
+  /// Turns follow each other: all that have come in this time, and are not used yet, are what may come at
+  /// once.
+  static constexpr Duration kTurnLasts = std::chrono::seconds(1);
+  /// Whether somebody waits for a turn: then all have to, or those would never get one.
+  [[nodiscard]] bool has_turns(Instant now) const;
 
  private:
-  /// What has passed is paid for by time: until then, in nanoseconds of the clock. Up to a second ahead.
+  /// What has passed is paid for by time: until then, in nanoseconds of the clock. Up to a second ahead, and
+  /// farther by the turns that are given out.
   std::atomic<std::int64_t> paid_until_ = 0;
 };
 
@@ -37,6 +54,10 @@ class Rate {
   [[nodiscard]] std::size_t take(std::size_t wanted, Instant now, std::size_t unit = 1) {
     return bucket_.take(wanted, a_second_, now, unit);
   }
+  [[nodiscard]] Turn turn(std::size_t wanted, Instant now, std::size_t unit = 1) {
+    return bucket_.turn(wanted, a_second_, now, unit);
+  }
+  [[nodiscard]] bool has_turns(Instant now) const { return bucket_.has_turns(now); }
   void give_back(std::size_t count) { bucket_.give_back(count, a_second_); }
   [[nodiscard]] std::uint64_t a_second() const { return a_second_; }
 

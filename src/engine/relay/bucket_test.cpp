@@ -62,6 +62,32 @@ TEST(Bucket, GivesWholePiecesAlone) {
   EXPECT_EQ(bucket.take(5000, std::nullopt, clock.now(), 300), 5000u);
 }
 
+TEST(Bucket, GivesTurnsToThoseWhoWait) {
+  test::ManualClock clock;
+  Bucket bucket;
+  const auto turn = [&](std::size_t wanted, std::size_t unit = 1) {
+    const Turn got = bucket.turn(wanted, 1000, clock.now(), unit);
+    return std::pair(got.count, got.at - clock.now());
+  };
+  EXPECT_EQ(turn(900), std::pair(std::size_t{900}, Duration(0ms)));
+  EXPECT_EQ(turn(500), std::pair(std::size_t{100}, Duration(0ms))) << "what is left of the second";
+  EXPECT_FALSE(bucket.has_turns(clock.now()));
+  EXPECT_EQ(turn(500), std::pair(std::size_t{20}, Duration(20ms)));
+  EXPECT_EQ(turn(5), std::pair(std::size_t{20}, Duration(40ms))) << "for the next ones, too";
+  EXPECT_EQ(turn(500, 300), std::pair(std::size_t{300}, Duration(340ms)));
+  EXPECT_TRUE(bucket.has_turns(clock.now()));
+  EXPECT_EQ(bucket.take(1, 1000, clock.now()), 0u);
+  bucket.give_back(300, 1000);
+  EXPECT_EQ(turn(500), std::pair(std::size_t{20}, Duration(60ms)));
+  clock.advance(60ms);
+  EXPECT_FALSE(bucket.has_turns(clock.now()));
+  clock.advance(20ms);
+  EXPECT_EQ(bucket.take(500, 1000, clock.now()), 20u);
+  EXPECT_EQ(turn(1001, 1001).first, 0u) << "never";
+  EXPECT_EQ(bucket.turn(7, 0, clock.now()).count, 0u);
+  EXPECT_EQ(bucket.turn(7, std::nullopt, clock.now()).count, 7u);
+}
+
 TEST(Bucket, FollowsARateThatChanges) {
   test::ManualClock clock;
   Bucket bucket;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "engine/relay/datagram_meter.hpp"
 
+#include <algorithm>
 #include <utility>
 
 #include <fmt/format.h>
@@ -17,10 +18,28 @@ DatagramMeter::DatagramMeter(Rates rates, std::string whose, LogContext context)
 std::optional<ByteView> DatagramMeter::pass(Direction& direction, ByteView run, std::size_t segment,
                                             Instant now) {
   if (run.empty()) return run;  // a datagram, but no bytes
-  const std::size_t may = direction.rate->take(run.size(), now, segment);
+  const std::size_t may = may_pass(direction, run.size(), segment, now);
   if (may < run.size()) drop(direction, (run.size() - may + segment - 1) / segment, now);
   if (may == 0) return std::nullopt;
   return run.first(may);
+}
+
+// Beside streams that wait for a turn a datagram would always find the rate used up, or, if it did not have
+// to wait, they would: what comes before its turn is dropped.
+std::size_t DatagramMeter::may_pass(Direction& direction, std::size_t wanted, std::size_t segment,
+                                    Instant now) {
+  Turn& turn = direction.turn;
+  if (now > turn.at + Bucket::kTurnLasts) direction.rate->give_back(std::exchange(turn.count, 0));
+  if (turn.count == 0) {
+    const std::size_t may = direction.rate->take(wanted, now, segment);
+    if (may == 0 && direction.rate->has_turns(now)) turn = direction.rate->turn(wanted, now, segment);
+    return may;
+  }
+  if (now < turn.at) return 0;
+  std::size_t may = std::min(wanted, turn.count);
+  if (may < wanted) may -= may % segment;
+  direction.rate->give_back(std::exchange(turn.count, 0) - may);
+  return may;
 }
 
 void DatagramMeter::drop(Direction& direction, std::size_t datagrams, Instant now) {

@@ -44,11 +44,14 @@ class DatagramMeter {
   struct Direction {
     std::shared_ptr<Rate> rate;
     const char* name;
+    Turn turn = {};  // while streams wait for theirs
     Complaint complaint = {};
     std::uint64_t untold = 0;  // dropped since the last line
   };
 
   std::optional<ByteView> pass(Direction& direction, ByteView run, std::size_t segment, Instant now);
+  [[nodiscard]] static std::size_t may_pass(Direction& direction, std::size_t wanted, std::size_t segment,
+                                            Instant now);
   void drop(Direction& direction, std::size_t datagrams, Instant now);
 
   std::array<Direction, 2> directions_;

@@ -54,6 +54,26 @@ TEST(DatagramMeter, SharesItsRateWithOthers) {
   EXPECT_EQ(pass(one, Way::out, 600, 600, clock.now()), 600);
 }
 
+// A flood would leave nothing for who waits, and who waits nothing for any datagram.
+TEST(DatagramMeter, TakesTurnsWithStreams) {
+  test::ManualClock clock;
+  const auto rate = std::make_shared<Rate>(10'000);
+  DatagramMeter meter({.in = rate}, "one");
+  EXPECT_EQ(rate->take(10'000, clock.now()), 10'000u);
+  std::size_t datagrams = 0, streams = 0;
+  Turn turn = rate->turn(1 << 20, clock.now());
+  for (int i = 0; i < 2000; ++i) {  // two seconds
+    datagrams += static_cast<std::size_t>(std::max(0, pass(meter, Way::in, 100, 100, clock.now())));
+    if (clock.now() >= turn.at) {
+      streams += turn.count;
+      turn = rate->turn(1 << 20, clock.now());
+    }
+    clock.advance(1ms);
+  }
+  EXPECT_NEAR(static_cast<double>(datagrams + streams), 20'000, 500);
+  EXPECT_GE(std::min(datagrams, streams), 6000u) << datagrams << " and " << streams;
+}
+
 TEST(DatagramMeter, SaysOnceAMinuteWhatItDrops) {
   const testing::TempDir folder;
   const std::string file = folder.path() / "log";

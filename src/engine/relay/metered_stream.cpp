@@ -2,9 +2,9 @@
 #include "engine/relay/metered_stream.hpp"
 
 #include <algorithm>
+#include <chrono>
 #include <utility>
 
-#include <boost/asio/steady_timer.hpp>
 #include <boost/asio/this_coro.hpp>
 
 #include "net/as_tuple.hpp"
@@ -15,6 +15,9 @@ namespace culvert::relay {
 namespace asio = boost::asio;
 
 namespace {
+
+/// Between two looks at the meter, whose limits may be over before a turn comes.
+constexpr Duration kLongestPause = std::chrono::seconds(1);
 
 void first_of(std::span<const ByteView> views, std::size_t size, std::vector<ByteView>& part) {
   part.clear();
@@ -29,14 +32,45 @@ void first_of(std::span<const ByteView> views, std::size_t size, std::vector<Byt
 
 MeteredStream::MeteredStream(asio::any_io_executor executor, std::unique_ptr<Stream> inner,
                              std::unique_ptr<Meter> meter)
-    : executor_(std::move(executor)), inner_(std::move(inner)), meter_(std::move(meter)) {}
+    : inner_(std::move(inner)),
+      meter_(std::move(meter)),
+      read_(Meter::Way::read, executor),
+      written_(Meter::Way::written, executor) {}
 
-Task<Result<void>> MeteredStream::pause() {
-  asio::steady_timer timer(executor_, Bucket::pause());
-  (void)co_await timer.async_wait(net::kTuple);
-  if (closed_ || net::is_cancelled(co_await asio::this_coro::cancellation_state))
-    co_return fail(Errc::cancelled, "the stream was closed");
-  co_return meter_->check();
+MeteredStream::~MeteredStream() {
+  for (Side* side : {&read_, &written_}) give_back(*side);
+}
+
+void MeteredStream::give_back(Side& side) {
+  if (const std::size_t count = std::exchange(side.turn.count, 0); count > 0)
+    meter_->give_back(side.way, count);
+}
+
+// A turn is used up by several reads or writes.
+std::size_t MeteredStream::may_pass(Side& side, std::size_t wanted) {
+  const Instant now = monotonic_now();
+  if (now > side.turn.at + Bucket::kTurnLasts) give_back(side);
+  if (side.turn.count == 0) side.turn = meter_->turn(side.way, wanted);
+  if (side.turn.at > now) return 0;
+  const std::size_t may = std::min(wanted, side.turn.count);
+  side.turn.count -= may;
+  return may;
+}
+
+Task<Result<void>> MeteredStream::pause(Side& side) {
+  Result<void> go_on;
+  ++pauses_;
+  for (;;) {
+    const Duration left = side.turn.at - monotonic_now();
+    if (left <= Duration::zero() || !go_on) break;
+    side.timer.expires_after(std::min(left, kLongestPause));
+    (void)co_await side.timer.async_wait(net::kTuple);
+    go_on = closed_ || net::is_cancelled(co_await asio::this_coro::cancellation_state)
+                ? fail(Errc::cancelled, "the stream was closed")
+                : meter_->check();
+  }
+  --pauses_;
+  co_return go_on;
 }
 
 // What may not pass yet stays with the stream below, which lends it again.
@@ -47,7 +81,7 @@ Task<Result<std::span<const ByteView>>> MeteredStream::read() {
     lent_in_part_ = false;
     if (!lent || lent->empty() || !meter_->is_limiting()) co_return lent;
     const std::size_t size = size_of(*lent);
-    paid_ = meter_->take(Meter::Way::read, size);
+    paid_ = may_pass(read_, size);
     lent_in_part_ = paid_ < size;
     if (!lent_in_part_) co_return lent;
     if (paid_ > 0) {
@@ -55,7 +89,7 @@ Task<Result<std::span<const ByteView>>> MeteredStream::read() {
       co_return std::span<const ByteView>(lent_part_);
     }
     inner_->keep();
-    if (auto go_on = co_await pause(); !go_on) co_return std::unexpected(std::move(go_on).error());
+    if (auto go_on = co_await pause(read_); !go_on) co_return std::unexpected(std::move(go_on).error());
   }
 }
 
@@ -72,8 +106,9 @@ Result<std::size_t> MeteredStream::write(std::span<const ByteView> bytes) {
   TRY(meter_->check());
   const bool is_limited = meter_->is_limiting();
   const std::size_t size = is_limited ? size_of(bytes) : 0;
-  const std::size_t may = is_limited ? meter_->take(Meter::Way::written, size) : 0;
+  const std::size_t may = is_limited ? may_pass(written_, size) : 0;
   throttled_ = may < size;
+  unwritten_ = size - may;
   if (throttled_) {
     first_of(bytes, may, written_part_);
     bytes = written_part_;
@@ -88,17 +123,20 @@ Result<std::size_t> MeteredStream::write(std::span<const ByteView> bytes) {
 }
 
 Task<Result<void>> MeteredStream::writable() {
-  if (throttled_) return pause();
-  return inner_->writable();
+  if (!throttled_) return inner_->writable();
+  if (written_.turn.count == 0) written_.turn = meter_->turn(Meter::Way::written, unwritten_);
+  return pause(written_);
 }
 
 void MeteredStream::close() {
   closed_ = true;
+  for (Side* side : {&read_, &written_}) side->timer.cancel();
   inner_->close();
 }
 
 void MeteredStream::abort() {
   closed_ = true;
+  for (Side* side : {&read_, &written_}) side->timer.cancel();
   inner_->abort();
 }
 

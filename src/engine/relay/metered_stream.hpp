@@ -8,6 +8,7 @@
 #include <vector>
 
 #include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/steady_timer.hpp>
 
 #include "engine/relay/bucket.hpp"
 #include "engine/relay/stream.hpp"
@@ -23,11 +24,11 @@ class Meter {
   virtual ~Meter() = default;  ///< the stream is over
   /// Before each read and write; an error ends the stream.
   [[nodiscard]] virtual Result<void> check() { return {}; }
-  /// Whether take() may give less than is wanted. It may change: rules are read again.
+  /// Whether turn() may give less than is wanted. It may change: rules are read again.
   [[nodiscard]] virtual bool is_limiting() const = 0;
-  /// How many of `wanted` bytes may pass now. If none, it is asked again after Bucket::pause().
-  [[nodiscard]] virtual std::size_t take(Way way, std::size_t wanted) = 0;
-  /// Of what take() gave, so much did not pass.
+  /// As Bucket::turn().
+  [[nodiscard]] virtual Turn turn(Way way, std::size_t wanted) = 0;
+  /// Of what turn() gave, so much did not pass.
   virtual void give_back(Way way, std::size_t bytes) = 0;
   virtual void count(Way /*way*/, std::size_t /*bytes*/) {}
 };
@@ -38,6 +39,7 @@ class MeteredStream final : public Stream {
  public:
   MeteredStream(boost::asio::any_io_executor executor, std::unique_ptr<Stream> inner,
                 std::unique_ptr<Meter> meter);
+  ~MeteredStream() override;
 
   [[nodiscard]] Task<Result<std::span<const ByteView>>> read() override;
   [[nodiscard]] bool may_read_at_once() const override { return inner_->may_read_at_once(); }
@@ -49,17 +51,30 @@ class MeteredStream final : public Stream {
   void close() override;
   void abort() override;
   void set_close_listener(CloseListener* listener) override { inner_->set_close_listener(listener); }
+  [[nodiscard]] bool is_held_back() const override { return pauses_ > 0 || inner_->is_held_back(); }
+  [[nodiscard]] std::size_t unsent() const override { return inner_->unsent(); }
 
  private:
-  [[nodiscard]] Task<Result<void>> pause();
+  /// What passes one way, and when it may.
+  struct Side {
+    Side(Meter::Way of, const boost::asio::any_io_executor& executor) : way(of), timer(executor) {}
+    const Meter::Way way;
+    Turn turn;
+    boost::asio::steady_timer timer;  ///< sleeps until that
+  };
+  [[nodiscard]] std::size_t may_pass(Side& side, std::size_t wanted);
+  void give_back(Side& side);
+  [[nodiscard]] Task<Result<void>> pause(Side& side);
 
-  const boost::asio::any_io_executor executor_;
   const std::unique_ptr<Stream> inner_;
   const std::unique_ptr<Meter> meter_;  // ends before the stream beneath
+  Side read_, written_;
+  int pauses_ = 0;             // sides that wait for their turn
   std::size_t paid_ = 0;       // of what read() has lent, until consume() tells how much of it passed
   bool lent_in_part_ = false;  // the stream beneath lent more than that
   std::vector<ByteView> lent_part_, written_part_;  // as much as may pass
   bool throttled_ = false;                          // the last write took less because of the meter
+  std::size_t unwritten_ = 0;                       // so much less
   bool closed_ = false;
 };
 
@@ -70,9 +85,9 @@ class RateMeter final : public Meter {
       : read_(std::move(read)), written_(std::move(written)) {}
 
   [[nodiscard]] bool is_limiting() const override { return read_ || written_; }
-  [[nodiscard]] std::size_t take(Way way, std::size_t wanted) override {
+  [[nodiscard]] Turn turn(Way way, std::size_t wanted) override {
     Rate* const rate = rate_of(way);
-    return rate == nullptr ? wanted : rate->take(wanted, monotonic_now());
+    return rate == nullptr ? Turn{wanted, {}} : rate->turn(wanted, monotonic_now());
   }
   void give_back(Way way, std::size_t bytes) override {
     if (Rate* const rate = rate_of(way)) rate->give_back(bytes);

@@ -4,7 +4,10 @@
 #include <chrono>
 #include <memory>
 #include <string>
+#include <vector>
 
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
 #include <boost/asio/io_context.hpp>
 
 #include <gtest/gtest.h>
@@ -54,6 +57,74 @@ TEST_F(MeteredStreamTest, KeepsToTheRateEachWay) {
   }
 }
 
+// However much each of them wants, and whoever came first.
+TEST_F(MeteredStreamTest, ThoseWhoWaitShareTheRateEvenly) {
+  const auto rate = std::make_shared<Rate>(100'000);
+  ASSERT_EQ(rate->take(100'000, monotonic_now()), 100'000u);
+  constexpr int kStreams = 5;
+  std::vector<std::unique_ptr<MemoryStream>> far_ends;
+  std::vector<std::unique_ptr<MeteredStream>> streams;
+  std::vector<testing::Running<Result<void>>> sending;
+  const std::string bytes = pattern(1 << 20, 4);
+  for (int i = 0; i < kStreams; ++i) {
+    streams.push_back(metered(std::make_unique<RateMeter>(rate, nullptr)));
+    far_ends.push_back(std::move(far));
+    sending.push_back(start(context, send_all(*far_ends.back(), bytes)));
+  }
+  std::vector<std::size_t> passed(kStreams);
+  const auto count = [](MeteredStream& from, std::size_t& sum) -> Task<void> {
+    for (;;) {
+      const auto lent = co_await from.read();
+      if (!lent || lent->empty()) co_return;
+      sum += size_of(*lent);
+      from.consume(size_of(*lent));
+    }
+  };
+  for (int i = 0; i < kStreams; ++i)
+    boost::asio::co_spawn(context, count(*streams[i], passed[i]), boost::asio::detached);
+  context.restart();
+  context.run_for(std::chrono::milliseconds(1500));
+  for (const std::size_t one : passed) EXPECT_GE(one, 15'000u) << "of 30,000";
+  EXPECT_TRUE(streams[0]->is_held_back());
+  for (const auto& stream : streams) stream->abort();
+  context.restart();
+  context.run_for(std::chrono::milliseconds(200));
+}
+
+// Not byte by byte as the rate brings them.
+TEST_F(MeteredStreamTest, WritesPiecesThatAreWorthIt) {
+  const auto rate = std::make_shared<Rate>(50'000'000);
+  ASSERT_EQ(rate->take(50'000'000, monotonic_now()), 50'000'000u);
+  struct Counting final : Meter {
+    explicit Counting(std::shared_ptr<Rate> of, int& of_writes) : rate(std::move(of)), writes(of_writes) {}
+    bool is_limiting() const override { return true; }
+    Turn turn(Way, std::size_t wanted) override { return rate->turn(wanted, monotonic_now()); }
+    void give_back(Way, std::size_t bytes) override { rate->give_back(bytes); }
+    void count(Way way, std::size_t bytes) override { writes += way == Way::written && bytes > 0 ? 1 : 0; }
+    std::shared_ptr<Rate> rate;
+    int& writes;
+  };
+  int writes = 0;
+  auto [here, there] = MemoryStream::make(context.get_executor(), {.capacity = 8 << 20});
+  auto stream = std::make_unique<MeteredStream>(context.get_executor(), std::move(here),
+                                                std::make_unique<Counting>(rate, writes));
+  const std::string bytes = pattern(4 << 20, 5);
+  const auto pump = [](Stream& to, std::string_view rest) -> Task<Result<void>> {
+    while (!rest.empty()) {
+      const ByteView piece = as_bytes(rest.substr(0, 65536));
+      const std::size_t taken = CO_TRY(to.write({&piece, 1}));
+      rest.remove_prefix(taken);
+      if (taken == piece.size()) continue;
+      if (auto ready = co_await to.writable(); !ready) co_return ready;
+    }
+    to.end();
+    co_return Result<void>();
+  };
+  auto sending = start(context, pump(*stream, bytes));
+  EXPECT_TRUE(run(context, receive_all(*there)).bytes == bytes);
+  EXPECT_LE(writes, 400);
+}
+
 TEST_F(MeteredStreamTest, WithoutRatesNothingIsHeldBack) {
   auto stream = metered(std::make_unique<RateMeter>(nullptr, nullptr));
   const std::string bytes = pattern(1 << 20, 2);
@@ -77,10 +148,10 @@ class Till final : public Meter {
  public:
   explicit Till(std::size_t& paid, const bool& limits) : paid_(paid), limits_(limits) {}
   bool is_limiting() const override { return limits_; }
-  std::size_t take(Way, std::size_t wanted) override {
+  Turn turn(Way, std::size_t wanted) override {
     const std::size_t taken = std::min<std::size_t>(wanted, 60);
     paid_ += taken;
-    return taken;
+    return {taken, monotonic_now()};
   }
   void give_back(Way, std::size_t bytes) override { paid_ -= bytes; }
 
@@ -128,7 +199,7 @@ class TenBytes final : public Meter {
     return {};
   }
   bool is_limiting() const override { return true; }
-  std::size_t take(Way, std::size_t wanted) override { return std::min<std::size_t>(wanted, 1); }
+  Turn turn(Way, std::size_t wanted) override { return {std::min<std::size_t>(wanted, 1), monotonic_now()}; }
   void give_back(Way, std::size_t) override {}
   void count(Way, std::size_t bytes) override { passed += bytes; }
   std::size_t passed = 0;

@@ -9,6 +9,7 @@
 
 #include <gtest/gtest.h>
 
+#include "engine/relay/metered_stream.hpp"
 #include "tests/support/manual_clock.hpp"
 #include "tests/support/memory_stream.hpp"
 #include "tests/support/run_task.hpp"
@@ -56,6 +57,38 @@ TEST_F(SilenceTest, LastsUntilSomethingMoves) {
   EXPECT_EQ(look_after(1s, limits), "");
   EXPECT_EQ(look_after(59s, limits), "");
   EXPECT_EQ(look_after(1s, limits), "idle for 60 s");
+}
+
+TEST_F(SilenceTest, EndsWhileAPeerTakesWhatItHasBeforeIt) {
+  pump = std::make_unique<Pump>(*a, *b);
+  auto pumping = start(context, pump->run());
+  const SilenceLimits limits{.idle = 60s};
+  ASSERT_TRUE(run(context, send_all(*client, "abc", false)));
+  EXPECT_EQ(look_after(1s, limits), "");
+  for (int i = 0; i < 3; ++i) {
+    EXPECT_EQ(look_after(59s, limits), "");
+    ASSERT_TRUE(run(context, server->read()));
+    server->consume(1);
+    server->keep();
+    EXPECT_EQ(look_after(1s, limits), "") << i;
+  }
+  EXPECT_EQ(look_after(60s, limits), "idle for 60 s");
+}
+
+TEST_F(SilenceTest, IsNoneWhileALimitHoldsBytesBack) {
+  const auto rate = std::make_shared<Rate>(1);
+  auto slow = std::make_unique<MeteredStream>(context.get_executor(), std::move(b),
+                                              std::make_unique<RateMeter>(rate, nullptr));
+  ASSERT_EQ(rate->take(1, monotonic_now()), 1u);
+  pump = std::make_unique<Pump>(*a, *slow);
+  auto pumping = start(context, pump->run());
+  const SilenceLimits limits{.idle = 60s};
+  ASSERT_TRUE(run(context, send_all(*server, "abc", true)));
+  for (int i = 0; i < 3; ++i) EXPECT_EQ(look_after(60s, limits), "");
+  // What has come is not all: nobody must take it for that.
+  pump->expire("its time is over");
+  EXPECT_EQ(pumping.wait().error->code, Errc::timed_out);
+  EXPECT_TRUE(run(context, testing::receive_all(*client)).error);
 }
 
 TEST_F(SilenceTest, HalfClosedItHasALimitOfItsOwn) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "engine/server/stream_meter.hpp"
 
+#include <algorithm>
 #include <chrono>
 #include <utility>
 
@@ -56,17 +57,20 @@ bool StreamMeter::is_limiting() const {
   return has_rate(place_.permit().grants.user_limits) || has_rate(place_.permit().grants.key_limits);
 }
 
-std::size_t StreamMeter::take(Way way, std::size_t wanted) {
+relay::Turn StreamMeter::turn(Way way, std::size_t wanted) {
   const Side& of = side(way);
   const Instant now = monotonic_now();
   const files::Grants& grants = place_.permit().grants;
   relay::Bucket& users = *place_.permit().of_user.*of.bucket;
-  const auto users_rate = grants.user_limits.*of.rate;
-  const std::size_t of_user = users.take(wanted, users_rate, now);
-  const std::size_t both =
-      (*place_.permit().of_key.*of.bucket).take(of_user, grants.key_limits.*of.rate, now);
-  users.give_back(of_user - both, users_rate);
-  return both;
+  relay::Bucket& keys = *place_.permit().of_key.*of.bucket;
+  const auto users_rate = grants.user_limits.*of.rate, keys_rate = grants.key_limits.*of.rate;
+  const relay::Turn of_user = users.turn(wanted, users_rate, now);
+  if (of_user.count == 0) return of_user;
+  const relay::Turn of_key = keys.turn(of_user.count, keys_rate, now);
+  const std::size_t both = std::min(of_user.count, of_key.count);
+  users.give_back(of_user.count - both, users_rate);
+  keys.give_back(of_key.count - both, keys_rate);
+  return {both, std::max(of_user.at, of_key.at)};
 }
 
 void StreamMeter::give_back(Way way, std::size_t bytes) {
