@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "engine/relay/metered_stream.hpp"
 
+#include <algorithm>
 #include <chrono>
 #include <memory>
 #include <string>
@@ -84,7 +85,9 @@ TEST_F(MeteredStreamTest, ThoseWhoWaitShareTheRateEvenly) {
     boost::asio::co_spawn(context, count(*streams[i], passed[i]), boost::asio::detached);
   context.restart();
   context.run_for(std::chrono::milliseconds(1500));
-  for (const std::size_t one : passed) EXPECT_GE(one, 15'000u) << "of 30,000";
+  const auto [least, most] = std::ranges::minmax(passed);  // 30,000 each, on a machine that is quick enough
+  EXPECT_GE(least, 2000u);
+  EXPECT_LE(most, least * 3 / 2 + 2000);
   EXPECT_TRUE(streams[0]->is_held_back());
   for (const auto& stream : streams) stream->abort();
   context.restart();
