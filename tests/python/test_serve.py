@@ -58,6 +58,9 @@ listen = ["*", "unix:{folder}/*.sock"]
     assert "do nothing" not in server.log
     dynamic, both, local = (free_port() for _ in range(3))
     near, far, there = (str(folder / name) for name in ("near.sock", "far.sock", "there.sock"))
+    with socket.socket(socket.AF_UNIX) as dead:
+        dead.bind(there)  # what a server that was killed has left
+        os.chmod(there, 0o777)
     with Server(echo, path=far), client(
             kind, server, folder, "-D", str(dynamic), "-R", str(both), "-L", f"{near}:{far}", "-L", f"{local}:{far}",
             "-R", f"{there}:127.0.0.1:{echo_server.port}", ports=(dynamic, both, near, local)):

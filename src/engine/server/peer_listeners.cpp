@@ -221,9 +221,11 @@ relay::Task<PeerListeners::Opened> PeerListeners::open_unix(std::string path) {
   if (!decision) co_return refused(decision);
   if (!has_plain_folder(decision.path))
     co_return Opened{{}, "there is no such folder, or a symbolic link on the way to it"};
-  auto listener = net::Listener::listen_unix(driver_->executor(), decision.path);
+  // A server that was killed leaves its sockets behind.
+  constexpr net::UnixListenOptions kReplacing{.replace_dead = true};
+  auto listener = net::Listener::listen_unix(driver_->executor(), decision.path, kReplacing);
   if (!listener && co_await taken_over(decision.path))
-    listener = net::Listener::listen_unix(driver_->executor(), decision.path);
+    listener = net::Listener::listen_unix(driver_->executor(), decision.path, kReplacing);
   if (!listener) co_return Opened{{}, listener.error().message};
   Opened opened;
   opened.listeners.push_back(std::move(*listener));
