@@ -16,9 +16,12 @@
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
+#include <fmt/format.h>
+
 #include "base/log.hpp"
 #include "engine/relay/arrival.hpp"
 #include "engine/relay/balancing_dialer.hpp"
+#include "engine/relay/bucket.hpp"
 #include "engine/relay/client_watch.hpp"
 #include "engine/relay/metered_stream.hpp"
 #include "engine/relay/pump.hpp"
@@ -39,6 +42,9 @@ constexpr int kLooksPerTurn = 1024;
 constexpr int kLooksPerSleep = 16;
 /// A source that always has one more must not keep the thread for itself.
 constexpr int kStreamsPerTurn = 64;
+
+/// Whoever is refused can come again at once, and fill a disk with that.
+constexpr std::uint64_t kRefusalsASecond = 50;
 
 /// From where a stream was dialed; HostPort{} if it does not begin at a socket of ours.
 Endpoint near_end(Stream& dialed) {
@@ -108,6 +114,8 @@ struct Forward::State : std::enable_shared_from_this<State> {
   std::optional<asio::any_io_executor> executor;  ///< of the streams' coroutines, once one was started
   std::list<Live> live;  ///< with limits on silence: in the order in which they are looked at
   std::optional<asio::steady_timer*> watching;  ///< watch() runs, and sleeps on this one if it is not null
+  Bucket lines;                                 ///< about refusals
+  std::uint64_t untold = 0;                     ///< since the last one
   ForwardCounters totals;  ///< of streams that are gone; `live` and `dialing` are counted from the list
   std::optional<asio::steady_timer> emptied;  ///< drain() sleeps on it
   bool stopping = false;
@@ -322,9 +330,16 @@ Task<Dialed> Forward::State::reach(Presence& present, Pending& pending, const En
 void Forward::State::refuse(Pending& pending, const std::optional<Endpoint>& destination,
                             const DialError& why) {
   ++totals.failed;
+  if (!log_enabled(LogLevel::notice)) return pending.refuse(why.reason);
+  if (lines.take(1, kRefusalsASecond, monotonic_now()) == 0) {
+    ++untold;
+    return pending.refuse(why.reason);
+  }
   const std::string place = destination ? " -> " + to_string(*destination) : std::string();
-  log_event(LogLevel::notice, "stream_refused", "{}{}: {}{}", source->name(), place,
-            field("reason", why.message), why.hint, options.context,
+  const std::uint64_t before = std::exchange(untold, 0);
+  log_event(LogLevel::notice, "stream_refused", "{}{}: {}{}{}", source->name(), place,
+            field("reason", why.message), why.hint,
+            before > 0 ? fmt::format(" (and {} before it)", before) : "", options.context,
             field("destination", destination.value_or(UnixPath{})), field("origin", pending.origin()));
   pending.refuse(why.reason);
 }

@@ -58,7 +58,7 @@ struct ForwardOptions {
 /// its window. A client that asks for a listener (Negotiation) gets one from the dialer's peer_listener(),
 /// one that has datagrams carries them as far as its datagrams() say. What fails is logged at `notice`, as
 /// the event "stream_refused": "127.0.0.1:15432 -> 10.0.0.5:5432: open failed: connect failed: Connection
-/// refused".
+/// refused"; of a flood 50 lines a second, which then say "(and 412 before it)".
 class Forward {
  public:
   /// `dialer` must outlive it and its streams.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "engine/relay/forward.hpp"
 
+#include <algorithm>
 #include <deque>
 #include <filesystem>
 #include <fstream>
@@ -10,6 +11,7 @@
 #include <optional>
 #include <sstream>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include <unistd.h>
@@ -225,6 +227,26 @@ TEST_F(ForwardTest, TellsBothSidesWhyADialFailed) {
   EXPECT_NE(logged().find("127.0.0.1:15432 -> 10.0.0.5:2: open failed: connect failed: Connection refused\n"),
             std::string::npos)
       << logged();
+}
+
+TEST_F(ForwardTest, CountsWhatAFloodIsRefused) {
+  make();
+  auto running = start(context, forward->run());
+  const auto lines = [this] {
+    const std::string text = logged();
+    return std::ranges::count(text, '\n');
+  };
+  for (int i = 0; i < 200; ++i) connect(2);
+  settle();
+  EXPECT_EQ(forward->counters().failed, 200U);
+  const auto told = lines();
+  EXPECT_GE(told, 50);
+  EXPECT_LT(told, 200);
+  std::this_thread::sleep_for(std::chrono::milliseconds(50));
+  connect(2);
+  settle();
+  EXPECT_EQ(lines(), told + 1);
+  EXPECT_TRUE(logged().ends_with(" before it)\n")) << logged();
 }
 
 TEST_F(ForwardTest, TellsTheRuleThatWouldHaveAllowedAStream) {
