@@ -295,6 +295,8 @@ void Readiness::sleep() {
     while ((count = look()) == 0 && monotonic_now() < until) ::sched_yield();
   }
   if (count == 0) count = ::epoll_wait(epoll_.get(), events_.data(), static_cast<int>(kAtOnce), -1);
+  // By a signal, or since the process was stopped: what came meanwhile is heard before timers are.
+  if (count < 0) count = look();
   const Instant now = monotonic_now();
   look_policy_.round(now - std::exchange(woke_at_, now));
   dispatch(count);

@@ -4,17 +4,23 @@
 #include <array>
 #include <atomic>
 #include <chrono>
+#include <csignal>
+#include <ctime>
+#include <fstream>
 #include <functional>
 #include <stdexcept>
+#include <string>
 #include <thread>
 #include <vector>
 
 #include <sys/socket.h>
+#include <unistd.h>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include "net/on_thread.hpp"
@@ -160,6 +166,49 @@ TEST(Run, IsStoppedByOtherThreads) {
     other.join();
     ASSERT_LT(std::chrono::steady_clock::now() - start, kLate);
   }
+}
+
+int interrupted_socket = -1;
+constexpr milliseconds kRingsAfter(1'000);
+// What a process finds that was stopped in its sleep: bytes have come, and its timers have expired.
+void come_late(int) {
+  (void)!::write(interrupted_socket, "x", 1);
+  timespec pause{.tv_sec = 1, .tv_nsec = 100'000'000};
+  ::nanosleep(&pause, nullptr);
+}
+
+bool sleeps(pid_t thread) {
+  std::ifstream file(fmt::format("/proc/self/task/{}/stat", thread));
+  std::string text;
+  std::getline(file, text);
+  return text.contains(") S ");
+}
+
+TEST(Run, HearsSocketsBeforeTimersAfterAnInterruption) {
+  asio::io_context context(1);
+  SocketPair ends(context);
+  std::string order;
+  asio::steady_timer timer(context, kRingsAfter);
+  timer.async_wait([&](const boost::system::error_code&) { order += "timer "; });
+  asio::co_spawn(
+      context,
+      [](StreamSocket& here, std::string& heard) -> asio::awaitable<void> {
+        (void)co_await wait_readable(here);
+        heard += "socket ";
+      }(ends.here, order),
+      asio::detached);
+  interrupted_socket = ends.there.native_handle();
+  std::signal(SIGUSR2, come_late);
+  std::thread other([me = ::pthread_self(), id = ::gettid()] {
+    const auto give_up = std::chrono::steady_clock::now() + kLate;
+    while (!sleeps(id) && std::chrono::steady_clock::now() < give_up)
+      std::this_thread::sleep_for(milliseconds(1));
+    ::pthread_kill(me, SIGUSR2);
+  });
+  net::run(context);
+  other.join();
+  std::signal(SIGUSR2, SIG_DFL);
+  EXPECT_EQ(order, "socket timer ");
 }
 
 TEST(Run, WhatWaitsGoesOnWithTheContextsOwnRun) {
