@@ -2,6 +2,7 @@
 """A connection that is lost comes back: listeners stay, streams wait, remote forwards are asked for again."""
 
 import concurrent.futures
+import signal
 import threading
 import time
 
@@ -10,7 +11,7 @@ import pytest
 from harness.culvert import binary, destination, environment, login_arguments, run
 from harness.gate import Gate
 from harness.processes import Process
-from harness.sockets import connect, echo_both_ways, free_port, receive_all, receive_exactly
+from harness.sockets import DEADLINE, connect, echo_both_ways, free_port, receive_all, receive_exactly
 
 BACK = "again after"
 
@@ -104,6 +105,23 @@ def test_a_peer_that_goes_silent_is_noticed(gate, sshd, folder, echo_server):
         gate.silent = False
         culvert.wait_for(BACK)
         echo_both_ways(port, 1000)
+
+
+def test_an_answer_that_came_while_it_was_stopped_counts(gate, sshd, folder, echo_server):
+    """As after a pause of a virtual machine: a question is open, and its answer waits to be read."""
+    port = free_port()
+    with culvert_at(gate, sshd, folder, "-o", "ServerAliveInterval=2", "-o", "ServerAliveCountMax=1", "-L",
+                    f"{port}:127.0.0.1:{echo_server.port}") as culvert:
+        culvert.wait_for("culvert: ready")
+        gate.held.clear()
+        gate.silent = True
+        assert gate.held.wait(DEADLINE), "it asks nothing"
+        culvert.signal(signal.SIGSTOP)
+        gate.silent = False
+        time.sleep(3)  # longer than it waits for the answer
+        culvert.signal(signal.SIGCONT)
+        echo_both_ways(port, 1000)
+        assert "connection lost" not in culvert.text
 
 
 def test_a_host_key_that_is_not_the_known_one_is_final(gate, sshd, folder):

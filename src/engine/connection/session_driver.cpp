@@ -415,10 +415,22 @@ void SessionDriver::arm_timer() {
   timer_.async_wait([self = shared_from_this()](const boost::system::error_code& error) {
     if (error || self->over_) return;
     self->armed_ = kNever;
-    self->session_->advance(monotonic_now());
-    self->turn();
+    if (self->session_->next_deadline() <= monotonic_now()) self->meet_deadline();
     self->arm_timer();
   });
+}
+
+// When this process, or its machine, was stopped for a while, the answer may have come meanwhile and wait to
+// be read: whoever is silent is judged behind that.
+void SessionDriver::meet_deadline() {
+  if (!input_ended_) {
+    (void)read_once();
+    turn();
+  }
+  if (over_) return;
+  session_->advance(monotonic_now());
+  turn();
+  if (!over_) acknowledge();
 }
 
 void SessionDriver::end_input() {

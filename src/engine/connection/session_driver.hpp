@@ -97,6 +97,7 @@ class SessionDriver : public std::enable_shared_from_this<SessionDriver> {
   void on_writable();
   void follow_output_limit();
   void arm_timer();
+  void meet_deadline();
   void end_input();
 
   boost::asio::any_io_executor executor_;

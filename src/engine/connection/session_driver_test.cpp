@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <thread>
 #include <utility>
 
 #include <boost/asio/io_context.hpp>
@@ -10,6 +11,7 @@
 
 #include <gtest/gtest.h>
 
+#include "crypto/key_algorithms.hpp"
 #include "net/as_tuple.hpp"
 #include "tests/support/run_task.hpp"
 #include "tests/support/seeded_random.hpp"
@@ -20,15 +22,19 @@ namespace {
 
 namespace asio = boost::asio;
 
+constexpr auto kAskedAfter = std::chrono::milliseconds(300);
+
 // What the test says is what the driver reads.
 struct Line {
   explicit Line(asio::io_context& context)
       : executor(context.get_executor()), arrived(context, asio::steady_timer::time_point::max()) {}
 
   void say(ByteView bytes) {
-    in.insert(in.end(), bytes.begin(), bytes.end());
+    say_unseen(bytes);
     arrived.cancel();
   }
+  // It is there, but nobody has told the driver yet.
+  void say_unseen(ByteView bytes) { in.insert(in.end(), bytes.begin(), bytes.end()); }
 
   asio::any_io_executor executor;
   asio::steady_timer arrived;
@@ -72,6 +78,7 @@ class SessionDriverTest : public ::testing::Test {
     driver->start([this](const ssh::Event& event) {
       if (const auto* wanted = std::get_if<ssh::HostSignatureWanted>(&event))
         driver->session().host_signature(*test::host_key().sign(wanted->algorithm, wanted->message));
+      if (std::holds_alternative<ssh::UserOffered>(event)) driver->session().accept_user();
     });
     context.poll();
   }
@@ -92,15 +99,32 @@ class SessionDriverTest : public ::testing::Test {
     const MutableBytes room = client.prepare(line.out.size()).first(line.out.size());
     std::ranges::copy(line.out, room.begin());
     client.commit(std::exchange(line.out, {}).size(), monotonic_now());
-    while (client.next_event()) {
+    while (const auto event = client.next_event()) {
+      if (std::holds_alternative<ssh::HostKeyOffered>(*event)) client.accept_host_key();
+      if (std::holds_alternative<ssh::AuthNext>(*event))
+        client.try_public_key(test::user_key().public_key(), "ssh-ed25519", false);
+      if (const auto* wanted = std::get_if<ssh::UserSignatureWanted>(&*event)) {
+        client.user_signature(
+            *test::user_key().sign(crypto::signature_of(wanted->algorithm), wanted->message));
+      }
     }
+  }
+  void log_in() {
+    for (int i = 0; i < 20 && !client.is_authenticated(); ++i) {
+      say();
+      hear();
+    }
+    ASSERT_TRUE(client.is_authenticated());
   }
 
   static ssh::SessionConfig config(ssh::Role role) {
     ssh::SessionConfig config;
     config.role = role;
     config.user = "somebody";
-    if (role == ssh::Role::server) config.host_keys = {test::host_key().public_key()};
+    if (role == ssh::Role::client) return config;
+    config.host_keys = {test::host_key().public_key()};
+    config.timing.keepalive_interval = kAskedAfter;
+    config.timing.keepalive_count = 1;
     return config;
   }
 
@@ -121,6 +145,28 @@ TEST_F(SessionDriverTest, AcknowledgesWhatNoAnswerCarries) {
   say();  // its part of the key exchange
   EXPECT_FALSE(line.out.empty());
   EXPECT_EQ(line.acknowledged, 1) << "the answer has";
+}
+
+// As after a SIGSTOP: its timers have expired, and the answer is in the socket.
+TEST_F(SessionDriverTest, HearsWhatHasComeBeforeItJudgesSilence) {
+  log_in();
+  testing::run_until(context, [&] { return !line.out.empty(); });  // it asks whether we live
+  hear();
+  const ByteView answer = client.output();
+  ASSERT_FALSE(answer.empty());
+  line.say_unseen(answer);
+  client.consume_output(answer.size(), monotonic_now());
+  std::this_thread::sleep_for(kAskedAfter + std::chrono::milliseconds(100));
+  context.restart();
+  context.poll();
+  EXPECT_FALSE(driver->is_over());
+  EXPECT_TRUE(line.in.empty());
+}
+
+TEST_F(SessionDriverTest, EndsWhatStaysSilent) {
+  log_in();
+  testing::run_until(context, [&] { return driver->is_over(); });
+  EXPECT_EQ(testing::run(context, driver->over()).code, Errc::timed_out);
 }
 
 }  // namespace

@@ -19,6 +19,7 @@ class Gate:
         self._listener = None
         self._open: list[socket.socket] = []
         self.opened = 0
+        self.held = threading.Event()  # something, while it is silent
 
     def open(self) -> None:
         self.silent = False
@@ -70,4 +71,5 @@ class Gate:
 
     def _wait(self, a) -> None:
         while self.silent or a in self._lost:
+            self.held.set()
             time.sleep(0.05)
