@@ -9,6 +9,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "cli/inherited.hpp"
+
 namespace culvert::cli {
 namespace {
 
@@ -49,8 +51,9 @@ void replace_with_null(int first, int last) {
 
 }  // namespace
 
-void prepare_process() {
+void prepare_process(std::span<const std::string_view> arguments) {
   open_standard_descriptors();
+  close_inherited(arguments);
   ::umask(077);
   if (kMayHideMemory) ::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
   raise_limit(RLIMIT_CORE, true);

@@ -158,7 +158,7 @@ int forward(const Settings& settings, Configuration& configuration) {
 }  // namespace
 
 int run(std::span<const std::string_view> arguments) {
-  prepare_process();
+  prepare_process(arguments);
   if (arguments.empty()) {
     const std::string help = help_text();
     std::fwrite(help.data(), 1, help.size(), stderr);

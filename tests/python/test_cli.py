@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """The program as a person or a script uses it: -W, -f, -E, signals, help."""
 
+import contextlib
+import fcntl
 import json
 import os
 import pathlib
 import re
+import select
 import signal
 import socket
 import subprocess
@@ -156,6 +159,51 @@ def test_proxy_command_of_a_real_ssh(sshd, make_sshd, folder, user_key):
         assert done.returncode == 0
 
 
+# ------------------------------------------------------------------------------------------------------ its descriptors
+
+@pytest.fixture
+def pipe():
+    """Both ends at numbers that no program takes by itself."""
+    ends = os.pipe()
+    high = [fcntl.fcntl(end, fcntl.F_DUPFD_CLOEXEC, 60) for end in ends]
+    for end in ends:
+        os.close(end)
+    yield high
+    for end in high:
+        with contextlib.suppress(OSError):
+            os.close(end)
+
+
+def test_programs_get_no_inherited_descriptor(sshd, folder, pipe):
+    (folder / "config").write_text(
+        f'Match exec "ls /proc/$$/fd > {folder}/matched"\n Port {sshd.port}\n'
+        f"ProxyCommand sh -c 'ls /proc/$$/fd > {folder}/proxied; exec socat - TCP:%h:%p'\n")
+    port = free_port()
+    with Culvert(sshd, folder, [f"{port}:127.0.0.1:9"], arguments=["-F", str(folder / "config")], pass_fds=pipe):
+        for name in ("matched", "proxied"):
+            seen = set((folder / name).read_text().split())
+            assert {"0", "1", "2"} <= seen, name
+            assert not seen & {str(end) for end in pipe}, name
+
+
+def test_server_holds_no_inherited_descriptor(serve, pipe):
+    reading, writing = pipe
+    serve("--allow-all", pass_fds=(writing,))  # as root its helper as well
+    os.close(writing)
+    assert select.select([reading], [], [], DEADLINE)[0], "somebody holds it"
+    assert os.read(reading, 1) == b""
+
+
+def test_descriptors_that_options_name_are_read(pipe):
+    """As a shell passes `-F <(...)`."""
+    reading, writing = pipe
+    os.write(writing, b"Port 1234\nUser somebody\n")
+    os.close(writing)
+    done = run("-G", "-F", f"/dev/fd/{reading}", "host", pass_fds=(reading,))
+    assert done.status == 0, done.stderr
+    assert {"port 1234", "user somebody"} <= set(done.stdout.decode().splitlines())
+
+
 # -------------------------------------------------------------------------------------------------------------- -f
 
 def test_background_leaves_when_ready(sshd, folder, echo_server):
@@ -179,6 +227,20 @@ def test_background_leaves_when_ready(sshd, folder, echo_server):
     while pathlib.Path(f"/proc/{pid}").exists() and not is_zombie(pid):
         assert time.monotonic() < end, "the child does not end"
         time.sleep(0.05)
+
+
+def test_background_lets_a_pipeline_end(sshd, folder):
+    port = free_port()
+    command = [binary(), "-f", "-N", "-L", f"{port}:127.0.0.1:9", *login_arguments(sshd, folder), destination(sshd)]
+    try:
+        done = subprocess.run(["bash", "-c", 'exec 5>&1 1>&2; exec "$@" 2>/dev/null', "-", *command], stdout=subprocess.PIPE,
+                              stdin=subprocess.DEVNULL, timeout=DEADLINE, env=environment(), check=False)
+        assert done.returncode == 0
+    finally:
+        pid = listener_of(port)
+        if pid:
+            kill(pid, signal.SIGTERM)
+    assert pid
 
 
 def test_background_reports_failure(sshd, folder):

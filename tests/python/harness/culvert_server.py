@@ -17,7 +17,7 @@ class CulvertServer(SshServer):
 
     def __init__(self, folder: pathlib.Path, account: Account, host_keys: list[pathlib.Path], user_keys: list[pathlib.Path],
                  *, authorized: str | None = None, rules: str | None = None, arguments: tuple[str, ...] = (),
-                 prefix: tuple[str, ...] = (), ready: bool = True):
+                 prefix: tuple[str, ...] = (), ready: bool = True, **popen):
         super().__init__(account, host_keys, user_keys)
         self.user = "me"
         self.keys_file = folder / "authorized_keys"
@@ -32,7 +32,7 @@ class CulvertServer(SshServer):
             command += ["--host-key", str(key)]
         for _ in range(5):  # the port may be taken between the choice and the start
             self.port = free_port()
-            self.process = Process([*command, "-l", f"127.0.0.1:{self.port}"], env=environment(), start_new_session=True)
+            self.process = Process([*command, "-l", f"127.0.0.1:{self.port}"], env=environment(), start_new_session=True, **popen)
             if not ready:
                 return
             try:
