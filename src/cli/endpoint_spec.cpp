@@ -43,6 +43,44 @@ Result<void> check_name(std::string_view what, std::string_view name, std::strin
                                        in_quotes(std::string_view(bad, 1))));
 }
 
+enum class Form : std::uint8_t { host, host_and_port, uri };
+
+// `text` is what errors quote; `rest` it without a scheme.
+Result<Destination> parse_place(std::string_view text, std::string_view rest, Form form) {
+  Destination destination;
+  if (const auto at = rest.rfind('@'); at != std::string_view::npos) {
+    destination.user = rest.substr(0, at);
+    if (form == Form::uri) {
+      std::ranges::replace(*destination.user, '+', ' ');  // as ssh has it
+      const auto decoded = percent_decoded(*destination.user);
+      if (!decoded) return wrong(text, decoded.error().message);
+      destination.user = decoded->text();
+    }
+    TRY(check_user_name(*destination.user));
+    rest.remove_prefix(at + 1);
+  }
+  if (form != Form::host && rest.ends_with('/')) rest.remove_suffix(1);
+  std::string_view port;
+  if (rest.starts_with('[')) {
+    const auto close = rest.find(']');
+    if (close == std::string_view::npos) return wrong(text, "'[' without ']'");
+    port = rest.substr(close + 1);
+    destination.host = rest.substr(1, close - 1);
+  } else if (const auto colon = rest.find(':'); form != Form::host && colon != std::string_view::npos) {
+    port = rest.substr(colon);
+    destination.host = rest.substr(0, colon);
+  } else {
+    destination.host = rest;
+  }
+  if (!port.empty()) {
+    if (form == Form::host || port[0] != ':')
+      return wrong(text, "not [user@]host; give the port with -p, or as ssh://host:port");
+    destination.port = TRY(parse_port(port.substr(1)));
+  }
+  TRY(check_host_name(destination.host));
+  return destination;
+}
+
 }  // namespace
 
 std::unexpected<Error> wrong(std::string_view text, std::string_view why) {
@@ -156,35 +194,9 @@ Result<relay::HostPort> parse_stdio_destination(std::string_view text) {
 
 Result<Destination> parse_destination(std::string_view text) {
   constexpr std::string_view kScheme = "ssh://";
-  Destination destination;
   const bool is_uri =
       text.size() >= kScheme.size() && equal_ignoring_case(text.substr(0, kScheme.size()), kScheme);
-  std::string_view rest = is_uri ? text.substr(kScheme.size()) : text;
-  if (const auto at = rest.rfind('@'); at != std::string_view::npos) {
-    destination.user = rest.substr(0, at);
-    TRY(check_user_name(*destination.user));
-    rest.remove_prefix(at + 1);
-  }
-  if (is_uri && rest.ends_with('/')) rest.remove_suffix(1);
-  std::string_view port;
-  if (rest.starts_with('[')) {
-    const auto close = rest.find(']');
-    if (close == std::string_view::npos) return wrong(text, "'[' without ']'");
-    port = rest.substr(close + 1);
-    destination.host = rest.substr(1, close - 1);
-  } else if (const auto colon = rest.find(':'); is_uri && colon != std::string_view::npos) {
-    port = rest.substr(colon);
-    destination.host = rest.substr(0, colon);
-  } else {
-    destination.host = rest;
-  }
-  if (!port.empty()) {
-    if (!is_uri || port[0] != ':')
-      return wrong(text, "not [user@]host; give the port with -p, or as ssh://host:port");
-    destination.port = TRY(parse_port(port.substr(1)));
-  }
-  TRY(check_host_name(destination.host));
-  return destination;
+  return parse_place(text, is_uri ? text.substr(kScheme.size()) : text, is_uri ? Form::uri : Form::host);
 }
 
 Result<relay::HostPort> parse_permitted(std::string_view text) {
@@ -199,8 +211,8 @@ Result<relay::HostPort> parse_permitted(std::string_view text) {
 Result<std::vector<Destination>> parse_jumps(std::string_view text) {
   std::vector<Destination> hops;
   for (const std::string_view hop : split(text, ',')) {
-    const bool is_uri = hop.contains("://");
-    auto destination = parse_destination(is_uri ? std::string(hop) : "ssh://" + std::string(hop));
+    auto destination =
+        hop.contains("://") ? parse_destination(hop) : parse_place(hop, hop, Form::host_and_port);
     if (!destination) return wrong(text, destination.error().message);
     hops.push_back(std::move(*destination));
   }
@@ -229,11 +241,11 @@ Result<tunnel::ProxyVia> parse_proxy_via(std::string_view text) {
     const auto colon = login.find(':');
     if (colon == std::string_view::npos || colon == 0)
       return fail(Errc::usage, "user:password expected in front of '@'");  // quotes no password
-    via.user = login.substr(0, colon);
-    via.password = std::make_shared<const SecretBytes>(login.substr(colon + 1));
+    via.user = TRY(percent_decoded(login.substr(0, colon))).text();
+    via.password = std::make_shared<const SecretBytes>(TRY(percent_decoded(login.substr(colon + 1))));
     rest.remove_prefix(at + 1);
   }
-  const Destination place = TRY(parse_destination("ssh://" + std::string(rest)));
+  const Destination place = TRY(parse_place(rest, rest, Form::host_and_port));
   via.host = place.host;
   via.port = place.port.value_or(via.port);
   return via;

@@ -46,7 +46,8 @@ struct Destination {
   std::optional<std::uint16_t> port;
 };
 
-/// "[user@]host" or "ssh://[user@]host[:port]".
+/// "[user@]host" or "ssh://[user@]host[:port]", whose user is decoded as ssh does: "%40" is '@' and '+' a
+/// space.
 [[nodiscard]] Result<Destination> parse_destination(std::string_view text);
 
 /// PermitRemoteOpen: host:port, where "*" for either stands for all (a port 0 in the result).
@@ -56,7 +57,8 @@ struct Destination {
 /// have a port without being an URI: "[user@]host[:port]".
 [[nodiscard]] Result<std::vector<Destination>> parse_jumps(std::string_view text);
 
-/// ProxyVia: "socks5://[user:password@]host[:port]" (port 1080), "http://..." (port 8080).
+/// ProxyVia: "socks5://[user:password@]host[:port]" (port 1080), "http://..." (port 8080); "%40" in user and
+/// password is '@'.
 [[nodiscard]] Result<tunnel::ProxyVia> parse_proxy_via(std::string_view text);
 
 /// Refuse names that could turn into options or shell text where a token expands to them later.

@@ -105,6 +105,10 @@ TEST(EndpointSpec, Destination) {
       {"SSH://me@bastion:2222/", "me", "bastion", 2222},
       {"ssh://[::1]:2222", {}, "::1", 2222},
       {"ssh://me@[fe80::1%eth0]", "me", "fe80::1%eth0", {}},
+      {"ssh://ro%6ft@host", "root", "host", {}},
+      {"ssh://CORP%5Cme%40corp@host:2", "CORP\\me@corp", "host", 2},
+      {"ssh://a+b%2B%25@host", "a b+%", "host", {}},
+      {"ro%6ft+x@host", "ro%6ft+x", "host", {}},
   };
   for (const Row& row : rows) {
     const auto destination = parse_destination(row.text);
@@ -135,10 +139,50 @@ TEST(EndpointSpec, Destination) {
                                       "ssh://[::1",
                                       "[::1]:22",
                                       "ssh://host/path",
+                                      "ssh://a%@host",
+                                      "ssh://a%4@host",
+                                      "ssh://a%zz@host",
+                                      "ssh://a%-1@host",
+                                      "ssh://a%00b@host",
+                                      "ssh://%2dx@host",
+                                      "ssh://a%0ab@host",
+                                      "ssh://a%3bb@host",
                                       "host*",
                                       "ho'st",
                                       "\"h\""}) {
     EXPECT_FALSE(parse_destination(text)) << text;
+  }
+}
+
+TEST(EndpointSpec, UsersThatCannotBeDecodedAreQuoted) {
+  EXPECT_EQ(parse_destination("ssh://a%zz@host").error().message,
+            R"("ssh://a%zz@host": '%' without two hexadecimal digits in front of '@' ("%25" is a '%'))");
+  EXPECT_EQ(parse_destination("ssh://a%00@host").error().message,
+            R"("ssh://a%00@host": "%00" in front of '@')");
+}
+
+TEST(EndpointSpec, UsersOfJumpsAreDecodedInUrlsAlone) {
+  const auto hops = parse_jumps("a%40b@one:2,ssh://a%40b@two");
+  ASSERT_TRUE(hops) << hops.error().message;
+  EXPECT_EQ((*hops)[0].user, "a%40b");
+  EXPECT_EQ((*hops)[0].port, 2);
+  EXPECT_EQ((*hops)[1].user, "a@b");
+}
+
+TEST(EndpointSpec, LoginsAtProxiesAreDecoded) {
+  const auto via = parse_proxy_via("socks5://us%20e+r:p%40ss%3a%C3%A4%25@proxy:81");
+  ASSERT_TRUE(via) << via.error().message;
+  EXPECT_EQ(via->user, "us e+r");
+  EXPECT_EQ(via->password->text(), "p@ss:\xC3\xA4%");
+  EXPECT_EQ(via->host, "proxy");
+  EXPECT_EQ(via->port, 81);
+  EXPECT_EQ(parse_proxy_via("http://me:a%@proxy").error().message,
+            "'%' without two hexadecimal digits in front of '@' (\"%25\" is a '%')");
+  for (const std::string_view text :
+       {"http://me:a%2@proxy", "http://m%g0:a@proxy", "http://me:%00@proxy", "socks5://m%00:a@proxy"}) {
+    const auto wrong = parse_proxy_via(text);
+    ASSERT_FALSE(wrong) << text;
+    EXPECT_EQ(wrong.error().code, Errc::usage);
   }
 }
 

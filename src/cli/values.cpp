@@ -146,6 +146,26 @@ Result<std::uint64_t> parse_size(std::string_view text) {
   return *digits << shift;
 }
 
+Result<SecretBytes> percent_decoded(std::string_view text) {
+  SecretBytes decoded(text.size());
+  std::size_t size = 0;
+  while (!text.empty()) {
+    auto byte = static_cast<std::uint8_t>(text[0]);
+    std::size_t taken = 1;
+    if (byte == '%') {
+      const std::string_view digits = text.substr(1, 2);
+      const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), byte, 16);
+      if (error != std::errc{} || end != digits.data() + 2)
+        return fail(Errc::usage, "'%' without two hexadecimal digits in front of '@' (\"%25\" is a '%')");
+      if (byte == 0) return fail(Errc::usage, "\"%00\" in front of '@'");
+      taken = 3;
+    }
+    decoded.data()[size++] = byte;
+    text.remove_prefix(taken);
+  }
+  return SecretBytes(decoded.view().first(size));
+}
+
 Result<relay::ProxyHeaderVersion> parse_proxy_version(std::string_view text) {
   if (text == "v1") return relay::ProxyHeaderVersion::v1;
   if (text == "v2") return relay::ProxyHeaderVersion::v2;

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/result.hpp"
+#include "base/secret.hpp"
 #include "base/text.hpp"
 #include "base/time.hpp"
 #include "engine/relay/proxy_header_dialer.hpp"
@@ -34,6 +35,11 @@ namespace culvert::cli {
 
 /// "1000", "512K", "1G": bytes, powers of 1024.
 [[nodiscard]] Result<std::uint64_t> parse_size(std::string_view text);
+
+/// What stands before the '@' of a URL, each "%41" replaced by the byte that it names (RFC 3986 section 2.1).
+/// Errc::usage for a '%' without two hexadecimal digits and for a zero byte; the message quotes nothing of
+/// it.
+[[nodiscard]] Result<SecretBytes> percent_decoded(std::string_view text);
 
 /// "v1", "v2".
 [[nodiscard]] Result<relay::ProxyHeaderVersion> parse_proxy_version(std::string_view text);

@@ -123,6 +123,8 @@ CONFIGURATIONS = {
     "all permitted": "PermitRemoteOpen any\n",
     "jump": "ProxyJump me@a:1,b\n",
     "jump as an address": "ProxyJump ssh://me@a:2\nProxyCommand no\n",
+    "jump as another user": "ProxyJump ssh://m%65+b%40c@a:2\n",
+    "jump as a user with percent": "ProxyJump m%65@a:2\n",
     "no jump": "ProxyJump none\nProxyCommand no\n",
     "a proxy command": "ProxyCommand exec nc -X 5 '%h' \"%p\" # no comment\nProxyJump no\n",
     "no proxy command": "ProxyCommand none\nProxyJump no\n",
