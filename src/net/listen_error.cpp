@@ -4,6 +4,9 @@
 #include <cerrno>
 #include <system_error>
 
+#include <sys/socket.h>
+#include <unistd.h>
+
 #include <fmt/format.h>
 
 #include "net/socket.hpp"
@@ -14,6 +17,34 @@ namespace culvert::net {
 namespace ip = boost::asio::ip;
 
 namespace {
+
+constexpr int kSearched =
+    1024;  // descriptors: who listens for a plan opens them early, and peers may ask often
+
+int option_of(int socket, int name) {
+  int value = 0;
+  socklen_t length = sizeof value;
+  return ::getsockopt(socket, SOL_SOCKET, name, &value, &length) == 0 ? value : -1;
+}
+
+// Whether a socket of this process takes what comes to `endpoint`. One that is about to try is none.
+template <class Protocol>
+bool is_our_own(const ip::basic_endpoint<Protocol>& endpoint) {
+  const Protocol protocol = endpoint.protocol();
+  for (int fd = STDERR_FILENO + 1; fd < kSearched; ++fd) {
+    if (option_of(fd, SO_TYPE) != protocol.type() || option_of(fd, SO_DOMAIN) != protocol.family()) continue;
+    ip::basic_endpoint<Protocol> local, peer;
+    auto length = static_cast<socklen_t>(local.capacity());
+    if (::getsockname(fd, local.data(), &length) != 0 || local.port() != endpoint.port()) continue;
+    length = static_cast<socklen_t>(peer.capacity());
+    const bool listens = protocol.type() == SOCK_STREAM ? option_of(fd, SO_ACCEPTCONN) == 1
+                                                        : ::getpeername(fd, peer.data(), &length) != 0;
+    const bool overlaps = local.address() == endpoint.address() || local.address().is_unspecified() ||
+                          endpoint.address().is_unspecified();
+    if (listens && overlaps) return true;
+  }
+  return false;
+}
 
 template <class Protocol>
 std::unexpected<Error> cannot_listen_at(const ip::basic_endpoint<Protocol>& endpoint, const std::string& name,
@@ -27,6 +58,8 @@ std::unexpected<Error> cannot_listen_at(const ip::basic_endpoint<Protocol>& endp
                       endpoint.port() + 8000),
           error);
     case EADDRINUSE:
+      if (is_our_own(endpoint))
+        return cannot_listen(name, "address already in use (this culvert listens there already)", error);
       return cannot_listen(
           name,
           fmt::format("address already in use (another program listens there; '{}' shows which)",

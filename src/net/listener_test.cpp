@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "net/listener.hpp"
 
+#include <cerrno>
 #include <filesystem>
 #include <fstream>
 #include <thread>
@@ -19,6 +20,7 @@
 
 #include "base/log.hpp"
 #include "net/connect.hpp"
+#include "net/listen_error.hpp"
 #include "net/unique_fd.hpp"
 #include "tests/support/run_task.hpp"
 
@@ -55,11 +57,29 @@ TEST_F(ListenerTest, RefusesAPortInUse) {
   const auto second = Listener::listen_tcp(context.get_executor(), loopback(first->port()));
   ASSERT_FALSE(second);
   EXPECT_EQ(second.error().message, "cannot listen on " + first->name() +
-                                        ": address already in use (another program listens there; 'ss -ltnp' "
-                                        "shows which)");
+                                        ": address already in use (this culvert listens there already)");
+  const auto all = Listener::listen_tcp(context.get_executor(), {tcp::v4(), first->port()});
+  ASSERT_FALSE(all);
+  EXPECT_TRUE(all.error().message.ends_with("(this culvert listens there already)")) << all.error().message;
   const auto port = first->port();
   first->close();
   EXPECT_TRUE(Listener::listen_tcp(context.get_executor(), loopback(port)));
+}
+
+TEST_F(ListenerTest, TellsItselfFromOtherPrograms) {
+  const std::string others =
+      ": address already in use (another program listens there; 'ss -ltnp' shows which)";
+  const UniqueFd bound = *bind_tcp(loopback(0));
+  const auto here = *local_endpoint(bound.get());
+  EXPECT_EQ(cannot_listen(here, EADDRINUSE).error().message, "cannot listen on " + to_text(here) + others)
+      << "one that does not listen";
+  ASSERT_EQ(::listen(bound.get(), 1), 0);
+  const tcp::endpoint beside(asio::ip::make_address("127.0.0.2"), here.port());
+  EXPECT_EQ(cannot_listen(beside, EADDRINUSE).error().message,
+            "cannot listen on " + to_text(beside) + others);
+  EXPECT_EQ(
+      cannot_listen(here, EADDRINUSE).error().message,
+      "cannot listen on " + to_text(here) + ": address already in use (this culvert listens there already)");
 }
 
 TEST_F(ListenerTest, ItsConnectionsInheritHowAGonePeerIsFoundOut) {

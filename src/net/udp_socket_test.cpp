@@ -11,6 +11,7 @@
 
 #include <gtest/gtest.h>
 
+#include "net/listen_error.hpp"
 #include "net/udp_inbox.hpp"
 #include "net/udp_outbox.hpp"
 #include "tests/support/udp_peer.hpp"
@@ -59,8 +60,12 @@ TEST(UdpSocket, ListensAtAPortThatNobodyHas) {
   const auto second = listen_udp(first->local);
   ASSERT_FALSE(second);
   EXPECT_EQ(second.error().message, "cannot listen on " + first->name() +
-                                        ": address already in use (another program listens there; 'ss "
-                                        "-lunp' shows which)");
+                                        ": address already in use (this culvert listens there already)");
+  auto other = first->local;
+  other.port(1);
+  EXPECT_EQ(cannot_listen(other, EADDRINUSE).error().message,
+            "cannot listen on udp 127.0.0.1:1: address already in use (another program listens there; 'ss "
+            "-lunp' shows which)");
   const auto elsewhere = listen_udp(udp_at("192.0.2.1"));
   ASSERT_FALSE(elsewhere);
   EXPECT_EQ(elsewhere.error().message,

@@ -159,6 +159,14 @@ def test_proxy_command_of_a_real_ssh(sshd, make_sshd, folder, user_key):
         assert done.returncode == 0
 
 
+def test_a_port_given_twice_is_its_own(sshd, folder):
+    port = free_port()
+    done = run("-N", "-L", f"{port}:127.0.0.1:9", "-D", str(port), *login_arguments(sshd, folder), destination(sshd))
+    assert done.status == 255
+    assert done.lines[-1] == (f"culvert: cannot listen on 127.0.0.1:{port}: address already in use "
+                              "(this culvert listens there already)"), done.stderr
+
+
 # ------------------------------------------------------------------------------------------------------ its descriptors
 
 @pytest.fixture
