@@ -553,6 +553,38 @@ TEST_F(ClientTest, ATunnelAsksTheNextConnection) {
   EXPECT_EQ(asked, 2);
 }
 
+TEST_F(ClientTest, SaysWhyAPlaceIsRefused) {
+  std::optional<std::uint32_t> chosen;
+  testing::SshTestServer::Options with;
+  with.session.software = "OpenSSH_9.2p1";
+  with.on_listen = [&](connection::SessionDriver& driver) {
+    driver.session().reply_listen(chosen.has_value(), chosen.value_or(0));
+  };
+  testing::SshTestServer server(context_, UserKey::instance().public_key(), with);
+  Client client(context_.get_executor(), options(server.port()), resolver_, random_, prompter_);
+  ASSERT_TRUE(connect(client));
+  const auto error = [&](const relay::Endpoint& where) {
+    const auto bound = run(context_, client.listen(where));
+    return bound ? relay::DialError{relay::Refusal::closed, "it listens"} : bound.error();
+  };
+
+  const auto port = error(relay::HostPort{"localhost", 8080});
+  EXPECT_EQ(port.reason, relay::Refusal::prohibited);
+  EXPECT_TRUE(port.message.contains("AllowTcpForwarding")) << port.message;
+  const auto path = error(relay::UnixPath{"/run/x"});
+  EXPECT_EQ(path.reason, relay::Refusal::prohibited);
+  for (const std::string_view wanted : {"StreamLocalBindUnlink", "AllowStreamLocalForwarding", "folder"})
+    EXPECT_TRUE(path.message.contains(wanted)) << path.message;
+  EXPECT_FALSE(path.message.contains("port")) << path.message;
+  for (const std::uint32_t none : {0U, 65536U}) {
+    chosen = none;
+    EXPECT_EQ(error(relay::HostPort{"localhost", 0}).message,
+              "the server agrees to listen on localhost:0, but its answer names no port");
+  }
+  chosen = 65535;
+  EXPECT_EQ(error(relay::HostPort{"localhost", 0}).message, "it listens");
+}
+
 // Each new connection asks for all of them at once.
 TEST_F(ClientTest, HundredsOfListenersAreAskedForAtOnce) {
   int asked = 0;

@@ -21,20 +21,29 @@ using relay::Endpoint;
 using relay::HostPort;
 using relay::UnixPath;
 
-// The server gives no reason.
-constexpr std::string_view kSeeItsSettings =
+// The server gives no reason. What it may be, of a port and of a path.
+struct Guess {
+  std::string_view of_port, of_path;
+};
+constexpr Guess kSeeItsSettings = {
     "the port may be in use there, or below 1024; in its sshd_config see AllowTcpForwarding, PermitListen, "
-    "GatewayPorts, DisableForwarding";
-constexpr std::string_view kSeeItsRules =
+    "GatewayPorts, DisableForwarding",
+    "a file of that name may be there, which StreamLocalBindUnlink in its sshd_config removes, or nothing "
+    "may "
+    "be made in its folder; see AllowStreamLocalForwarding and DisableForwarding, too"};
+constexpr Guess kSeeItsRules = {
     "the port may be in use there, or no rule allows it: see listen in its rules, or permitlisten of the "
-    "key; "
-    "its log says why, and names the rule that would";
+    "key; its log says why, and names the rule that would",
+    "a file of that name may be there, nothing may be made in its folder, or no rule allows it: see listen "
+    "in "
+    "its rules; its log says why, and names the rule that would"};
 
 // One place where the server listens, or was asked to.
 struct Place {
   std::uint64_t token = 0;
   Endpoint where;  // as it was asked for; the port that the server chose once it has
-  enum class State : std::uint8_t { asking, up, refused, over } state = State::asking;
+  /// unnamed: it listens, but at a port that it does not tell.
+  enum class State : std::uint8_t { asking, up, refused, unnamed, over } state = State::asking;
   bool wanted = true;  // somebody holds it; else it is given back as soon as it is granted
   std::deque<ssh::ChannelRequested> waiting;
   connection::Waiter answered;  // listen()
@@ -50,6 +59,18 @@ Bytes request_data(const Endpoint& where) {
     writer.text(std::get<UnixPath>(where).path);
   }
   return data;
+}
+
+relay::DialError refusal_of(const Place& place, bool has_rules) {
+  const std::string name = relay::to_string(place.where);
+  if (place.state == Place::State::unnamed) {
+    return {relay::Refusal::unsupported,
+            fmt::format("the server agrees to listen on {}, but its answer names no port", name)};
+  }
+  const Guess& guess = has_rules ? kSeeItsRules : kSeeItsSettings;
+  const bool is_path = std::holds_alternative<UnixPath>(place.where);
+  return {relay::Refusal::prohibited, fmt::format("the server refuses to listen on {} ({})", name,
+                                                  is_path ? guess.of_path : guess.of_port)};
 }
 
 std::string_view request_name(const Endpoint& where, bool cancels) {
@@ -145,11 +166,9 @@ relay::Task<relay::Bound> RemoteListeners::listen(Endpoint where) {
       co_return failed(relay::Refusal::closed, "cancelled");
     }
     if (place->state == Place::State::up) co_return std::make_unique<RemoteSource>(state, place);
-    if (place->state == Place::State::refused) {
+    if (place->state == Place::State::refused || place->state == Place::State::unnamed) {
       const bool has_rules = !state->driver->is_over() && state->driver->session().peer_is_culvert();
-      co_return failed(relay::Refusal::prohibited,
-                       fmt::format("the server refuses to listen on {} ({})", relay::to_string(place->where),
-                                   has_rules ? kSeeItsRules : kSeeItsSettings));
+      co_return std::unexpected(refusal_of(*place, has_rules));
     }
     co_return failed(relay::Refusal::closed, "the connection ended");
   }(state_, std::move(where));
@@ -160,15 +179,17 @@ void RemoteListeners::answer(const ssh::GlobalReply& reply) {
   if (found == state_->places.end()) return;
   const auto place = *found;
   auto* tcp = std::get_if<HostPort>(&place->where);
-  bool granted = reply.success;
-  if (granted && tcp != nullptr && tcp->port == 0) {
+  place->state = reply.success ? Place::State::up : Place::State::refused;
+  if (reply.success && tcp != nullptr && tcp->port == 0) {
     Reader reader(reply.data);
     const auto port = reader.u32();
-    granted = port && *port > 0 && *port <= 65535;
-    if (granted) tcp->port = static_cast<std::uint16_t>(*port);
+    if (port && *port > 0 && *port <= 65535) {
+      tcp->port = static_cast<std::uint16_t>(*port);
+    } else {
+      place->state = Place::State::unnamed;
+    }
   }
-  place->state = granted ? Place::State::up : Place::State::refused;
-  if (!granted) {
+  if (place->state != Place::State::up) {
     state_->forget(place);
   } else if (!place->wanted) {
     state_->give_back(place);

@@ -23,7 +23,8 @@ class RemoteListeners {
   RemoteListeners& operator=(const RemoteListeners&) = delete;
 
   /// Asks the server, and waits for its answer. Refusal::prohibited if it says no: it gives no reason, and
-  /// the message says where to look for it. The source fails with Errc::closed once the session is over; when
+  /// the message says where to look for it. Refusal::unsupported if it says yes to port 0 and does not tell
+  /// which one it took. The source fails with Errc::closed once the session is over; when
   /// it is stopped, the server is told to stop too. May be cancelled (Asio); what the server grants then is
   /// given back.
   [[nodiscard]] relay::Task<relay::Bound> listen(relay::Endpoint where);
