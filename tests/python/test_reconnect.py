@@ -67,6 +67,21 @@ def test_remote_forwards_are_asked_for_again(gate, sshd, folder, echo_server):
         echo_both_ways(port, 1000)
 
 
+def test_a_file_that_is_left_is_told_of_once(gate, sshd, folder, echo_server):
+    """sshd leaves the file of a Unix socket behind, and refuses a second one of that name."""
+    there = folder / "there.sock"
+    with culvert_at(gate, sshd, folder, "-R", f"{there}:127.0.0.1:{echo_server.port}") as culvert:
+        culvert.wait_for("culvert: ready")
+        gate.cut()
+        line = culvert.wait_for(f"remote {there}: the server refuses it")
+        assert "StreamLocalBindUnlink" in line and "the file is left" in line
+        sshd.process.wait_for(f"cannot bind to path {there}", count=3)
+        there.unlink()
+        culvert.wait_for(f"remote {there} up again")
+        assert culvert.text.count("the server refuses it") == 1
+        echo_both_ways(str(there), 1000)
+
+
 def test_twenty_cuts_under_traffic(gate, sshd, folder, echo_server):
     port = free_port()
     stop = threading.Event()

@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "engine/tunnel/lasting_source.hpp"
 
+#include <string_view>
 #include <utility>
+#include <variant>
 
 #include <boost/asio/this_coro.hpp>
 
 #include "base/log.hpp"
+#include "engine/tunnel/reconnect_pace.hpp"
 #include "engine/tunnel/tunnel_state.hpp"
 #include "net/cancelled.hpp"
 
@@ -15,8 +18,13 @@ namespace asio = boost::asio;
 
 namespace {
 
-// Between requests for a place that the server still refuses.
-constexpr Duration kAskEvery = std::chrono::seconds(1);
+std::string_view reason_to_ask_again(const relay::Endpoint& where) {
+  if (std::holds_alternative<relay::UnixPath>(where)) {
+    return "perhaps since the file is left from the connection that was lost (StreamLocalBindUnlink in its "
+           "sshd_config removes such); asking again until it is gone";
+  }
+  return "perhaps since it still holds it for the connection that was lost; asking again until it is free";
+}
 
 }  // namespace
 
@@ -55,6 +63,8 @@ relay::Task<Result<void>> LastingSource::ask_again(std::shared_ptr<Shared> share
   auto& tunnel = *shared->tunnel;
   const std::string name = relay::to_string(shared->bound);
   bool said = false;
+  std::shared_ptr<Client> asked;
+  Instant asked_since{};
   for (;;) {
     while (!tunnel.is_up || tunnel.client->is_over()) {
       if (tunnel.over) co_return std::unexpected(*tunnel.over);
@@ -63,6 +73,7 @@ relay::Task<Result<void>> LastingSource::ask_again(std::shared_ptr<Shared> share
       if (net::is_cancelled(co_await asio::this_coro::cancellation_state)) co_return cancelled();
     }
     const auto client = tunnel.client;
+    if (std::exchange(asked, client) != client) asked_since = monotonic_now();
     auto bound = co_await client->listen(shared->bound);
     if (net::is_cancelled(co_await asio::this_coro::cancellation_state) || shared->stopped)
       co_return cancelled();
@@ -73,13 +84,10 @@ relay::Task<Result<void>> LastingSource::ask_again(std::shared_ptr<Shared> share
     }
     const bool is_refused = bound.error().reason == relay::Refusal::prohibited;
     if (is_refused && !std::exchange(said, true)) {
-      log(LogLevel::warning,
-          "remote {}: the server refuses it, perhaps since it still holds it for the connection that was "
-          "lost; asking "
-          "again until it is free",
-          name);
+      log(LogLevel::warning, "remote {}: the server refuses it, {}", name,
+          reason_to_ask_again(shared->bound));
     }
-    co_await tunnel.changed.wait(kAskEvery);
+    co_await tunnel.changed.wait(ask_again_in(monotonic_now() - asked_since));
     if (net::is_cancelled(co_await asio::this_coro::cancellation_state)) co_return cancelled();
   }
 }

@@ -11,7 +11,7 @@ namespace culvert::tunnel {
 
 /// A place on the server that is listened at through all connections of a tunnel: each new one asks for it
 /// again, the port that the server chose included. What the server still holds for a connection that it has
-/// not given up yet is asked for until it is free.
+/// not given up yet is asked for until it is free, less and less often (ask_again_in()).
 class LastingSource final : public relay::BoundSource {
  public:
   LastingSource(std::shared_ptr<Tunnel::State> tunnel, std::unique_ptr<relay::BoundSource> first);

@@ -19,8 +19,15 @@ constexpr Duration kLongestInterval = seconds(8);  // and a fifth of jitter: bel
 constexpr Duration kFirst = milliseconds(100);     // most, before the first attempt
 constexpr Duration kShortestKeys = seconds(10);
 constexpr Duration kLongestKeys = ssh::Timing().handshake;
+constexpr Duration kAskEvery = seconds(1);
+constexpr Duration kAskOften = seconds(60);
+constexpr Duration kAskAtLeastEvery = seconds(30);
 
 }  // namespace
+
+Duration ask_again_in(Duration refused_for) {
+  return refused_for < kAskOften ? kAskEvery : std::min<Duration>(refused_for / 10, kAskAtLeastEvery);
+}
 
 void ReconnectPace::connected(Instant now) {
   up_at_ = now;

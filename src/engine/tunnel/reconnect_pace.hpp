@@ -7,6 +7,11 @@
 
 namespace culvert::tunnel {
 
+/// When to ask again for a place that a server holds, by how long it has refused it on this connection: each
+/// second at first, in which it finds out that the session which had it is dead; then further apart, up to
+/// half a minute.
+[[nodiscard]] Duration ask_again_in(Duration refused_for);
+
 /// When to try again after a connection was lost. Less than a second apart at first, so that a server that
 /// restarts is back at once; then further apart, by how long it has been away, up to ten seconds. A
 /// connection that does not last is no success: the pace goes on where it was. Knows no clock.

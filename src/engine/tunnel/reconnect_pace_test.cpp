@@ -85,5 +85,12 @@ TEST(ReconnectPace, GivesTheFirstKeysMoreTimeTheLongerItIsAway) {
   EXPECT_EQ(pace.keys_patience(kStart + seconds(4000)), seconds(120));
 }
 
+TEST(AskAgain, IsSlowerAfterTheTimeInWhichADeadSessionGoes) {
+  EXPECT_EQ(ask_again_in(seconds(0)), seconds(1));
+  EXPECT_EQ(ask_again_in(seconds(59)), seconds(1));
+  EXPECT_EQ(ask_again_in(seconds(100)), seconds(10));
+  EXPECT_EQ(ask_again_in(seconds(4000)), seconds(30));
+}
+
 }  // namespace
 }  // namespace culvert::tunnel
