@@ -183,9 +183,10 @@ def pipe():
 
 
 def test_programs_get_no_inherited_descriptor(sshd, folder, pipe):
+    command = " ".join([binary(), *login_arguments(sshd, folder), "-W", "%h:%p", destination(sshd)])
     (folder / "config").write_text(
         f'Match exec "ls /proc/$$/fd > {folder}/matched"\n Port {sshd.port}\n'
-        f"ProxyCommand sh -c 'ls /proc/$$/fd > {folder}/proxied; exec socat - TCP:%h:%p'\n")
+        f"ProxyCommand sh -c 'ls /proc/$$/fd > {folder}/proxied; exec {command}'\n")
     port = free_port()
     with Culvert(sshd, folder, [f"{port}:127.0.0.1:9"], arguments=["-F", str(folder / "config")], pass_fds=pipe):
         for name in ("matched", "proxied"):
