@@ -4,18 +4,51 @@
 #include <atomic>
 #include <chrono>
 #include <memory>
+#include <mutex>
 
+#include <unistd.h>
+
+#include <spdlog/sinks/base_sink.h>
 #include <spdlog/sinks/basic_file_sink.h>
-#include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
 
 #include "base/log_json.hpp"
+#include "base/patient_writer.hpp"
 
 namespace culvert {
 namespace {
 
 std::atomic<LogLevel> threshold = LogLevel::notice;
 std::atomic<LogFormat> form = LogFormat::text;
+
+std::string as_json(LogLevel level, std::string_view event, std::string_view line, const LogFields& fields) {
+  const auto now = std::chrono::floor<std::chrono::milliseconds>(std::chrono::system_clock::now());
+  return json_line({now, level, event, line}, fields);
+}
+
+std::string tell_dropped(std::uint64_t dropped) {
+  const auto line = fmt::format("{} lines were dropped here: nobody read them", dropped);
+  if (form != LogFormat::json) return fmt::format("culvert: warning: {}\n", line);
+  LogFields fields;
+  fields.add("dropped", dropped);
+  return as_json(LogLevel::warning, "other", line, fields) + '\n';
+}
+
+/// Standard error, whose reader must not hold up what is forwarded.
+class StandardErrorSink : public spdlog::sinks::base_sink<std::mutex> {
+ protected:
+  void sink_it_(const spdlog::details::log_msg& message) override {
+    spdlog::memory_buf_t line;
+    formatter_->format(message, line);
+    writer_.write({line.data(), line.size()}, message.level >= spdlog::level::err
+                                                  ? PatientWriter::Weight::important
+                                                  : PatientWriter::Weight::ordinary);
+  }
+  void flush_() override {}
+
+ private:
+  PatientWriter writer_{STDERR_FILENO, tell_dropped};
+};
 
 std::shared_ptr<spdlog::logger> make_logger(spdlog::sink_ptr sink, const char* pattern) {
   auto made = std::make_shared<spdlog::logger>("culvert", std::move(sink));
@@ -26,7 +59,7 @@ std::shared_ptr<spdlog::logger> make_logger(spdlog::sink_ptr sink, const char* p
 }
 
 std::shared_ptr<spdlog::logger> logger_to_standard_error() {
-  return make_logger(std::make_shared<spdlog::sinks::stderr_sink_mt>(), "culvert: %v");
+  return make_logger(std::make_shared<StandardErrorSink>(), "culvert: %v");
 }
 
 std::shared_ptr<spdlog::logger>& logger() {
@@ -74,9 +107,9 @@ bool log_enabled(LogLevel level) { return level <= threshold.load(std::memory_or
 bool log_has_fields() { return form.load(std::memory_order_relaxed) == LogFormat::json; }
 
 void log_line(LogLevel level, std::string_view event, std::string_view line, const LogFields& fields) {
-  if (!log_has_fields()) return logger()->info("{}{}", prefix(level), line);
-  const auto now = std::chrono::floor<std::chrono::milliseconds>(std::chrono::system_clock::now());
-  logger()->info("{}", json_line({now, level, event, line}, fields));
+  const auto weight = level == LogLevel::error ? spdlog::level::err : spdlog::level::info;
+  if (!log_has_fields()) return logger()->log(weight, "{}{}", prefix(level), line);
+  logger()->log(weight, "{}", as_json(level, event, line, fields));
 }
 
 }  // namespace culvert

@@ -1,11 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "base/log.hpp"
 
+#include <fcntl.h>
 #include <unistd.h>
 
+#include <array>
+#include <chrono>
 #include <filesystem>
 #include <fstream>
+#include <future>
 #include <regex>
+#include <sstream>
 
 #include <gtest/gtest.h>
 #include <boost/json/parse.hpp>
@@ -127,6 +132,75 @@ TEST_F(LogTest, AsksForAContextOnlyIfFieldsAreWanted) {
   EXPECT_EQ(asked, 1);
   EXPECT_EQ(last().at("by").as_string(), "bus");
 }
+
+/// Standard error is a pipe, for as long as this lives.
+class StandardErrorPipe {
+ public:
+  StandardErrorPipe() : before_(::dup(STDERR_FILENO)) {
+    std::array<int, 2> ends;
+    if (::pipe(ends.data()) != 0) return;
+    read_ = ends[0];
+    ::fcntl(read_, F_SETFL, O_NONBLOCK);
+    ::dup2(ends[1], STDERR_FILENO);
+    ::close(ends[1]);
+  }
+  ~StandardErrorPipe() {
+    ::dup2(before_, STDERR_FILENO);
+    ::close(before_);
+    ::close(read_);
+  }
+  StandardErrorPipe(StandardErrorPipe&&) = delete;
+
+  std::string take() const {
+    std::string all;
+    std::array<char, 4096> some;
+    for (ssize_t got; (got = ::read(read_, some.data(), some.size())) > 0;) {
+      all.append(some.data(), static_cast<std::size_t>(got));
+    }
+    return all;
+  }
+
+ private:
+  int before_;
+  int read_ = -1;
+};
+
+class StalledLogTest : public LogTest, public ::testing::WithParamInterface<LogFormat> {};
+
+TEST_P(StalledLogTest, AReaderOfStandardErrorWhoStallsHoldsUpNobody) {
+  const StandardErrorPipe standard_error;
+  ASSERT_TRUE(set_up_log(LogLevel::notice, "", GetParam()));
+  auto done = std::async(std::launch::async, [] {
+    for (int i = 0; i < 10000; ++i) log(LogLevel::notice, "line {:04}", i);
+  });
+  const bool in_time = done.wait_for(std::chrono::seconds(60)) == std::future_status::ready;
+  std::string all = standard_error.take();
+  while (done.wait_for(std::chrono::milliseconds(10)) != std::future_status::ready)
+    all += standard_error.take();
+  ASSERT_TRUE(in_time);
+
+  log(LogLevel::notice, "again");
+  all += standard_error.take();
+  int lines = 0;
+  std::string last, before_last;
+  std::istringstream text(all);
+  for (std::string line; std::getline(text, line); ++lines)
+    before_last = std::exchange(last, std::move(line));
+  const std::string told = fmt::format("{} lines were dropped here: nobody read them", 10000 - (lines - 2));
+  if (GetParam() == LogFormat::text) {
+    EXPECT_EQ(before_last, "culvert: warning: " + told);
+    EXPECT_EQ(last, "culvert: again");
+  } else {
+    const auto object = boost::json::parse(before_last).as_object();
+    EXPECT_EQ(object.at("level").as_string(), "warning");
+    EXPECT_EQ(object.at("message").as_string(), told);
+    EXPECT_EQ(object.at("dropped").as_int64(), 10000 - (lines - 2));
+    EXPECT_EQ(boost::json::parse(last).as_object().at("message").as_string(), "again");
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Forms, StalledLogTest, ::testing::Values(LogFormat::text, LogFormat::json),
+                         [](const auto& form) { return form.param == LogFormat::text ? "text" : "json"; });
 
 TEST_F(LogTest, SaysNothingBelowItsLevel) {
   ASSERT_TRUE(set_up_log(LogLevel::error, file_, LogFormat::json));

@@ -3,14 +3,16 @@
 
 import contextlib
 import hashlib
+import os
 import re
 import socket
 import ssl
+import subprocess
 import time
 
 import pytest
 
-from harness.culvert import SMALL, run
+from harness.culvert import SMALL, binary, environment, run
 from harness.direct import mapped, proxied
 from harness.sockets import DEADLINE, Server, assert_resets, connect, datagram_echo, digest_sink, echo, free_port, receive_all, receive_exactly, test_data
 
@@ -246,6 +248,45 @@ def test_the_source_address_is_the_one_asked_for():
         with connect(port) as client:
             assert receive_all(client) == b""
     assert heard == ["127.0.0.9"]
+
+
+def full_pipe() -> tuple[int, int]:
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            os.write(writing, bytes(4096))
+    os.set_blocking(writing, True)
+    return reading, writing
+
+
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_a_standard_error_that_nobody_reads_holds_up_no_stream(form):
+    """A pager, a terminal after Ctrl-S, a script that looks later."""
+    port = free_port()
+    reading, writing = full_pipe()
+    with Server(echo) as target:
+        culvert = subprocess.Popen([binary(), "map", "-vvv", "--log-format", form, f"127.0.0.1:{port}", f"127.0.0.1:{target.port}"],
+                                   stdin=subprocess.DEVNULL, stderr=writing, env=environment(), start_new_session=True)
+        try:
+            deadline = time.monotonic() + DEADLINE
+            while True:
+                with contextlib.suppress(ConnectionRefusedError):
+                    connect(port).close()
+                    break
+                assert culvert.poll() is None and time.monotonic() < deadline, "it does not listen"
+                time.sleep(0.02)
+            for _ in range(20):
+                with connect(port) as client:
+                    client.sendall(b"hello")
+                    assert receive_exactly(client, 5) == b"hello"
+            culvert.terminate()
+            assert culvert.wait(DEADLINE) == 0
+        finally:
+            culvert.kill()
+            culvert.wait(DEADLINE)
+            os.close(writing)
+            os.close(reading)
 
 
 def test_silence_ends_a_stream():
