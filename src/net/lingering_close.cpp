@@ -9,23 +9,72 @@
 
 #include <sys/socket.h>
 
+#include <boost/asio/execution_context.hpp>
+#include <boost/asio/query.hpp>
 #include <boost/asio/steady_timer.hpp>
+#include <boost/intrusive/list.hpp>
+
+#include "net/descriptor_relief.hpp"
 
 #include "net/socket.hpp"
 
 namespace culvert::net {
+
+namespace asio = boost::asio;
 
 namespace {
 
 constexpr std::size_t kHeardMost = 1024 * 1024;  // bytes
 constexpr Duration kLook = std::chrono::milliseconds(20);
 
+struct Closing : boost::intrusive::list_base_hook<> {
+  virtual ~Closing() = default;
+  virtual void close() = 0;  ///< leaves the list
+};
+
+/// All of one context, the oldest first.
+class LingeringOnes final : public asio::execution_context::service, public DescriptorHolder {
+ public:
+  using key_type = LingeringOnes;
+  static asio::execution_context::id id;
+
+  explicit LingeringOnes(asio::execution_context& context) : service(context) {
+    asio::use_service<DescriptorRelief>(context).add(*this);
+  }
+  [[nodiscard]] static LingeringOnes& of(const asio::any_io_executor& executor) {
+    return asio::use_service<LingeringOnes>(asio::query(executor, asio::execution::context));
+  }
+
+  void add(Closing& one) {
+    if (all_.size() == kMostLingering) give_up_oldest();
+    all_.push_back(one);
+  }
+  void remove(Closing& one) {
+    if (one.is_linked()) all_.erase(all_.iterator_to(one));
+  }
+
+  [[nodiscard]] std::size_t held_descriptors() const override { return all_.size(); }
+  void give_up_oldest() override { all_.front().close(); }
+
+ private:
+  void shutdown() override {}
+
+  boost::intrusive::list<Closing> all_;
+};
+
+asio::execution_context::id LingeringOnes::id;
+
 /// The audited place of style.md lesson 16 where something has no owner but its own handlers: both hold it,
 /// both end within the time given.
-struct Lingering : std::enable_shared_from_this<Lingering> {
-  explicit Lingering(StreamSocket closing) : socket(std::move(closing)), deadline(socket.get_executor()) {}
+struct Lingering : std::enable_shared_from_this<Lingering>, Closing {
+  explicit Lingering(StreamSocket closing)
+      : socket(std::move(closing)),
+        deadline(socket.get_executor()),
+        all(LingeringOnes::of(socket.get_executor())) {}
+  ~Lingering() override { all.remove(*this); }
 
   void start(Duration time) {
+    all.add(*this);
     end = std::chrono::steady_clock::now() + time;
     deadline.expires_at(end);
     deadline.async_wait([self = shared_from_this()](const boost::system::error_code& error) {
@@ -67,15 +116,17 @@ struct Lingering : std::enable_shared_from_this<Lingering> {
     return true;
   }
 
-  void close() {
+  void close() override {
+    all.remove(*this);
     deadline.cancel();
     socket.close();
   }
 
   StreamSocket socket;
-  boost::asio::steady_timer deadline;
+  asio::steady_timer deadline;
   std::chrono::steady_clock::time_point end;
   std::size_t heard = 0;  // bytes
+  LingeringOnes& all;
 };
 
 }  // namespace

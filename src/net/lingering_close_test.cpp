@@ -48,6 +48,29 @@ TEST_F(LingeringClose, WhatWasSentArrivesAlthoughThePeerSendsMore) {
   EXPECT_TRUE(io.stopped());
 }
 
+TEST_F(LingeringClose, TheOldestMakesRoomForOneTooMany) {
+  lingering_close(std::move(*closing));
+  std::vector<tcp::socket> peers;
+  for (std::size_t i = 0; i <= kMostLingering; ++i) {
+    tcp::acceptor acceptor(io, {asio::ip::address_v4::loopback(), 0});
+    tcp::socket near(io);
+    near.connect(acceptor.local_endpoint());
+    peers.push_back(acceptor.accept());
+    if (i == kMostLingering - 1) peer.close();  // it ends by itself, and counts no more
+    io.poll();
+    near.native_non_blocking(true);
+    lingering_close(adopt(io.get_executor(), near.release()).value());
+  }
+  const auto is_over = [](tcp::socket& one) {
+    boost::system::error_code error;
+    asio::write(one, asio::buffer("x", 1), error);
+    asio::write(one, asio::buffer("x", 1), error);  // the first one is answered with a reset
+    return static_cast<bool>(error);
+  };
+  EXPECT_TRUE(is_over(peers[0]));
+  EXPECT_FALSE(is_over(peers[1]));
+}
+
 TEST_F(LingeringClose, AFloodIsNotHeardToItsEnd) {
   const std::vector<char> flood(64 * 1024, 'x');
   std::size_t sent = 0;

@@ -21,6 +21,7 @@
 #include "base/time.hpp"
 #include "net/as_tuple.hpp"
 #include "net/cancelled.hpp"
+#include "net/descriptor_relief.hpp"
 #include "net/listen_error.hpp"
 #include "net/unique_fd.hpp"
 #include "net/unix_address.hpp"
@@ -99,10 +100,12 @@ AcceptFailure classify(int error) {
 }  // namespace
 
 struct Listener::State {
-  explicit State(const asio::any_io_executor& executor) : pause(executor) {}
+  explicit State(const asio::any_io_executor& executor)
+      : pause(executor), relief(DescriptorRelief::of(executor)) {}
 
   StreamSocket listening;
   asio::steady_timer pause;
+  DescriptorRelief& relief;
   std::string name;
   std::optional<tcp::endpoint> endpoint;
   bool closed = false;
@@ -243,6 +246,7 @@ asio::awaitable<Result<Accepted>> Listener::accept() {
                              SOCK_CLOEXEC | SOCK_NONBLOCK));
     const int error = taken ? 0 : errno;
     if (taken) {
+      state->relief.got(taken.get());
       const bool tcp_over_any_address = !state->loopback_only && state->path.empty();
       if (tcp_over_any_address) unpace_if_local(taken.get());
       auto socket = adopt(state->pause.get_executor(), taken.release(), state->family);
@@ -257,6 +261,8 @@ asio::awaitable<Result<Accepted>> Listener::accept() {
       continue;
     } else if (failure == AcceptFailure::fatal) {
       co_return fail_errno(state->name, error);
+    } else if (state->relief.make_room()) {
+      continue;
     } else {
       state->complain(std::generic_category().message(error));
     }

@@ -63,9 +63,9 @@ class Listener {
   ~Listener();  ///< closes
 
   /// The next connection: TCP_NODELAY set, not paced if from this machine. Goes on by itself where the
-  /// process or the system is out of descriptors (pauses of 100 ms, a log line) and where a client left
-  /// before it was taken. Errc::cancelled after close() or Asio cancellation; any other error ends the
-  /// listener. One call at a time.
+  /// process or the system is out of descriptors (DescriptorRelief; else pauses of 100 ms, a log line) and
+  /// where a client left before it was taken. Errc::cancelled after close() or Asio cancellation; any other
+  /// error ends the listener. One call at a time.
   [[nodiscard]] boost::asio::awaitable<Result<Accepted>> accept();
 
   /// For the connections that come from now on; Unix sockets need none.

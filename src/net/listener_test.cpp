@@ -20,6 +20,7 @@
 
 #include "base/log.hpp"
 #include "net/connect.hpp"
+#include "net/descriptor_relief.hpp"
 #include "net/listen_error.hpp"
 #include "net/unique_fd.hpp"
 #include "tests/support/run_task.hpp"
@@ -275,6 +276,35 @@ TEST_F(ListenerTest, SurvivesALackOfDescriptors) {
         << line;
   }
   EXPECT_EQ(lines, 1U);
+}
+
+TEST_F(ListenerTest, TakesDescriptorsBackBeforeItPauses) {
+#if __has_feature(undefined_behavior_sanitizer)
+  GTEST_SKIP() << "this sanitizer opens a pipe to check an object's type, and takes a lack of descriptors "
+                  "for a bad object";
+#endif
+  struct Holder final : DescriptorHolder {
+    [[nodiscard]] std::size_t held_descriptors() const override { return held ? 1 : 0; }
+    void give_up_oldest() override { held.reset(); }
+    UniqueFd held;
+  } holder;
+  auto listener = Listener::listen_tcp(context.get_executor(), loopback(0));
+  ASSERT_TRUE(listener);
+  UniqueFd client(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  const auto address = loopback(listener->port());
+  ASSERT_EQ(::connect(client.get(), address.data(), static_cast<socklen_t>(address.size())), 0);
+  DescriptorRelief::of(context.get_executor()).add(holder);
+  holder.held = UniqueFd(::dup(client.get()));
+
+  rlimit before = {};
+  ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &before), 0);
+  const rlimit none_left = {static_cast<rlim_t>(holder.held.get()) + 1, before.rlim_max};
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &none_left), 0);
+  auto accepting = start(context, listener->accept());
+  context.poll();
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &before), 0);
+  EXPECT_TRUE(accepting.done());
+  EXPECT_FALSE(holder.held);
 }
 
 TEST_F(ListenerTest, AcceptsWhatWasReset) {

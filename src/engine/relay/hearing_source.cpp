@@ -6,6 +6,7 @@
 // bounded by the limit.
 #include "engine/relay/hearing_source.hpp"
 
+#include <algorithm>
 #include <deque>
 #include <list>
 #include <optional>
@@ -19,8 +20,10 @@
 #include <boost/asio/use_awaitable.hpp>
 
 #include "base/assert.hpp"
+#include "base/complaint.hpp"
 #include "engine/relay/refusal_log.hpp"
 #include "net/cancelled.hpp"
+#include "net/descriptor_relief.hpp"
 #include "net/parked.hpp"
 
 namespace culvert::relay {
@@ -39,9 +42,14 @@ struct Speaker {
   Clock::time_point deadline;
 };
 
+/// A channel of a session has none.
+bool holds_descriptor(const Speaker& speaker) {
+  return speaker.stream != nullptr && speaker.stream->kernel_socket() != nullptr;
+}
+
 }  // namespace
 
-struct HearingSource::State : std::enable_shared_from_this<State> {
+struct HearingSource::State : std::enable_shared_from_this<State>, net::DescriptorHolder {
   State(std::unique_ptr<Source> from, Begin first, HearingOptions with)
       : inner(std::move(from)), begin(std::move(first)), options(with) {}
 
@@ -73,6 +81,8 @@ struct HearingSource::State : std::enable_shared_from_this<State> {
   void set_clock();
   void cut_off_late();
   bool cut_off_oldest();
+  [[nodiscard]] std::size_t held_descriptors() const override;
+  void give_up_oldest() override;
   void finish(Error why);
 
   const std::unique_ptr<Source> inner;
@@ -85,6 +95,7 @@ struct HearingSource::State : std::enable_shared_from_this<State> {
   net::Parked room;                         ///< take_all()
   std::optional<asio::steady_timer> clock;  ///< the first deadline; with the first next()
   RefusalLog refusals;
+  Complaint exhausted;
   bool clock_is_set = false;
   bool full = false;
 };
@@ -101,6 +112,7 @@ Task<Result<std::unique_ptr<Pending>>> HearingSource::next() {
   if (!state->clock) {
     const auto executor = co_await asio::this_coro::executor;
     state->clock.emplace(executor);
+    net::DescriptorRelief::of(executor).add(*state);
     // Ends with the inner source, which stop() ends.
     asio::co_spawn(executor, State::take_all(state), asio::detached);
   }
@@ -209,6 +221,21 @@ bool HearingSource::State::cut_off_oldest() {
     return true;
   }
   return false;
+}
+
+std::size_t HearingSource::State::held_descriptors() const {
+  return static_cast<std::size_t>(std::ranges::count_if(hearing, holds_descriptor));
+}
+
+void HearingSource::State::give_up_oldest() {
+  if (exhausted.is_due(monotonic_now())) {
+    log(LogLevel::warning,
+        "{}: descriptors run out: cutting off the oldest of {} clients who have not said "
+        "what they want",
+        inner->name(), hearing.size());
+  }
+  const auto oldest = std::ranges::find_if(hearing, holds_descriptor);
+  std::exchange(oldest->stream, nullptr)->abort();
 }
 
 void HearingSource::State::finish(Error why) {

@@ -30,7 +30,7 @@ struct HearingOptions {
   /// How long a client may take.
   Duration patience = std::chrono::seconds(30);
   /// At most so many that are heard or wait to be asked for. One more pushes out the one who has been heard
-  /// for longest.
+  /// for longest; so does a lack of descriptors (net::DescriptorRelief).
   std::size_t limit = 1024;
   /// Of lines about those whom nothing came of. Who left by itself is `verbose`.
   LogLevel level = LogLevel::verbose;
