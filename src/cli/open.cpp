@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <optional>
+#include <set>
 #include <span>
 #include <string>
 #include <utility>
@@ -61,6 +62,21 @@ Result<Range> range_of(std::string_view text) {
   if (last < range.first) return wrong(text, "a range that ends before it begins");
   range.count = static_cast<std::uint16_t>(last - range.first + 1);
   return range;
+}
+
+// The router is asked for each once: a second mapping of the same port would never have an answer.
+Result<void> check_distinct(const std::vector<Range>& ranges) {
+  std::set<std::pair<Protocol, unsigned>> seen;
+  for (const Range& range : ranges) {
+    for (const Protocol protocol : range.protocols) {
+      for (unsigned port = range.first; port < range.first + unsigned{range.count}; ++port) {
+        if (!seen.emplace(protocol, port).second)
+          return fail(Errc::usage,
+                      fmt::format("open: port {}/{} is named twice", port, gateway::name_of(protocol)));
+      }
+    }
+  }
+  return {};
 }
 
 // Where an open port leads.
@@ -199,6 +215,7 @@ Result<void> read_open_line(std::span<const std::string_view> arguments, const E
   if (count > kMostPorts)
     return fail(Errc::usage,
                 fmt::format("open: {} ports are more than routers take; {} at most", count, kMostPorts));
+  TRY(check_distinct(ranges));
   daemon::GatewayPlan& plan = line.plan.gateway.emplace();
   plan.is_required = true;
   if (!lifetime.empty()) {

@@ -62,5 +62,16 @@ TEST(OpenLine, TakesNoTwoQuestionsAtOnce) {
     EXPECT_FALSE(plan_of_open(words)) << words.front();
 }
 
+TEST(OpenLine, NamesEachPortOnce) {
+  const auto complaint = [](std::vector<std::string_view> words) {
+    const auto plan = plan_of_open(std::move(words));
+    return plan ? "" : plan.error().message;
+  };
+  EXPECT_EQ(complaint({"8080", "8080"}), "open: port 8080/tcp is named twice");
+  EXPECT_EQ(complaint({"8080", "8079-8081/tcp"}), "open: port 8080/tcp is named twice");
+  EXPECT_EQ(complaint({"53/tcp+udp", "53/udp"}), "open: port 53/udp is named twice");
+  EXPECT_EQ(complaint({"53/tcp", "53/udp", "54-55"}), "");
+}
+
 }  // namespace
 }  // namespace culvert::cli
