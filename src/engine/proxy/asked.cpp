@@ -51,6 +51,12 @@ socks::Address socks_address(const relay::Endpoint& endpoint) {
   return {place->host.substr(0, place->host.find('%')), place->port};
 }
 
+// A request has no place for a zone, either: an address of a link is one of the link that it came by.
+asio::ip::address in_zone_of(const asio::ip::address& peer, const asio::ip::address& address) {
+  if (!address.is_v6() || !address.to_v6().is_link_local() || !peer.is_v6()) return address;
+  return asio::ip::address_v6(address.to_v6().to_bytes(), peer.to_v6().scope_id());
+}
+
 std::optional<relay::Endpoint> destination_of(Conversation& conversation) {
   const socks::Address& where = conversation.server().request().where;
   return relay::HostPort{where.host, where.port};
@@ -132,7 +138,7 @@ std::optional<UdpClient> Asked::udp_client() const {
   auto address = asio::ip::make_address(wanted.host, none);
   if (none || address.is_unspecified() || address.is_v4() != peer->address().is_v4())
     address = peer->address();
-  return UdpClient{*here, {address, wanted.port}, visit_.origin()};
+  return UdpClient{*here, {in_zone_of(peer->address(), address), wanted.port}, visit_.origin()};
 }
 
 bool Asked::wants_listener() const {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // SOCKS UDP ASSOCIATE from the client's first byte to the last datagram: a front under a forward, and targets
 // on loopback.
+#include <cstdlib>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -26,6 +27,7 @@
 #include "net/udp_outbox.hpp"
 #include "net/udp_socket.hpp"
 #include "proto/socks/udp_header.hpp"
+#include "tests/support/network_namespace.hpp"
 #include "tests/support/run_task.hpp"
 #include "tests/support/stream_io.hpp"
 #include "tests/support/udp_peer.hpp"
@@ -268,6 +270,19 @@ TEST_F(AssociateTest, TheClientMaySayWhereItWillSpeakFrom) {
   expect_only(client, at, "right");
   EXPECT_FALSE(wrong_address.hear());
   EXPECT_FALSE(wrong_port.hear());
+}
+
+TEST_F(AssociateTest, AnAddressOfALinkIsMeantOnTheLinkOfTheConnection) {
+  testing::in_namespace([this] {
+    ASSERT_EQ(std::system("ip link set lo up && ip addr add fe80::1/64 dev lo nodad"), 0);
+    target_ = UdpPeer();
+    begin({}, "fe80::1%lo");
+    auto control = connect();
+    const std::string named = "\x04\xFE\x80"s + std::string(13, '\0') + "\x01\0\0"s;  // has no zone
+    const auto port = bound(control, named).port();
+    UdpPeer client(udp_at("fe80::1%lo"));
+    expect_only(client, udp_at("fe80::1%lo", port), "x");
+  });
 }
 
 TEST_F(AssociateTest, OnlyWhoWasWrittenToMayAnswer) {
