@@ -40,6 +40,7 @@ Result<std::pair<std::uint16_t, std::uint16_t>> ports_of(std::string_view text) 
 Result<Place> place_of(std::string_view text, bool listens) {
   Place place;
   place.text = text;
+  if (text == "@") return wrong(text, "an abstract socket has a name: @name");
   if (text.starts_with('/') || text.starts_with('@')) {
     place.endpoint = TRY(path_of({.text = std::string(text), .is_path = true}));
     return place;

@@ -73,6 +73,8 @@ TEST(MappingSpec, SaysWhatIsWrong) {
       {"udp//run/x", "a:80", "\"udp//run/x\": a Unix socket carries streams alone, not udp"},
       {"udp/80", "/run/x", "\"/run/x\": a Unix socket carries streams alone, not udp"},
       {"tcp+udp/0", "a:80", "\"tcp+udp/0\": port 0 would be another one for udp than for tcp"},
+      {"80", "@", "\"@\": an abstract socket has a name: @name"},
+      {"@", "a:80", "\"@\": an abstract socket has a name: @name"},
       {"sctp/80", "a:80", "\"sctp/80\" is not a port (0 to 65535, or a service's name)"},
       {"80", "a b:80", "the host name \"a b\" contains \" \""},
   };
@@ -89,6 +91,7 @@ TEST(MappingSpec, TargetsAlone) {
             (std::vector<Endpoint>{HostPort{"a", 80}, HostPort{"::1", 81}, UnixPath{"/run/c"}}));
   for (const std::string_view text : {"", "a:80,", ",a:80", "-"})
     EXPECT_TRUE(parse_targets(text).error().message.ends_with(" (IPv6 in [brackets])")) << text;
+  EXPECT_EQ(parse_targets("a:80,@").error().message, "\"@\": an abstract socket has a name: @name");
   EXPECT_EQ(parse_targets("a:80,b:80-81").error().message, "\"b:80-81\": a range has no place here");
 }
 

@@ -49,22 +49,49 @@ std::optional<FileIdentity> identity_of(const std::string& path) {
   return FileIdentity{status.st_dev, status.st_ino};
 }
 
-std::unexpected<Error> cannot_listen_unix(const std::string& path, int error) {
-  const std::string name = printable(path);
-  if (error == EADDRINUSE && is_abstract(path))
-    return cannot_listen(name, "another program listens there ('ss -lxp' shows which)", error);
-  if (error == EADDRINUSE) {
-    return cannot_listen(
-        name, "the file exists already (remove it, or, for -L and -D, set StreamLocalBindUnlink=yes)", error);
+/// What is at a path that cannot be bound.
+enum class Occupant : std::uint8_t { none, no_socket, dead_socket, program, unknown };
+
+Occupant occupant_of(const std::string& path, const UnixAddress& address) {
+  struct stat status = {};
+  if (::lstat(path.c_str(), &status) != 0) return Occupant::none;
+  if (!S_ISSOCK(status.st_mode)) return Occupant::no_socket;
+  const UniqueFd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  if (!fd) return Occupant::unknown;
+  if (::connect(fd.get(), address.get(), address.size) == 0) return Occupant::program;
+  switch (errno) {
+    case ECONNREFUSED:
+      return Occupant::dead_socket;
+    case EAGAIN:      // more wait there than it takes
+    case EPROTOTYPE:  // of datagrams
+      return Occupant::program;
+    default:
+      return Occupant::unknown;
   }
-  return cannot_listen(name, std::generic_category().message(error), error);
 }
 
-bool is_dead_socket(const std::string& path, const UnixAddress& address) {
-  struct stat status = {};
-  if (::lstat(path.c_str(), &status) != 0 || !S_ISSOCK(status.st_mode)) return false;
-  const UniqueFd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-  return fd && ::connect(fd.get(), address.get(), address.size) != 0 && errno == ECONNREFUSED;
+std::unexpected<Error> cannot_listen_unix(const std::string& path, int error) {
+  return cannot_listen(printable(path), std::generic_category().message(error), error);
+}
+
+std::unexpected<Error> cannot_bind_unix(const std::string& path, const UnixAddress& address, int error) {
+  if (error != EADDRINUSE) return cannot_listen_unix(path, error);
+  const auto because = [&](std::string_view cause) { return cannot_listen(printable(path), cause, error); };
+  if (is_abstract(path)) return because("another program listens there ('ss -lxp' shows which)");
+  switch (occupant_of(path, address)) {
+    case Occupant::program:
+      return because("another program listens there ('ss -lxp' shows which)");
+    case Occupant::no_socket:
+      return because("the file there is not a socket");
+    case Occupant::dead_socket:  // with replace_dead, only one that has just come
+      return because(
+          "the file exists already, and nobody listens there (remove it, or, for -L and -D, set "
+          "StreamLocalBindUnlink=yes)");
+    case Occupant::none:
+    case Occupant::unknown:
+      break;
+  }
+  return because("the file exists already ('ss -lxp' shows whether a program listens there)");
 }
 
 enum class AcceptFailure { none_waiting, passing, exhausted, fatal };
@@ -209,7 +236,9 @@ Result<Listener> Listener::listen_unix(const asio::any_io_executor& executor, co
   const bool is_file = !is_abstract(path);
 
   struct stat status = {};
-  if (is_file && options.replace_dead && is_dead_socket(path, *address)) (void)::unlink(path.c_str());
+  if (is_file && options.replace_dead && occupant_of(path, *address) == Occupant::dead_socket &&
+      ::unlink(path.c_str()) != 0)
+    return cannot_listen_unix(path, errno);
   if (is_file && options.unlink_existing && ::lstat(path.c_str(), &status) == 0) {
     if (!S_ISSOCK(status.st_mode))
       return cannot_listen(printable(path), "the file there is not a socket", EADDRINUSE);
@@ -221,7 +250,7 @@ Result<Listener> Listener::listen_unix(const asio::any_io_executor& executor, co
   // rights, and the umask, which all threads share, stays as it is.
   const mode_t mode = 0777 & ~options.mask;
   if (::fchmod(fd.get(), mode) != 0) return cannot_listen_unix(path, errno);
-  if (::bind(fd.get(), address->get(), address->size) != 0) return cannot_listen_unix(path, errno);
+  if (::bind(fd.get(), address->get(), address->size) != 0) return cannot_bind_unix(path, *address, errno);
   auto state = std::make_shared<State>(executor);
   state->name = printable(path);
   state->path = path;

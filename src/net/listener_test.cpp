@@ -23,6 +23,7 @@
 #include "net/descriptor_relief.hpp"
 #include "net/listen_error.hpp"
 #include "net/unique_fd.hpp"
+#include "net/unix_address.hpp"
 #include "tests/support/run_task.hpp"
 
 namespace culvert::net {
@@ -153,8 +154,7 @@ TEST_F(ListenerTest, MakesUnixSocketsForTheirOwnerAlone) {
     const auto second = Listener::listen_unix(context.get_executor(), path);
     ASSERT_FALSE(second);
     EXPECT_EQ(second.error().message,
-              "cannot listen on " + path +
-                  ": the file exists already (remove it, or, for -L and -D, set StreamLocalBindUnlink=yes)");
+              "cannot listen on " + path + ": another program listens there ('ss -lxp' shows which)");
     EXPECT_TRUE(std::filesystem::exists(path));
   }
   EXPECT_FALSE(std::filesystem::exists(path));
@@ -162,6 +162,39 @@ TEST_F(ListenerTest, MakesUnixSocketsForTheirOwnerAlone) {
   auto shared = Listener::listen_unix(context.get_executor(), path, {.unlink_existing = false, .mask = 0});
   ASSERT_TRUE(shared);
   EXPECT_EQ(mode_of(path), 0777U);  // the option decides, not the umask
+}
+
+TEST_F(ListenerTest, SaysWhatIsAtAPathThatItDoesNotReplace) {
+  const std::string path = folder + "/s";
+  const auto cause = [&](UnixListenOptions options) {
+    const auto result = Listener::listen_unix(context.get_executor(), path, options);
+    EXPECT_TRUE(std::filesystem::exists(path));
+    return result ? "" : result.error().message.substr(("cannot listen on " + path + ": ").size());
+  };
+  const auto bound = [&](int type, bool listens) {
+    std::filesystem::remove(path);
+    UniqueFd fd(::socket(AF_UNIX, type | SOCK_CLOEXEC, 0));
+    const auto address = UnixAddress::make(path);
+    EXPECT_EQ(::bind(fd.get(), address->get(), address->size), 0);
+    if (listens) EXPECT_EQ(::listen(fd.get(), 0), 0);
+    return fd;
+  };
+  const std::string taken = "another program listens there ('ss -lxp' shows which)";
+  {
+    const auto full = bound(SOCK_STREAM, true);
+    for (int i = 0; i < 3; ++i) EXPECT_EQ(cause({.replace_dead = true}), taken) << i;  // EAGAIN at last
+  }
+  const auto dead =
+      "the file exists already, and nobody listens there (remove it, or, for -L and -D, set "
+      "StreamLocalBindUnlink=yes)";
+  EXPECT_EQ(cause({}), dead);
+  {
+    const auto datagrams = bound(SOCK_DGRAM, false);
+    EXPECT_EQ(cause({.replace_dead = true}), taken);
+  }
+  std::filesystem::remove(path);
+  std::ofstream(path) << "precious";
+  EXPECT_EQ(cause({.replace_dead = true}), "the file there is not a socket");
 }
 
 TEST_F(ListenerTest, ReplacesASocketIfAskedAndNothingElse) {
