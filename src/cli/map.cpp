@@ -31,7 +31,7 @@ constexpr const char* kMapExamples =
     "  culvert map '*:8000-8010' db.internal:9000-9010 tcp+udp/127.0.0.1:53 192.0.2.53:53\n"
     "  culvert map '*:80' 10.0.0.5:80,10.0.0.6:80    culvert map 5432 /run/postgresql/.s.PGSQL.5432\n"
     "  culvert map --kernel '*:80' 10.0.0.5:80       culvert map --kernel '47/*' 10.0.0.5\n"
-    "exit: 0 ended by a signal; 255 failed";
+    "exit: 0 ended by a signal; 255 failed; 128+N signal N cut it off";
 
 constexpr const char* kAboutProxy =
     "A SOCKS 4, 4a, 5 and HTTP CONNECT proxy; each client names its destination.\n"
@@ -43,7 +43,7 @@ constexpr const char* kProxyExamples =
     "examples:\n"
     "  culvert proxy 1080                            curl -x socks5h://localhost:1080 https://example.org\n"
     "  culvert proxy '*:3128' --users users.txt --connect '*.example.org:443' --connect '10.0.0.0/8:*'\n"
-    "exit: 0 ended by a signal; 255 failed";
+    "exit: 0 ended by a signal; 255 failed; 128+N signal N cut it off";
 
 Result<std::optional<std::uint64_t>> rate_of(std::string_view option, const std::string& text) {
   if (text.empty()) return std::nullopt;

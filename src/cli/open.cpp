@@ -38,7 +38,7 @@ constexpr const char* kOpenExamples =
     "  culvert open 8080                             culvert open 51820/udp 6881-6889/tcp+udp\n"
     "  culvert open 443 --to 8443                    culvert open 2222 --to 192.168.1.7:22\n"
     "  culvert open --list                           culvert open --close 8080\n"
-    "exit: 0 ended by a signal; 255 failed";
+    "exit: 0 ended by a signal; 255 failed; 128+N signal N cut it off";
 
 // What a PORT stands for.
 struct Range {

@@ -32,7 +32,7 @@ constexpr const char* kServeExamples =
     "  culvert serve --listen 443 --authorized-keys alice=alice.keys --authorized-keys bob=bob.keys "
     "--allow-all\n"
     "  ssh -p 2222 -N -L 5432:db:5432 me@server      culvert -p 2222 -R 0:localhost:3000 me@server\n"
-    "exit: 0 ended by a signal; 255 failed";
+    "exit: 0 ended by a signal; 255 failed; 128+N signal N cut it off";
 
 // Where a host key is kept that nobody named: beside the system's configuration, or the user's.
 std::string own_host_key(const Environment& environment) {

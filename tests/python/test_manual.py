@@ -20,6 +20,14 @@ def test_the_page_is_clean(page):
     assert (done.returncode, done.stdout) == (0, "")
 
 
+@pytest.mark.parametrize("page", sorted((ROOT / "docs").glob("*.1")), ids=lambda page: page.name)
+def test_the_page_and_the_help_say_what_a_second_signal_does(page):
+    status = page.read_text().split(".Sh EXIT STATUS")[1].split(".Sh ")[0]
+    assert "128 +" in status and "SIGINT or SIGTERM" in status and "second" in status
+    command = page.name.removesuffix(".1").split("-")[1:]
+    assert "128+N signal N cut it off" in run(*command, "--help").stdout.decode()
+
+
 def examples() -> list[str]:
     text = subprocess.run(["mandoc", "-Tutf8", "-Owidth=200", str(PAGE)], capture_output=True, text=True, timeout=DEADLINE,
                           check=True).stdout

@@ -5,6 +5,7 @@ import contextlib
 import hashlib
 import os
 import re
+import signal
 import socket
 import ssl
 import subprocess
@@ -287,6 +288,27 @@ def test_a_standard_error_that_nobody_reads_holds_up_no_stream(form):
             culvert.wait(DEADLINE)
             os.close(writing)
             os.close(reading)
+
+
+@pytest.mark.parametrize("start", [mapped, proxied])
+def test_a_second_signal_ends_it_at_once(start):
+    """The first one waits for live streams."""
+    with Server(echo) as target:
+        culvert = mapped(0, f"127.0.0.1:{target.port}") if start is mapped else proxied(0, "--connect", "127.0.0.0/8:*")
+        try:
+            with connect(culvert.port) as client:
+                if start is proxied:
+                    client.sendall(b"CONNECT 127.0.0.1:%d HTTP/1.1\r\nHost: a\r\n\r\n" % target.port)
+                client.sendall(b"hello")
+                assert client.recv(1)
+                culvert.signal(signal.SIGSTOP)
+                os.waitpid(culvert.pid, os.WUNTRACED)
+                culvert.signal(signal.SIGTERM)
+                culvert.signal(signal.SIGINT)
+                culvert.signal(signal.SIGCONT)
+                assert culvert.wait() in (128 + signal.SIGTERM, 128 + signal.SIGINT), "whichever the system told last"
+        finally:
+            culvert.stop()
 
 
 def test_silence_ends_a_stream():
