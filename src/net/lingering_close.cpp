@@ -7,6 +7,7 @@
 #include <memory>
 #include <utility>
 
+#include <sys/resource.h>
 #include <sys/socket.h>
 
 #include <boost/asio/execution_context.hpp>
@@ -46,7 +47,7 @@ class LingeringOnes final : public asio::execution_context::service, public Desc
   }
 
   void add(Closing& one) {
-    if (all_.size() == kMostLingering) give_up_oldest();
+    if (all_.size() >= most_) give_up_oldest();
     all_.push_back(one);
   }
   void remove(Closing& one) {
@@ -60,6 +61,7 @@ class LingeringOnes final : public asio::execution_context::service, public Desc
   void shutdown() override {}
 
   boost::intrusive::list<Closing> all_;
+  const std::size_t most_ = most_lingering();
 };
 
 asio::execution_context::id LingeringOnes::id;
@@ -130,6 +132,14 @@ struct Lingering : std::enable_shared_from_this<Lingering>, Closing {
 };
 
 }  // namespace
+
+// Many that are far away may have to be waited for, and a descriptor that is needed is given back anyway.
+std::size_t most_lingering() {
+  constexpr rlim_t kMost = 4096;
+  rlimit limit = {};
+  (void)::getrlimit(RLIMIT_NOFILE, &limit);
+  return static_cast<std::size_t>(std::max<rlim_t>(std::min(limit.rlim_cur / 4, kMost), 1));
+}
 
 void lingering_close(StreamSocket socket, Duration time) {
   if (!socket.is_open() || ::shutdown(socket.native_handle(), SHUT_WR) != 0) return;

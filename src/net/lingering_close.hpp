@@ -10,8 +10,9 @@ namespace culvert::net {
 
 /// How long lingering_close() waits for the peer.
 inline constexpr Duration kLingerTime = std::chrono::seconds(5);
-/// How many it waits for at once on one context: one more ends the oldest.
-inline constexpr std::size_t kMostLingering = 256;
+/// How many it waits for at once on one context, by how many descriptors the process may have: 4096, or a
+/// quarter of those. One more ends the oldest.
+[[nodiscard]] std::size_t most_lingering();
 
 /// Closes so that what was sent still arrives. A plain close() of a socket with unread bytes, or whose peer
 /// sends more, resets the connection and drops the send queue (RFC 2525 section 2.17). So: ends our

@@ -49,14 +49,15 @@ TEST_F(LingeringClose, WhatWasSentArrivesAlthoughThePeerSendsMore) {
 }
 
 TEST_F(LingeringClose, TheOldestMakesRoomForOneTooMany) {
+  const std::size_t most = most_lingering();
   lingering_close(std::move(*closing));
   std::vector<tcp::socket> peers;
-  for (std::size_t i = 0; i <= kMostLingering; ++i) {
+  for (std::size_t i = 0; i <= most; ++i) {
     tcp::acceptor acceptor(io, {asio::ip::address_v4::loopback(), 0});
     tcp::socket near(io);
     near.connect(acceptor.local_endpoint());
     peers.push_back(acceptor.accept());
-    if (i == kMostLingering - 1) peer.close();  // it ends by itself, and counts no more
+    if (i == most - 1) peer.close();  // it ends by itself, and counts no more
     io.poll();
     near.native_non_blocking(true);
     lingering_close(adopt(io.get_executor(), near.release()).value());
