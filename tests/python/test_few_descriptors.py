@@ -7,8 +7,12 @@ import ssl
 
 import pytest
 
+from harness.culvert import SMALL
 from harness.direct import Direct
 from harness.sockets import Server, connect, echo, receive_exactly
+
+pytestmark = pytest.mark.skipif(
+    SMALL, reason="a sanitizer opens a pipe to check an object's type, and takes a lack of descriptors for a bad object")
 
 LIMITED = ("sh", "-c", 'ulimit -n 256 && exec "$0" "$@"')
 SILENT = 300
