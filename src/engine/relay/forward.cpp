@@ -16,13 +16,11 @@
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
-#include <fmt/format.h>
-
 #include "base/log.hpp"
 #include "engine/relay/arrival.hpp"
 #include "engine/relay/balancing_dialer.hpp"
-#include "engine/relay/bucket.hpp"
 #include "engine/relay/client_watch.hpp"
+#include "engine/relay/line_pace.hpp"
 #include "engine/relay/metered_stream.hpp"
 #include "engine/relay/pump.hpp"
 #include "engine/relay/socket_stream.hpp"
@@ -114,8 +112,7 @@ struct Forward::State : std::enable_shared_from_this<State> {
   std::optional<asio::any_io_executor> executor;  ///< of the streams' coroutines, once one was started
   std::list<Live> live;  ///< with limits on silence: in the order in which they are looked at
   std::optional<asio::steady_timer*> watching;  ///< watch() runs, and sleeps on this one if it is not null
-  Bucket lines;                                 ///< about refusals
-  std::uint64_t untold = 0;                     ///< since the last one
+  LinePace lines{kRefusalsASecond};             ///< about refusals
   ForwardCounters totals;  ///< of streams that are gone; `live` and `dialing` are counted from the list
   std::optional<asio::steady_timer> emptied;  ///< drain() sleeps on it
   bool stopping = false;
@@ -331,15 +328,11 @@ void Forward::State::refuse(Pending& pending, const std::optional<Endpoint>& des
                             const DialError& why) {
   ++totals.failed;
   if (!log_enabled(LogLevel::notice)) return pending.refuse(why.reason);
-  if (lines.take(1, kRefusalsASecond, monotonic_now()) == 0) {
-    ++untold;
-    return pending.refuse(why.reason);
-  }
+  const auto others = lines.next(monotonic_now());
+  if (!others) return pending.refuse(why.reason);
   const std::string place = destination ? " -> " + to_string(*destination) : std::string();
-  const std::uint64_t before = std::exchange(untold, 0);
   log_event(LogLevel::notice, "stream_refused", "{}{}: {}{}{}", source->name(), place,
-            field("reason", why.message), why.hint,
-            before > 0 ? fmt::format(" (and {} before it)", before) : "", options.context,
+            field("reason", why.message), why.hint, *others, options.context,
             field("destination", destination.value_or(UnixPath{})), field("origin", pending.origin()));
   pending.refuse(why.reason);
 }

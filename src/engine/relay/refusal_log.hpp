@@ -1,13 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <cstdint>
-#include <optional>
 #include <string_view>
 
 #include "base/log.hpp"
-#include "base/time.hpp"
 #include "engine/relay/endpoint.hpp"
+#include "engine/relay/line_pace.hpp"
 
 namespace culvert::relay {
 
@@ -20,8 +18,7 @@ class RefusalLog {
            const LogContext& context = {});
 
  private:
-  std::optional<Instant> last_line_;
-  std::uint64_t untold_ = 0;  ///< since the last line
+  LinePace lines_{1};
 };
 
 }  // namespace culvert::relay
