@@ -243,11 +243,9 @@ std::vector<Grants> all_grants(std::span<const UserRules> users) {
 
 Grants grants_for_all(const UserRules* user, const crypto::PublicKey& key, const KeyOptions& options) {
   Grants grants = grants_for(user, key, options);
-  const auto allows = [](const ForwardRule& rule) { return !rule.denies; };
-  std::erase_if(grants.connect, allows);
-  std::erase_if(grants.listen, allows);
-  add_permits(grants.connect, options.permit_open, "permitopen");
-  add_permits(grants.listen, options.permit_listen, "permitlisten");
+  const auto is_narrower = [](const ForwardRule& rule) { return !rule.denies && rule.kind != Kind::permit; };
+  std::erase_if(grants.connect, is_narrower);
+  std::erase_if(grants.listen, is_narrower);
   if (options.permit_open.empty()) {
     grants.connect.push_back(*ForwardRule::parse_connect("*:*"));
     grants.connect.push_back(*ForwardRule::parse_connect("self:*"));
