@@ -63,7 +63,7 @@ relay::Task<Result<void>> LastingSource::ask_again(std::shared_ptr<Shared> share
   auto& tunnel = *shared->tunnel;
   const std::string name = relay::to_string(shared->bound);
   bool said = false;
-  std::shared_ptr<Client> asked;
+  std::weak_ptr<Client> asked;  // one that is over must not live on for this
   Instant asked_since{};
   for (;;) {
     while (!tunnel.is_up || tunnel.client->is_over()) {
@@ -73,7 +73,10 @@ relay::Task<Result<void>> LastingSource::ask_again(std::shared_ptr<Shared> share
       if (net::is_cancelled(co_await asio::this_coro::cancellation_state)) co_return cancelled();
     }
     const auto client = tunnel.client;
-    if (std::exchange(asked, client) != client) asked_since = monotonic_now();
+    if (asked.lock() != client) {
+      asked = client;
+      asked_since = monotonic_now();
+    }
     auto bound = co_await client->listen(shared->bound);
     if (net::is_cancelled(co_await asio::this_coro::cancellation_state) || shared->stopped)
       co_return cancelled();

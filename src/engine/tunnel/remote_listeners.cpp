@@ -29,14 +29,12 @@ constexpr Guess kSeeItsSettings = {
     "the port may be in use there, or below 1024; in its sshd_config see AllowTcpForwarding, PermitListen, "
     "GatewayPorts, DisableForwarding",
     "a file of that name may be there, which StreamLocalBindUnlink in its sshd_config removes, or nothing "
-    "may "
-    "be made in its folder; see AllowStreamLocalForwarding and DisableForwarding, too"};
+    "may be made in its folder; see AllowStreamLocalForwarding and DisableForwarding, too"};
 constexpr Guess kSeeItsRules = {
     "the port may be in use there, or no rule allows it: see listen in its rules, or permitlisten of the "
     "key; its log says why, and names the rule that would",
     "a file of that name may be there, nothing may be made in its folder, or no rule allows it: see listen "
-    "in "
-    "its rules; its log says why, and names the rule that would"};
+    "in its rules; its log says why, and names the rule that would"};
 
 // One place where the server listens, or was asked to.
 struct Place {
