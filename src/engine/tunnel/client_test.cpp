@@ -2,9 +2,7 @@
 #include "engine/tunnel/client.hpp"
 
 #include <array>
-#include <cstdlib>
 #include <filesystem>
-#include <fstream>
 
 #include <fmt/format.h>
 #include <gtest/gtest.h>
@@ -12,7 +10,7 @@
 #include <boost/asio/steady_timer.hpp>
 
 #include "base/log.hpp"
-#include "engine/tunnel/tunnel.hpp"
+#include "tests/support/client_harness.hpp"
 #include "tests/support/impostor_server.hpp"
 #include "tests/support/run_task.hpp"
 #include "tests/support/scripted_prompter.hpp"
@@ -23,89 +21,13 @@ namespace culvert::tunnel {
 namespace {
 
 namespace asio = boost::asio;
+using ClientTest = testing::ClientHarness;
 using testing::receive_all;
 using testing::run;
 using testing::send_all;
 using testing::start;
 using testing::test_bytes;
-
-// A key that ssh-keygen made for this test program alone, and its file.
-class UserKey {
- public:
-  static const UserKey& instance() {
-    static const UserKey key;
-    return key;
-  }
-  [[nodiscard]] const std::string& path() const { return path_; }
-  [[nodiscard]] const crypto::PublicKey& public_key() const { return *key_; }
-
- private:
-  UserKey() : path_(dir_.path() / "id") {
-    const auto command = "ssh-keygen -q -t ed25519 -N '' -C test -f " + path_;
-    if (std::system(command.c_str()) != 0) throw std::runtime_error("ssh-keygen does not run");
-    std::ifstream file(path_ + ".pub");
-    std::string line;
-    std::getline(file, line);
-    key_ = *crypto::parse_public_key_line(line);
-  }
-  testing::TempDir dir_;
-  std::string path_;
-  std::optional<crypto::PublicKey> key_;
-};
-
-class ClientTest : public ::testing::Test {
- protected:
-  ClientTest() { (void)set_up_log(LogLevel::error, ""); }
-
-  ServerOptions options(std::uint16_t port) {
-    ServerOptions options;
-    options.host = "127.0.0.1";
-    options.port = port;
-    options.user = "somebody";
-    options.identity_files = {UserKey::instance().path()};
-    options.user_known_hosts = {dir_.path() / "known_hosts"};
-    options.host_key_policy = HostKeyPolicy::accept_new;
-    return options;
-  }
-
-  Result<void> connect(Client& client) { return run(context_, client.connect()); }
-
-  auto dial(Client& client, std::string host, std::uint16_t port = 1) {
-    return run(context_, dial_named(client, std::move(host), port));
-  }
-
-  using Dialed = std::expected<std::unique_ptr<relay::Stream>, relay::DialError>;
-
-  // The client is asked now, and may go before the task runs.
-  static relay::Task<Dialed> dial_named(Client& client, std::string host, std::uint16_t port) {
-    using Asked = std::pair<relay::Endpoint, relay::KnownVisit>;
-    auto asked = std::make_shared<Asked>(relay::HostPort{std::move(host), port},
-                                         relay::KnownVisit(relay::HostPort{"127.0.0.1", 4321}));
-    auto dialing = client.dial(asked->first, asked->second);
-    return keep(std::move(asked), std::move(dialing));
-  }
-  static relay::Task<Dialed> keep(std::shared_ptr<void>, relay::Task<Dialed> dialing) {
-    co_return co_await std::move(dialing);
-  }
-
-  static relay::Task<std::string> conversation(relay::Stream& stream, std::string text) {
-    // Reading waits until all is written: what the server sends meanwhile has to wait, within its window.
-    if (const auto done = co_await send_all(stream, text); !done) co_return "write: " + done.error().message;
-    auto answer = co_await receive_all(stream);
-    co_return answer.error ? "read: " + answer.error->message : std::move(answer.bytes);
-  }
-
-  template <class T>
-  static relay::Task<void> forget(relay::Task<T> task) {
-    (void)co_await std::move(task);
-  }
-
-  asio::io_context context_{1};
-  testing::TempDir dir_;
-  net::Resolver resolver_;
-  crypto::SystemRandom random_;
-  testing::ScriptedPrompter prompter_;
-};
+using testing::UserKey;
 
 TEST_F(ClientTest, LogsInAndCarriesAStreamBothWays) {
   testing::SshTestServer server(context_, UserKey::instance().public_key());
@@ -482,122 +404,6 @@ TEST_F(ClientTest, AServerThatClosesDownHasRefusedNobody) {
   const auto done = connect(client);
   ASSERT_FALSE(done);
   EXPECT_EQ(done.error().code, Errc::closed) << done.error().message;
-}
-
-TEST_F(ClientTest, ATunnelIsTheSameInstanceInAllOfItsConnections) {
-  testing::SshTestServer server(context_, UserKey::instance().public_key());
-  TunnelOptions with;
-  with.server = options(server.port());
-  Tunnel one(context_.get_executor(), with, resolver_, random_, prompter_);
-  Tunnel other(context_.get_executor(), with, resolver_, random_, prompter_);
-  const auto& told = server.instances();
-  ASSERT_TRUE(run(context_, one.start()));
-  testing::run_until(context_, [&] { return told.size() == 1; });
-  server.disconnect_all();
-  testing::run_until(context_, [&] { return told.size() == 2; });
-  ASSERT_TRUE(run(context_, other.start()));
-  testing::run_until(context_, [&] { return told.size() == 3; });
-  EXPECT_EQ(told[0], told[1]);
-  EXPECT_NE(told[0], told[2]);
-
-  Client alone(context_.get_executor(), options(server.port()), resolver_, random_, prompter_);
-  ASSERT_TRUE(connect(alone));
-  ASSERT_TRUE(dial(alone, "echo"));
-  EXPECT_EQ(told.size(), 3U);
-}
-
-TEST_F(ClientTest, ATunnelTellsOnceWhyItDoesNotComeBack) {
-  auto server = std::make_unique<testing::SshTestServer>(context_, UserKey::instance().public_key());
-  std::vector<std::string> told;
-  TunnelOptions with;
-  with.server = options(server->port());
-  with.on_change = [&](const std::string& line) { told.push_back(line); };
-  Tunnel tunnel(context_.get_executor(), with, resolver_, random_, prompter_);
-  ASSERT_TRUE(run(context_, tunnel.start()));
-  const auto port = server->port();
-  server.reset();
-  testing::run_until(context_, [&] { return told.size() == 2; });
-  EXPECT_TRUE(told[0].starts_with("connection lost: ")) << told[0];
-  EXPECT_EQ(
-      told[1],
-      fmt::format("still not connected: cannot connect to 127.0.0.1 port {}: Connection refused", port));
-  asio::steady_timer pause(context_, std::chrono::milliseconds(1500));
-  run(context_, [](asio::steady_timer& timer) -> relay::Task<void> {
-    co_await timer.async_wait(asio::use_awaitable);
-  }(pause));
-  EXPECT_EQ(told.size(), 2U) << told.back();
-}
-
-// A connection that ends under a question has not answered it.
-TEST_F(ClientTest, ATunnelAsksTheNextConnection) {
-  int asked = 0;
-  testing::SshTestServer::Options with_listeners;
-  with_listeners.on_listen = [&](connection::SessionDriver& driver) {
-    if (++asked == 1) return driver.stop("not now");
-    driver.session().reply_listen(true, 40000);
-  };
-  testing::SshTestServer server(context_, UserKey::instance().public_key(), with_listeners);
-  TunnelOptions with;
-  with.server = options(server.port());
-  Tunnel tunnel(context_.get_executor(), with, resolver_, random_, prompter_);
-  ASSERT_TRUE(run(context_, tunnel.start()));
-  const relay::Endpoint there = relay::HostPort{"late", 1};
-  const relay::KnownVisit visit(relay::HostPort{"127.0.0.1", 4321});
-  auto stream = run(context_, tunnel.dial(there, visit));
-  ASSERT_TRUE(stream) << stream.error().message;
-  EXPECT_EQ(run(context_, conversation(**stream, "ping")), "ping");
-
-  const auto bound = run(context_, tunnel.listen_patiently(relay::HostPort{"", 0}));
-  ASSERT_TRUE(bound) << bound.error().message;
-  EXPECT_EQ((*bound)->bound(), relay::Endpoint(relay::HostPort{"", 40000}));
-  EXPECT_EQ(asked, 2);
-}
-
-TEST_F(ClientTest, SaysWhyAPlaceIsRefused) {
-  std::optional<std::uint32_t> chosen;
-  testing::SshTestServer::Options with;
-  with.session.software = "OpenSSH_9.2p1";
-  with.on_listen = [&](connection::SessionDriver& driver) {
-    driver.session().reply_listen(chosen.has_value(), chosen.value_or(0));
-  };
-  testing::SshTestServer server(context_, UserKey::instance().public_key(), with);
-  Client client(context_.get_executor(), options(server.port()), resolver_, random_, prompter_);
-  ASSERT_TRUE(connect(client));
-  const auto error = [&](const relay::Endpoint& where) {
-    const auto bound = run(context_, client.listen(where));
-    return bound ? relay::DialError{relay::Refusal::closed, "it listens"} : bound.error();
-  };
-
-  const auto port = error(relay::HostPort{"localhost", 8080});
-  EXPECT_EQ(port.reason, relay::Refusal::prohibited);
-  EXPECT_TRUE(port.message.contains("AllowTcpForwarding")) << port.message;
-  const auto path = error(relay::UnixPath{"/run/x"});
-  EXPECT_EQ(path.reason, relay::Refusal::prohibited);
-  for (const std::string_view wanted : {"StreamLocalBindUnlink", "AllowStreamLocalForwarding", "folder"})
-    EXPECT_TRUE(path.message.contains(wanted)) << path.message;
-  EXPECT_FALSE(path.message.contains("port")) << path.message;
-  for (const std::uint32_t none : {0U, 65536U}) {
-    chosen = none;
-    EXPECT_EQ(error(relay::HostPort{"localhost", 0}).message,
-              "the server agrees to listen on localhost:0, but its answer names no port");
-  }
-  chosen = 65535;
-  EXPECT_EQ(error(relay::HostPort{"localhost", 0}).message, "it listens");
-}
-
-// Each new connection asks for all of them at once.
-TEST_F(ClientTest, HundredsOfListenersAreAskedForAtOnce) {
-  int asked = 0;
-  testing::SshTestServer::Options busy;
-  busy.on_listen = [&](connection::SessionDriver&) { ++asked; };
-  testing::SshTestServer server(context_, UserKey::instance().public_key(), busy);
-  Client client(context_.get_executor(), options(server.port()), resolver_, random_, prompter_);
-  ASSERT_TRUE(connect(client));
-  std::vector<testing::Running<relay::Bound>> asking;
-  for (int i = 0; i < 900; ++i) asking.push_back(start(context_, client.listen(relay::HostPort{"", 0})));
-  testing::run_until(context_, [&] { return asked == 900; });
-  client.disconnect();
-  for (auto& one : asking) EXPECT_EQ(one.wait().error().reason, relay::Refusal::closed);
 }
 
 // What is not SSH at all, and what goes away in the middle.
