@@ -91,16 +91,16 @@ net::Transferred StreamCarrier::write(ByteView bytes) {
 relay::Task<void> StreamCarrier::readable() {
   const auto state = state_;
   if (state->over || state->closed) co_return;
-  if (!std::exchange(state->started, true)) {
-    asio::co_spawn(state->executor, fetch(state), asio::detached);
-  } else {
-    state->wanted.post(state->executor);
-  }
+  if (!std::exchange(state->started, true)) asio::co_spawn(state->executor, fetch(state), asio::detached);
+  state->wanted.post(state->executor);
   (void)co_await state->reader.wait();
 }
 
 relay::Task<void> StreamCarrier::fetch(std::shared_ptr<State> state) {
-  while (!state->closed) {
+  for (;;) {
+    // At the start as well: co_spawn() runs this before its caller has come to wait.
+    while (!state->reader.waiting() && !state->closed) (void)co_await state->wanted.wait();
+    if (state->closed) co_return;
     const auto got = co_await state->stream->read();
     if (state->closed) co_return;
     if (!got || got->empty()) {
@@ -114,7 +114,6 @@ relay::Task<void> StreamCarrier::fetch(std::shared_ptr<State> state) {
     if (state->closed) co_return;
     if (!state->lent.empty()) state->stream->keep();
     state->lent = {};
-    while (!state->reader.waiting() && !state->closed) (void)co_await state->wanted.wait();
   }
 }
 
