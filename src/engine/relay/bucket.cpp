@@ -10,6 +10,10 @@ namespace {
 
 constexpr std::int64_t kSecond = 1'000'000'000;
 
+/// A turn is for so many times as much as is wanted now: who wants little does not keep much from others, who
+/// reads piece by piece does not wait for each.
+constexpr std::size_t kAhead = 4;
+
 // Rounded down: a second always pays for as many as the rate says.
 std::int64_t price(std::size_t count, std::uint64_t rate) {
   const double time = static_cast<double>(count) * static_cast<double>(kSecond) / static_cast<double>(rate);
@@ -47,19 +51,22 @@ Turn Bucket::turn(std::size_t wanted, std::optional<std::uint64_t> rate, Instant
   if (!rate) return {wanted, now};
   if (*rate == 0 || unit > *rate) return {0, now + std::chrono::seconds(1)};
   const std::size_t share =
-      std::max<std::size_t>(affordable(*rate, std::chrono::nanoseconds(kTurn).count(), *rate, unit), unit);
+      std::max(affordable(wanted * kAhead, std::chrono::nanoseconds(kTurn).count(), *rate, unit), unit);
   const std::int64_t clock = nanoseconds(now);
+  const bool others_wait = clock < crowded_until_.load(std::memory_order_relaxed);
   std::int64_t paid = paid_until_.load(std::memory_order_relaxed);
   for (;;) {
     const std::int64_t from = std::max(paid, clock);
     std::size_t taken = affordable(wanted, clock + kSecond - from, *rate, unit);
     std::int64_t at = clock;
-    if (taken < std::min(wanted, share)) {
+    if (others_wait || taken < std::min(wanted, share)) {
       taken = share;
-      at = std::max(from + price(taken, *rate) - kSecond, clock);
+      at = std::max(from + price(taken, *rate) - kSecond, clock + 1);
     }
-    if (paid_until_.compare_exchange_weak(paid, from + price(taken, *rate), std::memory_order_relaxed))
-      return {taken, now + std::chrono::ceil<Duration>(std::chrono::nanoseconds(at - clock))};
+    if (!paid_until_.compare_exchange_weak(paid, from + price(taken, *rate), std::memory_order_relaxed))
+      continue;
+    if (at > clock + 1) crowded_until_.store(at + kSecond, std::memory_order_relaxed);
+    return {taken, now + std::chrono::ceil<Duration>(std::chrono::nanoseconds(at - clock))};
   }
 }
 

@@ -28,9 +28,12 @@ class Bucket {
                                  std::size_t unit = 1);
   /// Of what take() gave at this rate, so many did not pass.
   void give_back(std::size_t count, std::optional<std::uint64_t> rate);
-  /// The same for who can wait: as many of `wanted` as may pass now, or the next turn that is free, of what
-  /// kTurn pays for. That counts as passed, and is for whoever asked, for kTurnLasts from then on: what is
-  /// not used is given back.
+  /// The same for who can wait: as many of `wanted` as may pass now, or the next turn that is free: a few
+  /// times `wanted`, and of what kTurn pays for at most. That counts as passed, and is for whoever asked, for
+  /// kTurnLasts from then on: what is not used is given back.
+  ///
+  /// For a second after somebody had to wait there are only turns, if there is something left as well: they
+  /// come a moment later than now, behind those of all who have waited already.
   [[nodiscard]] Turn turn(std::size_t wanted, std::optional<std::uint64_t> rate, Instant now,
                           std::size_t unit = 1);
   static constexpr Duration kTurn = std::chrono::milliseconds(20);
@@ -44,6 +47,7 @@ class Bucket {
   /// What has passed is paid for by time: until then, in nanoseconds of the clock. Up to a second ahead, and
   /// farther by the turns that are given out.
   std::atomic<std::int64_t> paid_until_ = 0;
+  std::atomic<std::int64_t> crowded_until_ = 0;  ///< of the same clock
 };
 
 /// A bucket with its rate, for all who share that: the forwards of one mapping, on whatever threads.

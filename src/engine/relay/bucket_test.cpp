@@ -88,6 +88,31 @@ TEST(Bucket, GivesTurnsToThoseWhoWait) {
   EXPECT_EQ(bucket.turn(7, std::nullopt, clock.now()).count, 7u);
 }
 
+TEST(Bucket, GivesThoseWhoWantLittleALittle) {
+  test::ManualClock clock;
+  Bucket bucket;
+  ASSERT_EQ(bucket.take(100'000, 100'000, clock.now()), 100'000u);
+  const Turn first = bucket.turn(100, 100'000, clock.now());
+  EXPECT_EQ(first.count, 400u);
+  EXPECT_EQ(first.at - clock.now(), Duration(4ms));
+}
+
+// Nobody could use his turn for a while: what time has brought is not for the first one who comes again.
+TEST(Bucket, GivesWhatTimeBringsInTurnsWhereOthersWait) {
+  test::ManualClock clock;
+  Bucket bucket;
+  ASSERT_EQ(bucket.take(1000, 1000, clock.now()), 1000u);
+  ASSERT_EQ(bucket.turn(500, 1000, clock.now()).at - clock.now(), Duration(20ms));
+  clock.advance(500ms);
+  for (int i = 0; i < 3; ++i) {
+    const Turn turn = bucket.turn(500, 1000, clock.now());
+    EXPECT_EQ(turn.count, 20u);
+    EXPECT_EQ(turn.at - clock.now(), Duration(1us)) << "behind those that have come";
+  }
+  clock.advance(520ms);  // nobody has had to wait for a second
+  EXPECT_EQ(bucket.turn(500, 1000, clock.now()).count, 500u);
+}
+
 TEST(Bucket, FollowsARateThatChanges) {
   test::ManualClock clock;
   Bucket bucket;

@@ -42,15 +42,22 @@ MeteredStream::~MeteredStream() {
 }
 
 void MeteredStream::give_back(Side& side) {
+  side.waited_for = 0;
   if (const std::size_t count = std::exchange(side.turn.count, 0); count > 0)
     meter_->give_back(side.way, count);
+}
+
+// Who waited for a turn and used it up wants as much again: in bulk they grow to what one may have at most.
+void MeteredStream::take_turn(Side& side, std::size_t wanted) {
+  side.turn = meter_->turn(side.way, std::max(wanted, side.waited_for));
+  side.waited_for = side.turn.at > monotonic_now() ? side.turn.count : 0;
 }
 
 // A turn is used up by several reads or writes.
 std::size_t MeteredStream::may_pass(Side& side, std::size_t wanted) {
   const Instant now = monotonic_now();
   if (now > side.turn.at + Bucket::kTurnLasts) give_back(side);
-  if (side.turn.count == 0) side.turn = meter_->turn(side.way, wanted);
+  if (side.turn.count == 0) take_turn(side, wanted);
   if (side.turn.at > now) return 0;
   const std::size_t may = std::min(wanted, side.turn.count);
   side.turn.count -= may;
@@ -60,15 +67,14 @@ std::size_t MeteredStream::may_pass(Side& side, std::size_t wanted) {
 Task<Result<void>> MeteredStream::pause(Side& side) {
   Result<void> go_on;
   ++pauses_;
-  for (;;) {
+  do {  // once at least: those whose turns have come meanwhile are before us
     const Duration left = side.turn.at - monotonic_now();
-    if (left <= Duration::zero() || !go_on) break;
     side.timer.expires_after(std::min(left, kLongestPause));
     (void)co_await side.timer.async_wait(net::kTuple);
     go_on = closed_ || net::is_cancelled(co_await asio::this_coro::cancellation_state)
                 ? fail(Errc::cancelled, "the stream was closed")
                 : meter_->check();
-  }
+  } while (go_on && side.turn.at > monotonic_now());
   --pauses_;
   co_return go_on;
 }
@@ -124,7 +130,7 @@ Result<std::size_t> MeteredStream::write(std::span<const ByteView> bytes) {
 
 Task<Result<void>> MeteredStream::writable() {
   if (!throttled_) return inner_->writable();
-  if (written_.turn.count == 0) written_.turn = meter_->turn(Meter::Way::written, unwritten_);
+  if (written_.turn.count == 0) take_turn(written_, unwritten_);
   return pause(written_);
 }
 

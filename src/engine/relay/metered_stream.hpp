@@ -59,11 +59,13 @@ class MeteredStream final : public Stream {
   struct Side {
     Side(Meter::Way of, const boost::asio::any_io_executor& executor) : way(of), timer(executor) {}
     const Meter::Way way;
-    Turn turn;
+    Turn turn;                        ///< what is left of it
+    std::size_t waited_for = 0;       ///< of the whole turn, if it came later
     boost::asio::steady_timer timer;  ///< sleeps until that
   };
   [[nodiscard]] std::size_t may_pass(Side& side, std::size_t wanted);
   void give_back(Side& side);
+  void take_turn(Side& side, std::size_t wanted);
   [[nodiscard]] Task<Result<void>> pause(Side& side);
 
   const std::unique_ptr<Stream> inner_;
