@@ -45,9 +45,7 @@ std::string targets_text(const DirectPlan& plan, const DirectForward& forward) {
   return text;
 }
 
-void tell_up(const DirectPlan& plan, const DirectPort& port, const std::string& listener) {
-  const DirectForward& forward = *port.forward;
-  if (port.offset != 0) return;  // one line for a range
+void tell_up(const DirectPlan& plan, const DirectForward& forward, const std::string& listener) {
   const std::string at = range_text(listener, forward.listen.endpoint, forward.ports);
   if (forward.is_proxy) {
     log_event(LogLevel::notice, "forward_up", "proxy {} up", field("listener", at));
@@ -127,6 +125,7 @@ std::shared_ptr<relay::TargetGroup> DirectRun::group_of(std::vector<relay::Endpo
 }
 
 relay::Task<Result<void>> DirectRun::open(const DirectForward& forward, net::Resolver& names) {
+  std::vector<std::string> listeners;  // of the range's first port
   for (std::uint16_t offset = 0; offset < forward.ports; ++offset) {
     DirectPort port{&forward, offset};
     std::vector<relay::Endpoint> targets;
@@ -134,14 +133,18 @@ relay::Task<Result<void>> DirectRun::open(const DirectForward& forward, net::Res
     port.group = group_of(std::move(targets), forward.transport);
     auto opened = forward.transport == Transport::udp ? co_await open_datagrams(port, names)
                                                       : co_await open_streams(port, names);
-    if (opened) continue;
-    if (!forward.is_optional) co_return opened;
-    log(LogLevel::warning, "{}; going on without", opened.error().message);
+    if (!opened && !forward.is_optional) co_return std::unexpected(std::move(opened).error());
+    if (!opened) {
+      log(LogLevel::warning, "{}; going on without", opened.error().message);
+    } else if (offset == 0) {
+      listeners = *std::move(opened);
+    }
   }
+  for (const std::string& listener : listeners) tell_up(plan_, forward, listener);
   co_return Result<void>();
 }
 
-relay::Task<Result<void>> DirectRun::open_streams(const DirectPort& port, net::Resolver& names) {
+DirectRun::Names DirectRun::open_streams(const DirectPort& port, net::Resolver& names) {
   ListenSpec spec = port.forward->listen;
   spec.endpoint = port.moved(spec.endpoint);
   const bool is_shared = !workers_.empty() && std::holds_alternative<relay::HostPort>(spec.endpoint);
@@ -157,6 +160,7 @@ relay::Task<Result<void>> DirectRun::open_streams(const DirectPort& port, net::R
     listeners = co_await open_listeners(spec, names, bind, executor_of(owner));
   }
   if (!listeners) co_return std::unexpected(std::move(listeners).error());
+  std::vector<std::string> opened;
   for (net::Listener& listener : *listeners) {
     CO_TRY(listener.set_liveness(plan_.liveness));
     if (const auto at = listener.endpoint()) {
@@ -164,7 +168,7 @@ relay::Task<Result<void>> DirectRun::open_streams(const DirectPort& port, net::R
       bound_.add(net::ip_address_of(at->address()), gateway::Protocol::tcp, at->port(),
                  port.forward->outside);
     }
-    tell_up(plan_, port, listener.name());
+    opened.push_back(listener.name());
   }
   if (is_shared) {
     for (const auto& worker : workers_) {
@@ -181,10 +185,10 @@ relay::Task<Result<void>> DirectRun::open_streams(const DirectPort& port, net::R
     }
   }
   lane(owner).add(port, std::move(*listeners));
-  co_return Result<void>();
+  co_return opened;
 }
 
-relay::Task<Result<void>> DirectRun::open_datagrams(const DirectPort& port, net::Resolver& names) {
+DirectRun::Names DirectRun::open_datagrams(const DirectPort& port, net::Resolver& names) {
   ListenSpec spec = port.forward->listen;
   spec.endpoint = port.moved(spec.endpoint);
   auto listeners = co_await open_udp_listeners(spec, names);
@@ -193,14 +197,15 @@ relay::Task<Result<void>> DirectRun::open_datagrams(const DirectPort& port, net:
     listeners = co_await open_udp_listeners(spec, names);
   }
   if (!listeners) co_return std::unexpected(std::move(listeners).error());
+  std::vector<std::string> opened;
   for (const net::UdpListener& listener : *listeners) {
     commons_.own_datagrams.add(net::ip_address_of(listener.local.address()), listener.local.port());
     bound_.add(net::ip_address_of(listener.local.address()), gateway::Protocol::udp, listener.local.port(),
                port.forward->outside);
-    tell_up(plan_, port, listener.name());
+    opened.push_back(listener.name());
   }
   lane(next_++ % (workers_.size() + 1)).add(port, std::move(*listeners));
-  co_return Result<void>();
+  co_return opened;
 }
 
 // Whether they can be resolved, and do not lead back here. That can change later, when each dial looks again.

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <memory>
 #include <optional>
+#include <string>
 #include <thread>
 #include <vector>
 
@@ -51,8 +52,10 @@ class DirectRun final : public Run {
   [[nodiscard]] std::shared_ptr<relay::TargetGroup> group_of(std::vector<relay::Endpoint> targets,
                                                              Transport transport);
   relay::Task<Result<void>> open(const DirectForward& forward, net::Resolver& names);
-  relay::Task<Result<void>> open_streams(const DirectPort& port, net::Resolver& names);
-  relay::Task<Result<void>> open_datagrams(const DirectPort& port, net::Resolver& names);
+  /// What the listeners of a port are called.
+  using Names = relay::Task<Result<std::vector<std::string>>>;
+  [[nodiscard]] Names open_streams(const DirectPort& port, net::Resolver& names);
+  [[nodiscard]] Names open_datagrams(const DirectPort& port, net::Resolver& names);
   relay::Task<Result<void>> check_targets(const DirectForward& forward);
   [[nodiscard]] DirectLane& lane(std::size_t index);
   [[nodiscard]] boost::asio::any_io_executor executor_of(std::size_t index);

@@ -359,6 +359,13 @@ def test_a_port_in_use_is_refused():
     assert done.status == 255 and "address already in use" in done.stderr
 
 
+def test_a_range_is_up_when_all_of_it_is():
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        last = taken.getsockname()[1]
+        done = run("map", f"127.0.0.1:{last - 1}-{last}", "127.0.0.1:1-2")
+    assert done.status == 255 and "address already in use" in done.stderr and " up" not in done.stderr, done.stderr
+
+
 def test_the_proxy_reaches_ordinary_addresses_alone():
     port = free_port()
     with Server(echo) as target:
