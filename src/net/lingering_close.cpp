@@ -16,7 +16,6 @@
 #include <boost/intrusive/list.hpp>
 
 #include "net/descriptor_relief.hpp"
-
 #include "net/socket.hpp"
 
 namespace culvert::net {

@@ -30,8 +30,9 @@ using testing::start;
 
 class MeteredStreamTest : public ::testing::Test {
  protected:
-  std::unique_ptr<MeteredStream> metered(std::unique_ptr<Meter> meter) {
-    auto [here, there] = MemoryStream::make(context.get_executor());
+  std::unique_ptr<MeteredStream> metered(std::unique_ptr<Meter> meter, testing::MemoryStreamOptions near = {},
+                                         testing::MemoryStreamOptions beyond = {}) {
+    auto [here, there] = MemoryStream::make(context.get_executor(), std::move(near), std::move(beyond));
     far = std::move(there);
     return std::make_unique<MeteredStream>(context.get_executor(), std::move(here), std::move(meter));
   }
@@ -62,17 +63,19 @@ TEST_F(MeteredStreamTest, KeepsToTheRateEachWay) {
 // However much each of them wants, whoever came first, and when all of them were kept from it for a while.
 TEST_F(MeteredStreamTest, ThoseWhoWaitShareTheRateEvenly) {
   const auto rate = std::make_shared<Rate>(100'000);
-  ASSERT_EQ(rate->take(100'000, monotonic_now()), 100'000u);
   constexpr int kStreams = 5;
   std::vector<std::unique_ptr<MemoryStream>> far_ends;
   std::vector<std::unique_ptr<MeteredStream>> streams;
   std::vector<testing::Running<Result<void>>> sending;
-  const std::string bytes = pattern(1 << 20, 4);
+  const std::string bytes = pattern(100'000, 4);
   for (int i = 0; i < kStreams; ++i) {
-    streams.push_back(metered(std::make_unique<RateMeter>(rate, nullptr)));
+    streams.push_back(
+        metered(std::make_unique<RateMeter>(rate, nullptr), {.read_size = 4096}, {.capacity = 32768}));
     far_ends.push_back(std::move(far));
     sending.push_back(start(context, send_all(*far_ends.back(), bytes)));
   }
+  context.restart();
+  context.poll();  // there is something to read
   std::vector<std::size_t> passed(kStreams);
   const auto count = [](MeteredStream& from, std::size_t& sum) -> Task<void> {
     for (;;) {
@@ -84,11 +87,15 @@ TEST_F(MeteredStreamTest, ThoseWhoWaitShareTheRateEvenly) {
   };
   for (int i = 0; i < kStreams; ++i)
     boost::asio::co_spawn(context, count(*streams[i], passed[i]), boost::asio::detached);
+  // The rate is used up, and somebody waits already: who is first has no second's worth.
+  const Instant now = monotonic_now();
+  ASSERT_EQ(rate->take(100'000, now), 100'000u);
+  ASSERT_GT(rate->turn(1, now).at, now);
   for (const bool is_stopped_before : {false, true}) {
     if (is_stopped_before) std::this_thread::sleep_for(std::chrono::milliseconds(500));
     context.restart();
-    context.run_for(std::chrono::milliseconds(500));
-    const auto [least, most] = std::ranges::minmax(passed);  // 10,000 and 30,000, on a quick enough machine
+    context.run_for(std::chrono::milliseconds(is_stopped_before ? 200 : 500));
+    const auto [least, most] = std::ranges::minmax(passed);  // 10,000 and 24,000, on a quick enough machine
     EXPECT_GE(least, 2000u);
     EXPECT_LE(most, least * 3 / 2 + 2000) << "stopped before: " << is_stopped_before;
   }
