@@ -48,16 +48,16 @@ void MeteredStream::give_back(Side& side) {
 }
 
 // Who waited for a turn and used it up wants as much again: in bulk they grow to what one may have at most.
-void MeteredStream::take_turn(Side& side, std::size_t wanted) {
-  side.turn = meter_->turn(side.way, std::max(wanted, side.waited_for));
-  side.waited_for = side.turn.at > monotonic_now() ? side.turn.count : 0;
+void MeteredStream::take_turn(Side& side, std::size_t wanted, Instant now) {
+  side.turn = meter_->turn(side.way, std::max(wanted, side.waited_for), now);
+  side.waited_for = side.turn.at > now ? side.turn.count : 0;
 }
 
 // A turn is used up by several reads or writes.
 std::size_t MeteredStream::may_pass(Side& side, std::size_t wanted) {
   const Instant now = monotonic_now();
   if (now > side.turn.at + Bucket::kTurnLasts) give_back(side);
-  if (side.turn.count == 0) take_turn(side, wanted);
+  if (side.turn.count == 0) take_turn(side, wanted, now);
   if (side.turn.at > now) return 0;
   const std::size_t may = std::min(wanted, side.turn.count);
   side.turn.count -= may;
@@ -130,7 +130,7 @@ Result<std::size_t> MeteredStream::write(std::span<const ByteView> bytes) {
 
 Task<Result<void>> MeteredStream::writable() {
   if (!throttled_) return inner_->writable();
-  if (written_.turn.count == 0) take_turn(written_, unwritten_);
+  if (written_.turn.count == 0) take_turn(written_, unwritten_, monotonic_now());
   return pause(written_);
 }
 

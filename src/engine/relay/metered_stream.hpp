@@ -27,7 +27,7 @@ class Meter {
   /// Whether turn() may give less than is wanted. It may change: rules are read again.
   [[nodiscard]] virtual bool is_limiting() const = 0;
   /// As Bucket::turn().
-  [[nodiscard]] virtual Turn turn(Way way, std::size_t wanted) = 0;
+  [[nodiscard]] virtual Turn turn(Way way, std::size_t wanted, Instant now) = 0;
   /// Of what turn() gave, so much did not pass.
   virtual void give_back(Way way, std::size_t bytes) = 0;
   virtual void count(Way /*way*/, std::size_t /*bytes*/) {}
@@ -65,7 +65,7 @@ class MeteredStream final : public Stream {
   };
   [[nodiscard]] std::size_t may_pass(Side& side, std::size_t wanted);
   void give_back(Side& side);
-  void take_turn(Side& side, std::size_t wanted);
+  void take_turn(Side& side, std::size_t wanted, Instant now);
   [[nodiscard]] Task<Result<void>> pause(Side& side);
 
   const std::unique_ptr<Stream> inner_;
@@ -87,9 +87,9 @@ class RateMeter final : public Meter {
       : read_(std::move(read)), written_(std::move(written)) {}
 
   [[nodiscard]] bool is_limiting() const override { return read_ || written_; }
-  [[nodiscard]] Turn turn(Way way, std::size_t wanted) override {
+  [[nodiscard]] Turn turn(Way way, std::size_t wanted, Instant now) override {
     Rate* const rate = rate_of(way);
-    return rate == nullptr ? Turn{wanted, {}} : rate->turn(wanted, monotonic_now());
+    return rate == nullptr ? Turn{wanted, now} : rate->turn(wanted, now);
   }
   void give_back(Way way, std::size_t bytes) override {
     if (Rate* const rate = rate_of(way)) rate->give_back(bytes);

@@ -112,7 +112,7 @@ TEST_F(MeteredStreamTest, WritesPiecesThatAreWorthIt) {
   struct Counting final : Meter {
     explicit Counting(std::shared_ptr<Rate> of, int& of_writes) : rate(std::move(of)), writes(of_writes) {}
     bool is_limiting() const override { return true; }
-    Turn turn(Way, std::size_t wanted) override { return rate->turn(wanted, monotonic_now()); }
+    Turn turn(Way, std::size_t wanted, Instant now) override { return rate->turn(wanted, now); }
     void give_back(Way, std::size_t bytes) override { rate->give_back(bytes); }
     void count(Way way, std::size_t bytes) override { writes += way == Way::written && bytes > 0 ? 1 : 0; }
     std::shared_ptr<Rate> rate;
@@ -162,10 +162,10 @@ class Till final : public Meter {
  public:
   explicit Till(std::size_t& paid, const bool& limits) : paid_(paid), limits_(limits) {}
   bool is_limiting() const override { return limits_; }
-  Turn turn(Way, std::size_t wanted) override {
+  Turn turn(Way, std::size_t wanted, Instant now) override {
     const std::size_t taken = std::min<std::size_t>(wanted, 60);
     paid_ += taken;
-    return {taken, monotonic_now()};
+    return {taken, now};
   }
   void give_back(Way, std::size_t bytes) override { paid_ -= bytes; }
 
@@ -213,7 +213,7 @@ class TenBytes final : public Meter {
     return {};
   }
   bool is_limiting() const override { return true; }
-  Turn turn(Way, std::size_t wanted) override { return {std::min<std::size_t>(wanted, 1), monotonic_now()}; }
+  Turn turn(Way, std::size_t wanted, Instant now) override { return {std::min<std::size_t>(wanted, 1), now}; }
   void give_back(Way, std::size_t) override {}
   void count(Way, std::size_t bytes) override { passed += bytes; }
   std::size_t passed = 0;

@@ -57,9 +57,9 @@ bool StreamMeter::is_limiting() const {
   return has_rate(place_.permit().grants.user_limits) || has_rate(place_.permit().grants.key_limits);
 }
 
-relay::Turn StreamMeter::turn(Way way, std::size_t wanted) {
+// Who has to wait for one of the two may have more of it than is wanted now: of the other as well, then.
+relay::Turn StreamMeter::turn(Way way, std::size_t wanted, Instant now) {
   const Side& of = side(way);
-  const Instant now = monotonic_now();
   const files::Grants& grants = place_.permit().grants;
   relay::Bucket& users = *place_.permit().of_user.*of.bucket;
   relay::Bucket& keys = *place_.permit().of_key.*of.bucket;
@@ -67,8 +67,10 @@ relay::Turn StreamMeter::turn(Way way, std::size_t wanted) {
   const relay::Turn of_user = users.turn(wanted, users_rate, now);
   if (of_user.count == 0) return of_user;
   const relay::Turn of_key = keys.turn(of_user.count, keys_rate, now);
-  const std::size_t both = std::min(of_user.count, of_key.count);
-  users.give_back(of_user.count - both, users_rate);
+  const std::size_t more = of_key.count - std::min(of_key.count, of_user.count);
+  const std::size_t of_users = of_user.count + users.take(more, users_rate, now);
+  const std::size_t both = std::min(of_users, of_key.count);
+  users.give_back(of_users - both, users_rate);
   keys.give_back(of_key.count - both, keys_rate);
   return {both, std::max(of_user.at, of_key.at)};
 }

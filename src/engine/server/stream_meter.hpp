@@ -42,7 +42,7 @@ class StreamMeter final : public relay::Meter {
 
   [[nodiscard]] Result<void> check() override { return check_limits(place_.permit()); }
   [[nodiscard]] bool is_limiting() const override;
-  [[nodiscard]] relay::Turn turn(Way way, std::size_t wanted) override;
+  [[nodiscard]] relay::Turn turn(Way way, std::size_t wanted, Instant now) override;
   void give_back(Way way, std::size_t bytes) override;
   void count(Way way, std::size_t bytes) override;
 
