@@ -13,6 +13,12 @@ import time
 from .sockets import DEADLINE
 
 
+# Started in the background of a script, or by nohup, we ignore what is for us to hear, and what we start inherits that.
+for number, hearing in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL), (signal.SIGQUIT, signal.SIG_DFL)):
+    if signal.getsignal(number) is signal.SIG_IGN:
+        signal.signal(number, hearing)
+
+
 def children_of(pid: int) -> list[int]:
     """All descendants, deepest last."""
     found = []
