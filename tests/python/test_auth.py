@@ -15,7 +15,7 @@ from harness.culvert import binary, destination, environment, local_forward, log
 from harness.keys import make_key, public_part
 from harness.processes import Process
 from harness.servers import Dropbear
-from harness.sockets import Server, echo_both_ways, free_port, receive_all
+from harness.sockets import Server, echo_both_ways, free_port, receive_all, receive_exactly
 from harness.terminal import Terminal
 
 KINDS = {"ed25519": ("ed25519", None), "ecdsa256": ("ecdsa", 256), "ecdsa384": ("ecdsa", 384), "ecdsa521": ("ecdsa", 521),
@@ -142,8 +142,13 @@ def test_an_agent_that_never_answers_does_not_outlive_the_session(make_sshd, fol
     body = b"\x0c" + struct.pack(">II", 1, len(blob)) + blob + struct.pack(">I", 0)
 
     def list_and_hang(s):
-        s.recv(65536)
-        s.sendall(struct.pack(">I", len(body)) + body)
+        request_identities, sign_request, failure = b"\x0b", b"\x0d", b"\x05"
+        while True:
+            request = receive_exactly(s, *struct.unpack(">I", receive_exactly(s, 4)))
+            if request[:1] == sign_request:
+                break
+            answer = body if request[:1] == request_identities else failure  # of what binds it to the session
+            s.sendall(struct.pack(">I", len(answer)) + answer)
         receive_all(s)
 
     with Server(list_and_hang, str(path)), make_sshd({"LoginGraceTime": "2"}, user_keys=[key]) as server:
