@@ -9,6 +9,8 @@
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/use_awaitable.hpp>
 
 #include "engine/connection/waiter.hpp"
 
@@ -41,9 +43,10 @@ int errno_of(const Error& error) {
   return error.code == Errc::closed ? EPIPE : ECONNRESET;
 }
 
-// `owner` keeps the stream.
+// `owner` keeps the stream. Never on the stack of whoever asks, where co_spawn() begins.
 relay::Task<void> wait_and_go_on([[maybe_unused]] std::shared_ptr<void> owner, relay::Stream& stream,
                                  std::function<void()> go_on) {
+  co_await asio::post(asio::use_awaitable);
   (void)co_await stream.writable();
   go_on();
 }

@@ -10,6 +10,8 @@
 #include <utility>
 
 #include <boost/asio/io_context.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/use_awaitable.hpp>
 
 #include <gtest/gtest.h>
 
@@ -20,6 +22,7 @@
 namespace culvert::connection {
 namespace {
 
+namespace asio = boost::asio;
 using testing::MemoryStream;
 using testing::run;
 using testing::send_all;
@@ -97,6 +100,18 @@ TEST_F(StreamCarrierTest, TellsTheEndBehindTheBytes) {
 TEST_F(StreamCarrierTest, TellsAReset) {
   far->abort();
   EXPECT_EQ(run(context, all()).error, ECONNRESET);
+}
+
+TEST_F(StreamCarrierTest, TellsThatItIsWritableLater) {
+  bool told = false, told_at_once = true;
+  const auto ask = [&]() -> relay::Task<void> {
+    co_await asio::post(asio::use_awaitable);  // on the executor, as a driver is
+    carrier.when_writable([&] { told = true; });
+    told_at_once = told;
+  };
+  run(context, ask());
+  testing::run_until(context, [&] { return told; });
+  EXPECT_FALSE(told_at_once);
 }
 
 TEST_F(StreamCarrierTest, LetsWhoeverWaitsGoOn) {
