@@ -12,7 +12,7 @@ import time
 import pytest
 
 from harness.culvert import ROOT, SMALL, binary, environment
-from harness.home import (FLUSH, MACHINE, MACHINE_V6, OUTSIDE_OF_ROUTER, ROUTER, ROUTER_V6, Home)
+from harness.home import (FLUSH, MACHINE, MACHINE_V6, OUTSIDE_OF_ROUTER, ROUTER, ROUTER_V6, Home, needs_short_leases)
 from harness.keys import make_key, public_part
 from harness.processes import Process, kill
 
@@ -135,6 +135,8 @@ def test_udp_and_ranges(home):
 @pytest.mark.waits
 @pytest.mark.parametrize("settings", [(), pytest.param(("enable_natpmp=no",), marks=pytest.mark.full)], ids=["pcp", "upnp"])
 def test_it_is_renewed_and_otherwise_runs_out(home, settings):
+    if not settings:
+        needs_short_leases()
     with home.miniupnpd(*settings, "max_lifetime=86400"), service(home), opening(home, "8080", "--lifetime", "10", "-v") as culvert:
         begin = time.monotonic()
         culvert.wait_for("ready")
@@ -190,6 +192,7 @@ def opening_after(home, *settings):
 
 @pytest.mark.waits
 def test_a_changed_address_outside_is_told(home):
+    needs_short_leases()
     with home.miniupnpd() as daemon, opening(home, "8080", "--lifetime", "10") as culvert:
         culvert.wait_for("ready")
         home.ip(home.router, "addr", "del", f"{OUTSIDE_OF_ROUTER}/24", "dev", "wan")
