@@ -31,7 +31,7 @@ OWN_DEFAULTS = {  # ours, ssh's
 SAME = {("pubkeyauthentication", "host-bound"): "true", ("connecttimeout", "none"): "0",
         ("serveraliveinterval", "300"): "30",  # Debian's, with BatchMode
         ("rekeylimit", "0 0"): "0 3600", ("ipqos", "cs1"): "cs1 cs1",
-        ("revokedhostkeys", "/r/web"): "/r/%h"}  # as OpenSSH 10 shows it
+        **({("revokedhostkeys", "/r/web"): "/r/%h"} if version() >= (10, 0) else {})}  # which shows it expanded
 
 CONFIGURATIONS = {
     "nothing": "",
