@@ -17,6 +17,7 @@ import pytest
 
 from harness.clients import client, client_command, is_open, reply_of, wait_until
 from harness.culvert import SMALL, binary, environment, run
+from harness.files import write_whole
 from harness.gate import Gate
 from harness.keys import certify, fingerprint, make_key, public_part
 from harness.processes import Process, kill
@@ -212,12 +213,12 @@ def test_files_are_read_again(serve, folder, user_key):
     other = make_key(folder / "new")
     server = serve("--exempt", "127.0.0.0/8", rules='[[user]]\nname = "me"\n')
     assert "Permission denied" in reply_of(server, folder, "127.0.0.1", 9, key=other)
-    server.write(server.keys_file, public_part(other) + "\n")
+    write_whole(server.keys_file, public_part(other) + "\n")
     assert "no rule names" in reply_of(server, folder, "127.0.0.1", 9, key=other)
     assert "Permission denied" in reply_of(server, folder, "127.0.0.1", 9)
-    server.write(server.rules_file, '[[user]]\nname = "me"\nconnect = ["127.0.0.1:9"]\n')
+    write_whole(server.rules_file, '[[user]]\nname = "me"\nconnect = ["127.0.0.1:9"]\n')
     assert "Connection refused" in reply_of(server, folder, "127.0.0.1", 9, key=other)
-    server.write(server.rules_file, "nonsense\n")
+    write_whole(server.rules_file, "nonsense\n")
     assert "Connection refused" in reply_of(server, folder, "127.0.0.1", 9, key=other)
     assert "the rules from before stay" in server.log
 
@@ -228,10 +229,10 @@ def test_rules_are_for_live_sessions_too(serve, folder, echo_server):
     port = free_port()
     with client("culvert", server, folder, "-L", f"{port}:127.0.0.1:{echo_server.port}", ports=(port,)) as process:
         echo_both_ways(port, 1000)
-        server.write(server.rules_file, rules.replace("127.0.0.1", "127.0.0.2"))
+        write_whole(server.rules_file, rules.replace("127.0.0.1", "127.0.0.2"))
         assert_ends(port)
         process.wait_for("administratively prohibited")
-        server.write(server.rules_file, rules + "until = 2020-01-01T00:00:00Z\n")
+        write_whole(server.rules_file, rules + "until = 2020-01-01T00:00:00Z\n")
         assert_ends(port)
         server.wait_for_log("its time is over")
     assert "Permission denied" in reply_of(server, folder, "127.0.0.1", 9)
@@ -247,7 +248,7 @@ def test_a_listener_that_the_rules_withdraw_is_closed(serve, folder, echo_server
         process.wait_for("ready")
         with connect(withdrawn) as live:
             check_echo(live)
-            server.write(server.rules_file, rules.format(f'"{kept}"'))
+            write_whole(server.rules_file, rules.format(f'"{kept}"'))
             server.wait_for_log(f"may listen on {path} no longer: no rule allows")
             assert not is_open(withdrawn)
             check_echo(live)
@@ -274,7 +275,7 @@ def test_a_dead_session_gives_way_to_one_of_the_same_key(serve, folder, echo_ser
         finally:
             os.kill(first.pid, signal.SIGCONT)
     other = make_key(folder / "other")
-    server.write(server.keys_file, f"{public_part(server.user_keys[0])}\n{public_part(other)}\n")
+    write_whole(server.keys_file, f"{public_part(server.user_keys[0])}\n{public_part(other)}\n")
     with client("ssh", server, folder, *forward, ports=(port,)) as first:
         os.kill(first.pid, signal.SIGSTOP)
         done = run(*client_command("culvert", server, folder, *forward, key=other)[1:])

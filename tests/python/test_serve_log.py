@@ -7,6 +7,7 @@ import subprocess
 
 from harness.clients import client, client_command, reply_of, wait_until
 from harness.culvert import binary, environment, run
+from harness.files import write_whole
 from harness.keys import certify, fingerprint, make_key, public_part
 from harness.processes import Process
 from harness.sockets import Server, connect, echo_both_ways, free_port, receive_exactly
@@ -100,7 +101,7 @@ def test_refusals(serve, folder, user_key, echo_server):
     assert ends(refused).items() >= {**who, "direction": "direct", "destination_host": "127.0.0.2", "destination_port": port}.items()
 
     closed = free_port()
-    server.write(server.rules_file, rules.replace(f":{port}", f":{closed}"))
+    write_whole(server.rules_file, rules.replace(f":{port}", f":{closed}"))
     reply_of(server, folder, "127.0.0.1", closed)
     failed = wait_for_event(server, "stream_refused", destination_port=closed)
     assert failed["reason"] == "connect failed: Connection refused"
@@ -158,7 +159,7 @@ def test_every_line_at_every_level_and_in_a_file(serve, folder, echo_server):
     server = serve("--allow-all", "-vvv", "--log-format", "json",
                    authorized=f"{public_part(make_key(folder / 'k'))}\nno-such-option x\n")
     port = free_port()
-    server.write(server.keys_file, public_part(server.user_keys[0]) + "\n")
+    write_whole(server.keys_file, public_part(server.user_keys[0]) + "\n")
     with client("culvert", server, folder, "-L", f"{port}:127.0.0.1:{echo_server.port}", ports=(port,)), connect(port) as s:
         s.sendall(b"x")
         assert receive_exactly(s, 1) == b"x"

@@ -8,6 +8,7 @@ import subprocess
 import time
 
 from .culvert import binary, environment, run
+from .files import write_whole
 from .processes import Process
 from .sockets import connect
 
@@ -24,8 +25,8 @@ def client_command(kind: str, server, folder: pathlib.Path, *arguments: str, key
                            capture_output=True)
         return ["dbclient", "-y", "-N", "-p", str(port), "-i", str(converted), *arguments, f"{user}@127.0.0.1"]
     known = folder / f"known_hosts_{port}"
-    if not known.exists():  # another client may be reading it
-        known.write_text(server.known_hosts().replace(server.address, f"[127.0.0.1]:{port}"))
+    if not known.exists():
+        write_whole(known, server.known_hosts().replace(server.address, f"[127.0.0.1]:{port}"))
     settings = {"UserKnownHostsFile": str(known), "GlobalKnownHostsFile": "/dev/null", "IdentitiesOnly": "yes",
                 "ExitOnForwardFailure": "yes", "BatchMode": "yes", **(options or {})}
     program = [binary()] if kind == "culvert" else ["ssh"]

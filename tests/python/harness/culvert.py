@@ -6,8 +6,8 @@ import os
 import pathlib
 import re
 import subprocess
-import threading
 
+from .files import write_whole
 from .processes import Process
 from .servers import SshServer
 from .sockets import DEADLINE, free_port
@@ -53,10 +53,7 @@ def login_arguments(server: SshServer, folder: pathlib.Path, key: pathlib.Path |
     file = folder / f"known_hosts_{server.port}"
     wanted = server.known_hosts() if known_hosts is None else known_hosts
     if not file.exists() or file.read_text() != wanted:
-        # In one step: other clients of the same test may be reading it.
-        made = file.with_name(f"{file.name}.{threading.get_ident()}")
-        made.write_text(wanted)
-        made.rename(file)
+        write_whole(file, wanted)
     settings = {
         "UserKnownHostsFile": str(file),
         "GlobalKnownHostsFile": "/dev/null",

@@ -5,6 +5,7 @@ import pathlib
 
 from .accounts import Account
 from .culvert import binary, environment
+from .files import write_whole
 from .keys import public_part
 from .processes import Process
 from .servers import SshServer
@@ -22,11 +23,11 @@ class CulvertServer(SshServer):
         self.user = "me"
         self.keys_file = folder / "authorized_keys"
         self.rules_file = folder / "rules.toml"
-        self.write(self.keys_file, authorized if authorized is not None
-                   else "".join(public_part(key) + "\n" for key in user_keys))
+        write_whole(self.keys_file, authorized if authorized is not None
+                    else "".join(public_part(key) + "\n" for key in user_keys))
         command = [*prefix, binary(), "serve", "-k", str(self.keys_file), *arguments]
         if rules is not None:
-            self.write(self.rules_file, rules)
+            write_whole(self.rules_file, rules)
             command += ["-r", str(self.rules_file)]
         for key in host_keys:
             command += ["--host-key", str(key)]
@@ -43,11 +44,3 @@ class CulvertServer(SshServer):
                 if "already in use" not in self.process.text:
                     raise
         raise AssertionError("culvert serve found no port")
-
-    @staticmethod
-    def write(path: pathlib.Path, text: str) -> None:
-        """Whole at any time: the server may look at it in this moment."""
-        made = path.with_name(path.name + ".new")
-        made.write_text(text)
-        made.chmod(0o600)
-        made.rename(path)

@@ -1,0 +1,13 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Files that somebody may be reading while the test writes them."""
+
+import pathlib
+import threading
+
+
+def write_whole(path: pathlib.Path, text: str, mode: int = 0o600) -> None:
+    """Readers see what was there before or all of the new, whoever else writes it at the same time."""
+    made = path.with_name(f"{path.name}.{threading.get_ident()}")
+    made.write_text(text)
+    made.chmod(mode)
+    made.rename(path)
