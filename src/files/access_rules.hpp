@@ -21,7 +21,7 @@ namespace culvert::files {
 
 /// None: no limit.
 struct Limits {
-  std::optional<std::uint32_t> max_streams, max_listeners;
+  std::optional<std::uint32_t> max_sessions, max_streams, max_listeners;
   std::optional<std::uint64_t> bytes_per_second_in;   ///< what the client sends, all of its streams together
   std::optional<std::uint64_t> bytes_per_second_out;  ///< what it receives
   std::optional<std::uint64_t> quota;                 ///< bytes, both ways together

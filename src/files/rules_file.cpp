@@ -95,6 +95,8 @@ class Loader {
       rules.listen = TRY(rules_of(node, name, &ForwardRule::parse_listen));
     } else if (name == "listen_default") {
       rules.listen_default = TRY(addresses_of(node, name));
+    } else if (name == "max_sessions") {
+      limits.max_sessions = TRY(count_of(node, name));
     } else if (name == "max_streams") {
       limits.max_streams = TRY(count_of(node, name));
     } else if (name == "max_listeners") {

@@ -30,6 +30,7 @@ connect = ["10.0.0.0/8:5432", "db.internal:5432", "!10.0.0.1:*", "unix:/run/app.
 listen = ["8000-8999", "127.0.0.1:9000"]
 listen_default = "0.0.0.0"
 max_streams = 100
+max_sessions = 3
 max_listeners = 0
 bytes_per_second_in = "10M"
 bytes_per_second_out = 12345
@@ -54,7 +55,8 @@ name = "bob"
   EXPECT_EQ(alice->rules.connect->at(3).pattern, "/run/app.sock");
   EXPECT_EQ(alice->rules.listen.value().at(0).kind, ForwardRule::Kind::standard);
   EXPECT_EQ(alice->rules.listen_default, std::vector{IpAddress()});
-  const Limits limits{.max_streams = 100,
+  const Limits limits{.max_sessions = 3,
+                      .max_streams = 100,
                       .max_listeners = 0,
                       .bytes_per_second_in = 10u << 20,
                       .bytes_per_second_out = 12345,

@@ -9,9 +9,10 @@ import time
 
 from harness.clients import client, client_command, is_open, wait_until
 from harness.culvert import environment, run
-from harness.keys import make_key
+from harness.gate import Gate
+from harness.keys import make_key, public_part
 from harness.processes import Process, kill
-from harness.sockets import Server, connect, free_port, receive_all, receive_exactly, silent
+from harness.sockets import Server, connect, echo_both_ways, free_port, receive_all, receive_exactly, silent
 
 
 def test_limits(serve, folder, echo_server):
@@ -67,6 +68,55 @@ def test_a_full_server_is_no_refusal(serve, folder):
             second.wait_for("too many sessions")
             first.stop()
             second.wait_for("ready")
+
+
+def test_sessions_of_a_user(serve, folder):
+    server = serve(rules='[[user]]\nname = "me"\nlisten = ["*"]\nmax_sessions = 2\n')
+    forward = ("-R", f"{free_port()}:127.0.0.1:1")
+    with client("culvert", server, folder, *forward) as first, client("ssh", server, folder):
+        first.wait_for("ready")
+        server.wait_for_log("logged in with", count=2)
+        done = run(*client_command("culvert", server, folder)[1:])
+        assert done.status == 255 and "too many sessions" in done.stderr
+        server.wait_for_log("refused: max_sessions is reached")
+        with client("culvert", server, folder, "--wait", *forward) as next_one:
+            next_one.wait_for("too many sessions")
+            time.sleep(3)  # both were asked, and answered
+            assert "logged in" not in server.log.split("max_sessions is reached")[-1]
+            first.stop()
+            next_one.wait_for("ready")
+
+
+def test_a_client_that_lost_its_path_comes_back_to_its_only_session(serve, folder, echo_server):
+    server = serve(rules='[[user]]\nname = "me"\nlisten = ["*"]\nmax_sessions = 1\n')
+    gate = Gate(server.port)
+    gate.open()
+    port = free_port()
+    hasty = {"ServerAliveInterval": "1", "ServerAliveCountMax": "1"}
+    with client("culvert", server, folder, "-R", f"{port}:127.0.0.1:{echo_server.port}", ports=(port,), port=gate.port,
+                options=hasty) as process:
+        gate.lose()
+        process.wait_for("again after")
+        server.wait_for_log("another session took over")
+        process.wait_for(f"remote localhost:{port} up again")
+        echo_both_ways(port, 1000)
+    gate.shut()
+
+
+def test_one_key_keeps_nobody_out(serve, folder):
+    """The last tenth of the sessions is for keys that have none."""
+    other = make_key(folder / "other")
+    server = serve("--allow-all", "--max-sessions", "10", authorized=f"{public_part(make_key(folder / 'one'))}\n{public_part(other)}\n")
+    one = folder / "one"
+    with contextlib.ExitStack() as stack:
+        for _ in range(9):
+            stack.enter_context(client("culvert", server, folder, key=one))
+        server.wait_for_log("logged in with", count=9)
+        done = run(*client_command("culvert", server, folder, key=one)[1:])
+        assert done.status == 255 and "too many sessions" in done.stderr
+        server.wait_for_log("refused: the last tenth of --max-sessions is for keys that have no session yet")
+        with client("culvert", server, folder, key=other):
+            server.wait_for_log("logged in with", count=10)
 
 
 def test_streams_that_are_opened_at_once_keep_to_their_number(serve, folder):

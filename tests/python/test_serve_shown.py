@@ -65,6 +65,7 @@ def test_a_session_shows_where_and_how_much(serve, folder):
 [[user]]
 name = "me"
 listen = ["*:*"]
+max_sessions = 4
 max_streams = 7
 max_listeners = 3
 bytes_per_second_in = "1M"
@@ -78,7 +79,7 @@ until = 2099-01-02T03:04:05Z
     with Process(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment(HOME=str(folder))) as process:
         text = shown(process)
     for line in (f"listening on 0.0.0.0:{port}, to be reached at 127.0.0.1:{port}", "live streams: 0",
-                 "of this user: 0 of at most 7 streams", "of this user: 1 of at most 3 listeners",
+                 "of this user: 1 of at most 4 sessions", "of this user: 0 of at most 7 streams", "of this user: 1 of at most 3 listeners",
                  "of this user: at most 1048576 bytes a second from you", "of this user: at most 2097152 bytes a second to you",
                  "of this user: 0 of 1073741824 bytes used", "of this user: until 2099-01-02 03:04:05 UTC"):
         assert f"  {line}" in text.decode().splitlines()

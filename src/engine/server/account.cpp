@@ -22,7 +22,8 @@ namespace culvert::server {
 namespace {
 
 constexpr std::size_t kMostRemembered = 65536;
-constexpr std::size_t kLongestUser = 256;  // bytes
+constexpr std::size_t kLongestUser = 256;   // bytes
+constexpr std::size_t kPartForOthers = 10;  // one of so many
 
 std::string name_of_user(const Permit& permit) { return "user " + permit.account; }
 std::string name_of_key(const Permit& permit) { return "key " + permit.fingerprint; }
@@ -56,6 +57,19 @@ Result<void> check_limits(const Permit& permit) {
   for (const files::Limits* limits : {&grants.user_limits, &grants.key_limits}) {
     if (limits->until && unix_now() >= *limits->until) return fail(Errc::limit, "its time is over");
   }
+  return {};
+}
+
+Result<void> check_room_for_session(const Permit& permit, std::size_t in_all, std::size_t most) {
+  if (in_all >= most) return fail(Errc::limit, "there are too many sessions (--max-sessions)");
+  const auto is_full = [](const files::Limits& limits, const Usage& usage) {
+    return limits.max_sessions && usage.sessions >= *limits.max_sessions;
+  };
+  if (is_full(permit.grants.user_limits, *permit.of_user) ||
+      is_full(permit.grants.key_limits, *permit.of_key))
+    return fail(Errc::limit, "max_sessions is reached");
+  if (permit.of_key->sessions > 0 && in_all >= most - most / kPartForOthers)
+    return fail(Errc::limit, "the last tenth of --max-sessions is for keys that have no session yet");
   return {};
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <cstddef>
 #include <map>
 #include <memory>
 #include <optional>
@@ -39,6 +40,11 @@ struct Permit {
 
 /// Whether its key still counts, and its time and its quotas are not over: Errc::limit with the reason.
 [[nodiscard]] Result<void> check_limits(const Permit& permit);
+
+/// Whether there is room for one more session of theirs, where there are `in_all` of at most `most`:
+/// Errc::limit with the reason. The last tenth is for keys that have none yet, so that no key keeps the
+/// others out.
+[[nodiscard]] Result<void> check_room_for_session(const Permit& permit, std::size_t in_all, std::size_t most);
 
 /// Who may log in: users with their files of keys, the keys that are revoked, and the rules. Files are read
 /// again when they change. On one thread; small files are read on the loop.

@@ -13,6 +13,7 @@
 #include "engine/server/listener_table.hpp"
 #include "engine/server/options.hpp"
 #include "engine/server/privileges.hpp"
+#include "engine/server/session_table.hpp"
 #include "net/resolver.hpp"
 
 namespace culvert::server {
@@ -29,7 +30,7 @@ struct Context {
   Guard guard;
   ListenerTable listeners = {};
   InstanceTable instances = {};
-  std::size_t logged_in = 0;
+  SessionTable sessions = {};
 };
 
 }  // namespace culvert::server

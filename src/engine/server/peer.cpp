@@ -27,9 +27,13 @@ constexpr std::size_t kMostSessionChannels = 8;
 constexpr Duration kLookForBytes = std::chrono::milliseconds(100);
 constexpr std::string_view kKeepalive = "keepalive@openssh.com";
 
+std::string identity_of(const std::string& fingerprint) { return "key " + fingerprint; }
+
 // Limits are for all sessions together.
 void add_limits(std::string& text, const files::Limits& limits, const Usage& usage, std::string_view whose) {
   const auto add = [&](const std::string& line) { text += fmt::format("  {}: {}\n", whose, line); };
+  if (limits.max_sessions)
+    add(fmt::format("{} of at most {} sessions", usage.sessions, *limits.max_sessions));
   if (limits.max_streams) add(fmt::format("{} of at most {} streams", usage.streams, *limits.max_streams));
   if (limits.max_listeners)
     add(fmt::format("{} of at most {} listeners", usage.listeners, *limits.max_listeners));
@@ -89,7 +93,8 @@ relay::Task<void> Peer::run(net::StreamSocket socket) {
               "{}: no login: {}", who_, field("reason", end.message), field("duration", duration));
     co_return;
   }
-  --context_->logged_in;
+  context_->sessions.leave(*this);
+  for (Usage* usage : {permit_->of_user.get(), permit_->of_key.get()}) --usage->sessions;
   if (instance_) context_->instances.leave(*this, *instance_);
   log_event(LogLevel::notice, "session_ended", "{}: session ended after {:.1f} s: {}", who_,
             field("duration", duration), field("reason", end.message));
@@ -178,9 +183,13 @@ void Peer::on(ssh::UserOffered& offered) {
   auto permit =
       context_->accounts.judge(offered, net::ip_address_of(from_.address()).normalised(), unix_now());
   // Only who has proven to be somebody is told that there is no room, and may come again.
-  const bool is_full = context_->logged_in >= context_->options.sessions;
-  if (permit && offered.signed_ && is_full)
-    permit = fail(Errc::limit, "there are too many sessions (--max-sessions)");
+  if (permit && offered.signed_) {
+    const auto room = check_room_for_session(*permit, context_->sessions.size(), context_->options.sessions);
+    if (!room) {
+      look_for_the_dead(permit->fingerprint);
+      permit = std::unexpected(room.error());
+    }
+  }
   if (!permit) {
     // Clients ask about each of their keys, before they sign with one: of those that are nobody's that says
     // little.
@@ -201,11 +210,25 @@ void Peer::on(ssh::UserOffered& offered) {
   driver_->session().accept_user();
 }
 
+// It may be one of them, that lost its path and comes again.
+void Peer::look_for_the_dead(const std::string& fingerprint) {
+  const Duration patience = context_->options.takeover_patience;
+  for (auto& session : context_->sessions.to_be_asked(identity_of(fingerprint), monotonic_now(), patience)) {
+    asio::co_spawn(
+        context_->executor,
+        [](std::shared_ptr<ListenerOwner> asked, Duration left) -> relay::Task<void> {
+          if (!co_await asked->answers(left)) asked->give_way();
+        }(std::move(session), patience),
+        asio::detached);
+  }
+}
+
 void Peer::on(ssh::Authenticated&) {
   logged_in_ = true;
   context_->guard.logged_in(ticket_);
-  ++context_->logged_in;
-  identity_ = "key " + permit_->fingerprint;
+  for (Usage* usage : {permit_->of_user.get(), permit_->of_key.get()}) ++usage->sessions;
+  identity_ = identity_of(permit_->fingerprint);
+  context_->sessions.enter(shared_from_this());
   who_.logged_in(permit_->user, permit_->fingerprint);
   log_event(LogLevel::notice, "login", "{}: logged in with {} {}{}", who_, field("key_type", algorithm_),
             permit_->fingerprint, permit_->key_name.empty() ? "" : fmt::format(" ({})", permit_->key_name),

@@ -60,6 +60,7 @@ class Peer final : public ListenerOwner, public std::enable_shared_from_this<Pee
   template <class Event>
   void on(Event&) {}
 
+  void look_for_the_dead(const std::string& fingerprint);
   void open_session(ssh::ChannelId id);
   [[nodiscard]] std::string status_text() const;
   void show_again();

@@ -9,6 +9,7 @@ namespace culvert::server {
 
 /// What all sessions of a user, or of a key, use together. On one thread.
 struct Usage {
+  std::uint32_t sessions = 0;
   std::uint32_t streams = 0;
   std::uint32_t listeners = 0;
   std::uint64_t bytes = 0;  ///< both ways, since the server started, or as its QuotaBook has it
