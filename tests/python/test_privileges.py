@@ -15,6 +15,7 @@ import pytest
 
 from harness.culvert import binary, environment, run
 from harness.culvert_server import CulvertServer
+from harness.files import write_whole
 from harness.keys import public_part
 from harness.processes import Process, children_of, kill
 from harness.proxy import reply_http, request_http
@@ -67,7 +68,7 @@ def test_the_process_that_talks_to_clients_has_no_rights(serve, folder, echo_ser
     port = free_port()
     with client("ssh", server, folder, "-L", f"{port}:127.0.0.1:{echo_server.port}", ports=(port,)):
         echo_both_ways(port, 1000)
-    server.write(server.keys_file, "")
+    write_whole(server.keys_file, "")
     done = subprocess.run(client_command("ssh", server, folder), capture_output=True, text=True, timeout=20, check=False)
     assert "Permission denied" in done.stderr
 
@@ -110,8 +111,8 @@ def in_namespace():
 def test_ports_of_root(folder, user_key, host_keys):
     """Where the options or a rule say so, and nowhere else."""
     keys, rules = folder / "keys", folder / "rules.toml"
-    CulvertServer.write(keys, public_part(user_key) + "\n")
-    CulvertServer.write(rules, '[[user]]\nname = "me"\nlisten = ["443", "8443"]\n')
+    write_whole(keys, public_part(user_key) + "\n")
+    write_whole(rules, '[[user]]\nname = "me"\nlisten = ["443", "8443"]\n')
     with Process([*IN_NAMESPACE, binary(), "serve", "-k", str(keys), "-r", str(rules), "--host-key", str(host_keys["ed25519"]),
                   "-l", "127.0.0.1:222"], env=environment(), start_new_session=True) as server:
         server.wait_for("ready")
@@ -137,7 +138,7 @@ def test_who_it_becomes(serve):
 
 def test_users_that_make_no_sense(folder, user_key):
     keys = folder / "keys"
-    CulvertServer.write(keys, public_part(user_key) + "\n")
+    write_whole(keys, public_part(user_key) + "\n")
 
     def words(account, **more):
         done = subprocess.run([binary(), "serve", "-k", str(keys), "--allow-all", "-l", "127.0.0.1:0", "--user", account], text=True,
