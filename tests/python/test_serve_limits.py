@@ -170,6 +170,7 @@ def test_many_listeners_at_once(serve, folder):
     with client("ssh", server, folder, *asked, ports=(str(folders[-1]),)) as process:
         assert all(is_open(str(path)) for path in folders)
         assert "forwarding failed" not in process.text
+    server.wait_for_log("session ended")  # its sockets are gone then
     server = serve(rules=f'[[user]]\nname = "me"\nlisten = ["unix:{folder}/*"]\nmax_listeners = 140\n')
     with client("ssh", server, folder, *asked, options={"ExitOnForwardFailure": "no"}) as process:
         process.wait_for("remote port forwarding failed for listen path", count=10)

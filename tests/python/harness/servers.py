@@ -3,6 +3,7 @@
 
 import os
 import pathlib
+import signal
 import subprocess
 import tempfile
 import time
@@ -50,8 +51,14 @@ class SshServer:
 
     def cut_connections(self) -> None:
         """Ends all connections, but goes on listening."""
-        for pid in children_of(self.process.pid):
-            kill(pid, 9)
+        # One that forks meanwhile would leave a child that nobody finds any more, with the connection.
+        stopped: set[int] = set()
+        while found := set(children_of(self.process.pid)) - stopped:
+            for pid in found:
+                kill(pid, signal.SIGSTOP)
+            stopped |= found
+        for pid in stopped:
+            kill(pid, signal.SIGKILL)
 
     def stop(self) -> None:
         if self.process is not None:
