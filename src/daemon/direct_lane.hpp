@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -12,6 +14,7 @@
 #include "daemon/forward_set.hpp"
 #include "daemon/own_listeners.hpp"
 #include "daemon/plan.hpp"
+#include "daemon/traffic.hpp"
 #include "engine/relay/bucket.hpp"
 #include "engine/relay/direct_dialer.hpp"
 #include "engine/relay/health_checks.hpp"
@@ -43,6 +46,7 @@ struct DirectCommons {
 struct DirectPort {
   const DirectForward* forward;
   std::uint16_t offset;                            ///< from the first port of its range
+  std::size_t mapping;                             ///< which of the plan's forwards that is
   std::shared_ptr<relay::TargetGroup> group = {};  ///< of several targets; null: there is one, or none
 
   /// A place of the range's first port, for this one.
@@ -62,6 +66,8 @@ class DirectLane {
 
   [[nodiscard]] relay::Task<Result<void>> serve() { return forwards_.serve(); }
   void stop(Duration time);
+  /// Of each of the plan's forwards, until now.
+  [[nodiscard]] std::map<std::size_t, Traffic> traffic() const { return forwards_.traffic(); }
 
  private:
   const DirectCommons& commons_;

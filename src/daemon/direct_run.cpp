@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <exception>
 #include <iterator>
+#include <map>
+#include <memory>
 #include <utility>
 
 #include <boost/asio/co_spawn.hpp>
@@ -45,6 +47,12 @@ std::string targets_text(const DirectPlan& plan, const DirectForward& forward) {
   return text;
 }
 
+// "map 127.0.0.1:8000-8010 -> 10.0.0.5:8000-8010"
+std::string mapping_text(const DirectPlan& plan, const DirectForward& forward, const std::string& listener) {
+  const std::string at = range_text(listener, forward.listen.endpoint, forward.ports);
+  return forward.is_proxy ? "proxy " + at : fmt::format("map {} -> {}", at, targets_text(plan, forward));
+}
+
 void tell_up(const DirectPlan& plan, const DirectForward& forward, const std::string& listener) {
   const std::string at = range_text(listener, forward.listen.endpoint, forward.ports);
   if (forward.is_proxy) {
@@ -77,6 +85,7 @@ DirectRun::DirectRun(asio::any_io_executor executor, const DirectPlan& plan, net
   // Threads that share a heap wait for each other at its lock. One more is for those that look names up, and
   // may come first.
   ::mallopt(M_ARENA_MAX, static_cast<int>(threads_of(plan)) + 1);
+  mappings_.resize(plan.forwards.size());
   for (unsigned i = 1; i < threads_of(plan); ++i)
     workers_.push_back(std::make_unique<Worker>(commons_, resolver));
 }
@@ -127,7 +136,7 @@ std::shared_ptr<relay::TargetGroup> DirectRun::group_of(std::vector<relay::Endpo
 relay::Task<Result<void>> DirectRun::open(const DirectForward& forward, net::Resolver& names) {
   std::vector<std::string> listeners;  // of the range's first port
   for (std::uint16_t offset = 0; offset < forward.ports; ++offset) {
-    DirectPort port{&forward, offset};
+    DirectPort port{&forward, offset, index_of(forward)};
     std::vector<relay::Endpoint> targets;
     for (const relay::Endpoint& target : forward.targets) targets.push_back(port.moved(target));
     port.group = group_of(std::move(targets), forward.transport);
@@ -141,6 +150,7 @@ relay::Task<Result<void>> DirectRun::open(const DirectForward& forward, net::Res
     }
   }
   for (const std::string& listener : listeners) tell_up(plan_, forward, listener);
+  if (!listeners.empty()) mappings_[index_of(forward)] = mapping_text(plan_, forward, listeners.front());
   co_return Result<void>();
 }
 
@@ -217,7 +227,7 @@ relay::Task<Result<void>> DirectRun::check_targets(const DirectForward& forward)
   for (const relay::Endpoint& target : targets) {
     const auto loop = [&](std::uint16_t offset) {
       return fail(Errc::usage, fmt::format("cannot map to {}: that is a listener of this culvert: a loop",
-                                           DirectPort{&forward, offset}.moved(target)));
+                                           DirectPort{&forward, offset, index_of(forward)}.moved(target)));
     };
     const auto* place = std::get_if<relay::HostPort>(&target);
     if (place == nullptr) {
@@ -268,6 +278,35 @@ void DirectRun::stop(Duration time) {
   first_.stop(time);
   for (const auto& worker : workers_)
     net::post_from_outside(worker->io.get_executor(), [&lane = worker->lane, time] { lane.stop(time); });
+}
+
+void DirectRun::tell() {
+  struct Collected {
+    std::map<std::size_t, Traffic> all;
+    std::size_t awaited;
+  };
+  const auto collected = std::make_shared<Collected>(first_.traffic(), workers_.size());
+  if (workers_.empty()) return tell(collected->all);
+  for (const auto& worker : workers_) {
+    net::post_from_outside(worker->io.get_executor(), [this, collected, &lane = worker->lane] {
+      net::post_from_outside(executor_, [this, collected, of_lane = lane.traffic()] {
+        for (const auto& [mapping, traffic] : of_lane) collected->all[mapping] += traffic;
+        if (--collected->awaited == 0) tell(collected->all);
+      });
+    });
+  }
+}
+
+void DirectRun::tell(const std::map<std::size_t, Traffic>& all) const {
+  for (const auto& [mapping, traffic] : all) {
+    // Those beside a mapping in the kernel are hardly ever used.
+    const bool is_worth_it = !plan_.forwards[mapping].is_optional || traffic != Traffic();
+    if (is_worth_it && !mappings_[mapping].empty()) log_traffic(mappings_[mapping], traffic);
+  }
+}
+
+std::size_t DirectRun::index_of(const DirectForward& forward) const {
+  return static_cast<std::size_t>(&forward - plan_.forwards.data());
 }
 
 // When one thread has failed, the others end.

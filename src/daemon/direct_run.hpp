@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -15,6 +16,7 @@
 #include "daemon/direct_lane.hpp"
 #include "daemon/plan.hpp"
 #include "daemon/run.hpp"
+#include "daemon/traffic.hpp"
 #include "daemon/transparent_routing.hpp"
 #include "engine/relay/signal.hpp"
 #include "net/resolver.hpp"
@@ -38,6 +40,7 @@ class DirectRun final : public Run {
   [[nodiscard]] relay::Task<Result<void>> start() override;
   [[nodiscard]] relay::Task<Result<void>> serve() override;
   void stop(Duration time) override;
+  void tell() override;
 
  private:
   /// A thread besides the caller's, and what it carries.
@@ -59,6 +62,8 @@ class DirectRun final : public Run {
   relay::Task<Result<void>> check_targets(const DirectForward& forward);
   [[nodiscard]] DirectLane& lane(std::size_t index);
   [[nodiscard]] boost::asio::any_io_executor executor_of(std::size_t index);
+  void tell(const std::map<std::size_t, Traffic>& all) const;
+  [[nodiscard]] std::size_t index_of(const DirectForward& forward) const;
   void start_worker(Worker& worker);
   void over(Result<void> result);
 
@@ -67,6 +72,7 @@ class DirectRun final : public Run {
   net::Resolver& resolver_;
   BoundPorts& bound_;
   DirectCommons commons_;
+  std::vector<std::string> mappings_;  // for each of the plan's forwards, what it is called once it is open
   TransparentRouting routing_;
   DirectLane first_;
   std::vector<std::unique_ptr<Worker>> workers_;

@@ -9,19 +9,28 @@
 namespace culvert::daemon {
 
 struct ForwardSet::StreamPart final : Part {
-  explicit StreamPart(std::unique_ptr<relay::Forward> of) : forward(std::move(of)) {}
+  StreamPart(std::size_t to, std::unique_ptr<relay::Forward> of) : mapping(to), forward(std::move(of)) {}
   relay::Task<Result<void>> run() override { return forward->run(); }
   void stop() override { forward->stop(); }
   relay::Task<void> drain(Duration time) override { (void)co_await forward->drain(time); }
   [[nodiscard]] std::string name() const override { return forward->name(); }
+  void count(std::map<std::size_t, Traffic>& all) const override {
+    all[mapping] += traffic_of(forward->counters());
+  }
+  std::size_t mapping;
   std::unique_ptr<relay::Forward> forward;
 };
 
 struct ForwardSet::DatagramPart final : Part {
-  explicit DatagramPart(std::unique_ptr<relay::DatagramForward> of) : forward(std::move(of)) {}
+  DatagramPart(std::size_t to, std::unique_ptr<relay::DatagramForward> of)
+      : mapping(to), forward(std::move(of)) {}
   relay::Task<Result<void>> run() override { return forward->run(); }
   void stop() override { forward->stop(); }
   [[nodiscard]] std::string name() const override { return forward->name(); }
+  void count(std::map<std::size_t, Traffic>& all) const override {
+    all[mapping] += traffic_of(forward->counters());
+  }
+  std::size_t mapping;
   std::unique_ptr<relay::DatagramForward> forward;
 };
 
@@ -36,14 +45,14 @@ struct ForwardSet::CheckPart final : Part {
   std::unique_ptr<relay::HealthChecks> checks;
 };
 
-void ForwardSet::add(std::unique_ptr<relay::Source> source, relay::Dialer& dialer,
+void ForwardSet::add(std::size_t mapping, std::unique_ptr<relay::Source> source, relay::Dialer& dialer,
                      relay::ForwardOptions options) {
   parts_.push_back(std::make_unique<StreamPart>(
-      std::make_unique<relay::Forward>(std::move(source), dialer, std::move(options))));
+      mapping, std::make_unique<relay::Forward>(std::move(source), dialer, std::move(options))));
 }
 
-void ForwardSet::add(std::unique_ptr<relay::DatagramForward> forward) {
-  parts_.push_back(std::make_unique<DatagramPart>(std::move(forward)));
+void ForwardSet::add(std::size_t mapping, std::unique_ptr<relay::DatagramForward> forward) {
+  parts_.push_back(std::make_unique<DatagramPart>(mapping, std::move(forward)));
 }
 
 void ForwardSet::add(std::unique_ptr<relay::HealthChecks> checks) {
@@ -65,6 +74,12 @@ relay::Task<Result<void>> ForwardSet::serve() {
 void ForwardSet::stop(Duration time) {
   if (!stop_within_) stop_within_ = time;
   changed_.wake();
+}
+
+std::map<std::size_t, Traffic> ForwardSet::traffic() const {
+  std::map<std::size_t, Traffic> all;
+  for (const auto& part : parts_) part->count(all);
+  return all;
 }
 
 relay::Task<void> ForwardSet::run(Part& part) {

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <cstddef>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -10,6 +12,7 @@
 
 #include "base/result.hpp"
 #include "base/time.hpp"
+#include "daemon/traffic.hpp"
 #include "engine/relay/datagram_forward.hpp"
 #include "engine/relay/forward.hpp"
 #include "engine/relay/health_checks.hpp"
@@ -26,9 +29,10 @@ class ForwardSet {
       : changed_(std::move(executor)),
         tasks_(changed_, [this](Error error) { over(std::unexpected(std::move(error))); }) {}
 
-  /// Before serve(). `dialer` must outlive this.
-  void add(std::unique_ptr<relay::Source> source, relay::Dialer& dialer, relay::ForwardOptions options);
-  void add(std::unique_ptr<relay::DatagramForward> forward);
+  /// Before serve(). What it carries counts as that of `mapping`. `dialer` must outlive this.
+  void add(std::size_t mapping, std::unique_ptr<relay::Source> source, relay::Dialer& dialer,
+           relay::ForwardOptions options);
+  void add(std::size_t mapping, std::unique_ptr<relay::DatagramForward> forward);
   void add(std::unique_ptr<relay::HealthChecks> checks);
 
   /// Runs all of them until stop(), or until one has failed: its error then, with its name. Nothing of them
@@ -37,6 +41,8 @@ class ForwardSet {
   /// Takes no more streams, and gives those that live `time` to end. Any number of times; the first one
   /// counts.
   void stop(Duration time);
+  /// Of each mapping, until now.
+  [[nodiscard]] std::map<std::size_t, Traffic> traffic() const;
 
  private:
   /// One of what was added.
@@ -46,6 +52,7 @@ class ForwardSet {
     virtual void stop() = 0;
     virtual relay::Task<void> drain(Duration) { co_return; }
     [[nodiscard]] virtual std::string name() const = 0;
+    virtual void count(std::map<std::size_t, Traffic>&) const {}
   };
   struct StreamPart;
   struct DatagramPart;

@@ -144,6 +144,11 @@ void GatewayRun::stop(Duration time) {
   changed_.wake();
 }
 
+void GatewayRun::tell() {
+  for (const auto& router : routers_)
+    if (!router->is_over) router->gateway.tell();
+}
+
 relay::Task<void> GatewayRun::watch() {
   relay::Signal pause(executor_);
   while (const auto change = co_await watch_->changed()) {

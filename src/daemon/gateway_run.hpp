@@ -39,6 +39,7 @@ class GatewayRun final : public Run {
   [[nodiscard]] relay::Task<Result<void>> start() override;
   [[nodiscard]] relay::Task<Result<void>> serve() override;
   void stop(Duration time) override;
+  void tell() override;
 
  private:
   struct Router;

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "daemon/kept_rules_run.hpp"
 
-#include <signal.h>
-
 #include <string_view>
 
 #include <boost/asio/buffer.hpp>
@@ -15,26 +13,22 @@ namespace culvert::daemon {
 namespace asio = boost::asio;
 
 KeptRulesRun::KeptRulesRun(const asio::any_io_executor& executor, const RuleKeeper& keeper)
-    : keeper_(keeper), ears_(executor), signals_(executor) {}
+    : keeper_(keeper), ears_(executor) {}
 
 relay::Task<Result<void>> KeptRulesRun::start() {
   auto ears = keeper_.channel().share();
   if (!ears) co_return fail(Errc::system, "cannot reach the helper for rules: " + ears.error().message);
   boost::system::error_code error;
   ears_.assign(asio::local::stream_protocol(), ears->release(), error);
-  signals_.add(SIGUSR1, error);
-  await_signal();
   ask(RuleKeeper::Ask::start);
   co_return co_await answer();
 }
 
-relay::Task<Result<void>> KeptRulesRun::serve() {
-  auto ended = co_await answer();
-  signals_.cancel();
-  co_return ended;
-}
+relay::Task<Result<void>> KeptRulesRun::serve() { return answer(); }
 
 void KeptRulesRun::stop(Duration) { ask(RuleKeeper::Ask::stop); }
+
+void KeptRulesRun::tell() { ask(RuleKeeper::Ask::traffic); }
 
 // If the keeper is gone, answer() learns of it.
 void KeptRulesRun::ask(RuleKeeper::Ask what) {
@@ -55,14 +49,6 @@ relay::Task<Result<void>> KeptRulesRun::answer() {
   constexpr std::string_view kFailed = "failed ";
   if (line.starts_with(kFailed)) co_return fail(Errc::system, line.substr(kFailed.size()));
   co_return Result<void>();
-}
-
-void KeptRulesRun::await_signal() {
-  signals_.async_wait([this](const boost::system::error_code& error, int) {
-    if (error) return;  // cancelled; perhaps nothing is left of this
-    ask(RuleKeeper::Ask::traffic);
-    await_signal();
-  });
 }
 
 }  // namespace culvert::daemon

@@ -5,14 +5,13 @@
 
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/local/stream_protocol.hpp>
-#include <boost/asio/signal_set.hpp>
 
 #include "daemon/privileged/rule_keeper.hpp"
 #include "daemon/run.hpp"
 
 namespace culvert::daemon {
 
-/// The rules that a RuleKeeper keeps: has it begin, passes SIGUSR1 on, and has it end.
+/// The rules that a RuleKeeper keeps: has it begin, say what they have carried, and end.
 class KeptRulesRun final : public Run {
  public:
   /// `keeper` must outlive it.
@@ -21,16 +20,15 @@ class KeptRulesRun final : public Run {
   [[nodiscard]] relay::Task<Result<void>> start() override;
   [[nodiscard]] relay::Task<Result<void>> serve() override;
   void stop(Duration time) override;
+  void tell() override;
 
  private:
   void ask(RuleKeeper::Ask what);
   relay::Task<Result<void>> answer();
-  void await_signal();
 
   const RuleKeeper& keeper_;
   boost::asio::local::stream_protocol::socket ears_;  // the keeper's channel
   std::string said_;                                  // by the keeper, not yet read
-  boost::asio::signal_set signals_;                   // SIGUSR1: what have the mappings carried?
 };
 
 }  // namespace culvert::daemon

@@ -34,8 +34,7 @@ class KernelRun final : public Run {
   [[nodiscard]] relay::Task<Result<void>> start() override;
   [[nodiscard]] relay::Task<Result<void>> serve() override;
   void stop(Duration time) override;
-  /// Has the log say what the mappings have carried.
-  void tell();
+  void tell() override;
 
  private:
   relay::Task<Result<nft::RuleSet>> resolved();

@@ -19,6 +19,8 @@ class Run {
   [[nodiscard]] virtual relay::Task<Result<void>> serve() = 0;
   /// Takes no more streams, gives those that live `time` to end, and ends; serve() returns.
   virtual void stop(Duration time) = 0;
+  /// Says in the log what it has carried, and what it carries now. After start(), until serve() returns.
+  virtual void tell() = 0;
 };
 
 /// Of a task that threw, in a run that goes on without it.

@@ -37,6 +37,7 @@ class ServerRun final : public Run {
   [[nodiscard]] relay::Task<Result<void>> start() override;
   [[nodiscard]] relay::Task<Result<void>> serve() override;
   void stop(Duration time) override { server_->stop(time); }
+  void tell() override { server_->tell(); }
 
  private:
   /// Stops the server when the privileges are gone.

@@ -10,6 +10,7 @@
 #include "daemon/listen_hook.hpp"
 #include "daemon/open_listeners.hpp"
 #include "daemon/permitted_remote.hpp"
+#include "daemon/traffic.hpp"
 #include "engine/proxy/accounts_file.hpp"
 #include "engine/proxy/front.hpp"
 #include "engine/relay/listener_source.hpp"
@@ -92,11 +93,14 @@ relay::Task<Result<void>> SessionRun::open_local_forwards() {
       CO_TRY(forward_failed(std::move(listeners).error()));
       continue;
     }
-    for (const net::Listener& listener : *listeners) {
-      log(LogLevel::notice, "local {} -> {} up", listener.name(), to_string(forward.destination));
-    }
+    const auto name_of = [&](const net::Listener& listener) {
+      return fmt::format("local {} -> {}", listener.name(), to_string(forward.destination));
+    };
+    std::string name = name_of(listeners->front());
+    for (const net::Listener& listener : *listeners) log(LogLevel::notice, "{} up", name_of(listener));
     note_bound(*listeners);
-    add_forward(std::make_unique<relay::ListenerSource>(std::move(*listeners)), tunnel_, forward.destination);
+    add_forward(std::move(name), std::make_unique<relay::ListenerSource>(std::move(*listeners)), tunnel_,
+                forward.destination);
   }
   co_return Result<void>();
 }
@@ -110,7 +114,9 @@ relay::Task<Result<void>> SessionRun::open_dynamic_forwards() {
     }
     for (const net::Listener& listener : *listeners) log(LogLevel::notice, "dynamic {} up", listener.name());
     note_bound(*listeners);
-    add_forward(std::make_unique<relay::ListenerSource>(std::move(*listeners)), tunnel_, std::nullopt);
+    std::string name = "dynamic " + listeners->front().name();
+    add_forward(std::move(name), std::make_unique<relay::ListenerSource>(std::move(*listeners)), tunnel_,
+                std::nullopt);
   }
   co_return Result<void>();
 }
@@ -126,9 +132,11 @@ relay::Task<Result<void>> SessionRun::open_remote_forwards() {
     std::unique_ptr<relay::BoundSource> source = std::move(*bound);
     const relay::Endpoint at = source->bound();
     const std::string to = forward.destination ? to_string(*forward.destination) : "proxy";
-    log(LogLevel::notice, "remote {} -> {} up", remote_name(at), to);
+    std::string name = fmt::format("remote {} -> {}", remote_name(at), to);
+    log(LogLevel::notice, "{} up", name);
     if (!plan_.on_listen.empty()) run_listen_hook(executor_, plan_.on_listen, at, to);
-    add_forward(std::move(source), forward.destination ? direct_ : permitted_, forward.destination);
+    add_forward(std::move(name), std::move(source), forward.destination ? direct_ : permitted_,
+                forward.destination);
   }
   co_return Result<void>();
 }
@@ -140,7 +148,7 @@ void SessionRun::note_bound(const std::vector<net::Listener>& listeners) {
   }
 }
 
-void SessionRun::add_forward(std::unique_ptr<relay::Source> source, relay::Dialer& dialer,
+void SessionRun::add_forward(std::string name, std::unique_ptr<relay::Source> source, relay::Dialer& dialer,
                              std::optional<relay::Endpoint> destination) {
   // Of a remote listener, who came is what the server says. It could write any header, too: its word is worth
   // as much as the stream that it carries.
@@ -151,8 +159,9 @@ void SessionRun::add_forward(std::unique_ptr<relay::Source> source, relay::Diale
   if (!destination)
     source =
         std::make_unique<proxy::Front>(std::move(source), proxy::FrontOptions{.accounts = proxy_accounts_});
-  forwards_.push_back(std::make_unique<relay::Forward>(
-      std::move(source), telling(dialer), relay::ForwardOptions{.destination = std::move(destination)}));
+  forwards_.push_back({std::move(name), std::make_unique<relay::Forward>(
+                                            std::move(source), telling(dialer),
+                                            relay::ForwardOptions{.destination = std::move(destination)})});
 }
 
 relay::Dialer& SessionRun::telling(relay::Dialer& inner) {
@@ -168,7 +177,7 @@ Result<void> SessionRun::forward_failed(Error error) const {
 
 relay::Task<Result<void>> SessionRun::serve() {
   tasks_.spawn(watch_session());
-  for (const auto& forward : forwards_) tasks_.spawn(run_forward(*forward));
+  for (const auto& [name, forward] : forwards_) tasks_.spawn(run_forward(*forward));
   stdio_over_ = !stdio_;
   if (stdio_) tasks_.spawn(run_stdio());
 
@@ -190,13 +199,19 @@ void SessionRun::stop(Duration time) {
   changed_.wake();
 }
 
+void SessionRun::tell() {
+  log(LogLevel::notice, "{}", tunnel_.state_text());
+  for (const auto& [name, forward] : forwards_) log_traffic(name, traffic_of(forward->counters()));
+}
+
 relay::Task<void> SessionRun::drain(Duration time) {
   const Instant deadline = monotonic_now() + time;
   const auto left = [deadline] { return std::max(Duration::zero(), deadline - monotonic_now()); };
-  for (const auto& forward : forwards_) forward->stop();
+  for (const auto& [name, forward] : forwards_) forward->stop();
   while (!stdio_over_ && !session_over_ && left() > Duration::zero()) co_await changed_.wait(left());
   if (!stdio_over_) stdio_->abort();
-  for (const auto& forward : forwards_) co_await forward->drain(session_over_ ? Duration::zero() : left());
+  for (const auto& [name, forward] : forwards_)
+    co_await forward->drain(session_over_ ? Duration::zero() : left());
 }
 
 relay::Task<void> SessionRun::run_forward(relay::Forward& forward) {

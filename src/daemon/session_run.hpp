@@ -4,6 +4,7 @@
 #include <deque>
 #include <memory>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include <boost/asio/any_io_executor.hpp>
@@ -40,8 +41,14 @@ class SessionRun final : public Run {
   [[nodiscard]] relay::Task<Result<void>> start() override;
   [[nodiscard]] relay::Task<Result<void>> serve() override;
   void stop(Duration time) override;
+  void tell() override;
 
  private:
+  struct NamedForward {
+    std::string name;  // "local 127.0.0.1:15432 -> db:5432"
+    std::unique_ptr<relay::Forward> forward;
+  };
+
   [[nodiscard]] Result<void> check_listeners() const;
   relay::Task<Result<void>> open_forwards();
   relay::Task<Result<void>> open_local_forwards();
@@ -49,7 +56,7 @@ class SessionRun final : public Run {
   relay::Task<Result<void>> open_remote_forwards();
   void note_bound(const std::vector<net::Listener>& listeners);
   /// Without a destination a proxy front is on the source.
-  void add_forward(std::unique_ptr<relay::Source> source, relay::Dialer& dialer,
+  void add_forward(std::string name, std::unique_ptr<relay::Source> source, relay::Dialer& dialer,
                    std::optional<relay::Endpoint> destination);
   /// Passes the error on, or only warns of it (ExitOnForwardFailure=no).
   [[nodiscard]] Result<void> forward_failed(Error error) const;
@@ -70,7 +77,7 @@ class SessionRun final : public Run {
   relay::DirectDialer direct_;
   relay::DirectDialer permitted_;  // of proxies at the server
   std::deque<relay::ProxyHeaderDialer> telling_;
-  std::vector<std::unique_ptr<relay::Forward>> forwards_;
+  std::vector<NamedForward> forwards_;
   std::optional<StdioRun> stdio_;
   std::shared_ptr<const socks::Accounts> proxy_accounts_;  // null: the proxy fronts are open to all
 

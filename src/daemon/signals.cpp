@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "daemon/stop_signals.hpp"
+#include "daemon/signals.hpp"
 
 #include <signal.h>
 #include <sys/eventfd.h>
@@ -25,18 +25,28 @@ struct Watched {
 };
 
 // What the handler touches. Set before the first handler is installed, and lock-free.
-std::array<Watched, 3> watched = {{{SIGINT, {}, false}, {SIGTERM, {}, false}, {SIGHUP, {}, false}}};
+std::array<Watched, 4> watched = {
+    {{SIGINT, {}, false}, {SIGTERM, {}, false}, {SIGHUP, {}, false}, {SIGUSR1, {}, false}}};
 std::atomic<int> first_signal = 0;
+std::atomic<bool> asked = false;
 std::atomic<int> wake_fd = -1;
 std::atomic<void (*)()> last_words = nullptr;
-static_assert(std::atomic<int>::is_always_lock_free && std::atomic<void (*)()>::is_always_lock_free);
+static_assert(std::atomic<int>::is_always_lock_free && std::atomic<bool>::is_always_lock_free &&
+              std::atomic<void (*)()>::is_always_lock_free);
+
+void wake() {
+  const std::uint64_t one = 1;
+  [[maybe_unused]] const ssize_t written = ::write(wake_fd, &one, sizeof one);
+}
 
 void on_signal(int number) {
   const int saved = errno;
   int none = 0;
-  if (first_signal.compare_exchange_strong(none, number)) {
-    const std::uint64_t one = 1;
-    [[maybe_unused]] const ssize_t written = ::write(wake_fd, &one, sizeof one);
+  if (number == SIGUSR1) {
+    asked = true;
+    wake();
+  } else if (first_signal.compare_exchange_strong(none, number)) {
+    wake();
   } else if (number != SIGHUP) {
     if (void (*words)() = last_words) words();
     ::_exit(128 + number);
@@ -46,12 +56,13 @@ void on_signal(int number) {
 
 }  // namespace
 
-StopSignals::StopSignals(const asio::any_io_executor& executor, void (*words)()) : wake_(executor) {
+Signals::Signals(const asio::any_io_executor& executor, void (*words)()) : wake_(executor) {
   const int fd = ::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
   CULVERT_ASSERT(fd >= 0 && wake_fd == -1);
   wake_.assign(fd);
   wake_fd = fd;
   first_signal = 0;
+  asked = false;
   last_words = words;
   for (Watched& one : watched) {
     ::sigaction(one.number, nullptr, &one.before);
@@ -64,17 +75,20 @@ StopSignals::StopSignals(const asio::any_io_executor& executor, void (*words)())
   }
 }
 
-StopSignals::~StopSignals() {
+Signals::~Signals() {
   for (const Watched& one : watched) {
     if (one.changed) ::sigaction(one.number, &one.before, nullptr);
   }
   wake_fd = -1;
 }
 
-asio::awaitable<int> StopSignals::next() {
+asio::awaitable<int> Signals::next() {
   while (first_signal == 0) {
+    if (asked.exchange(false)) co_return SIGUSR1;
     const auto [error] = co_await wake_.async_wait(asio::posix::stream_descriptor::wait_read, net::kTuple);
     if (error) co_return 0;
+    std::uint64_t count = 0;
+    [[maybe_unused]] const ssize_t read = ::read(wake_.native_handle(), &count, sizeof count);
   }
   co_return first_signal.load();
 }

@@ -7,19 +7,20 @@
 
 namespace culvert::daemon {
 
-/// SIGINT, SIGTERM and SIGHUP, but for those that were ignored when the program started (nohup). The first
-/// one is told to next(); a second SIGINT or SIGTERM ends the process in its handler with 128 + its number,
-/// whatever the loop is doing. A further SIGHUP does nothing: a terminal that goes away sends several. One
-/// object at a time.
-class StopSignals {
+/// SIGINT, SIGTERM and SIGHUP, which end the program, and SIGUSR1, which asks what is going on; but for those
+/// that were ignored when the program started (nohup). The first one that ends is told to next(); a second
+/// SIGINT or SIGTERM ends the process in its handler with 128 + its number, whatever the loop is doing. A
+/// further SIGHUP does nothing: a terminal that goes away sends several. One object at a time.
+class Signals {
  public:
   /// `last_words`: called in the signal handler before the process ends; async-signal-safe; may be null.
-  StopSignals(const boost::asio::any_io_executor& executor, void (*last_words)());
-  ~StopSignals();  ///< the signals do what they did before
-  StopSignals(const StopSignals&) = delete;
-  StopSignals& operator=(const StopSignals&) = delete;
+  Signals(const boost::asio::any_io_executor& executor, void (*last_words)());
+  ~Signals();  ///< the signals do what they did before
+  Signals(const Signals&) = delete;
+  Signals& operator=(const Signals&) = delete;
 
-  /// The number of the first signal. Obeys Asio cancellation (0 then). Once.
+  /// SIGUSR1, once for all that have come since the last call, or the number of the first one that ends: from
+  /// then on that. Obeys Asio cancellation (0 then).
   [[nodiscard]] boost::asio::awaitable<int> next();
 
  private:

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "daemon/supervisor.hpp"
 
+#include <signal.h>
+
 #include <algorithm>
 #include <exception>
 #include <memory>
@@ -28,7 +30,7 @@
 #include "daemon/server_run.hpp"
 #include "daemon/service_manager.hpp"
 #include "daemon/session_run.hpp"
-#include "daemon/stop_signals.hpp"
+#include "daemon/signals.hpp"
 #include "engine/relay/signal.hpp"
 #include "engine/tunnel/prompter.hpp"
 #include "net/resolver.hpp"
@@ -120,7 +122,11 @@ class Supervisor {
 
  private:
   relay::Task<void> watch_signals() {
-    const int number = co_await signals_.next();
+    int number = co_await signals_.next();
+    while (number == SIGUSR1) {
+      for (Run* one : serving_) one->tell();
+      number = co_await signals_.next();
+    }
     if (number == 0) co_return;
     log_event(LogLevel::verbose, "stopped", "stopped by signal {}", field("signal", number));
     outcome_.end = Outcome::End::stopped;
@@ -215,7 +221,7 @@ class Supervisor {
   BoundPorts& bound_;
   net::Resolver& resolver_;
   crypto::Random& random_;
-  StopSignals signals_;
+  Signals signals_;
   Outcome outcome_;
   std::vector<std::unique_ptr<Run>> runs_;
   GatewayRun* gateways_ = nullptr;  // among them, until it is over

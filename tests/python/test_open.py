@@ -72,6 +72,10 @@ def test_a_port_is_open_as_long_as_it_runs(home, settings, by):
             assert line == f"culvert: open {OUTSIDE_OF_ROUTER}:8080 -> {MACHINE}:8080 up ({by}, router {ROUTER})"
             culvert.wait_for("ready")
             assert is_reached(home)
+            culvert.signal(signal.SIGUSR1)
+            culvert.wait_for("more if not renewed")
+            assert re.fullmatch(rf"culvert: open {OUTSIDE_OF_ROUTER}:8080 -> {MACHINE}:8080 for \d+ s more if not renewed "
+                                rf"\({by}, router {ROUTER}\)", culvert.lines[-1]), culvert.text
             assert end(culvert) == 0
         assert not is_reached(home, patience=1)
         assert "8080" not in home.run(home.router, "nft", "list", "ruleset")

@@ -230,6 +230,24 @@ std::string Gateway::what_failed() const {
   return text;
 }
 
+void Gateway::tell() const {
+  const std::string router = route_.gateway.to_string();
+  for (const State& state : states_) {
+    if (!state.opening) {
+      log_event(LogLevel::notice, "open_state", "{} is not open at router {}: {}",
+                field("inside", inside(state)), field("router", router),
+                field("reason", state.why.empty() ? "it has not answered" : state.why));
+      continue;
+    }
+    const std::string outside = place(state.port.protocol, state.opening->address, state.opening->port);
+    const auto left = std::chrono::duration_cast<std::chrono::seconds>(state.end - monotonic_now());
+    const std::string lasts = state.end == kNever ? "until it is closed"
+                                                  : fmt::format("for {} s more if not renewed", left.count());
+    log_event(LogLevel::notice, "open_state", "open {} -> {} {} ({}, router {})", field("outside", outside),
+              field("inside", inside(state)), lasts, field("by", state.by), field("router", router));
+  }
+}
+
 void Gateway::fail_all(const std::string& why) {
   for (State& state : states_) {
     if (state.opening) {

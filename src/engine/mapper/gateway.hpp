@@ -41,6 +41,8 @@ class Gateway final {
   /// Closes what is open, and gives up when the router says nothing for `patience`. What it has not closed
   /// is told.
   void stop(Duration patience);
+  /// Says in the log what is open now, and for how long.
+  void tell() const;
   /// The way there may have changed; one that had nothing to offer is asked again.
   void refresh();
 

@@ -37,6 +37,8 @@ class Peer final : public ListenerOwner, public std::enable_shared_from_this<Pee
   void make_room();
   /// The accounts have changed: ends it if its key does not count any more.
   void accounts_changed();
+  /// Once it is logged in: the event "session", what it has carried.
+  void tell() const;
 
   [[nodiscard]] const std::string& identity() const override { return identity_; }
   [[nodiscard]] const std::string& name() const override { return who_.text(); }

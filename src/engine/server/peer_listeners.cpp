@@ -318,9 +318,11 @@ void PeerListeners::judge_again() {
 }
 
 bool PeerListeners::cancel(const ssh::ListenRequested& request) {
-  std::erase_if(closed_, [](const auto& place) {
+  std::erase_if(closed_, [this](const auto& place) {
     const auto counters = place->forward->counters();
-    return counters.live == 0 && counters.dialing == 0;
+    const bool is_over = counters.live == 0 && counters.dialing == 0;
+    if (is_over) of_closed_ += counters;
+    return is_over;
   });
   const auto found = std::ranges::find_if(places_, [&](const auto& place) {
     if (const auto* path = std::get_if<relay::UnixPath>(&place->asked))
@@ -373,12 +375,12 @@ std::vector<std::string> PeerListeners::lines(const asio::ip::address& ours) con
   return lines;
 }
 
-std::size_t PeerListeners::streams() const {
-  std::size_t count = 0;
+relay::ForwardCounters PeerListeners::counters() const {
+  relay::ForwardCounters all = of_closed_;
   for (const auto* list : {&places_, &closed_}) {
-    for (const auto& place : *list) count += place->forward->counters().live;
+    for (const auto& place : *list) all += place->forward->counters();
   }
-  return count;
+  return all;
 }
 
 }  // namespace culvert::server

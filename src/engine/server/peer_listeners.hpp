@@ -46,8 +46,10 @@ class PeerListeners : public std::enable_shared_from_this<PeerListeners> {
   /// One line for each: "127.0.0.1:8080", "0.0.0.0:8080, to be reached at 203.0.113.5:8080". `ours`: an
   /// address of this machine that its clients can reach.
   [[nodiscard]] std::vector<std::string> lines(const boost::asio::ip::address& ours) const;
-  /// How many streams come through them now.
-  [[nodiscard]] std::size_t streams() const;
+  /// How many places there are.
+  [[nodiscard]] std::size_t count() const { return places_.size(); }
+  /// What has come through them, and through those that were closed.
+  [[nodiscard]] relay::ForwardCounters counters() const;
 
  private:
   struct Place {
@@ -88,6 +90,7 @@ class PeerListeners : public std::enable_shared_from_this<PeerListeners> {
   std::deque<ssh::ListenRequested> requests_;
   connection::Waiter arrived_;
   std::vector<std::unique_ptr<Place>> places_, closed_;
+  relay::ForwardCounters of_closed_;  // of those that are gone
   bool stopped_ = false;
 };
 

@@ -170,6 +170,12 @@ void Server::admit(net::StreamSocket socket, const asio::ip::tcp::endpoint& from
                  });
 }
 
+void Server::tell() const {
+  log_event(LogLevel::notice, "sessions", "{} sessions, and {} connections without a login",
+            field("sessions", context_->sessions.size()), field("waiting", context_->guard.waiting()));
+  for (const auto& [ticket, peer] : peers_) peer->tell();
+}
+
 void Server::stop(Duration time) {
   if (std::exchange(stopped_, !failed_ || stopped_)) return;
   for (net::Listener& listener : listeners_) listener.close();

@@ -33,6 +33,8 @@ class Server {
   [[nodiscard]] relay::Task<Result<void>> run(std::vector<net::Listener> listeners);
   /// Takes no more clients; streams that live may end by themselves for `time`.
   void stop(Duration time);
+  /// Says in the log who is logged in, and what each session has carried.
+  void tell() const;
 
  private:
   void look_for_changes();

@@ -80,6 +80,15 @@ Tunnel::~Tunnel() { stop(); }
 
 bool Tunnel::is_up() const { return state_->is_up; }
 
+std::string Tunnel::state_text() const {
+  const State& state = *state_;
+  std::string text = fmt::format("{}connected to {} for {}", state.is_up ? "" : "not ", state.place,
+                                 seconds_text(monotonic_now() - state.since));
+  if (state.times_lost > 0)
+    text += fmt::format(", lost {} time{} so far", state.times_lost, state.times_lost == 1 ? "" : "s");
+  return text;
+}
+
 relay::Task<Result<void>> Tunnel::start() {
   return [](std::shared_ptr<State> state) -> relay::Task<Result<void>> {
     state->pace.lost(monotonic_now());
@@ -165,7 +174,8 @@ relay::Task<Result<void>> Tunnel::State::come_back(std::string known_reason) {
 }
 
 void Tunnel::State::came_up() {
-  pace.connected(monotonic_now());
+  since = monotonic_now();
+  pace.connected(since);
   is_up = true;
   changed.wake();
 }
@@ -190,6 +200,8 @@ relay::Task<void> Tunnel::State::stay(std::shared_ptr<State> state) {
     if (state->stopped || !state->options.reconnects || is_final(why)) co_return state->end(std::move(why));
     const Instant lost_at = monotonic_now();
     state->pace.lost(lost_at);
+    state->since = lost_at;
+    ++state->times_lost;
     state->tell(LogLevel::warning, fmt::format("connection lost: {}; connecting again", why.message));
     state->changed.wake();
     const auto back = co_await state->come_back(why.message);

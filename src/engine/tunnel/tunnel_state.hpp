@@ -55,6 +55,8 @@ struct Tunnel::State {
   std::optional<net::RouteWatch> routes;
   boost::asio::steady_timer pause;  // before an attempt
   bool is_up = false;
+  Instant since = monotonic_now();  // of is_up as it is
+  std::uint32_t times_lost = 0;
   bool stopped = false;
   std::optional<Error> over;
 };

@@ -49,18 +49,28 @@ _ports = _Ports()
 
 def free_port() -> int:
     """A port that nobody listens on, on 127.0.0.1 and ::1."""
+    return free_range(1)
+
+
+def free_range(count: int) -> int:
+    """The first of so many that follow each other."""
     for _ in range(_Ports.SIZE):
-        port = _ports.take()
-        try:
-            for family, address in ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")):
-                if family == socket.AF_INET6 and not has_ipv6():
-                    continue
-                with socket.socket(family, socket.SOCK_STREAM) as probe:
-                    probe.bind((address, port))
-        except OSError:
-            continue
-        return port
+        first = _ports.take()
+        if all(_is_free(first + i) for i in range(count)):
+            return first
     raise RuntimeError("no free port found")
+
+
+def _is_free(port: int) -> bool:
+    try:
+        for family, address in ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")):
+            if family == socket.AF_INET6 and not has_ipv6():
+                continue
+            with socket.socket(family, socket.SOCK_STREAM) as probe:
+                probe.bind((address, port))
+    except OSError:
+        return False
+    return True
 
 
 def free_ports(count: int) -> list[int]:
