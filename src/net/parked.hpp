@@ -32,7 +32,8 @@ class Parked
         [this, cancelled = std::move(cancelled)](auto handler) {
           auto slot = asio::get_associated_cancellation_slot(handler);
           if (slot.is_connected()) slot.assign([cancelled](asio::cancellation_type) { cancelled(); });
-          park(asio::get_associated_executor(handler), std::move(handler));
+          const auto executor = asio::get_associated_executor(handler);
+          park(executor, std::move(handler));
         },
         asio::use_awaitable);
   }
