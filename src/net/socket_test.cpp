@@ -19,7 +19,6 @@ namespace culvert::net {
 namespace {
 
 namespace asio = boost::asio;
-using asio::ip::tcp;
 
 struct Pair {
   Pair() {

@@ -43,7 +43,6 @@ using relay::SocketStream;
 using testing::receive_all;
 using testing::run;
 using testing::send_all;
-using testing::start;
 using testing::udp_at;
 using testing::UdpPeer;
 

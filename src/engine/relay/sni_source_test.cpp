@@ -19,7 +19,6 @@ namespace {
 using namespace std::string_literals;
 using testing::kHelloWithName;  // db.example.org
 using testing::kHelloWithoutName;
-using testing::MemoryStream;
 using testing::receive_all;
 using testing::run;
 using testing::start;

@@ -8,6 +8,7 @@
 #include <boost/asio/io_context.hpp>
 
 #include "base/text.hpp"
+#include "crypto/private_key.hpp"
 #include "tests/support/run_task.hpp"
 
 namespace culvert::server {
