@@ -104,9 +104,9 @@ function(culvert_compile_as target kind with_asio)
     # Coverage for the fuzzer, where its harnesses lead to: it makes an object half as long again to compile.
     target_compile_options(${target} PRIVATE -fsanitize=fuzzer-no-link)
   endif()
-  if(with_asio AND (CULVERT_SANITIZE OR CULVERT_UNITY OR kind STREQUAL "test"))
-    # What Asio's templates become is most of such an object, and the same in all of them. The release build of 'make',
-    # where the library is compiled file by file, shows that each includes what it needs.
+  if(kind STREQUAL "test" OR (with_asio AND (CULVERT_SANITIZE OR CULVERT_UNITY)))
+    # What the templates of gtest and Asio become is most of such an object, and the same in all of them. The release build
+    # of 'make', where the library is compiled file by file, shows that each includes what it needs.
     set_target_properties(${target} PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE ${CULVERT_BATCH})
   endif()
 endfunction()

@@ -9,7 +9,7 @@ namespace culvert::crypto {
 namespace {
 
 // RFC 4648 section 10.
-constexpr std::pair<std::string_view, std::string_view> kVectors[] = {
+constexpr std::pair<std::string_view, std::string_view> kPlainAndText[] = {
     {"", ""},
     {"f", "Zg=="},
     {"fo", "Zm8="},
@@ -20,7 +20,7 @@ constexpr std::pair<std::string_view, std::string_view> kVectors[] = {
 };
 
 TEST(Base64, KnownVectors) {
-  for (const auto& [plain, text] : kVectors) {
+  for (const auto& [plain, text] : kPlainAndText) {
     EXPECT_EQ(base64_encode(as_bytes(plain)), text);
     const auto decoded = base64_decode(text);
     ASSERT_TRUE(decoded) << text;

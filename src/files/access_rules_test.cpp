@@ -51,12 +51,12 @@ const crypto::PublicKey& some_key() {
   return *key;
 }
 
-KeyOptions options_of(std::string_view text) {
+KeyOptions key_options(std::string_view text) {
   return parse_key_options(text, [](UnixSeconds local) { return local; }).value();
 }
 
 /// Of a key that no rule names, with these options.
-Grants permitted(std::string_view options) { return grants_for(nullptr, some_key(), options_of(options)); }
+Grants permitted(std::string_view options) { return grants_for(nullptr, some_key(), key_options(options)); }
 
 struct Open {
   std::string_view host;
@@ -492,7 +492,7 @@ TEST(GrantsFor, RulesOfTheKeyReplaceThoseOfTheUser) {
   user.keys[0].rules.listen_default = std::vector{IpAddress()};
 
   const Grants grants =
-      grants_for(&user, some_key(), options_of(R"(permitopen="d:1",expiry-time="20270101Z")"));
+      grants_for(&user, some_key(), key_options(R"(permitopen="d:1",expiry-time="20270101Z")"));
   EXPECT_FALSE(ask(grants, {"a", 1, "192.0.2.1"}));
   EXPECT_TRUE(ask(grants, {"b", 1, "192.0.2.1"}));
   EXPECT_FALSE(ask(grants, {"c", 1, "192.0.2.1"})) << "the user's denials stay";
@@ -503,18 +503,18 @@ TEST(GrantsFor, RulesOfTheKeyReplaceThoseOfTheUser) {
   EXPECT_EQ(grants.key_limits.until, 1798761601);
 
   const auto other = *crypto::parse_public_key_line(crypto::kKeyFixtures[1].public_line);
-  const Grants of_other = grants_for(&user, other, options_of(""));
+  const Grants of_other = grants_for(&user, other, key_options(""));
   EXPECT_TRUE(ask(of_other, {"a", 1, "192.0.2.1"}));
   EXPECT_FALSE(ask(of_other, {"b", 1, "192.0.2.1"}));
   EXPECT_EQ(answer(may_listen(of_other, "", 8000)), "127.0.0.1 ::1 8000");
   EXPECT_EQ(of_other.key_limits, Limits{});
 
-  const Grants limited = grants_for(&user, other, options_of(R"(permitopen="d:1")"));
+  const Grants limited = grants_for(&user, other, key_options(R"(permitopen="d:1")"));
   EXPECT_FALSE(ask(limited, {"a", 1, "192.0.2.1"})) << "as for sshd, a permit is a limit";
   EXPECT_TRUE(ask(limited, {"d", 1, "192.0.2.1"}));
   EXPECT_EQ(answer(may_listen(limited, "", 8000)), "127.0.0.1 ::1 8000") << "but only of its kind";
 
-  const Grants restricted = grants_for(&user, other, options_of("restrict"));
+  const Grants restricted = grants_for(&user, other, key_options("restrict"));
   EXPECT_EQ(ask(restricted, {"a", 1, "192.0.2.1"}).reason, "port forwarding is not allowed for this key");
 }
 
@@ -527,7 +527,7 @@ TEST(GrantsFor, NothingIsNothing) {
 }
 
 TEST(GrantsForAll, AreThoseOfSshd) {
-  const Grants all = grants_for_all(nullptr, some_key(), options_of(""));
+  const Grants all = grants_for_all(nullptr, some_key(), key_options(""));
   for (const std::string_view address :
        {"192.0.2.1", "10.1.2.3", "127.0.0.1", "::1", "0.0.0.0", "10.0.0.5", "2001:db8::5"}) {
     EXPECT_TRUE(ask(all, {"a", 80, address})) << address;
@@ -539,9 +539,9 @@ TEST(GrantsForAll, AreThoseOfSshd) {
   EXPECT_EQ(answer(may_listen(all, "", 80)), "0.0.0.0 :: 80");
   EXPECT_EQ(answer(may_listen(all, "*", 80)), "0.0.0.0 :: 80");
   EXPECT_FALSE(may_connect_path(all, "/run/x"));
-  EXPECT_TRUE(grants_for_all(nullptr, some_key(), options_of("restrict")).are_empty());
+  EXPECT_TRUE(grants_for_all(nullptr, some_key(), key_options("restrict")).are_empty());
   const Grants limited =
-      grants_for_all(nullptr, some_key(), options_of(R"(permitopen="a:1",permitlisten="80")"));
+      grants_for_all(nullptr, some_key(), key_options(R"(permitopen="a:1",permitlisten="80")"));
   EXPECT_FALSE(ask(limited, {"b", 1, "192.0.2.1"})) << "permitopen limits, as in sshd";
   EXPECT_FALSE(may_listen(limited, "", 81));
 }
@@ -555,7 +555,7 @@ TEST(GrantsForAll, KeepToWhatTheRulesLimitAndDeny) {
   user.rules.limits.until = 7;
   user.keys.push_back({some_key().fingerprint(), {}});
   user.keys[0].rules.limits.quota = 9;
-  const Grants all = grants_for_all(&user, some_key(), options_of(""));
+  const Grants all = grants_for_all(&user, some_key(), key_options(""));
   EXPECT_TRUE(ask(all, {"b", 1, "192.0.2.1"}));
   EXPECT_FALSE(ask(all, {"c", 1, "192.0.2.1"}));
   EXPECT_TRUE(may_listen(all, "localhost", 9000));

@@ -34,23 +34,23 @@ std::string security_key_line() {
   return std::string(type) + " " + crypto::base64_encode(blob);
 }
 
-AuthorizedKeys parse(std::string_view text) {
+AuthorizedKeys parse_keys(std::string_view text) {
   auto keys = parse_authorized_keys(text, [](UnixSeconds local) { return local; });
   EXPECT_TRUE(keys);
   return keys.value_or(AuthorizedKeys{});
 }
 
 std::string warning_of(std::string_view text) {
-  const AuthorizedKeys keys = parse(text);
+  const AuthorizedKeys keys = parse_keys(text);
   if (keys.warnings.size() != 1 || !keys.keys.empty()) return "none";
   EXPECT_EQ(keys.warnings[0].line, 1u);
   return keys.warnings[0].text;
 }
 
 TEST(AuthorizedKeys, ReadsKeysWithAndWithoutOptions) {
-  const AuthorizedKeys keys = parse("# comment\n\n \t# another\r\n" + line_of("ed25519") + "\r\n" +
-                                    "  restrict,command=\"a b\\\" # c\" \t" + line_of("ecdsa256") + " \n" +
-                                    "\tpermitopen=\"x:1\"\t" + line_of("rsa"));
+  const AuthorizedKeys keys = parse_keys("# comment\n\n \t# another\r\n" + line_of("ed25519") + "\r\n" +
+                                         "  restrict,command=\"a b\\\" # c\" \t" + line_of("ecdsa256") +
+                                         " \n" + "\tpermitopen=\"x:1\"\t" + line_of("rsa"));
   EXPECT_TRUE(keys.warnings.empty());
   ASSERT_EQ(keys.keys.size(), 3u);
   EXPECT_EQ(keys.keys[0].key, key_of("ed25519"));
@@ -93,7 +93,7 @@ TEST(AuthorizedKeys, NamesAndSkipsLinesThatMakeNoSense) {
                          {key + std::string(kMaxAuthorizedKeysLine, ' '), "line is too long"}}) {
     EXPECT_EQ(warning_of(row.line), row.warning) << row.line.substr(0, 60);
   }
-  const AuthorizedKeys keys = parse("foo " + key + "\n" + key + "\nbar " + key + "\n");
+  const AuthorizedKeys keys = parse_keys("foo " + key + "\n" + key + "\nbar " + key + "\n");
   ASSERT_EQ(keys.keys.size(), 1u);
   EXPECT_EQ(keys.keys[0].line, 2u);
   ASSERT_EQ(keys.warnings.size(), 2u);
@@ -103,13 +103,13 @@ TEST(AuthorizedKeys, NamesAndSkipsLinesThatMakeNoSense) {
 TEST(AuthorizedKeys, AreBounded) {
   EXPECT_EQ(parse_authorized_keys(std::string(kMaxAuthorizedKeysSize + 1, '\n'), nullptr).error().code,
             Errc::limit);
-  EXPECT_TRUE(parse(std::string(kMaxAuthorizedKeysSize, '\n')).keys.empty());
+  EXPECT_TRUE(parse_keys(std::string(kMaxAuthorizedKeysSize, '\n')).keys.empty());
   std::string bad, many;
   for (int i = 0; i < 200; ++i) bad += "foo\n";
-  EXPECT_EQ(parse(bad).warnings.size(), 100u);
+  EXPECT_EQ(parse_keys(bad).warnings.size(), 100u);
   const std::string key = line_of("ed25519").substr(0, 80) + "\n";
   for (std::size_t i = 0; i < kMaxAuthorizedKeys + 2; ++i) many += key;
-  const AuthorizedKeys keys = parse(many);
+  const AuthorizedKeys keys = parse_keys(many);
   EXPECT_EQ(keys.keys.size(), kMaxAuthorizedKeys);
   ASSERT_EQ(keys.warnings.size(), 1u);
   EXPECT_EQ(keys.warnings[0].text, "more than 8192 keys: this one and those behind it do not count");
@@ -117,8 +117,8 @@ TEST(AuthorizedKeys, AreBounded) {
 
 TEST(AuthorizedKeys, FindsAllLinesOfAKey) {
   const AuthorizedKeys keys =
-      parse("from=\"10.0.0.1\" " + line_of("ed25519") + "\n" + line_of("rsa") + "\n" + "cert-authority " +
-            line_of("ed25519") + "\nrestrict " + line_of("ed25519"));
+      parse_keys("from=\"10.0.0.1\" " + line_of("ed25519") + "\n" + line_of("rsa") + "\n" +
+                 "cert-authority " + line_of("ed25519") + "\nrestrict " + line_of("ed25519"));
   const auto found = keys.with_key(key_of("ed25519"));
   ASSERT_EQ(found.size(), 2u) << "an authority logs nobody in";
   EXPECT_EQ(found[0]->line, 1u);
@@ -130,9 +130,9 @@ TEST(AuthorizedKeys, FindsTheAuthorityOfACertificate) {
   const auto certificate = *crypto::parse_certificate_line(crypto::kUserRsa);  // for alice and bob
   const std::string authority = "ssh-rsa " + crypto::base64_encode(certificate.authority().blob()) + "\n";
   const AuthorizedKeys keys =
-      parse("cert-authority " + authority + authority + "cert-authority,principals=\"bob,x\" " + authority +
-            "cert-authority,principals=\"x,alic\" " + authority + "cert-authority,principals=\"\" " +
-            authority + "cert-authority " + line_of("ed25519"));
+      parse_keys("cert-authority " + authority + authority + "cert-authority,principals=\"bob,x\" " +
+                 authority + "cert-authority,principals=\"x,alic\" " + authority +
+                 "cert-authority,principals=\"\" " + authority + "cert-authority " + line_of("ed25519"));
   ASSERT_EQ(keys.keys.size(), 6u);
   const auto lines = [&](const crypto::Certificate& of, std::string_view user) {
     std::vector<std::size_t> numbers;
@@ -145,7 +145,7 @@ TEST(AuthorizedKeys, FindsTheAuthorityOfACertificate) {
   EXPECT_TRUE(keys.with_key(certificate.key()).empty());
 
   const auto host = *crypto::parse_certificate_line(crypto::kHostEd25519);
-  const AuthorizedKeys of_host = parse("cert-authority " + std::string(crypto::kAuthority));
+  const AuthorizedKeys of_host = parse_keys("cert-authority " + std::string(crypto::kAuthority));
   EXPECT_TRUE(of_host.with_authority(host, "web.example.org").empty())
       << "a host's certificate is for no user";
   EXPECT_TRUE(of_host.with_authority(*crypto::parse_certificate_line(crypto::kForNobody), "").empty());

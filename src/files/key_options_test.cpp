@@ -23,7 +23,7 @@ KeyOptions options_of(std::string_view text) {
   return options.value_or(KeyOptions{});
 }
 
-std::string error_of(std::string_view text) {
+std::string options_error(std::string_view text) {
   const auto options = parse_key_options(text, east);
   return options ? "none" : options.error().message;
 }
@@ -160,17 +160,17 @@ TEST(KeyOptions, AreRefused) {
         {R"(permitlisten="0")", "permitlisten=\"0\": port is no number from 1 to 65535"},
         {R"(permitlisten="localhost")", "permitlisten=\"localhost\": port is no number from 1 to 65535"},
         {R"(permitlisten="8080-8090")", "permitlisten=\"8080-8090\": port is no number from 1 to 65535"}}) {
-    EXPECT_EQ(error_of(row.text), row.error) << row.text;
+    EXPECT_EQ(options_error(row.text), row.error) << row.text;
   }
-  EXPECT_EQ(error_of("permitopen=\"" + std::string(1025, 'a') + ":1\"").substr(0, 12), "permitopen=\"");
+  EXPECT_EQ(options_error("permitopen=\"" + std::string(1025, 'a') + ":1\"").substr(0, 12), "permitopen=\"");
 }
 
 TEST(KeyOptions, HaveABoundedNumberOfPermits) {
   std::string text;
   for (std::size_t i = 0; i < kMaxPermits; ++i) text += R"(permitopen="a:1",)";
   EXPECT_EQ(options_of(text).permit_open.size(), kMaxPermits);
-  EXPECT_EQ(error_of(text + R"(permitopen="a:1")"), "more than 4096 times permitopen");
-  EXPECT_EQ(error_of(text + R"(permitlisten="1")"), "none");
+  EXPECT_EQ(options_error(text + R"(permitopen="a:1")"), "more than 4096 times permitopen");
+  EXPECT_EQ(options_error(text + R"(permitlisten="1")"), "none");
 }
 
 TEST(KeyOptions, ExpiryIsATimeOfThisZoneOrOfUtc) {
@@ -193,7 +193,7 @@ TEST(KeyOptions, ExpiryIsATimeOfThisZoneOrOfUtc) {
        {"", "Z", "2027", "20270101 Z", "2027010Z", "20271301Z", "20270001Z", "20270100Z", "20270229Z",
         "2027010124Z", "202701012400Z", "202701010060Z", "20270101000060Z", "19700101Z", "19691231Z",
         "-0270101Z", "+0270101Z", "20270101ZZ", "20270101GMT"}) {
-    EXPECT_EQ(error_of("expiry-time=\"" + std::string(value) + "\""),
+    EXPECT_EQ(options_error("expiry-time=\"" + std::string(value) + "\""),
               "expiry-time=\"" + std::string(value) + "\" is no time like 20271231Z or 202712312359");
   }
   EXPECT_EQ(options_of(R"(expiry-time="20280101Z",expiry-time="20270101Z")").expiry, 1798761600);
@@ -240,7 +240,7 @@ TEST(CheckUse, MindsTheSource) {
   for (const std::string_view list :
        {",", "10.0.0.1,", ",10.0.0.1", "!", "*,!", "10.1", "*,!10.1", "*,!10.0.0.01", "::1::", "10.0.0.0/33",
         "name/8", "10.0.0.0/8,10.0.0.1/8", "fe80::1%eth0"}) {
-    EXPECT_NE(error_of("from=\"" + std::string(list) + "\""), "none") << list;
+    EXPECT_NE(options_error("from=\"" + std::string(list) + "\""), "none") << list;
     KeyOptions options;
     options.from = list;
     EXPECT_FALSE(check_use(options, *IpAddress::parse("10.0.0.1"), 0)) << list;

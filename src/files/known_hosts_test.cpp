@@ -21,7 +21,7 @@ std::string_view line_of(std::string_view fixture) {
   return {};
 }
 
-crypto::PublicKey key_of(std::string_view fixture) {
+crypto::PublicKey host_key(std::string_view fixture) {
   return *crypto::parse_public_key_line(line_of(fixture));
 }
 
@@ -30,7 +30,7 @@ std::string entry(std::string_view hosts, std::string_view fixture) {
   return std::string(hosts) + " " + std::string(line_of(fixture)) + "\n";
 }
 
-KnownHosts parse(std::string text) {
+KnownHosts parse_hosts(std::string text) {
   KnownHosts hosts;
   EXPECT_TRUE(hosts.add("file", std::move(text)));
   return hosts;
@@ -38,14 +38,15 @@ KnownHosts parse(std::string text) {
 
 HostKeyVerdict::Status status(const KnownHosts& hosts, std::string_view host, std::uint16_t port,
                               std::string_view fixture) {
-  return hosts.lookup(host, port, key_of(fixture)).status;
+  return hosts.lookup(host, port, host_key(fixture)).status;
 }
 
 TEST(KnownHosts, FindsPlainNames) {
-  const KnownHosts hosts = parse("# comment\n\n" + entry("alpha,Beta.Example.org,192.0.2.1,::1", "ed25519") +
-                                 "  \t# another\n" + entry("gamma", "rsa"));
+  const KnownHosts hosts =
+      parse_hosts("# comment\n\n" + entry("alpha,Beta.Example.org,192.0.2.1,::1", "ed25519") +
+                  "  \t# another\n" + entry("gamma", "rsa"));
   for (const std::string_view name : {"alpha", "ALPHA", "beta.example.org", "192.0.2.1", "::1"}) {
-    const HostKeyVerdict verdict = hosts.lookup(name, 22, key_of("ed25519"));
+    const HostKeyVerdict verdict = hosts.lookup(name, 22, host_key("ed25519"));
     EXPECT_EQ(verdict.status, known) << name;
     EXPECT_EQ(verdict.where.file, "file");
     EXPECT_EQ(verdict.where.line, 3u);
@@ -60,15 +61,15 @@ TEST(KnownHosts, FindsPlainNames) {
 // What ssh of OpenSSH 9.2 does with each of these was tried against its sshd.
 TEST(KnownHosts, JudgesAsOpenSshDoes) {
   const std::string other_type = entry("h", "ecdsa256");
-  const KnownHosts one = parse(other_type);
-  const HostKeyVerdict verdict = one.lookup("h", 22, key_of("ed25519"));
+  const KnownHosts one = parse_hosts(other_type);
+  const HostKeyVerdict verdict = one.lookup("h", 22, host_key("ed25519"));
   EXPECT_EQ(verdict.status, changed) << "a key of another type makes it changed, too";
   EXPECT_EQ(verdict.where.line, 1u);
   EXPECT_EQ(verdict.key_type, "ecdsa-sha2-nistp256");
 
-  const KnownHosts both = parse(entry("h", "ecdsa384") + entry("h", "ecdsa256"));
+  const KnownHosts both = parse_hosts(entry("h", "ecdsa384") + entry("h", "ecdsa256"));
   EXPECT_EQ(status(both, "h", 22, "ecdsa256"), known) << "any line will do";
-  EXPECT_EQ(both.lookup("h", 22, key_of("ecdsa256")).where.line, 2u);
+  EXPECT_EQ(both.lookup("h", 22, host_key("ecdsa256")).where.line, 2u);
   EXPECT_EQ(status(both, "h", 22, "ecdsa521"), changed);
 }
 
@@ -79,14 +80,14 @@ TEST(KnownHosts, NamesTheLineOfTheSameTypeIfThereIsOne) {
                               }()) +
                               "\n";
   for (const std::string& text : {entry("h", "rsa") + old_key, old_key + entry("h", "rsa")}) {
-    const HostKeyVerdict verdict = parse(text).lookup("h", 22, key_of("ed25519"));
+    const HostKeyVerdict verdict = parse_hosts(text).lookup("h", 22, host_key("ed25519"));
     EXPECT_EQ(verdict.status, changed);
     EXPECT_EQ(verdict.key_type, "ssh-ed25519");
   }
 }
 
 TEST(KnownHosts, OtherPorts) {
-  const KnownHosts hosts = parse(entry("[h]:2222,[::1]:2200", "ed25519") + entry("plain", "rsa"));
+  const KnownHosts hosts = parse_hosts(entry("[h]:2222,[::1]:2200", "ed25519") + entry("plain", "rsa"));
   EXPECT_EQ(status(hosts, "h", 2222, "ed25519"), known);
   EXPECT_EQ(status(hosts, "H", 2222, "ed25519"), known);
   EXPECT_EQ(status(hosts, "::1", 2200, "ed25519"), known);
@@ -100,8 +101,8 @@ TEST(KnownHosts, OtherPorts) {
 
 TEST(KnownHosts, Patterns) {
   const KnownHosts hosts =
-      parse(entry("*.example.org,!bad.example.org", "ed25519") + entry("10.0.?.*", "rsa") +
-            entry("[127.0.0.*]:2222", "ecdsa256") + entry("!*.net,*", "ecdsa521"));
+      parse_hosts(entry("*.example.org,!bad.example.org", "ed25519") + entry("10.0.?.*", "rsa") +
+                  entry("[127.0.0.*]:2222", "ecdsa256") + entry("!*.net,*", "ecdsa521"));
   EXPECT_EQ(status(hosts, "a.example.org", 22, "ed25519"), known);
   EXPECT_EQ(status(hosts, "a.b.EXAMPLE.org", 22, "ed25519"), known);
   EXPECT_EQ(status(hosts, "bad.example.org", 22, "ed25519"), changed) << "only the last line is for it";
@@ -113,7 +114,7 @@ TEST(KnownHosts, Patterns) {
 }
 
 TEST(KnownHosts, NamesHashedBySshKeygen) {
-  const KnownHosts hosts = parse(
+  const KnownHosts hosts = parse_hosts(
       "|1|O5RMI3qLgWLDSxRqJegjkzq9dmU=|ueIokx+MAqU005wk37G/DomXBE4= " + std::string(line_of("ed25519")) +
       "\n" + "|1|fM8hx/uIHEEsnBzoLdOQ3B11fJk=|NtrJn9jJUVcRn+DKyPLeJ5S5Pc4= " +
       std::string(line_of("ecdsa256")) + "\n" +
@@ -128,9 +129,9 @@ TEST(KnownHosts, NamesHashedBySshKeygen) {
 }
 
 TEST(KnownHosts, RevokedBeatsEverything) {
-  const KnownHosts hosts = parse(entry("h", "ed25519") + "@revoked " + entry("*", "ed25519") + "@revoked\t" +
-                                 entry("q", "rsa") + entry("q,h", "ecdsa256"));
-  const HostKeyVerdict verdict = hosts.lookup("h", 22, key_of("ed25519"));
+  const KnownHosts hosts = parse_hosts(entry("h", "ed25519") + "@revoked " + entry("*", "ed25519") +
+                                       "@revoked\t" + entry("q", "rsa") + entry("q,h", "ecdsa256"));
+  const HostKeyVerdict verdict = hosts.lookup("h", 22, host_key("ed25519"));
   EXPECT_EQ(verdict.status, revoked);
   EXPECT_EQ(verdict.where.line, 2u);
   EXPECT_EQ(status(hosts, "h", 2222, "ed25519"), revoked);
@@ -143,7 +144,7 @@ TEST(KnownHosts, RevokedBeatsEverything) {
 }
 
 TEST(KnownHosts, AuthoritiesAreNoPlainKeys) {
-  const KnownHosts hosts = parse("@cert-authority " + entry("*.example.org", "ed25519"));
+  const KnownHosts hosts = parse_hosts("@cert-authority " + entry("*.example.org", "ed25519"));
   EXPECT_EQ(status(hosts, "a.example.org", 22, "ed25519"), unknown);
   EXPECT_EQ(status(hosts, "a.example.org", 22, "rsa"), unknown);
   EXPECT_TRUE(hosts.key_types("a.example.org", 22).empty());
@@ -154,7 +155,7 @@ TEST(KnownHosts, AuthoritiesAreNoPlainKeys) {
 TEST(KnownHosts, AuthoritiesOfCertificates) {
   const auto certificate = crypto::parse_certificate_line(crypto::kHostEd25519).value();
   const auto status_of = [&](const std::string& text, std::uint16_t port = 22) {
-    return parse(text).lookup("web.example.org", port, certificate).status;
+    return parse_hosts(text).lookup("web.example.org", port, certificate).status;
   };
   const std::string ours = " " + std::string(crypto::kAuthority) + "\n";
   const std::string other = " " + std::string(line_of("ecdsa256")) + "\n";
@@ -164,7 +165,8 @@ TEST(KnownHosts, AuthoritiesOfCertificates) {
   EXPECT_EQ(status_of("@cert-authority *.example.org,!web.example.org" + ours), unknown);
   EXPECT_EQ(status_of("@cert-authority *.example.org" + other), changed);
   EXPECT_EQ(status_of("@cert-authority *.example.org" + other + "@cert-authority *" + ours), known);
-  EXPECT_EQ(parse("\n@cert-authority *" + ours).lookup("web.example.org", 22, certificate).where.line, 2u);
+  EXPECT_EQ(parse_hosts("\n@cert-authority *" + ours).lookup("web.example.org", 22, certificate).where.line,
+            2u);
 
   // The port's own lines, or else those of the bare host.
   EXPECT_EQ(status_of("@cert-authority [web.example.org]:2222" + ours, 2222), known);
@@ -190,15 +192,16 @@ TEST(KnownHosts, CombinesFiles) {
   ASSERT_TRUE(hosts.add("user", entry("h", "rsa")));
   ASSERT_TRUE(hosts.add("system", "\n" + entry("h", "ed25519")));
   const KnownHosts copy = hosts;
-  EXPECT_EQ(copy.lookup("h", 22, key_of("ed25519")).where.file, "system");
-  EXPECT_EQ(copy.lookup("h", 22, key_of("ed25519")).where.line, 2u);
-  EXPECT_EQ(copy.lookup("h", 22, key_of("rsa")).where.file, "user");
+  EXPECT_EQ(copy.lookup("h", 22, host_key("ed25519")).where.file, "system");
+  EXPECT_EQ(copy.lookup("h", 22, host_key("ed25519")).where.line, 2u);
+  EXPECT_EQ(copy.lookup("h", 22, host_key("rsa")).where.file, "user");
   EXPECT_EQ(copy.key_types("h", 22), (std::vector<std::string>{"ssh-rsa", "ssh-ed25519"}));
 }
 
 TEST(KnownHosts, KeyTypesOfAHost) {
-  const KnownHosts hosts = parse(entry("h", "ed25519") + entry("h", "ed25519") + entry("h", "ecdsa384") +
-                                 entry("[h]:2222", "rsa") + entry("other", "ecdsa521"));
+  const KnownHosts hosts =
+      parse_hosts(entry("h", "ed25519") + entry("h", "ed25519") + entry("h", "ecdsa384") +
+                  entry("[h]:2222", "rsa") + entry("other", "ecdsa521"));
   EXPECT_EQ(hosts.key_types("h", 22), (std::vector<std::string>{"ssh-ed25519", "ecdsa-sha2-nistp384"}));
   EXPECT_EQ(hosts.key_types("h", 2222), (std::vector<std::string>{"ssh-rsa"}));
   EXPECT_EQ(hosts.key_types("h", 99), (std::vector<std::string>{"ssh-ed25519", "ecdsa-sha2-nistp384"}));
@@ -225,25 +228,26 @@ TEST(KnownHosts, BadLinesAreSkippedAndReported) {
       key + "\n"                              // 8
       + std::string("h\0h ", 4) + key + "\n"  // 9
       + entry("h", "ed25519");                // 10
-  const KnownHosts hosts = parse(text);
+  const KnownHosts hosts = parse_hosts(text);
   ASSERT_EQ(hosts.bad_lines().size(), 9u);
   for (std::size_t i = 0; i < 9; ++i) EXPECT_EQ(hosts.bad_lines()[i].where.line, i + 1);
-  EXPECT_EQ(hosts.lookup("h", 22, key_of("ed25519")).where.line, 10u);
+  EXPECT_EQ(hosts.lookup("h", 22, host_key("ed25519")).where.line, 10u);
 }
 
 TEST(KnownHosts, ALineThatRevokesCountsHoweverLongItIs) {
   std::string names;
   while (names.size() < 80'000) names += "host" + std::to_string(names.size()) + ",";
   const std::string key(line_of("ed25519"));
-  EXPECT_EQ(status(parse("@revoked " + names + "* " + key + "\n"), "h", 22, "ed25519"), revoked);
-  EXPECT_EQ(status(parse("@revoked * " + key + std::string(" \0", 2) + "\n"), "h", 22, "ed25519"), revoked);
+  EXPECT_EQ(status(parse_hosts("@revoked " + names + "* " + key + "\n"), "h", 22, "ed25519"), revoked);
+  EXPECT_EQ(status(parse_hosts("@revoked * " + key + std::string(" \0", 2) + "\n"), "h", 22, "ed25519"),
+            revoked);
 }
 
 TEST(KnownHosts, UnreadableKeysOfAHostAreSkippedAndReported) {
   std::string cut(line_of("ed25519"));
   cut.erase(cut.find(' ', 20) - 4);
-  const KnownHosts hosts = parse("h ssh-ed25519 AAAA\nh ssh-ed25519 ****\nh " + cut + "\nh ssh-rsa " +
-                                 std::string(line_of("ed25519").substr(12)) + "\nh 1024 35 123456\n");
+  const KnownHosts hosts = parse_hosts("h ssh-ed25519 AAAA\nh ssh-ed25519 ****\nh " + cut + "\nh ssh-rsa " +
+                                       std::string(line_of("ed25519").substr(12)) + "\nh 1024 35 123456\n");
   EXPECT_TRUE(hosts.bad_lines().empty());
   EXPECT_EQ(hosts.bad_lines_of("h", 22).size(), 5u);
   EXPECT_TRUE(hosts.bad_lines_of("other", 22).empty());
@@ -258,26 +262,26 @@ TEST(KnownHosts, KeysThatWeCannotUseStillMakeAHostKnown) {
     blob += "rest";
     return "h " + std::string(type) + " " + crypto::base64_encode(as_bytes(blob)) + "\n";
   };
-  EXPECT_EQ(status(parse(fake("ssh-dss")), "h", 22, "ed25519"), changed);
+  EXPECT_EQ(status(parse_hosts(fake("ssh-dss")), "h", 22, "ed25519"), changed);
   const std::string token =
       "h sk-ssh-ed25519@openssh.com "
       "AAAAGnNrLXNzaC1lZDI1NTE5QG9wZW5zc2guY29tAAAAIDbVLPcb3L87elX9trSnOky+vWqSXSTu"
       "1WPgVi9fgY1AAAAABHNzaDo=\n";
-  EXPECT_EQ(status(parse(token), "h", 22, "ed25519"), changed);
-  EXPECT_TRUE(parse(token).key_types("h", 22).empty()) << "no host key is asked for of a token";
-  EXPECT_TRUE(parse(fake("ssh-dss")).key_types("h", 22).empty());
-  EXPECT_EQ(status(parse(fake("ssh-future")), "h", 22, "ed25519"), unknown);
-  EXPECT_TRUE(parse(fake("ssh-future")).bad_lines_of("h", 22).empty());
+  EXPECT_EQ(status(parse_hosts(token), "h", 22, "ed25519"), changed);
+  EXPECT_TRUE(parse_hosts(token).key_types("h", 22).empty()) << "no host key is asked for of a token";
+  EXPECT_TRUE(parse_hosts(fake("ssh-dss")).key_types("h", 22).empty());
+  EXPECT_EQ(status(parse_hosts(fake("ssh-future")), "h", 22, "ed25519"), unknown);
+  EXPECT_TRUE(parse_hosts(fake("ssh-future")).bad_lines_of("h", 22).empty());
 }
 
 TEST(KnownHosts, LineEnds) {
   std::string crlf = entry("h", "ed25519");
   crlf.insert(crlf.size() - 1, "\r");
-  EXPECT_EQ(status(parse(crlf), "h", 22, "ed25519"), known);
+  EXPECT_EQ(status(parse_hosts(crlf), "h", 22, "ed25519"), known);
   std::string bare = "\t h\t \t" + std::string(line_of("ed25519"));
   bare = bare.substr(0, bare.rfind(" ed25519"));
-  EXPECT_EQ(status(parse(bare), "h", 22, "ed25519"), known);
-  EXPECT_EQ(status(parse(bare + "\r\n"), "h", 22, "ed25519"), known);
+  EXPECT_EQ(status(parse_hosts(bare), "h", 22, "ed25519"), known);
+  EXPECT_EQ(status(parse_hosts(bare + "\r\n"), "h", 22, "ed25519"), known);
 }
 
 TEST(KnownHosts, BoundsItsInput) {
@@ -287,7 +291,7 @@ TEST(KnownHosts, BoundsItsInput) {
   EXPECT_EQ(result.error().code, Errc::limit);
   std::string bad;
   for (int i = 0; i < 5000; ++i) bad += "h\n";
-  EXPECT_EQ(parse(bad).bad_lines().size(), 100u);
+  EXPECT_EQ(parse_hosts(bad).bad_lines().size(), 100u);
 }
 
 TEST(KnownHosts, EveryTruncationOfAFileIsHarmless) {
@@ -297,7 +301,7 @@ TEST(KnownHosts, EveryTruncationOfAFileIsHarmless) {
       "\n";
   const std::size_t first = entry("h", "ed25519").find(" ed25519 comment");
   for (std::size_t size = 0; size <= text.size(); ++size) {
-    EXPECT_EQ(status(parse(text.substr(0, size)), "h", 22, "ed25519"), size < first ? unknown : known)
+    EXPECT_EQ(status(parse_hosts(text.substr(0, size)), "h", 22, "ed25519"), size < first ? unknown : known)
         << size;
   }
 }
@@ -323,30 +327,30 @@ TEST(KnownHostsLine, IsFoundAgain) {
   for (const bool hashed : {false, true}) {
     for (const std::uint16_t port : {std::uint16_t{22}, std::uint16_t{2222}}) {
       for (const std::string_view host : {"Example.COM", "192.0.2.1", "2001:db8::1", "fe80::1%eth0"}) {
-        const auto line = line_of(host, port, key_of("ecdsa521"), hashed, random);
+        const auto line = line_of(host, port, host_key("ecdsa521"), hashed, random);
         ASSERT_TRUE(line);
         EXPECT_EQ(line->starts_with("|1|"), hashed);
         EXPECT_EQ(line->find(host) != line->npos, !hashed && host != "Example.COM");
-        const KnownHosts hosts = parse(*line);
+        const KnownHosts hosts = parse_hosts(*line);
         EXPECT_EQ(status(hosts, host, port, "ecdsa521"), known) << *line;
         EXPECT_EQ(status(hosts, host, static_cast<std::uint16_t>(port + 1), "rsa"), unknown);
       }
     }
   }
-  EXPECT_EQ(*line_of("H", 22, key_of("ed25519"), false, random),
-            "h ssh-ed25519 " + crypto::base64_encode(key_of("ed25519").blob()) + "\n");
-  EXPECT_TRUE(line_of("H", 2222, key_of("ed25519"), false, random)->starts_with("[h]:2222 ssh-"));
+  EXPECT_EQ(*line_of("H", 22, host_key("ed25519"), false, random),
+            "h ssh-ed25519 " + crypto::base64_encode(host_key("ed25519").blob()) + "\n");
+  EXPECT_TRUE(line_of("H", 2222, host_key("ed25519"), false, random)->starts_with("[h]:2222 ssh-"));
 }
 
 TEST(KnownHostsLine, OneKeyHasSeveralNames) {
   CountingRandom random;
   const HostName names[] = {{"Web.example", 2222}, {"2001:db8::1", 22}};
-  const auto key = key_of("ed25519");
+  const auto key = host_key("ed25519");
   EXPECT_EQ(*format_known_hosts(names, key, false, random),
             "[web.example]:2222,2001:db8::1 ssh-ed25519 " + crypto::base64_encode(key.blob()) + "\n");
   const auto hashed = *format_known_hosts(names, key, true, random);
   EXPECT_EQ(std::ranges::count(hashed, '\n'), 2);
-  for (const auto& [host, port] : names) EXPECT_EQ(status(parse(hashed), host, port, "ed25519"), known);
+  for (const auto& [host, port] : names) EXPECT_EQ(status(parse_hosts(hashed), host, port, "ed25519"), known);
   const HostName bad[] = {{"web.example", 22}, {"a,b", 22}};
   EXPECT_FALSE(format_known_hosts(bad, key, false, random));
 }
@@ -355,7 +359,7 @@ TEST(KnownHostsLine, RefusesNamesThatMeanSomethingElse) {
   CountingRandom random;
   for (const std::string_view host :
        {"", "a b", "a\tb", "a\nb", "a,b", "*", "h?", "!h", "|1|x", "#h", "@revoked", "[h]"}) {
-    const auto line = line_of(host, 22, key_of("ed25519"), false, random);
+    const auto line = line_of(host, 22, host_key("ed25519"), false, random);
     ASSERT_FALSE(line) << host;
     EXPECT_EQ(line.error().code, Errc::usage);
   }

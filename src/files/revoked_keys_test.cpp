@@ -49,7 +49,7 @@ const crypto::Certificate& certificate() {  // serial 7, "host id", of kCertifie
   return one;
 }
 
-crypto::PublicKey key_of(std::string_view line) { return *crypto::parse_public_key_line(line); }
+crypto::PublicKey key_in(std::string_view line) { return *crypto::parse_public_key_line(line); }
 
 std::string decoded(std::string_view digits) {
   return std::string(as_text(crypto::base64_decode(digits).value()));
@@ -75,7 +75,7 @@ Bytes string_of(ByteView content) {
 /// About certificates of kAuthority, with one section of this type in it.
 Bytes about_certificates(std::uint8_t type, ByteView content) {
   Bytes inner;
-  Writer(inner).string(key_of(crypto::kAuthority).blob()).string({}).bytes(section(type, content));
+  Writer(inner).string(key_in(crypto::kAuthority).blob()).string({}).bytes(section(type, content));
   return section(1, inner);
 }
 
@@ -85,13 +85,13 @@ Bytes numbers(std::initializer_list<std::uint64_t> values) {
   return out;
 }
 
-std::string error_of(std::string content) {
+std::string list_error(std::string content) {
   const auto list = RevokedKeys::parse(std::move(content));
   return list ? "" : list.error().message;
 }
 
 TEST(RevokedKeys, ListsOfCertificates) {
-  const auto key = key_of(crypto::kCertifiedEd25519);
+  const auto key = key_in(crypto::kCertifiedEd25519);
   for (const auto digits : {kBySerialList, kBySerialRange, kBySerialBitmap, kByKeyId, kByKeyIdOfAnybody}) {
     const auto list = list_of(digits);
     ASSERT_TRUE(list) << list.error().message;
@@ -108,13 +108,13 @@ TEST(RevokedKeys, ListsOfCertificates) {
 }
 
 TEST(RevokedKeys, ListsOfKeys) {
-  const auto key = key_of(crypto::kCertifiedEd25519);
+  const auto key = key_in(crypto::kCertifiedEd25519);
   for (const auto digits : {kByKey, kBySha1, kBySha256}) {
     const auto list = list_of(digits);
     ASSERT_TRUE(list) << list.error().message;
     EXPECT_TRUE(list->revokes(key)) << digits;
     EXPECT_TRUE(list->revokes(certificate())) << digits;
-    EXPECT_FALSE(list->revokes(key_of(crypto::kAuthority))) << digits;
+    EXPECT_FALSE(list->revokes(key_in(crypto::kAuthority))) << digits;
   }
   const auto list = list_of(kByAuthority);
   ASSERT_TRUE(list);
@@ -149,7 +149,7 @@ TEST(RevokedKeys, EdgesOfSerialNumbers) {
   for (const auto& bad : {about_certificates(0x20, numbers({0})), about_certificates(0x21, numbers({0, 9})),
                           about_certificates(0x21, numbers({9, 8})), about_certificates(0x22, bitmap(0, {1})),
                           about_certificates(0x22, bitmap(kLast, {2}))}) {
-    EXPECT_NE(error_of(list_with(bad)), "");
+    EXPECT_NE(list_error(list_with(bad)), "");
   }
 }
 
@@ -158,34 +158,34 @@ TEST(RevokedKeys, WhatIsNotUnderstoodMakesItNoList) {
   Writer(optional).text("name").boolean(false).text("content");
   Writer(critical).text("na\x1bme").boolean(true).text("content");
   for (const auto& good : {section(255, optional), about_certificates(0x39, optional), section(2, {})})
-    EXPECT_EQ(error_of(list_with(good)), "");
-  EXPECT_EQ(error_of(list_with(section(255, critical))),
+    EXPECT_EQ(list_error(list_with(good)), "");
+  EXPECT_EQ(list_error(list_with(section(255, critical))),
             "key revocation list: unknown critical extension na\\x1bme");
-  EXPECT_NE(error_of(list_with(about_certificates(0x39, critical))), "");
-  EXPECT_EQ(error_of(list_with(section(6, {}))), "key revocation list: unknown section 6");
-  EXPECT_EQ(error_of(list_with(about_certificates(0x24, {}))),
+  EXPECT_NE(list_error(list_with(about_certificates(0x39, critical))), "");
+  EXPECT_EQ(list_error(list_with(section(6, {}))), "key revocation list: unknown section 6");
+  EXPECT_EQ(list_error(list_with(about_certificates(0x24, {}))),
             "key revocation list: unknown section 36 of certificates");
-  EXPECT_NE(error_of(list_with(section(3, string_of(Bytes(32))))), "") << "no SHA-1";
-  EXPECT_NE(error_of(list_with(section(5, string_of(Bytes(20))))), "") << "no SHA-256";
-  EXPECT_NE(error_of(list_with(about_certificates(0x20, Bytes(7)))), "");
-  EXPECT_NE(error_of(list_with(about_certificates(0x21, numbers({1, 2, 3})))), "");
-  EXPECT_NE(error_of(list_with(about_certificates(0x23, string_of(as_bytes({"a\0b", 3}))))), "");
+  EXPECT_NE(list_error(list_with(section(3, string_of(Bytes(32))))), "") << "no SHA-1";
+  EXPECT_NE(list_error(list_with(section(5, string_of(Bytes(20))))), "") << "no SHA-256";
+  EXPECT_NE(list_error(list_with(about_certificates(0x20, Bytes(7)))), "");
+  EXPECT_NE(list_error(list_with(about_certificates(0x21, numbers({1, 2, 3})))), "");
+  EXPECT_NE(list_error(list_with(about_certificates(0x23, string_of(as_bytes({"a\0b", 3}))))), "");
   Bytes no_key;
   Writer(no_key).text("no key").string({});
-  EXPECT_NE(error_of(list_with(section(1, no_key))), "");
+  EXPECT_NE(list_error(list_with(section(1, no_key))), "");
   std::string newer = decoded(kNothing);
   newer[11] = 2;
-  EXPECT_EQ(error_of(newer), "key revocation list: unknown format 2");
+  EXPECT_EQ(list_error(newer), "key revocation list: unknown format 2");
 }
 
 TEST(RevokedKeys, SignaturesStandAtTheEnd) {
-  Bytes sections = section(4, key_of(crypto::kAuthority).blob());
+  Bytes sections = section(4, key_in(crypto::kAuthority).blob());
   Writer(sections).text("a signature");
   const auto list = RevokedKeys::parse(decoded(kByKey) + std::string(as_text(sections)));
   ASSERT_TRUE(list) << list.error().message;
   EXPECT_TRUE(list->revokes(certificate()));
   Writer(sections).bytes(section(2, {}));
-  EXPECT_EQ(error_of(list_with(sections)), "key revocation list: a section behind the signature");
+  EXPECT_EQ(list_error(list_with(sections)), "key revocation list: a section behind the signature");
 }
 
 TEST(RevokedKeys, NoPartOfAListIsAList) {
@@ -193,13 +193,13 @@ TEST(RevokedKeys, NoPartOfAListIsAList) {
     const std::string whole = decoded(digits);
     for (std::size_t length = 1; length < whole.size(); ++length) {
       if (length == decoded(kNothing).size()) continue;
-      EXPECT_NE(error_of(whole.substr(0, length)), "") << length;
+      EXPECT_NE(list_error(whole.substr(0, length)), "") << length;
     }
   }
 }
 
 TEST(RevokedKeys, LinesOfText) {
-  const auto key = key_of(crypto::kCertifiedEd25519);
+  const auto key = key_in(crypto::kCertifiedEd25519);
   const auto revokes_key = [&](std::string_view text) {
     const auto list = RevokedKeys::parse(std::string(text));
     EXPECT_TRUE(list) << list.error().message;
@@ -221,12 +221,12 @@ TEST(RevokedKeys, LinesOfText) {
 }
 
 TEST(RevokedKeys, ALineThatIsNoKeyIsAnError) {
-  EXPECT_EQ(error_of("# comment\nssh-ed25519\n"), "line 2: not a public key");
-  EXPECT_EQ(error_of("ssh-rsa" + std::string(crypto::kAuthority).substr(11)),
+  EXPECT_EQ(list_error("# comment\nssh-ed25519\n"), "line 2: not a public key");
+  EXPECT_EQ(list_error("ssh-rsa" + std::string(crypto::kAuthority).substr(11)),
             "line 1: names another key type than its key has");
   for (const std::string text : {"x", "ssh-ed25519 !", "ssh-new AAAAB3NzaC1uZXc=", "\xff\xfe"})
-    EXPECT_NE(error_of(text), "") << text;
-  EXPECT_NE(error_of("no-pty " + std::string(crypto::kAuthority)), "") << "options are for authorized_keys";
+    EXPECT_NE(list_error(text), "") << text;
+  EXPECT_NE(list_error("no-pty " + std::string(crypto::kAuthority)), "") << "options are for authorized_keys";
 }
 
 TEST(RevokedKeys, ErrorsOfFilesNameThem) {

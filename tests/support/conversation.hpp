@@ -40,6 +40,9 @@
 
 namespace culvert::test {
 
+/// What most scripts are run as.
+inline constexpr ssh::Role kRoles[] = {ssh::Role::client, ssh::Role::server};
+
 class Conversation {
  public:
   using Where = std::source_location;
@@ -117,6 +120,11 @@ class Conversation {
     expect_message<ssh::DisconnectMessage>(
         [&](const ssh::DisconnectMessage& m) { EXPECT_EQ(m.reason, static_cast<std::uint32_t>(reason)); },
         where);
+  }
+  /// Both, after what the protocol does not allow.
+  void expect_protocol_error(std::string_view text, Where where = Where::current()) {
+    expect_end(Errc::protocol, text, where);
+    expect_goodbye(ssh::DisconnectReason::protocol_error, where);
   }
 
   template <class Message>

@@ -104,8 +104,7 @@ TEST(Instance, IsNothingBeforeTheLogin) {
   run_everywhere(Role::server, [](Conversation& c) {
     c.start_authentication();
     c.send_raw(told(kId, false));
-    c.expect_end(Errc::protocol, "message 80 is not allowed");
-    c.expect_goodbye(DisconnectReason::protocol_error);
+    c.expect_protocol_error("message 80 is not allowed");
   });
 }
 

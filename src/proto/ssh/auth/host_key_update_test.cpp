@@ -14,7 +14,7 @@ using test::run_everywhere;
 const crypto::PublicKey& first() { return test::host_key().public_key(); }
 const crypto::PublicKey& second() { return test::user_key().public_key(); }
 
-crypto::PublicKey rsa_key() {  // nobody has its private half
+crypto::PublicKey third() {  // nobody has its private half
   Bytes blob;
   Writer(blob).text("ssh-rsa").mpint(Bytes{1, 0, 1}).mpint(Bytes(256, 0xFF));
   return crypto::PublicKey::parse(blob).value();
@@ -23,7 +23,7 @@ crypto::PublicKey rsa_key() {  // nobody has its private half
 Bytes blobs(std::initializer_list<crypto::PublicKey> keys) { return host_key_list(std::vector(keys)); }
 
 TEST(HostKeyUpdate, WhatIsSigned) {
-  const std::vector<crypto::PublicKey> ours = {first(), second(), rsa_key()};
+  const std::vector<crypto::PublicKey> ours = {first(), second(), third()};
   const auto wanted = read_proof_request(blobs({second(), ours[2]}), ours, as_bytes("id"), "ssh-ed25519");
   ASSERT_TRUE(wanted);
   EXPECT_EQ(wanted->keys, (std::vector{second(), ours[2]}));
@@ -51,7 +51,7 @@ TEST(HostKeyUpdate, WhatIsRefused) {
 
 // ---- in a conversation
 
-void ask(Conversation& c, const Bytes& keys, bool want_reply = true) {
+void ask_for_proof(Conversation& c, const Bytes& keys, bool want_reply = true) {
   c.send(GlobalRequestMessage{"hostkeys-prove-00@openssh.com", want_reply, Rest{keys}});
 }
 void prove(Conversation& c, std::vector<Bytes> signatures) {
@@ -80,7 +80,7 @@ TEST(HostKeyUpdate, KeysAreToldAndProved) {
           EXPECT_FALSE(m.want_reply);
           EXPECT_TRUE(std::ranges::equal(m.data.bytes, blobs({first(), second()})));
         });
-        ask(c, blobs({second()}));
+        ask_for_proof(c, blobs({second()}));
         c.expect_event<HostKeyProofWanted>([](HostKeyProofWanted& e) {
           EXPECT_EQ(e.keys, std::vector{second()});
           EXPECT_EQ(e.messages.size(), 1u);
@@ -106,7 +106,7 @@ TEST(HostKeyUpdate, ProofsThatFail) {
         const Bytes signature = copy_of(as_bytes("s"));
         for (const std::vector<Bytes>& signatures :
              {std::vector<Bytes>{}, {signature}, {signature, {}}, {signature, signature, signature}}) {
-          ask(c, blobs({first(), second()}));
+          ask_for_proof(c, blobs({first(), second()}));
           c.expect_event<HostKeyProofWanted>();
           prove(c, signatures);
           c.expect_message<RequestFailureMessage>();
@@ -114,11 +114,11 @@ TEST(HostKeyUpdate, ProofsThatFail) {
         prove(c, {signature, signature});  // nobody asked
         c.expect_silence();
         for (const Bytes& keys : {Bytes{}, blobs({test::stranger_key().public_key()})}) {
-          ask(c, keys);
+          ask_for_proof(c, keys);
           c.expect_message<RequestFailureMessage>();
           c.expect_silence();
         }
-        ask(c, blobs({first()}), false);
+        ask_for_proof(c, blobs({first()}), false);
         c.expect_silence();
       },
       options);
@@ -128,9 +128,9 @@ TEST(HostKeyUpdate, ProofsThatFail) {
 TEST(HostKeyUpdate, OneProofAtATime) {
   run_everywhere(Role::server, [](Conversation& c) {
     c.connect();
-    ask(c, blobs({first()}));
+    ask_for_proof(c, blobs({first()}));
     c.expect_event<HostKeyProofWanted>();
-    ask(c, blobs({first()}));
+    ask_for_proof(c, blobs({first()}));
     c.send(GlobalRequestMessage{"other", true, Rest{}});
     c.expect_event<GlobalRequested>();
     c.command([](Session& s) { s.reply_global(true, {}); });

@@ -81,8 +81,7 @@ TEST(ServerAuth, AQuestionIsNoLogin) {
     accept(c);
     c.expect_silence();
     c.send_raw(c.open_request(1));
-    c.expect_end(Errc::protocol, "message 90 is not allowed");
-    c.expect_goodbye(DisconnectReason::protocol_error);
+    c.expect_protocol_error("message 90 is not allowed");
   });
 }
 

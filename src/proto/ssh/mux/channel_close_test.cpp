@@ -8,14 +8,9 @@ namespace culvert::ssh {
 namespace {
 
 using test::Conversation;
+using test::kRoles;
 using test::run_everywhere;
 
-constexpr Role kRoles[] = {Role::client, Role::server};
-
-void ends_with_protocol_error(Conversation& c, std::string_view text) {
-  c.expect_end(Errc::protocol, text);
-  c.expect_goodbye(DisconnectReason::protocol_error);
-}
 void close(Conversation& c, ChannelId id) {
   c.command([=](Session& s) { s.close(id); });
 }
@@ -65,7 +60,7 @@ TEST(ChannelClose, ByThePeer) {
     close(c, id);
     c.expect_silence();
     c.send(ChannelCloseMessage{id});
-    ends_with_protocol_error(c, "which is not open");
+    c.expect_protocol_error("which is not open");
   });
 }
 
@@ -151,7 +146,7 @@ TEST(ChannelClose, RulesHoldOnAClosingChannel) {
       c.send(ChannelEofMessage{id});
       c.send_raw(payload(id));
       c.expect_event<ChannelClosed>();
-      ends_with_protocol_error(c, text);
+      c.expect_protocol_error(text);
     });
   };
   breaks([](ChannelId id) { return encoded(ChannelEofMessage{id}); }, "ended twice");
@@ -212,7 +207,7 @@ TEST(ChannelClose, UnknownChannels) {
       test::run(Role::client, [&](Conversation& c) {
         c.connect();
         c.send_raw(payload(id));
-        ends_with_protocol_error(c, fmt::format("channel {}, which is not open", id));
+        c.expect_protocol_error(fmt::format("channel {}, which is not open", id));
       });
     }
   };
@@ -269,7 +264,7 @@ TEST(ChannelEof, NothingComesBehindIt) {
       c.expect_event<ChannelEnded>();
       c.send_raw(payload(id));
       c.expect_event<ChannelClosed>();
-      ends_with_protocol_error(c, text);
+      c.expect_protocol_error(text);
     });
   };
   behind([](ChannelId id) { return encoded(ChannelDataMessage{id, as_bytes("x")}); }, "behind the end");
@@ -317,7 +312,7 @@ TEST(ChannelRequest, AnswersToOursWhichWeNeverMake) {
     on_a_channel([=](Conversation& c, ChannelId id) {
       c.send_raw(success ? encoded(ChannelSuccessMessage{id}) : encoded(ChannelFailureMessage{id}));
       c.expect_event<ChannelClosed>();
-      ends_with_protocol_error(c, "never made");
+      c.expect_protocol_error("never made");
     });
   }
 }

@@ -10,10 +10,9 @@ namespace {
 using test::Conversation;
 using test::run_everywhere;
 
-void ends_with_protocol_error(Conversation& c, std::string_view text) {
+void ends_channel_and_session(Conversation& c, std::string_view text) {
   c.expect_event<ChannelClosed>();
-  c.expect_end(Errc::protocol, text);
-  c.expect_goodbye(DisconnectReason::protocol_error);
+  c.expect_protocol_error(text);
 }
 
 Conversation::Options window_of(std::uint32_t size) {
@@ -59,7 +58,7 @@ TEST(ChannelFlow, TheWindowIsTheLimit) {
         c.send(ChannelDataMessage{id, {}});
         c.expect_silence();
         c.send(ChannelDataMessage{id, as_bytes("x")});
-        ends_with_protocol_error(c, "more channel data than the window");
+        ends_channel_and_session(c, "more channel data than the window");
       },
       window_of(1000));
   run_everywhere(
@@ -70,7 +69,7 @@ TEST(ChannelFlow, TheWindowIsTheLimit) {
         c.send(ChannelExtendedDataMessage{id, 1, Bytes(600)});
         c.expect_event<ChannelData>([](ChannelData& e) { EXPECT_TRUE(e.is_extended); });
         c.send(ChannelExtendedDataMessage{id, 1, Bytes(401)});  // both kinds share it
-        ends_with_protocol_error(c, "more channel data than the window");
+        ends_channel_and_session(c, "more channel data than the window");
       },
       window_of(1000));
 }
@@ -84,7 +83,7 @@ TEST(ChannelFlow, ThePacketSizeIsTheLimit) {
       const Bytes more(32 * 1024 + 1);
       c.send_raw(extended ? encoded(ChannelExtendedDataMessage{id, 1, more})
                           : encoded(ChannelDataMessage{id, more}));
-      ends_with_protocol_error(c, "larger than the packet size");
+      ends_channel_and_session(c, "larger than the packet size");
     });
   }
 }
@@ -112,7 +111,7 @@ TEST(ChannelFlow, CreditComesBackForWhatWasTaken) {
           expect_credit(c, 1000);
           data(c, id, 1000);
           c.send(ChannelDataMessage{id, as_bytes("x")});
-          ends_with_protocol_error(c, "more channel data than the window");
+          ends_channel_and_session(c, "more channel data than the window");
         },
         window_of(1000));
   }
@@ -263,7 +262,7 @@ TEST(ChannelFlow, WindowsPassNoLimit) {
     c.send(ChannelWindowAdjustMessage{id, 1});
     c.expect_silence();
     c.send(ChannelWindowAdjustMessage{id, 1});
-    ends_with_protocol_error(c, "passed 2^32 - 1");
+    ends_channel_and_session(c, "passed 2^32 - 1");
   });
 }
 

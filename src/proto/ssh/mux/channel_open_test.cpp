@@ -8,14 +8,8 @@ namespace culvert::ssh {
 namespace {
 
 using test::Conversation;
+using test::kRoles;
 using test::run_everywhere;
-
-constexpr Role kRoles[] = {Role::client, Role::server};
-
-void ends_with_protocol_error(Conversation& c, std::string_view text) {
-  c.expect_end(Errc::protocol, text);
-  c.expect_goodbye(DisconnectReason::protocol_error);
-}
 
 // ---- we ask
 
@@ -128,14 +122,14 @@ TEST(ChannelOpen, AnswersForChannelsThatAreNotBeingOpened) {
       run_everywhere(Role::client, [&](Conversation& c) {
         c.connect();
         c.send_raw(answer(id));
-        ends_with_protocol_error(c, text);
+        c.expect_protocol_error(text);
       });
     }
     run_everywhere(Role::client, [&](Conversation& c) {  // one that is open: it is given back
       c.connect();
       c.send_raw(answer(c.opened(5)));
       c.expect_event<ChannelClosed>();
-      ends_with_protocol_error(c, text);
+      c.expect_protocol_error(text);
     });
     run_everywhere(Role::server, [&](Conversation& c) {  // one that the peer itself asks for
       c.connect();
@@ -143,7 +137,7 @@ TEST(ChannelOpen, AnswersForChannelsThatAreNotBeingOpened) {
       c.expect_event<ChannelRequested>();
       c.send_raw(answer(0));
       c.expect_event<ChannelClosed>();
-      ends_with_protocol_error(c, text);
+      c.expect_protocol_error(text);
     });
   }
 }
@@ -164,7 +158,7 @@ TEST(ChannelOpen, NothingElseMayComeBeforeTheAnswer) {
       c.expect_message<ChannelOpenMessage>();
       c.send_raw(payload);
       c.expect_event<ChannelClosed>([](ChannelClosed& e) { EXPECT_TRUE(e.is_cut); });  // nobody refused it
-      ends_with_protocol_error(c, "channel 0, which is not open");
+      c.expect_protocol_error("channel 0, which is not open");
     });
     run_everywhere(Role::server, [&](Conversation& c) {
       c.connect();
@@ -172,7 +166,7 @@ TEST(ChannelOpen, NothingElseMayComeBeforeTheAnswer) {
       c.expect_event<ChannelRequested>();
       c.send_raw(payload);
       c.expect_event<ChannelClosed>();
-      ends_with_protocol_error(c, "channel 0, which is not open");
+      c.expect_protocol_error("channel 0, which is not open");
     });
   }
 }
@@ -185,7 +179,7 @@ TEST(ChannelOpen, ConfirmedWithPacketsOfNothing) {
     c.expect_message<ChannelOpenMessage>();
     c.send(ChannelOpenConfirmationMessage{id, 7, 1000, 0, Rest{}});
     c.expect_event<ChannelClosed>();
-    ends_with_protocol_error(c, "maximum packet size of 0");
+    c.expect_protocol_error("maximum packet size of 0");
   });
 }
 

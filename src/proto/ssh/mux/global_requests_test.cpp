@@ -11,14 +11,9 @@ using std::chrono::milliseconds;
 using std::chrono::minutes;
 using std::chrono::seconds;
 using test::Conversation;
+using test::kRoles;
 using test::run_everywhere;
 
-constexpr Role kRoles[] = {Role::client, Role::server};
-
-void ends_with_protocol_error(Conversation& c, std::string_view text) {
-  c.expect_end(Errc::protocol, text);
-  c.expect_goodbye(DisconnectReason::protocol_error);
-}
 void ask(Conversation& c, std::string_view name, bool want_reply = true) {
   c.send(GlobalRequestMessage{name, want_reply, Rest{as_bytes("data")}});
 }
@@ -121,7 +116,7 @@ TEST(GlobalRequests, TooManyAtOnce) {
             c.expect_payload([=](ByteView payload) { EXPECT_EQ(payload[0], number); });
         }
         ask(c, "four");
-        ends_with_protocol_error(c, "too many global requests");
+        c.expect_protocol_error("too many global requests");
       },
       options);
 }
@@ -157,7 +152,7 @@ TEST(GlobalRequests, OursAreAnsweredInOrder) {
         EXPECT_FALSE(e.success);
       });
       c.send(RequestSuccessMessage{Rest{}});
-      ends_with_protocol_error(c, "never made");
+      c.expect_protocol_error("never made");
     });
   }
 }
@@ -168,7 +163,7 @@ TEST(GlobalRequests, AnswersToNothing) {
       run_everywhere(role, [=](Conversation& c) {
         c.connect();
         c.send_raw(success ? encoded(RequestSuccessMessage{Rest{}}) : encoded(RequestFailureMessage{}));
-        ends_with_protocol_error(c, "never made");
+        c.expect_protocol_error("never made");
       });
     }
   }
@@ -372,7 +367,7 @@ TEST(Ping, IsAnsweredWithTheSameData) {
     test::run(role, [](Conversation& c) {
       c.connect();
       c.send(PingMessage{Bytes(32 * 1024 + 1)});
-      ends_with_protocol_error(c, "ping of more than");
+      c.expect_protocol_error("ping of more than");
     });
   }
 }

@@ -42,10 +42,7 @@ void expect_success(Conversation& c, ByteView data = {}) {
   c.expect_silence();
 }
 
-void ends_with_too_many(Conversation& c) {
-  c.expect_end(Errc::protocol, "too many global requests");
-  c.expect_goodbye(DisconnectReason::protocol_error);
-}
+void ends_with_too_many(Conversation& c) { c.expect_protocol_error("too many global requests"); }
 
 TEST(ListenRequests, OfAllKinds) {
   run_everywhere(Role::server, [](Conversation& c) {

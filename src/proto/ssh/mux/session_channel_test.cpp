@@ -125,8 +125,7 @@ TEST(SessionChannel, OnlySoManyUnanswered) {
     expect_asked(c, id, "env", false);
     ask(c, id, "env");
     c.expect_event<ChannelClosed>();
-    c.expect_end(Errc::protocol, "too many requests on a channel");
-    c.expect_goodbye(DisconnectReason::protocol_error);
+    c.expect_protocol_error("too many requests on a channel");
   });
 }
 
@@ -163,8 +162,7 @@ TEST(SessionChannel, HasNoFieldsOfItsOwn) {
   test::run(Role::server, [](Conversation& c) {
     c.connect();
     c.send(ChannelOpenMessage{"session", kTheirs, 1000, 1000, Rest{as_bytes("x")}});
-    c.expect_end(Errc::protocol, "session channel with fields");
-    c.expect_goodbye(DisconnectReason::protocol_error);
+    c.expect_protocol_error("session channel with fields");
   });
 }
 

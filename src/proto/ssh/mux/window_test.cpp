@@ -11,7 +11,7 @@ namespace {
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
-constexpr std::uint64_t kMost = std::numeric_limits<std::uint32_t>::max();
+constexpr std::uint64_t kMostCredit = std::numeric_limits<std::uint32_t>::max();
 
 // Small, around the middle, and at the very edge of what 32 bits hold.
 std::uint32_t any_size(std::mt19937_64& random) {
@@ -19,7 +19,7 @@ std::uint32_t any_size(std::mt19937_64& random) {
     case 0:
       return static_cast<std::uint32_t>(random() % 16);
     case 1:
-      return static_cast<std::uint32_t>(kMost - random() % 16);
+      return static_cast<std::uint32_t>(kMostCredit - random() % 16);
     default:
       return static_cast<std::uint32_t>(random() >> (32 + random() % 32));
   }
@@ -45,7 +45,7 @@ TEST(ReceiveWindow, CountsAsWideNumbersWould) {
           break;
         }
         default: {
-          const std::uint64_t credit = std::min(n, kMost - outstanding - held);
+          const std::uint64_t credit = std::min(n, kMostCredit - outstanding - held);
           window.granted(static_cast<std::uint32_t>(credit));
           outstanding += credit;
         }
@@ -77,8 +77,8 @@ TEST(SendWindow, CountsAsWideNumbersWould) {
     for (int i = 0; i < 200; ++i) {
       const std::uint32_t n = any_size(random);
       if (random() % 2 == 0) {
-        EXPECT_EQ(window.adjust(n), available + n <= kMost);
-        if (available + n <= kMost) available += n;
+        EXPECT_EQ(window.adjust(n), available + n <= kMostCredit);
+        if (available + n <= kMostCredit) available += n;
       } else {
         const std::uint64_t taken = std::min<std::uint64_t>(n, available);
         window.take(taken);
@@ -178,7 +178,7 @@ TEST(WindowTuner, StaysBetweenFloorAndCeiling) {
   std::mt19937_64 random(3);
   for (int run = 0; run < 100; ++run) {
     const auto floor = static_cast<std::uint32_t>(1 + random() % (1 << 20));
-    const std::uint32_t ceiling = random() % 4 == 0 ? static_cast<std::uint32_t>(kMost)
+    const std::uint32_t ceiling = random() % 4 == 0 ? static_cast<std::uint32_t>(kMostCredit)
                                                     : static_cast<std::uint32_t>(random() % (128 << 20));
     Instant now{seconds(100)};
     WindowTuner tuner(floor);

@@ -10,12 +10,11 @@ namespace {
 
 using std::chrono::seconds;
 using test::Conversation;
+using test::kRoles;
 using test::reply_with;
 using test::run_everywhere;
 using test::ScriptedPeer;
 using test::without_strict;
-
-constexpr Role kRoles[] = {Role::client, Role::server};
 
 TEST(HandshakeLimits, TakesNoLongerThanItsDeadline) {
   for (const Role role : kRoles) {

@@ -11,12 +11,11 @@ namespace {
 
 using std::chrono::seconds;
 using test::Conversation;
+using test::kRoles;
 using test::reply_with;
 using test::run_everywhere;
 using test::ScriptedPeer;
 using test::without_strict;
-
-constexpr Role kRoles[] = {Role::client, Role::server};
 
 TEST(Handshake, FirstKeys) {
   for (const Role role : kRoles) {
@@ -208,8 +207,7 @@ TEST(Handshake, StrictBearsNothingElseBeforeTheFirstKeys) {
       c.expect_message<KexInitMessage>();
       if (c.peer.role() == Role::server) c.expect_message<KexStringInitMessage>();
       c.send(IgnoreMessage{as_bytes("prefix truncation")});
-      c.expect_end(Errc::protocol, "message 2 is not allowed");
-      c.expect_goodbye(DisconnectReason::protocol_error);
+      c.expect_protocol_error("message 2 is not allowed");
     });
     run_everywhere(role, [](Conversation& c) {
       c.as_peer([](ScriptedPeer& p) {
@@ -218,8 +216,7 @@ TEST(Handshake, StrictBearsNothingElseBeforeTheFirstKeys) {
         p.send_kexinit();
       });
       c.expect_message<KexInitMessage>();
-      c.expect_end(Errc::protocol, "KEXINIT was not the first message");
-      c.expect_goodbye(DisconnectReason::protocol_error);
+      c.expect_protocol_error("KEXINIT was not the first message");
     });
   }
 }

@@ -13,11 +13,10 @@ namespace culvert::ssh {
 namespace {
 
 using test::Conversation;
+using test::kRoles;
 using test::run_everywhere;
 using test::ScriptedPeer;
 using Numbers = std::set<unsigned>;
-
-constexpr Role kRoles[] = {Role::client, Role::server};
 
 // All numbers that some RFC or OpenSSH gives a meaning, as far as we know them.
 bool known(unsigned number) {

@@ -11,10 +11,9 @@ namespace {
 using std::chrono::hours;
 using std::chrono::seconds;
 using test::Conversation;
+using test::kRoles;
 using test::run_everywhere;
 using test::ScriptedPeer;
-
-constexpr Role kRoles[] = {Role::client, Role::server};
 
 Conversation::Options without_keepalives() {
   Conversation::Options options;
@@ -89,8 +88,7 @@ TEST(Rekey, AServerRefusesItBeforeLogin) {
         c.start_authentication();
       }
       c.as_peer([](ScriptedPeer& p) { p.send_kexinit(); });
-      c.expect_end(Errc::protocol, "message 20 is not allowed");
-      c.expect_goodbye(DisconnectReason::protocol_error);
+      c.expect_protocol_error("message 20 is not allowed");
     });
   }
 }
