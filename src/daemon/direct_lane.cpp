@@ -149,6 +149,7 @@ void DirectLane::add(const DirectPort& port, std::vector<net::UdpListener> liste
   options.transparent = plan.transparent;
   options.rates = commons_.rates;
   std::vector<std::unique_ptr<relay::ResolvedTarget>> targets;
+  targets.reserve(port.forward->targets.size());
   for (const relay::Endpoint& target : port.forward->targets) {
     targets.push_back(std::make_unique<relay::ResolvedTarget>(
         std::get<relay::HostPort>(port.moved(target)), resolver_,

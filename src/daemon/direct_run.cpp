@@ -138,6 +138,7 @@ relay::Task<Result<void>> DirectRun::open(const DirectForward& forward, net::Res
   for (std::uint16_t offset = 0; offset < forward.ports; ++offset) {
     DirectPort port{&forward, offset, index_of(forward)};
     std::vector<relay::Endpoint> targets;
+    targets.reserve(forward.targets.size());
     for (const relay::Endpoint& target : forward.targets) targets.push_back(port.moved(target));
     port.group = group_of(std::move(targets), forward.transport);
     auto opened = forward.transport == Transport::udp ? co_await open_datagrams(port, names)

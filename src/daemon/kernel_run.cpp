@@ -28,6 +28,7 @@ constexpr Duration kRepairInterval = std::chrono::milliseconds(50);
 std::vector<IpAddress> one_of_each(const std::vector<asio::ip::tcp::endpoint>& found,
                                    const std::vector<IpAddress>& in_use) {
   std::vector<IpAddress> all;
+  all.reserve(found.size());
   for (const auto& endpoint : found) all.push_back(net::ip_address_of(endpoint.address()));
   std::vector<IpAddress> chosen;
   for (const bool is_v4 : {true, false}) {

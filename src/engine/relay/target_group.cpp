@@ -146,6 +146,7 @@ void TargetGroup::set_up(Target& target, bool is_up, std::string_view reason) {
 std::vector<TargetStatus> TargetGroup::status() const {
   const std::lock_guard lock(mutex_);
   std::vector<TargetStatus> all;
+  all.reserve(targets_.size());
   for (const Target& target : targets_) all.push_back({target.endpoint, target.is_up, target.streams});
   return all;
 }

@@ -164,6 +164,7 @@ Result<Permit> Accounts::judge(const ssh::UserOffered& offered, const IpAddress&
   const auto& certificate = offered.certificate;
   // A file that is read again has other entries: first all files.
   std::vector<const files::AuthorizedKeys*> of_files;
+  of_files.reserve(paths.size());
   for (const std::string& path : paths) of_files.push_back(&keys_in(path));
   std::vector<const files::AuthorizedKey*> entries;
   for (const files::AuthorizedKeys* keys : of_files) {

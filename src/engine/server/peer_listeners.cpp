@@ -58,6 +58,7 @@ bool is_of_this_port(const Error& error) {
 
 std::vector<tcp::endpoint> endpoints_of(const std::vector<IpAddress>& addresses, std::uint16_t port) {
   std::vector<tcp::endpoint> endpoints;
+  endpoints.reserve(addresses.size());
   for (const IpAddress& address : addresses) endpoints.emplace_back(net::asio_address_of(address), port);
   return endpoints;
 }
@@ -289,11 +290,14 @@ void PeerListeners::add(const ssh::ListenRequested& request, std::vector<net::Li
 
 files::Decision PeerListeners::judge(const Place& place) const {
   const files::Grants& grants = permit_->grants;
-  if (const auto* path = std::get_if<relay::UnixPath>(&place.asked))
-    return files::may_listen_path(grants, path->path);
+  if (const auto* path = std::get_if<relay::UnixPath>(&place.asked)) {
+    const files::Decision& of_path = files::may_listen_path(grants, path->path);
+    return of_path;
+  }
   const auto& asked = std::get<relay::HostPort>(place.asked);
-  auto decision = files::may_listen(grants, asked.host, asked.port);
-  if (!decision || allows(decision, place.at)) return decision;
+  const files::ListenDecision decision = files::may_listen(grants, asked.host, asked.port);
+  const files::Decision& whether = decision;
+  if (!decision || allows(decision, place.at)) return whether;
   return {.allowed = false, .reason = "the rules grant other addresses now", .rule = {}};
 }
 

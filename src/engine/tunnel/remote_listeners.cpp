@@ -175,7 +175,7 @@ relay::Task<relay::Bound> RemoteListeners::listen(Endpoint where) {
 void RemoteListeners::answer(const ssh::GlobalReply& reply) {
   const auto found = std::ranges::find(state_->places, reply.token, &Place::token);
   if (found == state_->places.end()) return;
-  const auto place = *found;
+  const auto place = *found;  // NOLINT(performance-unnecessary-copy-initialization): forget() drops that one
   auto* tcp = std::get_if<HostPort>(&place->where);
   place->state = reply.success ? Place::State::up : Place::State::refused;
   if (reply.success && tcp != nullptr && tcp->port == 0) {
