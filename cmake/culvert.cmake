@@ -5,10 +5,11 @@ option(CULVERT_UNITY "Compile files of the library together in this build, too (
 set(CULVERT_BATCH 6 CACHE STRING "Files that are compiled as one where that is done; 0: a folder's all")
 set(CULVERT_SOURCE_ROOT ${PROJECT_SOURCE_DIR}/src)
 
-# culvert_library(FOLDER [PRECOMPILE_ASIO] [DEPENDS folder...] [LIBRARIES target...])
-# makes culvert_FOLDER ('/' becomes '_'), its unit tests and its fuzz harnesses.
+# culvert_library(FOLDER [PRECOMPILE_ASIO] [BATCH_TESTS] [DEPENDS folder...] [LIBRARIES target...])
+# makes culvert_FOLDER ('/' becomes '_'), its unit tests and its fuzz harnesses. BATCH_TESTS: most of what a file of tests is
+# compiled to is the same in all of them.
 function(culvert_library folder)
-  cmake_parse_arguments(ARG "PRECOMPILE_ASIO" "" "DEPENDS;LIBRARIES" ${ARGN})
+  cmake_parse_arguments(ARG "PRECOMPILE_ASIO;BATCH_TESTS" "" "DEPENDS;LIBRARIES" ${ARGN})
   string(REPLACE "/" "_" suffix ${folder})
   set(name culvert_${suffix})
 
@@ -41,6 +42,9 @@ function(culvert_library folder)
     target_compile_definitions(${name}_test PRIVATE CULVERT_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
     target_link_libraries(${name}_test PRIVATE ${name} GTest::gtest GTest::gtest_main)
     culvert_compile_as(${name}_test test ${ARG_PRECOMPILE_ASIO})
+    if(ARG_BATCH_TESTS)
+      culvert_batch(${name}_test)
+    endif()
     culvert_precompile(${name}_test ${ARG_PRECOMPILE_ASIO} test)
     add_test(NAME ${suffix} COMMAND ${name}_test)
   endif()
@@ -104,9 +108,13 @@ function(culvert_compile_as target kind with_asio)
     # Coverage for the fuzzer, where its harnesses lead to: it makes an object half as long again to compile.
     target_compile_options(${target} PRIVATE -fsanitize=fuzzer-no-link)
   endif()
-  if(kind STREQUAL "test" OR (with_asio AND (CULVERT_SANITIZE OR CULVERT_UNITY)))
-    # What the templates of gtest and Asio become is most of such an object, and the same in all of them. The release build
-    # of 'make', where the library is compiled file by file, shows that each includes what it needs.
-    set_target_properties(${target} PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE ${CULVERT_BATCH})
+  if(with_asio AND (CULVERT_SANITIZE OR CULVERT_UNITY OR kind STREQUAL "test"))
+    # What Asio's templates become is most of such an object, and the same in all of them. The release build of 'make',
+    # where the library is compiled file by file, shows that each includes what it needs.
+    culvert_batch(${target})
   endif()
+endfunction()
+
+function(culvert_batch target)
+  set_target_properties(${target} PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE ${CULVERT_BATCH})
 endfunction()
