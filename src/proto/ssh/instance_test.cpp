@@ -12,7 +12,6 @@ namespace {
 
 using test::Conversation;
 using test::run_everywhere;
-using test::ScriptedPeer;
 using test::SessionPair;
 
 constexpr InstanceId kId = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16};

@@ -92,7 +92,7 @@ TEST(Negotiation, TheirTextIsShownHarmlesslyAndShortened) {
 
 // A list of ours comes from a person, who may name what we do not have.
 TEST(Negotiation, WhatBothNameAndNobodyKnows) {
-  for (Offer offer :
+  for (const Offer& offer :
        {Offer{.kex = "sntrup761x25519-sha512"}, Offer{.ciphers = "3des-cbc"}, Offer{.macs = "hmac-md5"}}) {
     const auto failed = client_and_server(offer, offer);
     ASSERT_FALSE(failed);
