@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "base/time.hpp"
 #include "engine/relay/stream.hpp"
 
 namespace culvert::server {
