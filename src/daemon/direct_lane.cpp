@@ -123,7 +123,7 @@ void DirectLane::add(const DirectPort& port, std::vector<net::Listener> listener
     proxy::FrontOptions front{.accounts = commons_.proxy_accounts};
     if (plan.advertise) front.advertise = net::asio_address_of(*plan.advertise);
     source = std::make_unique<proxy::Front>(std::move(source), std::move(front));
-    return forwards_.add(port.mapping, std::move(source), from_proxies_, std::move(options));
+    return forwards_.add(*port.forward, std::move(source), from_proxies_, std::move(options));
   }
   if (!plan.names.empty()) {
     relay::SniRoutes routes = commons_.routes;
@@ -137,7 +137,7 @@ void DirectLane::add(const DirectPort& port, std::vector<net::Listener> listener
     options.targets = port.group;
   }
   relay::Dialer& dialer = with_header_ ? static_cast<relay::Dialer&>(*with_header_) : to_targets_;
-  forwards_.add(port.mapping, std::move(source), dialer, std::move(options));
+  forwards_.add(*port.forward, std::move(source), dialer, std::move(options));
 }
 
 void DirectLane::add(const DirectPort& port, std::vector<net::UdpListener> listeners) {
@@ -159,8 +159,8 @@ void DirectLane::add(const DirectPort& port, std::vector<net::UdpListener> liste
   }
   auto target = std::make_unique<relay::GroupedTarget>(std::move(targets), port.group, plan.access,
                                                        commons_.new_streams);
-  forwards_.add(port.mapping, std::make_unique<relay::DatagramForward>(
-                                  std::move(listeners), std::move(target), std::move(options)));
+  forwards_.add(*port.forward, std::make_unique<relay::DatagramForward>(
+                                   std::move(listeners), std::move(target), std::move(options)));
 }
 
 void DirectLane::watch(std::shared_ptr<relay::TargetGroup> group) {

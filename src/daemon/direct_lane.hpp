@@ -1,9 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <cstddef>
 #include <cstdint>
-#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -14,7 +12,6 @@
 #include "daemon/forward_set.hpp"
 #include "daemon/own_listeners.hpp"
 #include "daemon/plan.hpp"
-#include "daemon/traffic.hpp"
 #include "engine/relay/bucket.hpp"
 #include "engine/relay/direct_dialer.hpp"
 #include "engine/relay/health_checks.hpp"
@@ -46,7 +43,6 @@ struct DirectCommons {
 struct DirectPort {
   const DirectForward* forward;
   std::uint16_t offset;                            ///< from the first port of its range
-  std::size_t mapping;                             ///< which of the plan's forwards that is
   std::shared_ptr<relay::TargetGroup> group = {};  ///< of several targets; null: there is one, or none
 
   /// A place of the range's first port, for this one.
@@ -67,7 +63,7 @@ class DirectLane {
   [[nodiscard]] relay::Task<Result<void>> serve() { return forwards_.serve(); }
   void stop(Duration time);
   /// Of each of the plan's forwards, until now.
-  [[nodiscard]] std::map<std::size_t, Traffic> traffic() const { return forwards_.traffic(); }
+  [[nodiscard]] TrafficOf traffic() const { return forwards_.traffic(); }
 
  private:
   const DirectCommons& commons_;

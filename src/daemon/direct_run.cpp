@@ -6,7 +6,6 @@
 #include <algorithm>
 #include <exception>
 #include <iterator>
-#include <map>
 #include <memory>
 #include <utility>
 
@@ -19,6 +18,7 @@
 #include "base/log.hpp"
 #include "base/text.hpp"
 #include "daemon/open_listeners.hpp"
+#include "daemon/traffic_log.hpp"
 #include "engine/proxy/accounts_file.hpp"
 #include "engine/relay/balancing_dialer.hpp"
 #include "net/addresses.hpp"
@@ -85,7 +85,6 @@ DirectRun::DirectRun(asio::any_io_executor executor, const DirectPlan& plan, net
   // Threads that share a heap wait for each other at its lock. One more is for those that look names up, and
   // may come first.
   ::mallopt(M_ARENA_MAX, static_cast<int>(threads_of(plan)) + 1);
-  mappings_.resize(plan.forwards.size());
   for (unsigned i = 1; i < threads_of(plan); ++i)
     workers_.push_back(std::make_unique<Worker>(commons_, resolver));
 }
@@ -136,7 +135,7 @@ std::shared_ptr<relay::TargetGroup> DirectRun::group_of(std::vector<relay::Endpo
 relay::Task<Result<void>> DirectRun::open(const DirectForward& forward, net::Resolver& names) {
   std::vector<std::string> listeners;  // of the range's first port
   for (std::uint16_t offset = 0; offset < forward.ports; ++offset) {
-    DirectPort port{&forward, offset, index_of(forward)};
+    DirectPort port{&forward, offset};
     std::vector<relay::Endpoint> targets;
     targets.reserve(forward.targets.size());
     for (const relay::Endpoint& target : forward.targets) targets.push_back(port.moved(target));
@@ -151,7 +150,7 @@ relay::Task<Result<void>> DirectRun::open(const DirectForward& forward, net::Res
     }
   }
   for (const std::string& listener : listeners) tell_up(plan_, forward, listener);
-  if (!listeners.empty()) mappings_[index_of(forward)] = mapping_text(plan_, forward, listeners.front());
+  if (!listeners.empty()) names_[&forward] = mapping_text(plan_, forward, listeners.front());
   co_return Result<void>();
 }
 
@@ -228,7 +227,7 @@ relay::Task<Result<void>> DirectRun::check_targets(const DirectForward& forward)
   for (const relay::Endpoint& target : targets) {
     const auto loop = [&](std::uint16_t offset) {
       return fail(Errc::usage, fmt::format("cannot map to {}: that is a listener of this culvert: a loop",
-                                           DirectPort{&forward, offset, index_of(forward)}.moved(target)));
+                                           DirectPort{&forward, offset}.moved(target)));
     };
     const auto* place = std::get_if<relay::HostPort>(&target);
     if (place == nullptr) {
@@ -283,7 +282,7 @@ void DirectRun::stop(Duration time) {
 
 void DirectRun::tell() {
   struct Collected {
-    std::map<std::size_t, Traffic> all;
+    TrafficOf all;
     std::size_t awaited;
   };
   const auto collected = std::make_shared<Collected>(first_.traffic(), workers_.size());
@@ -298,16 +297,13 @@ void DirectRun::tell() {
   }
 }
 
-void DirectRun::tell(const std::map<std::size_t, Traffic>& all) const {
+void DirectRun::tell(const TrafficOf& all) const {
   for (const auto& [mapping, traffic] : all) {
     // Those beside a mapping in the kernel are hardly ever used.
-    const bool is_worth_it = !plan_.forwards[mapping].is_optional || traffic != Traffic();
-    if (is_worth_it && !mappings_[mapping].empty()) log_traffic(mappings_[mapping], traffic);
+    const bool is_worth_it = !mapping->is_optional || traffic != relay::Traffic();
+    const auto name = names_.find(mapping);
+    if (is_worth_it && name != names_.end()) log_traffic(name->second, traffic);
   }
-}
-
-std::size_t DirectRun::index_of(const DirectForward& forward) const {
-  return static_cast<std::size_t>(&forward - plan_.forwards.data());
 }
 
 // When one thread has failed, the others end.

@@ -16,7 +16,6 @@
 #include "daemon/direct_lane.hpp"
 #include "daemon/plan.hpp"
 #include "daemon/run.hpp"
-#include "daemon/traffic.hpp"
 #include "daemon/transparent_routing.hpp"
 #include "engine/relay/signal.hpp"
 #include "net/resolver.hpp"
@@ -62,8 +61,7 @@ class DirectRun final : public Run {
   relay::Task<Result<void>> check_targets(const DirectForward& forward);
   [[nodiscard]] DirectLane& lane(std::size_t index);
   [[nodiscard]] boost::asio::any_io_executor executor_of(std::size_t index);
-  void tell(const std::map<std::size_t, Traffic>& all) const;
-  [[nodiscard]] std::size_t index_of(const DirectForward& forward) const;
+  void tell(const TrafficOf& all) const;
   void start_worker(Worker& worker);
   void over(Result<void> result);
 
@@ -72,7 +70,7 @@ class DirectRun final : public Run {
   net::Resolver& resolver_;
   BoundPorts& bound_;
   DirectCommons commons_;
-  std::vector<std::string> mappings_;  // for each of the plan's forwards, what it is called once it is open
+  std::map<const DirectForward*, std::string> names_;  // of those that are open
   TransparentRouting routing_;
   DirectLane first_;
   std::vector<std::unique_ptr<Worker>> workers_;

@@ -8,30 +8,20 @@
 
 namespace culvert::daemon {
 
-struct ForwardSet::StreamPart final : Part {
-  StreamPart(std::size_t to, std::unique_ptr<relay::Forward> of) : mapping(to), forward(std::move(of)) {}
+template <class Forward>
+struct ForwardSet::ForwardPart final : Part {
+  ForwardPart(const DirectForward& of_plan, std::unique_ptr<Forward> of)
+      : mapping(of_plan), forward(std::move(of)) {}
   relay::Task<Result<void>> run() override { return forward->run(); }
   void stop() override { forward->stop(); }
-  relay::Task<void> drain(Duration time) override { (void)co_await forward->drain(time); }
-  [[nodiscard]] std::string name() const override { return forward->name(); }
-  void count(std::map<std::size_t, Traffic>& all) const override {
-    all[mapping] += traffic_of(forward->counters());
+  relay::Task<void> drain([[maybe_unused]] Duration time) override {
+    if constexpr (requires { forward->drain(time); }) (void)co_await forward->drain(time);
+    co_return;
   }
-  std::size_t mapping;
-  std::unique_ptr<relay::Forward> forward;
-};
-
-struct ForwardSet::DatagramPart final : Part {
-  DatagramPart(std::size_t to, std::unique_ptr<relay::DatagramForward> of)
-      : mapping(to), forward(std::move(of)) {}
-  relay::Task<Result<void>> run() override { return forward->run(); }
-  void stop() override { forward->stop(); }
   [[nodiscard]] std::string name() const override { return forward->name(); }
-  void count(std::map<std::size_t, Traffic>& all) const override {
-    all[mapping] += traffic_of(forward->counters());
-  }
-  std::size_t mapping;
-  std::unique_ptr<relay::DatagramForward> forward;
+  void count(TrafficOf& all) const override { all[&mapping] += relay::traffic_of(forward->counters()); }
+  const DirectForward& mapping;
+  std::unique_ptr<Forward> forward;
 };
 
 struct ForwardSet::CheckPart final : Part {
@@ -45,14 +35,14 @@ struct ForwardSet::CheckPart final : Part {
   std::unique_ptr<relay::HealthChecks> checks;
 };
 
-void ForwardSet::add(std::size_t mapping, std::unique_ptr<relay::Source> source, relay::Dialer& dialer,
-                     relay::ForwardOptions options) {
-  parts_.push_back(std::make_unique<StreamPart>(
+void ForwardSet::add(const DirectForward& mapping, std::unique_ptr<relay::Source> source,
+                     relay::Dialer& dialer, relay::ForwardOptions options) {
+  parts_.push_back(std::make_unique<ForwardPart<relay::Forward>>(
       mapping, std::make_unique<relay::Forward>(std::move(source), dialer, std::move(options))));
 }
 
-void ForwardSet::add(std::size_t mapping, std::unique_ptr<relay::DatagramForward> forward) {
-  parts_.push_back(std::make_unique<DatagramPart>(mapping, std::move(forward)));
+void ForwardSet::add(const DirectForward& mapping, std::unique_ptr<relay::DatagramForward> forward) {
+  parts_.push_back(std::make_unique<ForwardPart<relay::DatagramForward>>(mapping, std::move(forward)));
 }
 
 void ForwardSet::add(std::unique_ptr<relay::HealthChecks> checks) {
@@ -76,8 +66,8 @@ void ForwardSet::stop(Duration time) {
   changed_.wake();
 }
 
-std::map<std::size_t, Traffic> ForwardSet::traffic() const {
-  std::map<std::size_t, Traffic> all;
+TrafficOf ForwardSet::traffic() const {
+  TrafficOf all;
   for (const auto& part : parts_) part->count(all);
   return all;
 }

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <cstddef>
 #include <map>
 #include <memory>
 #include <optional>
@@ -12,14 +11,18 @@
 
 #include "base/result.hpp"
 #include "base/time.hpp"
-#include "daemon/traffic.hpp"
+#include "daemon/plan.hpp"
 #include "engine/relay/datagram_forward.hpp"
 #include "engine/relay/forward.hpp"
 #include "engine/relay/health_checks.hpp"
 #include "engine/relay/signal.hpp"
 #include "engine/relay/task_set.hpp"
+#include "engine/relay/traffic.hpp"
 
 namespace culvert::daemon {
+
+/// By the mapping, in their order in the plan: they lie in one vector.
+using TrafficOf = std::map<const DirectForward*, relay::Traffic>;
 
 /// The forwards of one thread, from their start to the end of the last stream, and what runs beside them. All
 /// calls on that thread.
@@ -30,9 +33,9 @@ class ForwardSet {
         tasks_(changed_, [this](Error error) { over(std::unexpected(std::move(error))); }) {}
 
   /// Before serve(). What it carries counts as that of `mapping`. `dialer` must outlive this.
-  void add(std::size_t mapping, std::unique_ptr<relay::Source> source, relay::Dialer& dialer,
+  void add(const DirectForward& mapping, std::unique_ptr<relay::Source> source, relay::Dialer& dialer,
            relay::ForwardOptions options);
-  void add(std::size_t mapping, std::unique_ptr<relay::DatagramForward> forward);
+  void add(const DirectForward& mapping, std::unique_ptr<relay::DatagramForward> forward);
   void add(std::unique_ptr<relay::HealthChecks> checks);
 
   /// Runs all of them until stop(), or until one has failed: its error then, with its name. Nothing of them
@@ -42,7 +45,7 @@ class ForwardSet {
   /// counts.
   void stop(Duration time);
   /// Of each mapping, until now.
-  [[nodiscard]] std::map<std::size_t, Traffic> traffic() const;
+  [[nodiscard]] TrafficOf traffic() const;
 
  private:
   /// One of what was added.
@@ -52,10 +55,10 @@ class ForwardSet {
     virtual void stop() = 0;
     virtual relay::Task<void> drain(Duration) { co_return; }
     [[nodiscard]] virtual std::string name() const = 0;
-    virtual void count(std::map<std::size_t, Traffic>&) const {}
+    virtual void count(TrafficOf&) const {}
   };
-  struct StreamPart;
-  struct DatagramPart;
+  template <class Forward>
+  struct ForwardPart;
   struct CheckPart;
 
   relay::Task<void> run(Part& part);

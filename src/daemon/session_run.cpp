@@ -10,7 +10,7 @@
 #include "daemon/listen_hook.hpp"
 #include "daemon/open_listeners.hpp"
 #include "daemon/permitted_remote.hpp"
-#include "daemon/traffic.hpp"
+#include "daemon/traffic_log.hpp"
 #include "engine/proxy/accounts_file.hpp"
 #include "engine/proxy/front.hpp"
 #include "engine/relay/listener_source.hpp"
@@ -201,7 +201,7 @@ void SessionRun::stop(Duration time) {
 
 void SessionRun::tell() {
   log(LogLevel::notice, "{}", tunnel_.state_text());
-  for (const auto& [name, forward] : forwards_) log_traffic(name, traffic_of(forward->counters()));
+  for (const auto& [name, forward] : forwards_) log_traffic(name, relay::traffic_of(forward->counters()));
 }
 
 relay::Task<void> SessionRun::drain(Duration time) {

@@ -119,17 +119,6 @@ struct Forward::State : std::enable_shared_from_this<State> {
   bool aborting = false;
 };
 
-ForwardCounters& ForwardCounters::operator+=(const ForwardCounters& other) {
-  accepted += other.accepted;
-  failed += other.failed;
-  timed_out += other.timed_out;
-  dialing += other.dialing;
-  live += other.live;
-  bytes_out += other.bytes_out;
-  bytes_in += other.bytes_in;
-  return *this;
-}
-
 Forward::Forward(std::unique_ptr<Source> source, Dialer& dialer, ForwardOptions options)
     : state_(std::make_shared<State>(std::move(source), dialer, std::move(options))) {}
 

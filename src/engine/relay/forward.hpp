@@ -27,8 +27,6 @@ struct ForwardCounters {
   std::uint64_t live = 0;       ///< are joined now, or have their datagrams carried
   std::uint64_t bytes_out = 0;  ///< towards destinations, of live ones, too
   std::uint64_t bytes_in = 0;   ///< back from them
-
-  ForwardCounters& operator+=(const ForwardCounters& other);
 };
 
 struct ForwardOptions {

@@ -296,7 +296,7 @@ std::string Peer::status_text() const {
       listeners_->lines(net::asio_address_of(net::ip_address_of(reached_at_.address()).normalised()));
   for (const std::string& line : lines) text += fmt::format("  listening on {}\n", line);
   if (lines.empty()) text += "  no listeners\n";
-  text += fmt::format("  live streams: {}\n", direct_->counters().live + listeners_->counters().live);
+  text += fmt::format("  live streams: {}\n", direct_->counters().live + listeners_->traffic().live);
   add_limits(text, permit_->grants.user_limits, *permit_->of_user, "of this user");
   add_limits(text, permit_->grants.key_limits, *permit_->of_key, "of this key");
   return text + "This server only forwards. Ctrl-C ends the session.\n";
@@ -304,16 +304,16 @@ std::string Peer::status_text() const {
 
 void Peer::tell() const {
   if (!logged_in_ || driver_->is_over()) return;
-  const relay::ForwardCounters direct = direct_->counters(), forwarded = listeners_->counters();
+  const relay::Traffic direct = relay::traffic_of(direct_->counters()), forwarded = listeners_->traffic();
   log_event(
       LogLevel::notice, "session",
       "{}: session for {:.0f} s: {} listeners, {} streams, {} of them live, {} refused, {} bytes from the "
       "client, {} bytes to it",
       who_, field("duration", std::chrono::duration<double>(monotonic_now() - start_).count()),
-      field("listeners", listeners_->count()), field("streams", direct.accepted + forwarded.accepted),
-      field("live", direct.live + forwarded.live), field("refused", direct.failed + forwarded.failed),
-      field("bytes_from_client", direct.bytes_out + forwarded.bytes_in),
-      field("bytes_to_client", direct.bytes_in + forwarded.bytes_out));
+      field("listeners", listeners_->count()), field("streams", direct.connections + forwarded.connections),
+      field("live", direct.live + forwarded.live), field("refused", direct.refused + forwarded.refused),
+      field("bytes_from_client", direct.bytes_to + forwarded.bytes_back),
+      field("bytes_to_client", direct.bytes_back + forwarded.bytes_to));
 }
 
 void Peer::on(ssh::ListenRequested& requested) {

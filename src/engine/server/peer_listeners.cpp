@@ -325,7 +325,7 @@ bool PeerListeners::cancel(const ssh::ListenRequested& request) {
   std::erase_if(closed_, [this](const auto& place) {
     const auto counters = place->forward->counters();
     const bool is_over = counters.live == 0 && counters.dialing == 0;
-    if (is_over) of_closed_ += counters;
+    if (is_over) of_closed_ += relay::traffic_of(counters);
     return is_over;
   });
   const auto found = std::ranges::find_if(places_, [&](const auto& place) {
@@ -379,10 +379,10 @@ std::vector<std::string> PeerListeners::lines(const asio::ip::address& ours) con
   return lines;
 }
 
-relay::ForwardCounters PeerListeners::counters() const {
-  relay::ForwardCounters all = of_closed_;
+relay::Traffic PeerListeners::traffic() const {
+  relay::Traffic all = of_closed_;
   for (const auto* list : {&places_, &closed_}) {
-    for (const auto& place : *list) all += place->forward->counters();
+    for (const auto& place : *list) all += relay::traffic_of(place->forward->counters());
   }
   return all;
 }

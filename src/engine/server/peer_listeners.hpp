@@ -10,6 +10,7 @@
 #include "engine/connection/session_driver.hpp"
 #include "engine/connection/waiter.hpp"
 #include "engine/relay/forward.hpp"
+#include "engine/relay/traffic.hpp"
 #include "engine/server/client_dialer.hpp"
 #include "engine/server/context.hpp"
 #include "engine/server/names.hpp"
@@ -49,7 +50,7 @@ class PeerListeners : public std::enable_shared_from_this<PeerListeners> {
   /// How many places there are.
   [[nodiscard]] std::size_t count() const { return places_.size(); }
   /// What has come through them, and through those that were closed.
-  [[nodiscard]] relay::ForwardCounters counters() const;
+  [[nodiscard]] relay::Traffic traffic() const;
 
  private:
   struct Place {
@@ -90,7 +91,7 @@ class PeerListeners : public std::enable_shared_from_this<PeerListeners> {
   std::deque<ssh::ListenRequested> requests_;
   connection::Waiter arrived_;
   std::vector<std::unique_ptr<Place>> places_, closed_;
-  relay::ForwardCounters of_closed_;  // of those that are gone
+  relay::Traffic of_closed_;  // of those that are gone
   bool stopped_ = false;
 };
 

@@ -2,14 +2,13 @@
 #pragma once
 
 #include <cstdint>
-#include <string>
 
 #include "engine/relay/datagram_forward.hpp"
 #include "engine/relay/forward.hpp"
 
-namespace culvert::daemon {
+namespace culvert::relay {
 
-/// What a forward has carried since its start, and what it carries now.
+/// What forwards have carried since their start, and what they carry now.
 struct Traffic {
   std::uint64_t connections = 0;  ///< streams, or flows of datagrams, those that live too
   std::uint64_t live = 0;
@@ -21,10 +20,7 @@ struct Traffic {
   [[nodiscard]] bool operator==(const Traffic&) const = default;
 };
 
-[[nodiscard]] Traffic traffic_of(const relay::ForwardCounters& counters);
-[[nodiscard]] Traffic traffic_of(const relay::DatagramCounters& counters);
+[[nodiscard]] Traffic traffic_of(const ForwardCounters& counters);
+[[nodiscard]] Traffic traffic_of(const DatagramCounters& counters);
 
-/// The event "traffic". `mapping`: "map 127.0.0.1:8080 -> 10.0.0.5:80".
-void log_traffic(const std::string& mapping, const Traffic& traffic);
-
-}  // namespace culvert::daemon
+}  // namespace culvert::relay
