@@ -60,13 +60,18 @@ Result<void> check_limits(const Permit& permit) {
   return {};
 }
 
+bool has_room(const Permit& permit, std::optional<std::uint32_t> files::Limits::* most,
+              std::uint32_t Usage::* used) {
+  const auto leaves_room = [&](const files::Limits& limits, const Usage& usage) {
+    return !(limits.*most) || usage.*used < *(limits.*most);
+  };
+  return leaves_room(permit.grants.user_limits, *permit.of_user) &&
+         leaves_room(permit.grants.key_limits, *permit.of_key);
+}
+
 Result<void> check_room_for_session(const Permit& permit, std::size_t in_all, std::size_t most) {
   if (in_all >= most) return fail(Errc::limit, "there are too many sessions (--max-sessions)");
-  const auto is_full = [](const files::Limits& limits, const Usage& usage) {
-    return limits.max_sessions && usage.sessions >= *limits.max_sessions;
-  };
-  if (is_full(permit.grants.user_limits, *permit.of_user) ||
-      is_full(permit.grants.key_limits, *permit.of_key))
+  if (!has_room(permit, &files::Limits::max_sessions, &Usage::sessions))
     return fail(Errc::limit, "max_sessions is reached");
   if (permit.of_key->sessions > 0 && in_all >= most - most / kPartForOthers)
     return fail(Errc::limit, "the last tenth of --max-sessions is for keys that have no session yet");

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <map>
 #include <memory>
 #include <optional>
@@ -40,6 +41,10 @@ struct Permit {
 
 /// Whether its key still counts, and its time and its quotas are not over: Errc::limit with the reason.
 [[nodiscard]] Result<void> check_limits(const Permit& permit);
+
+/// Whether what the user and what the key may have `most` of leaves room for one more.
+[[nodiscard]] bool has_room(const Permit& permit, std::optional<std::uint32_t> files::Limits::* most,
+                            std::uint32_t Usage::* used);
 
 /// Whether there is room for one more session of theirs, where there are `in_all` of at most `most`:
 /// Errc::limit with the reason. The last tenth is for keys that have none yet, so that no key keeps the

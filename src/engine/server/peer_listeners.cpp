@@ -288,30 +288,30 @@ void PeerListeners::add(const ssh::ListenRequested& request, std::vector<net::Li
   changed_();
 }
 
-files::Decision PeerListeners::judge(const Place& place) const {
+std::optional<std::string> PeerListeners::why_withdrawn(const Place& place) const {
   const files::Grants& grants = permit_->grants;
-  if (const auto* path = std::get_if<relay::UnixPath>(&place.asked)) {
-    const files::Decision& of_path = files::may_listen_path(grants, path->path);
-    return of_path;
-  }
+  const auto why = [](const files::Decision& decision) {
+    return decision ? std::nullopt : std::optional(decision.reason);
+  };
+  if (const auto* path = std::get_if<relay::UnixPath>(&place.asked))
+    return why(files::may_listen_path(grants, path->path));
   const auto& asked = std::get<relay::HostPort>(place.asked);
   const files::ListenDecision decision = files::may_listen(grants, asked.host, asked.port);
-  const files::Decision& whether = decision;
-  if (!decision || allows(decision, place.at)) return whether;
-  return {.allowed = false, .reason = "the rules grant other addresses now", .rule = {}};
+  if (decision && !allows(decision, place.at)) return "the rules grant other addresses now";
+  return why(decision);
 }
 
 void PeerListeners::judge_again() {
   bool any = false;
   for (auto place = places_.begin(); place != places_.end();) {
-    const auto decision = judge(**place);
-    if (decision) {
+    const auto why = why_withdrawn(**place);
+    if (!why) {
       ++place;
       continue;
     }
     for (const std::string& name : (*place)->names) {
       log_event(LogLevel::notice, "listener_withdrawn", "{}: may listen on {} no longer: {}", who_,
-                field("listener", name), field("reason", decision.reason));
+                field("listener", name), field("reason", *why));
     }
     close(**place);
     closed_.push_back(std::move(*place));

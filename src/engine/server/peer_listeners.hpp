@@ -4,6 +4,7 @@
 #include <deque>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -78,7 +79,7 @@ class PeerListeners : public std::enable_shared_from_this<PeerListeners> {
   [[nodiscard]] relay::Task<bool> taken_over(std::string name);
   void add(const ssh::ListenRequested& request, std::vector<net::Listener> listeners);
   [[nodiscard]] bool cancel(const ssh::ListenRequested& request);
-  [[nodiscard]] files::Decision judge(const Place& place) const;
+  [[nodiscard]] std::optional<std::string> why_withdrawn(const Place& place) const;
   void close(Place& place);
   void answer(bool granted, std::uint16_t port);
 

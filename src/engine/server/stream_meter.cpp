@@ -19,11 +19,7 @@ bool has_rate(const files::Limits& limits) {
 
 Result<StreamPlace> StreamPlace::take(std::shared_ptr<const Permit> permit) {
   TRY(check_limits(*permit));
-  const auto has_room = [](const Usage& usage, const files::Limits& limits) {
-    return !limits.max_streams || usage.streams < *limits.max_streams;
-  };
-  if (!has_room(*permit->of_user, permit->grants.user_limits) ||
-      !has_room(*permit->of_key, permit->grants.key_limits))
+  if (!has_room(*permit, &files::Limits::max_streams, &Usage::streams))
     return fail(Errc::limit, "max_streams is reached");
   ++permit->of_user->streams;
   ++permit->of_key->streams;
