@@ -198,16 +198,15 @@ relay::Task<void> Tunnel::State::stay(std::shared_ptr<State> state) {
     Error why = co_await current->closed();
     state->is_up = false;
     if (state->stopped || !state->options.reconnects || is_final(why)) co_return state->end(std::move(why));
-    const Instant lost_at = monotonic_now();
-    state->pace.lost(lost_at);
-    state->since = lost_at;
+    state->since = monotonic_now();
+    state->pace.lost(state->since);
     ++state->times_lost;
     state->tell(LogLevel::warning, fmt::format("connection lost: {}; connecting again", why.message));
     state->changed.wake();
     const auto back = co_await state->come_back(why.message);
     if (!back) co_return state->end(back.error());
     state->tell(LogLevel::notice, fmt::format("connected to {} again after {}", state->place,
-                                              seconds_text(monotonic_now() - lost_at)));
+                                              seconds_text(monotonic_now() - state->since)));
     state->came_up();
   }
 }
