@@ -10,7 +10,7 @@ from harness.clients import client
 from harness.culvert import Culvert
 from harness.direct import mapped, proxied
 from harness.proxy import SOCKS5
-from harness.sockets import DEADLINE, Server, connect, datagram_echo, echo, free_port, free_range, receive_exactly
+from harness.sockets import DEADLINE, Server, check_echo, connect, datagram_echo, echo, free_port, free_range
 from test_serve_log import wait_for_event
 
 
@@ -30,8 +30,7 @@ def counted(connections: int, live: int, refused: int, size: int, back: int | No
 
 def carry(port: int, size: int) -> socket.socket:
     s = connect(port)
-    s.sendall(bytes(size))
-    assert receive_exactly(s, size) == bytes(size)
+    check_echo(s, bytes(size))
     return s
 
 
@@ -71,8 +70,7 @@ def test_proxy():
     port = free_port()
     with Server(echo) as target, proxied(f"127.0.0.1:{port}", "--connect", "127.0.0.1:*") as culvert:
         with SOCKS5.connect(port, "127.0.0.1", target.port) as s:
-            s.sendall(b"123")
-            assert receive_exactly(s, 3) == b"123"
+            check_echo(s, b"123")
             said(culvert, f"culvert: proxy 127.0.0.1:{port}" + counted(1, 1, 0, 3))
         with connect(port) as s:
             assert SOCKS5.ask(s, "127.0.0.2", 9) != SOCKS5.success
@@ -99,9 +97,7 @@ def test_a_server_says_who_is_there(serve, folder, echo_server):
     with client("ssh", server, folder, "-L", f"{local}:127.0.0.1:{echo_server.port}",
                 "-R", f"127.0.0.1:{remote}:127.0.0.1:{echo_server.port}"):
         wait_for_event(server, "listener_opened")
-        with connect(local) as s:
-            s.sendall(b"12345")
-            assert receive_exactly(s, 5) == b"12345"
+        with carry(local, 5):
             carry(remote, 70).close()
             wait_for_event(server, "stream_ended", direction="forwarded")
             server.process.signal(signal.SIGUSR1)

@@ -9,6 +9,7 @@ import pytest
 
 from harness.clients import client, client_command
 from harness.culvert import environment
+from harness.files import write_whole
 from harness.keys import certify, make_key, public_part
 from harness.sockets import connect, echo_both_ways, free_port, receive_exactly
 
@@ -18,13 +19,6 @@ def make_list(path: pathlib.Path, *sources: pathlib.Path, authority: pathlib.Pat
     made = path.with_suffix(".new")
     by = ["-s", f"{authority}.pub"] if authority else []
     subprocess.run(["ssh-keygen", "-q", "-k", "-f", str(made), *by, *map(str, sources)], check=True, capture_output=True)
-    made.chmod(0o600)  # for the server of root, too, which reads with the rights of another account
-    return made.rename(path)
-
-
-def write(path: pathlib.Path, text: str) -> pathlib.Path:
-    made = path.with_suffix(".new")
-    made.write_text(text)
     made.chmod(0o600)  # for the server of root, too, which reads with the rights of another account
     return made.rename(path)
 
@@ -59,7 +53,7 @@ def make_revoking(serve, keys):
 def test_lists_of_keys(revoking, keys, folder):
     """Each way to revoke, as text or as KRL: what is named is out and nothing else."""
     pub = {name: pathlib.Path(f"{key}.pub") for name, key in keys.items()}
-    revoked = write(folder / "revoked", "# nothing yet\n\n")
+    revoked = write_whole(folder / "revoked", "# nothing yet\n\n")
     server = revoking(revoked)
 
     def let_in() -> set[str]:
@@ -75,10 +69,10 @@ def test_lists_of_keys(revoking, keys, folder):
         return lambda: make_list(revoked, specification, authority=keys[authority] if authority else None)
 
     for how, expected in (
-            (lambda: write(revoked, pub["plain"].read_text()), without_plain),
-            (lambda: write(revoked, pub["ca"].read_text()), without_certified),
-            (lambda: write(revoked, pathlib.Path(f"{keys['certified']}-cert.pub").read_text()), without_certified),
-            (lambda: write(revoked, ""), everybody),
+            (lambda: write_whole(revoked, pub["plain"].read_text()), without_plain),
+            (lambda: write_whole(revoked, pub["ca"].read_text()), without_certified),
+            (lambda: write_whole(revoked, pathlib.Path(f"{keys['certified']}-cert.pub").read_text()), without_certified),
+            (lambda: write_whole(revoked, ""), everybody),
             (lambda: make_list(revoked, pub["plain"]), without_plain),
             (lambda: make_list(revoked, pub["certified"]), without_certified),
             (lambda: make_list(revoked, pub["ca"]), without_certified),
@@ -99,7 +93,7 @@ def test_lists_of_keys(revoking, keys, folder):
 
 @pytest.mark.parametrize("kind", ["dbclient", "culvert"])
 def test_other_clients_are_refused_too(revoking, keys, folder, kind):
-    server = revoking(write(folder / "revoked", public_part(keys["plain"]) + "\n"))
+    server = revoking(write_whole(folder / "revoked", public_part(keys["plain"]) + "\n"))
     done = subprocess.run(client_command(kind, server, folder, key=keys["plain"]), capture_output=True, text=True, timeout=20,
                           stdin=subprocess.DEVNULL, env=environment(HOME=str(folder)), check=False)
     assert done.returncode != 0
@@ -107,18 +101,18 @@ def test_other_clients_are_refused_too(revoking, keys, folder, kind):
 
 
 def test_several_lists(revoking, keys, folder):
-    first = write(folder / "first", public_part(keys["plain"]) + "\n")
+    first = write_whole(folder / "first", public_part(keys["plain"]) + "\n")
     second = make_list(folder / "second", pathlib.Path(f"{keys['ca']}.pub"))
     server = revoking(first, second)
     assert [name for name in ("plain", "other", "certified") if is_let_in(server, folder, keys[name])] == ["other"]
 
 
 def test_a_list_that_cannot_be_read_lets_nobody_in(revoking, keys, folder, echo_server):
-    revoked = write(folder / "revoked", "")
+    revoked = write_whole(folder / "revoked", "")
     server = revoking(revoked)
     port = free_port()
     with client("culvert", server, folder, "-L", f"{port}:127.0.0.1:{echo_server.port}", key=keys["plain"], ports=(port,)):
-        write(revoked, "nonsense\n")
+        write_whole(revoked, "nonsense\n")
         assert not is_let_in(server, folder, keys["other"])
         assert not is_let_in(server, folder, keys["certified"])
         server.wait_for_log(f"revoked keys: {revoked}: line 1: not a public key; until it is mended nobody may log in")
@@ -129,7 +123,7 @@ def test_a_list_that_cannot_be_read_lets_nobody_in(revoking, keys, folder, echo_
         revoked.unlink()
         assert not is_let_in(server, folder, keys["other"])
         echo_both_ways(port, 1000)
-        write(revoked, "")
+        write_whole(revoked, "")
         assert is_let_in(server, folder, keys["other"])
         revoked.chmod(0o666)
         assert not is_let_in(server, folder, keys["other"])
@@ -140,7 +134,7 @@ def test_a_list_that_cannot_be_read_lets_nobody_in(revoking, keys, folder, echo_
 def test_at_the_start_a_list_must_be_right(revoking, keys, folder):
     whole = make_list(folder / "whole", pathlib.Path(f"{keys['plain']}.pub")).read_bytes()
     (folder / "half").write_bytes(whole[:-1])
-    for file, wanted in ((folder / "none", "none does not exist"), (write(folder / "text", "nonsense\n"), "text: line 1: "),
+    for file, wanted in ((folder / "none", "none does not exist"), (write_whole(folder / "text", "nonsense\n"), "text: line 1: "),
                          (folder / "half", "half: key revocation list: ")):
         server = revoking(file, ready=False)
         assert server.process.wait() == 255
@@ -150,7 +144,7 @@ def test_at_the_start_a_list_must_be_right(revoking, keys, folder):
 
 def test_a_session_ends_when_its_key_is_revoked(revoking, keys, folder, echo_server):
     """The one that was revoked, with what it carries, and no other."""
-    revoked = write(folder / "revoked", "")
+    revoked = write_whole(folder / "revoked", "")
     server = revoking(revoked)
     target = f"127.0.0.1:{echo_server.port}"
     ports = {name: (free_port(), free_port()) for name in ("plain", "certified", "other")}
