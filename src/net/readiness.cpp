@@ -10,6 +10,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 #include <boost/asio/io_context.hpp>
+#include <boost/asio/post.hpp>
 #include <boost/asio/query.hpp>
 
 #include "base/assert.hpp"
@@ -204,6 +205,18 @@ void Readiness::forget(Watch watch, Direction direction, const Waiter& waiter) {
   disarm_if_idle();
 }
 
+void Readiness::post_behind_sockets(std::move_only_function<void()> handler) {
+  // Asio looks at the instance before each round of handlers.
+  if (!sleeps_) return asio::post(executor_, std::move(handler));
+  held_back_.push_back(std::move(handler));
+  if (!work_) work_.emplace(executor_);
+}
+
+void Readiness::post_held_back() {
+  for (auto& handler : held_back_) asio::post(executor_, std::move(handler));
+  held_back_.clear();
+}
+
 // Or the io_context would have something to wait for. (sleep() gives up work_: the last one to go may stop
 // the context, and here somebody may be about to wait again.)
 void Readiness::disarm_if_idle() {
@@ -217,6 +230,7 @@ void Readiness::shutdown() {
     for (const Direction direction : {Direction::in, Direction::out})
       if (Waiter* const waiter = take(entries_[i], direction)) waiter->dropped();
   }
+  const auto unwound = std::exchange(held_back_, {});
   give_up_watch();
   work_.reset();
 }
@@ -283,11 +297,16 @@ void Readiness::end_sleeps() {
   epoll_event none = {};
   (void)::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, *asio_, &none);
   sleeps_ = false;
+  post_held_back();
   work_.reset();
   if (waiting_ > 0) arm();
 }
 
 void Readiness::sleep() {
+  if (!held_back_.empty()) {
+    dispatch(look());
+    return post_held_back();
+  }
   if (waiting_ == 0 && work_) return work_.reset();
   int count = 0;
   if (look_policy_.wants_to_look()) {

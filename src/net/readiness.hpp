@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <optional>
 #include <vector>
 
@@ -104,6 +105,9 @@ class Readiness final : public boost::asio::execution_context::service {
   /// If `waiter` waits there still, or whoever does if it is null.
   void cancel(Watch watch, Direction direction, const Waiter* waiter = nullptr);
 
+  /// Posts `handler` when those whose sockets are ready by now have been called; see yield().
+  void post_behind_sockets(std::move_only_function<void()> handler);
+
   [[nodiscard]] const boost::asio::any_io_executor& executor() const { return executor_; }
 
   // For net::run().
@@ -113,7 +117,7 @@ class Readiness final : public boost::asio::execution_context::service {
   /// From now on wake() is heard.
   void listen_for_wake() { hears_wake_.store(true); }
   /// Until a socket is ready, Asio has something to do or wake() is called; calls those who wait for the
-  /// sockets. At once if nobody waits any more.
+  /// sockets. At once if nobody waits any more, or if there are handlers to post behind them.
   ///
   /// Where that has been measured to pay (LookPolicy) it looks first, until kLook after the last one, and
   /// yields the processor meanwhile: waking a thread takes longer than a neighbour's answer.
@@ -146,6 +150,7 @@ class Readiness final : public boost::asio::execution_context::service {
   void disarm_if_idle();
   void arm();
   void give_up_watch();
+  void post_held_back();
   [[nodiscard]] int look();
   void dispatch(int count);
   void dispatch(const epoll_event& event);
@@ -159,13 +164,15 @@ class Readiness final : public boost::asio::execution_context::service {
   std::vector<std::uint32_t> free_;
   std::size_t waiting_ = 0;
   std::array<epoll_event, kAtOnce> events_;
+  std::vector<std::move_only_function<void()>> held_back_;  ///< by post_behind_sockets()
 
   // Where sleep() is called.
   bool sleeps_ = false;
   std::optional<int> asio_;  ///< the epoll instance of the context itself, if it was found
   UniqueFd wake_;            ///< an eventfd
   std::atomic<bool> hears_wake_ = false;
-  std::optional<boost::asio::executor_work_guard<boost::asio::any_io_executor>> work_;  ///< somebody waits
+  std::optional<boost::asio::executor_work_guard<boost::asio::any_io_executor>>
+      work_;  ///< somebody waits, or is held back
   Instant woke_at_{};
   LookPolicy look_policy_;
 

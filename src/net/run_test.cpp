@@ -27,6 +27,7 @@
 #include "net/readiness.hpp"
 #include "net/stream_socket.hpp"
 #include "net/unique_fd.hpp"
+#include "net/yield.hpp"
 #include "tests/support/run_task.hpp"
 
 namespace culvert::net {
@@ -92,6 +93,25 @@ TEST(Run, ServesAsioBesideSocketsThatWait) {
   next();
   net::run(context);
   EXPECT_EQ(rings, 20);
+}
+
+TEST(Run, ServesSocketsBesideWhoHasAlwaysMoreToDo) {
+  constexpr int kManyTurns = 1'000'000;
+  asio::io_context context(1);
+  SocketPair ends(context);
+  int answers = 0;
+  int yields = 0;
+  asio::co_spawn(context, answer(ends.there), asio::detached);
+  asio::co_spawn(context, ask(ends.here, 10, answers), asio::detached);
+  asio::co_spawn(
+      context,
+      [&]() -> asio::awaitable<void> {
+        while (answers < 10 && ++yields < kManyTurns) co_await net::yield();
+      },
+      asio::detached);
+  net::run(context);
+  EXPECT_EQ(answers, 10);
+  EXPECT_LT(yields, kManyTurns);
 }
 
 // A run() that does not hear of what it should ends, too; but late.

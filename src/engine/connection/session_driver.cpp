@@ -7,11 +7,11 @@
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 #include <boost/asio/post.hpp>
-#include <boost/asio/use_awaitable.hpp>
 
 #include "base/assert.hpp"
 #include "engine/connection/channel_stream.hpp"
 #include "net/as_tuple.hpp"
+#include "net/yield.hpp"
 
 namespace culvert::connection {
 
@@ -115,7 +115,7 @@ relay::Task<void> SessionDriver::run() {
       co_await wait_for_input();
     } else if ((in_a_row += got) >= kReadInARow || input_ended_) {
       in_a_row = 0;
-      co_await asio::post(executor_, asio::use_awaitable);
+      co_await net::yield();
     }
   }
   if (over_->code != Errc::timed_out) co_await linger();

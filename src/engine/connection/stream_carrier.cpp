@@ -9,10 +9,9 @@
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
-#include <boost/asio/post.hpp>
-#include <boost/asio/use_awaitable.hpp>
 
 #include "engine/connection/waiter.hpp"
+#include "net/yield.hpp"
 
 namespace culvert::connection {
 
@@ -46,7 +45,7 @@ int errno_of(const Error& error) {
 // `owner` keeps the stream. Never on the stack of whoever asks, where co_spawn() begins.
 relay::Task<void> wait_and_go_on([[maybe_unused]] std::shared_ptr<void> owner, relay::Stream& stream,
                                  std::function<void()> go_on) {
-  co_await asio::post(asio::use_awaitable);
+  co_await net::yield();
   (void)co_await stream.writable();
   go_on();
 }

@@ -19,9 +19,7 @@
 #include <boost/asio/cancellation_signal.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/dispatch.hpp>
-#include <boost/asio/post.hpp>
 #include <boost/asio/this_coro.hpp>
-#include <boost/asio/use_awaitable.hpp>
 
 #include "base/complaint.hpp"
 #include "base/log.hpp"
@@ -38,6 +36,7 @@
 #include "net/udp_inbox.hpp"
 #include "net/udp_outbox.hpp"
 #include "net/udp_socket.hpp"
+#include "net/yield.hpp"
 #include "proto/socks/udp_header.hpp"
 
 namespace culvert::proxy {
@@ -162,7 +161,7 @@ relay::Task<void> UdpAssociation::run(relay::Stream& control, relay::CarriedData
       (void)co_await state->ready_set.wait();
     } else {
       state->turn(ready);
-      co_await asio::post(asio::use_awaitable);
+      co_await net::yield();
     }
     cancelled = net::is_cancelled(co_await asio::this_coro::cancellation_state);
   }
@@ -319,7 +318,7 @@ relay::Task<void> UdpAssociation::State::watch_control(std::shared_ptr<State> st
     const auto lent = co_await control.read();
     if (!lent || lent->empty()) break;
     control.consume(size_of(*lent));
-    co_await asio::post(asio::use_awaitable);
+    co_await net::yield();
   }
   state->stop();
 }
@@ -330,7 +329,7 @@ void UdpAssociation::State::start_look_up(relay::HostPort name) {
 
 relay::Task<void> UdpAssociation::State::look_up(std::shared_ptr<State> state, relay::HostPort name) {
   // Not within the turn that asks: what is found at once would be sent in the middle of it.
-  co_await asio::post(asio::use_awaitable);
+  co_await net::yield();
   const auto found = co_await state->carrier.look_up(name, state->client.origin);
   if (state->stopping) co_return;
   state->now = monotonic_now();

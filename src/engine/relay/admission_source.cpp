@@ -4,13 +4,12 @@
 #include <string_view>
 #include <utility>
 
-#include <boost/asio/post.hpp>
 #include <boost/asio/this_coro.hpp>
-#include <boost/asio/use_awaitable.hpp>
 
 #include <fmt/format.h>
 
 #include "net/cancelled.hpp"
+#include "net/yield.hpp"
 
 namespace culvert::relay {
 
@@ -35,7 +34,7 @@ Task<Result<std::unique_ptr<Pending>>> AdmissionSource::next() {
     if (!pending || admit(**pending)) co_return pending;
     if (++in_turn < kRefusalsPerTurn) continue;
     in_turn = 0;
-    co_await asio::post(asio::use_awaitable);
+    co_await net::yield();
     if (net::is_cancelled(co_await asio::this_coro::cancellation_state)) co_return cancelled();
   }
 }

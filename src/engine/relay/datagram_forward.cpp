@@ -15,10 +15,8 @@
 #include <span>
 #include <utility>
 
-#include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/this_coro.hpp>
-#include <boost/asio/use_awaitable.hpp>
 
 #include <fmt/format.h>
 
@@ -33,6 +31,7 @@
 #include "net/ready_set.hpp"
 #include "net/udp_inbox.hpp"
 #include "net/udp_outbox.hpp"
+#include "net/yield.hpp"
 
 namespace culvert::relay {
 
@@ -171,7 +170,7 @@ Task<Result<void>> DatagramForward::run() {
     state->turn(ready, monotonic_now());
     if (++turns < kTurnsBeforeOthers) continue;
     turns = 0;
-    co_await asio::post(asio::use_awaitable);
+    co_await net::yield();
     if (net::is_cancelled(co_await asio::this_coro::cancellation_state)) co_return cancelled();
   }
   co_return Result<void>();

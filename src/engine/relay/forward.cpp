@@ -11,10 +11,8 @@
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 #include <boost/asio/dispatch.hpp>
-#include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/this_coro.hpp>
-#include <boost/asio/use_awaitable.hpp>
 
 #include "base/log.hpp"
 #include "engine/relay/arrival.hpp"
@@ -27,6 +25,7 @@
 #include "net/as_tuple.hpp"
 #include "net/cancelled.hpp"
 #include "net/socket.hpp"
+#include "net/yield.hpp"
 
 namespace culvert::relay {
 
@@ -139,7 +138,7 @@ Task<Result<void>> Forward::run() {
     State::start(state, executor, std::move(*pending));
     if (++in_turn < kStreamsPerTurn) continue;
     in_turn = 0;
-    co_await asio::post(asio::use_awaitable);
+    co_await net::yield();
     if (net::is_cancelled(co_await asio::this_coro::cancellation_state)) co_return cancelled();
   }
 }

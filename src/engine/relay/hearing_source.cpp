@@ -14,10 +14,8 @@
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
-#include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/this_coro.hpp>
-#include <boost/asio/use_awaitable.hpp>
 
 #include "base/assert.hpp"
 #include "base/complaint.hpp"
@@ -25,6 +23,7 @@
 #include "net/cancelled.hpp"
 #include "net/descriptor_relief.hpp"
 #include "net/parked.hpp"
+#include "net/yield.hpp"
 
 namespace culvert::relay {
 
@@ -143,7 +142,7 @@ Task<void> HearingSource::State::take_all(std::shared_ptr<State> state) {
   for (int in_turn = 0;; ++in_turn) {
     if (in_turn == kHeadsPerTurn) {
       in_turn = 0;
-      co_await asio::post(asio::use_awaitable);
+      co_await net::yield();
     }
     auto pending = co_await state->inner->next();
     if (!pending) co_return state->finish(std::move(pending).error());

@@ -15,11 +15,10 @@
 #include <utility>
 
 #include <boost/asio/co_spawn.hpp>
-#include <boost/asio/post.hpp>
 #include <boost/asio/this_coro.hpp>
-#include <boost/asio/use_awaitable.hpp>
 
 #include "engine/relay/splice.hpp"
+#include "net/yield.hpp"
 
 namespace culvert::relay {
 
@@ -161,7 +160,7 @@ Task<Pump::Carried> Pump::carry(Direction& direction) {
       reads_in_turn = 0;
       // Who is not there when a session has something for him gets a copy of it.
       if (!from.may_read_at_once()) continue;
-      co_await asio::post(asio::use_awaitable);
+      co_await net::yield();
       if (over_) co_return Carried::over;
     }
   }
@@ -170,7 +169,7 @@ Task<Pump::Carried> Pump::carry(Direction& direction) {
 Task<Pump::Carried> Pump::carry_bulk(Direction& direction) {
   auto failure = co_await splice(direction.from, direction.to, direction.passage);
   if (failure) co_return failed(std::move(*failure));
-  co_await asio::post(asio::use_awaitable);
+  co_await net::yield();
   co_return over_ ? Carried::over : Carried::between_sockets;
 }
 

@@ -3,13 +3,12 @@
 
 #include <utility>
 
-#include <boost/asio/post.hpp>
 #include <boost/asio/this_coro.hpp>
-#include <boost/asio/use_awaitable.hpp>
 
 #include "engine/relay/socket_stream.hpp"
 #include "net/cancelled.hpp"
 #include "net/pipe_pool.hpp"
+#include "net/yield.hpp"
 
 namespace culvert::relay {
 
@@ -66,7 +65,7 @@ Task<std::optional<CarryFailure>> splice(Stream& from, Stream& to, Passage& pass
     in_turn += got.bytes;
     if (in_turn < kSplicedPerTurn) continue;
     in_turn = 0;
-    co_await asio::post(asio::use_awaitable);
+    co_await net::yield();
     if (net::is_cancelled(co_await asio::this_coro::cancellation_state))
       co_return CarryFailure::of_source(cancelled().error());
   }

@@ -11,8 +11,6 @@
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
-#include <boost/asio/post.hpp>
-#include <boost/asio/use_awaitable.hpp>
 
 #include <fmt/format.h>
 
@@ -25,6 +23,7 @@
 #include "engine/server/ruled_dialer.hpp"
 #include "net/addresses.hpp"
 #include "net/listener_set.hpp"
+#include "net/yield.hpp"
 
 namespace culvert::server {
 
@@ -190,7 +189,7 @@ relay::Task<PeerListeners::Opened> PeerListeners::open_in_range(std::string host
   Instant turn_ends = monotonic_now() + kTurn;
   for (std::uint32_t i = 0; i < span && tries < kTriesInRange; ++i) {
     if (monotonic_now() >= turn_ends) {
-      co_await asio::post(driver_->executor(), asio::use_awaitable);
+      co_await net::yield();
       if (stopped_) co_return Opened{};
       turn_ends = monotonic_now() + kTurn;
     }
