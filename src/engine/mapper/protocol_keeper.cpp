@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "net/addresses.hpp"
+#include "net/yield.hpp"
 
 namespace culvert::mapper {
 
@@ -90,11 +91,12 @@ relay::Task<void> ProtocolKeeper::hear() {
       broken_ = Error{Errc::closed, "it does not speak it"};
     }
     changed_.wake();
+    co_await net::yield();
   }
 }
 
 relay::Task<void> ProtocolKeeper::hear_announcements() {
-  while (true) {
+  for (;; co_await net::yield()) {
     const auto heard = co_await announcements_->receive();
     if (!heard) break;
     if (heard->from.address() != route_.gateway || heard->from.port() != gateway::kServerPort) continue;

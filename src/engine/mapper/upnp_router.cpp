@@ -11,6 +11,7 @@
 
 #include "engine/relay/signal.hpp"
 #include "net/addresses.hpp"
+#include "net/yield.hpp"
 #include "proto/gateway/ssdp.hpp"
 
 namespace culvert::mapper {
@@ -121,7 +122,7 @@ relay::Task<void> UpnpRouter::search(Search& search, std::optional<Result<void>>
 }
 
 relay::Task<void> UpnpRouter::hear(Search& search) {
-  while (search.places.size() < kMostPlaces) {
+  for (; search.places.size() < kMostPlaces; co_await net::yield()) {
     const auto datagram = co_await search.port.receive();
     if (!datagram && datagram.error().code == Errc::cancelled) break;
     if (!datagram) continue;  // ICMP of one of the searches

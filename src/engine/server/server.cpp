@@ -16,6 +16,7 @@
 #include "engine/relay/announced_socket.hpp"
 #include "engine/relay/proxy_header.hpp"
 #include "net/addresses.hpp"
+#include "net/yield.hpp"
 
 namespace culvert::server {
 
@@ -23,6 +24,8 @@ namespace asio = boost::asio;
 
 namespace {
 
+/// Who connects again and again must not keep the thread from those who are logged in.
+constexpr int kArrivalsPerTurn = 16;
 constexpr Duration kTidyAfter = std::chrono::seconds(5);
 // So soon a session ends whose key was revoked, if it opens nothing; and after a kill so much of the traffic
 // is forgotten that quotas count.
@@ -104,7 +107,11 @@ void Server::look_for_changes() {
 }
 
 relay::Task<void> Server::accept_all(net::Listener& listener) {
-  for (;;) {
+  for (int in_turn = 0;; ++in_turn) {
+    if (in_turn == kArrivalsPerTurn) {
+      in_turn = 0;
+      co_await net::yield();
+    }
     auto connection = co_await listener.accept();
     if (!connection) {
       if (!stopped_ && !failed_) failed_ = std::move(connection).error();
