@@ -212,9 +212,11 @@ void Readiness::post_behind_sockets(std::move_only_function<void()> handler) {
   if (!work_) work_.emplace(executor_);
 }
 
-void Readiness::post_held_back() {
-  for (auto& handler : held_back_) asio::post(executor_, std::move(handler));
-  held_back_.clear();
+// One, and then the sockets again: however many have always more to do, who waits for a socket waits for the
+// turn of one of them.
+void Readiness::post_first_held_back() {
+  asio::post(executor_, std::move(held_back_.front()));
+  held_back_.pop_front();
 }
 
 // Or the io_context would have something to wait for. (sleep() gives up work_: the last one to go may stop
@@ -297,7 +299,7 @@ void Readiness::end_sleeps() {
   epoll_event none = {};
   (void)::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, *asio_, &none);
   sleeps_ = false;
-  post_held_back();
+  while (!held_back_.empty()) post_first_held_back();
   work_.reset();
   if (waiting_ > 0) arm();
 }
@@ -305,7 +307,7 @@ void Readiness::end_sleeps() {
 void Readiness::sleep() {
   if (!held_back_.empty()) {
     dispatch(look());
-    return post_held_back();
+    return post_first_held_back();
   }
   if (waiting_ == 0 && work_) return work_.reset();
   int count = 0;

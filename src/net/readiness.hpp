@@ -150,7 +150,7 @@ class Readiness final : public boost::asio::execution_context::service {
   void disarm_if_idle();
   void arm();
   void give_up_watch();
-  void post_held_back();
+  void post_first_held_back();
   [[nodiscard]] int look();
   void dispatch(int count);
   void dispatch(const epoll_event& event);
@@ -164,7 +164,7 @@ class Readiness final : public boost::asio::execution_context::service {
   std::vector<std::uint32_t> free_;
   std::size_t waiting_ = 0;
   std::array<epoll_event, kAtOnce> events_;
-  std::vector<std::move_only_function<void()>> held_back_;  ///< by post_behind_sockets()
+  std::deque<std::move_only_function<void()>> held_back_;  ///< by post_behind_sockets()
 
   // Where sleep() is called.
   bool sleeps_ = false;

@@ -114,6 +114,28 @@ TEST(Run, ServesSocketsBesideWhoHasAlwaysMoreToDo) {
   EXPECT_LT(yields, kManyTurns);
 }
 
+TEST(Run, ServesSocketsBetweenAnyTwoOfThoseWhoHaveAlwaysMoreToDo) {
+  constexpr int kYielders = 8;
+  constexpr int kAnswers = 100;
+  asio::io_context context(1);
+  SocketPair ends(context);
+  int answers = 0;
+  int yields = 0;
+  asio::co_spawn(context, answer(ends.there), asio::detached);
+  asio::co_spawn(context, ask(ends.here, kAnswers, answers), asio::detached);
+  for (int i = 0; i < kYielders; ++i) {
+    asio::co_spawn(
+        context,
+        [&]() -> asio::awaitable<void> {
+          while (answers < kAnswers && ++yields < 1'000'000) co_await net::yield();
+        },
+        asio::detached);
+  }
+  net::run(context);
+  EXPECT_EQ(answers, kAnswers);
+  EXPECT_LT(yields, 2 * kAnswers + 4 * kYielders);  // one for the question, one for the answer
+}
+
 // A run() that does not hear of what it should ends, too; but late.
 constexpr std::chrono::seconds kLate(20);
 asio::awaitable<void> deadline(asio::io_context& context) {
