@@ -20,7 +20,7 @@ namespace {
 constexpr std::size_t kLittle = std::size_t{32} * 1024;
 /// So often in a row.
 constexpr int kLittleTimes = 4;
-constexpr std::size_t kSplicedPerTurn = std::size_t{4} << 20;
+constexpr std::size_t kSplicedPerTurn = std::size_t{1} << 20;
 
 }  // namespace
 
