@@ -63,6 +63,7 @@ SessionDriver::SessionDriver(std::unique_ptr<Carrier> carrier, ssh::SessionConfi
                              crypto::Random& random)
     : executor_(carrier->executor()),
       carrier_(std::move(carrier)),
+      largest_read_(config.role == ssh::Role::server ? kReadInARow : kLargestRead),
       session_(std::make_unique<ssh::Session>(std::move(config), random, monotonic_now())),
       timer_(executor_),
       pause_(executor_),
@@ -200,7 +201,7 @@ std::size_t SessionDriver::read_once() {
 
 void SessionDriver::adapt_read_size(std::size_t got) {
   if (got == read_size_) {
-    read_size_ = std::min(read_size_ * 2, kLargestRead);
+    read_size_ = std::min(read_size_ * 2, largest_read_);
     small_reads_ = 0;
   } else if (read_size_ > kSmallestRead && got < read_size_ / 8) {
     if (++small_reads_ < kSmallReadsBeforeShrinking) return;

@@ -102,6 +102,7 @@ class SessionDriver : public std::enable_shared_from_this<SessionDriver> {
 
   boost::asio::any_io_executor executor_;
   std::unique_ptr<Carrier> carrier_;
+  const std::size_t largest_read_;         // of a server less: its other sessions wait meanwhile
   std::unique_ptr<ssh::Session> session_;  // null once finish() ran
   EventHandler on_event_;
   std::vector<ChannelStream*> streams_;  // by channel id; null: no stream (any more)
