@@ -23,9 +23,12 @@ constexpr std::size_t kSmallestRead = 64 * 1024;
 constexpr std::size_t kLargestRead = 1024 * 1024;
 constexpr unsigned kSmallReadsBeforeShrinking = 64;
 constexpr unsigned kRoundsInATurn = 16;
-constexpr std::size_t kReadInARow = 256 * 1024;  // then everybody else on this thread
-constexpr std::size_t kSmallRead = 16 * 1024;    // bulk is acknowledged often enough by itself
-constexpr std::size_t kBulk = 64 * 1024;         // read since the last wait
+constexpr std::size_t kReadInARow = 256 * 1024;  // then everybody else on this thread, or
+constexpr auto kTurn = std::chrono::milliseconds(1);
+constexpr std::size_t kLeastRead = 8 * 1024;
+constexpr auto kLongRead = 2 * kTurn;          // to handle one: less is read at a time
+constexpr std::size_t kSmallRead = 16 * 1024;  // bulk is acknowledged often enough by itself
+constexpr std::size_t kBulk = 64 * 1024;       // read since the last wait
 constexpr std::size_t kNotWorthWaking = 512 * 1024;
 constexpr auto kPause = std::chrono::microseconds(500);
 constexpr std::size_t kGatheredMost = 1024 * 1024;  // bytes
@@ -105,19 +108,26 @@ relay::Task<Error> SessionDriver::over() {
 
 relay::Task<void> SessionDriver::run() {
   std::size_t in_a_row = 0;
+  Instant went_on = monotonic_now();
   while (!over_) {
     const std::size_t size = read_size_;
+    const Instant began = monotonic_now();
     const std::size_t got = input_ended_ ? 0 : read_once();
     turn();
     if (over_) break;
     acknowledge();
+    const Instant now = monotonic_now();
+    if (got > 0) adapt_read_size(got, now - began);
+    in_a_row += got;
     if (got < size && !input_ended_) {
-      in_a_row = 0;
       co_await wait_for_input();
-    } else if ((in_a_row += got) >= kReadInARow || input_ended_) {
-      in_a_row = 0;
+    } else if (in_a_row >= kReadInARow || now - went_on >= kTurn || input_ended_) {
       co_await net::yield();
+    } else {
+      continue;
     }
+    in_a_row = 0;
+    went_on = monotonic_now();
   }
   if (over_->code != Errc::timed_out) co_await linger();
   finish();
@@ -195,12 +205,16 @@ std::size_t SessionDriver::read_once() {
   read_since_wait_ += got.bytes;
   bytes_read_ += got.bytes;
   owes_acknowledgement_ = got.bytes < kSmallRead;
-  adapt_read_size(got.bytes);
   return got.bytes;
 }
 
-void SessionDriver::adapt_read_size(std::size_t got) {
-  if (got == read_size_) {
+// Many small messages take longer than one of their size, and others on this thread wait for all that was
+// read.
+void SessionDriver::adapt_read_size(std::size_t got, Duration took) {
+  if (took > kLongRead) {
+    read_size_ = std::max(read_size_ / 2, kLeastRead);
+    small_reads_ = 0;
+  } else if (got == read_size_) {
     read_size_ = std::min(read_size_ * 2, largest_read_);
     small_reads_ = 0;
   } else if (read_size_ > kSmallestRead && got < read_size_ / 8) {

@@ -91,7 +91,7 @@ class SessionDriver : public std::enable_shared_from_this<SessionDriver> {
   [[nodiscard]] ChannelStream* stream(ssh::ChannelId id) const;
 
   [[nodiscard]] std::size_t read_once();
-  void adapt_read_size(std::size_t got);
+  void adapt_read_size(std::size_t got, Duration took);
   bool write_output();
   void wait_for_writability();
   void on_writable();

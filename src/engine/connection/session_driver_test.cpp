@@ -5,6 +5,7 @@
 #include <cerrno>
 #include <thread>
 #include <utility>
+#include <vector>
 
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/steady_timer.hpp>
@@ -40,6 +41,7 @@ struct Line {
   asio::steady_timer arrived;
   Bytes in, out;
   int acknowledged = 0;
+  std::vector<std::size_t> asked;  ///< room for so much at a time
 };
 
 class ScriptedCarrier final : public Carrier {
@@ -48,6 +50,7 @@ class ScriptedCarrier final : public Carrier {
 
   asio::any_io_executor executor() override { return line_.executor; }
   net::Transferred read(MutableBytes into) override {
+    line_.asked.push_back(into.size());
     if (line_.in.empty()) return {0, EAGAIN};
     const std::size_t count = std::min(into.size(), line_.in.size());
     std::copy_n(line_.in.begin(), count, into.begin());
@@ -74,8 +77,9 @@ class ScriptedCarrier final : public Carrier {
 // A server's driver, and a client's machine that speaks with it.
 class SessionDriverTest : public ::testing::Test {
  protected:
-  SessionDriverTest() {
+  explicit SessionDriverTest(Duration ask_after = kAskedAfter) : asks_after(ask_after) {
     driver->start([this](const ssh::Event& event) {
+      if (std::holds_alternative<ssh::GlobalRequested>(event)) std::this_thread::sleep_for(request_takes);
       if (const auto* wanted = std::get_if<ssh::HostSignatureWanted>(&event))
         driver->session().host_signature(*test::host_key().sign(wanted->algorithm, wanted->message));
       if (std::holds_alternative<ssh::UserOffered>(event)) driver->session().accept_user();
@@ -117,17 +121,19 @@ class SessionDriverTest : public ::testing::Test {
     ASSERT_TRUE(client.is_authenticated());
   }
 
-  static ssh::SessionConfig config(ssh::Role role) {
+  [[nodiscard]] ssh::SessionConfig config(ssh::Role role) const {
     ssh::SessionConfig config;
     config.role = role;
     config.user = "somebody";
     if (role == ssh::Role::client) return config;
     config.host_keys = {test::host_key().public_key()};
-    config.timing.keepalive_interval = kAskedAfter;
+    config.timing.keepalive_interval = asks_after;
     config.timing.keepalive_count = 1;
     return config;
   }
 
+  const Duration asks_after;
+  std::chrono::microseconds request_takes{0};
   asio::io_context context;
   Line line{context};
   test::SeededRandom random{1}, client_random{2};
@@ -161,6 +167,30 @@ TEST_F(SessionDriverTest, HearsWhatHasComeBeforeItJudgesSilence) {
   context.poll();
   EXPECT_FALSE(driver->is_over());
   EXPECT_TRUE(line.in.empty());
+}
+
+class PatientSessionDriverTest : public SessionDriverTest {
+ protected:
+  PatientSessionDriverTest() : SessionDriverTest(std::chrono::minutes(10)) {}
+
+  void say_requests(int count, std::size_t size) {
+    const Bytes data(size);
+    for (int i = 0; i < count; ++i) (void)client.send_global_request("nothing@example.com", data, false, 0);
+    line.asked.clear();
+    say();
+    EXPECT_TRUE(line.in.empty());
+  }
+};
+
+// The others of a server wait for all that was read.
+TEST_F(PatientSessionDriverTest, ReadsLittleWhereThatTakesLong) {
+  log_in();
+  request_takes = std::chrono::microseconds(50);
+  say_requests(4'000, 1);
+  EXPECT_EQ(line.asked.back(), 8 * 1024u);
+  request_takes = std::chrono::microseconds(0);
+  say_requests(200, 16 * 1024);
+  EXPECT_GE(line.asked.back(), 64 * 1024u);
 }
 
 TEST_F(SessionDriverTest, EndsWhatStaysSilent) {
