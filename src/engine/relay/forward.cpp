@@ -38,7 +38,7 @@ constexpr int kLooksPerTurn = 1024;
 /// The watch over silent streams sleeps at least this part of the time between two looks at one of them.
 constexpr int kLooksPerSleep = 16;
 /// A source that always has one more must not keep the thread for itself.
-constexpr int kStreamsPerTurn = 64;
+constexpr int kStreamsPerTurn = 16;
 
 /// Whoever is refused can come again at once, and fill a disk with that.
 constexpr std::uint64_t kRefusalsASecond = 50;
