@@ -232,7 +232,6 @@ void Readiness::shutdown() {
     for (const Direction direction : {Direction::in, Direction::out})
       if (Waiter* const waiter = take(entries_[i], direction)) waiter->dropped();
   }
-  const auto unwound = std::exchange(held_back_, {});
   give_up_watch();
   work_.reset();
 }
