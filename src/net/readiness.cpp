@@ -26,6 +26,8 @@ constexpr unsigned kReadable = EPOLLIN | kEnd;
 constexpr unsigned kWritable = EPOLLOUT | EPOLLHUP | EPOLLERR;
 
 constexpr Duration kLook = std::chrono::microseconds(100);
+/// Of those held back, until the next look.
+constexpr Duration kMostTurns = std::chrono::milliseconds(5);
 /// Who reads so much at a time is in bulk.
 constexpr std::size_t kBulk = std::size_t{16} * 1024;
 
@@ -212,11 +214,25 @@ void Readiness::post_behind_sockets(std::move_only_function<void()> handler) {
   if (!work_) work_.emplace(executor_);
 }
 
-// One, and then the sockets again: however many have always more to do, who waits for a socket waits for the
-// turn of one of them.
 void Readiness::post_first_held_back() {
   asio::post(executor_, std::move(held_back_.front()));
   held_back_.pop_front();
+}
+
+// A turn of one of them, and then the sockets again: however many have always more to do, who waits for a
+// socket waits for one of them. But where that took longer than a turn they have as long: else a crowd of
+// small messages would leave little to who moves a lot.
+void Readiness::share_with_held_back() {
+  const Instant now = monotonic_now();
+  if (served_since_) {
+    turns_until_ = now + std::min<Duration>(now - *std::exchange(served_since_, std::nullopt), kMostTurns);
+  } else if (now >= turns_until_) {
+    if (const int count = look(); count > 0) {
+      served_since_ = now;
+      return dispatch(count);
+    }
+  }
+  post_first_held_back();
 }
 
 // Or the io_context would have something to wait for. (sleep() gives up work_: the last one to go may stop
@@ -304,10 +320,8 @@ void Readiness::end_sleeps() {
 }
 
 void Readiness::sleep() {
-  if (!held_back_.empty()) {
-    dispatch(look());
-    return post_first_held_back();
-  }
+  if (!held_back_.empty()) return share_with_held_back();
+  served_since_.reset();
   if (waiting_ == 0 && work_) return work_.reset();
   int count = 0;
   if (look_policy_.wants_to_look()) {

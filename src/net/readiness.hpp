@@ -151,6 +151,7 @@ class Readiness final : public boost::asio::execution_context::service {
   void arm();
   void give_up_watch();
   void post_first_held_back();
+  void share_with_held_back();
   [[nodiscard]] int look();
   void dispatch(int count);
   void dispatch(const epoll_event& event);
@@ -165,6 +166,8 @@ class Readiness final : public boost::asio::execution_context::service {
   std::size_t waiting_ = 0;
   std::array<epoll_event, kAtOnce> events_;
   std::deque<std::move_only_function<void()>> held_back_;  ///< by post_behind_sockets()
+  std::optional<Instant> served_since_;  ///< a look found sockets: those who waited for them have their turn
+  Instant turns_until_{};                ///< of those held back, one after another
 
   // Where sleep() is called.
   bool sleeps_ = false;
