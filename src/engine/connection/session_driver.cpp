@@ -26,7 +26,7 @@ constexpr unsigned kRoundsInATurn = 16;
 constexpr std::size_t kReadInARow = 256 * 1024;  // then everybody else on this thread, or
 constexpr auto kTurn = std::chrono::milliseconds(1);
 constexpr std::size_t kLeastRead = 8 * 1024;
-constexpr auto kLongRead = 2 * kTurn;          // to handle one: less is read at a time
+constexpr std::size_t kManyEvents = 128;       // of one read, data apart: less is read at a time
 constexpr std::size_t kSmallRead = 16 * 1024;  // bulk is acknowledged often enough by itself
 constexpr std::size_t kBulk = 64 * 1024;       // read since the last wait
 constexpr std::size_t kNotWorthWaking = 512 * 1024;
@@ -111,17 +111,16 @@ relay::Task<void> SessionDriver::run() {
   Instant went_on = monotonic_now();
   while (!over_) {
     const std::size_t size = read_size_;
-    const Instant began = monotonic_now();
+    events_of_read_ = 0;
     const std::size_t got = input_ended_ ? 0 : read_once();
     turn();
     if (over_) break;
     acknowledge();
-    const Instant now = monotonic_now();
-    if (got > 0) adapt_read_size(got, now - began);
+    if (got > 0) adapt_read_size(got);
     in_a_row += got;
     if (got < size && !input_ended_) {
       co_await wait_for_input();
-    } else if (in_a_row >= kReadInARow || now - went_on >= kTurn || input_ended_) {
+    } else if (in_a_row >= kReadInARow || monotonic_now() - went_on >= kTurn || input_ended_) {
       co_await net::yield();
     } else {
       continue;
@@ -210,8 +209,8 @@ std::size_t SessionDriver::read_once() {
 
 // Many small messages take longer than one of their size, and others on this thread wait for all that was
 // read.
-void SessionDriver::adapt_read_size(std::size_t got, Duration took) {
-  if (took > kLongRead) {
+void SessionDriver::adapt_read_size(std::size_t got) {
+  if (events_of_read_ > kManyEvents) {
     read_size_ = std::max(read_size_ / 2, kLeastRead);
     small_reads_ = 0;
   } else if (got == read_size_) {
@@ -278,6 +277,7 @@ bool SessionDriver::drain() {
     if (const auto* data = std::get_if<ssh::ChannelData>(&*event)) {
       gather(*data);
     } else {
+      ++events_of_read_;
       deliver_gathered();
       dispatch(std::move(*event));
     }

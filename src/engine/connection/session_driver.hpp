@@ -91,7 +91,7 @@ class SessionDriver : public std::enable_shared_from_this<SessionDriver> {
   [[nodiscard]] ChannelStream* stream(ssh::ChannelId id) const;
 
   [[nodiscard]] std::size_t read_once();
-  void adapt_read_size(std::size_t got, Duration took);
+  void adapt_read_size(std::size_t got);
   bool write_output();
   void wait_for_writability();
   void on_writable();
@@ -127,6 +127,7 @@ class SessionDriver : public std::enable_shared_from_this<SessionDriver> {
 
   std::size_t read_size_ = 64 * 1024;
   unsigned small_reads_ = 0;
+  std::size_t events_of_read_ = 0;   // other than data
   std::size_t read_since_wait_ = 0;  // bytes
   std::uint64_t bytes_read_ = 0;
   bool owes_acknowledgement_ = false;  // of a small read, that nothing sent has carried
