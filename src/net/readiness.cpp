@@ -133,6 +133,12 @@ void Readiness::remove(Watch watch) {
   free_.push_back(watch.index);
 }
 
+void Readiness::let_go(Watch watch) {
+  if (const Entry* const entry = find(watch))
+    ::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, entry->socket, nullptr);
+  remove(watch);
+}
+
 bool Readiness::is_ready(Watch watch, Direction direction) const {
   const Entry* const entry = find(watch);
   return entry != nullptr && entry->ready[std::to_underlying(direction)];

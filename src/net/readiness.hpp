@@ -79,6 +79,8 @@ class Readiness final : public boost::asio::execution_context::service {
   [[nodiscard]] Result<Watch> add(int socket, Kind kind);
   /// The waiters are cancelled. Of a socket that is closed next; any number of times.
   void remove(Watch watch);
+  /// The same of a socket that goes on elsewhere: the kernel forgets that it was watched here.
+  void let_go(Watch watch);
 
   /// Whether trying is worth it, as far as is known. Not before the kernel has said so.
   [[nodiscard]] bool is_ready(Watch watch, Direction direction) const;

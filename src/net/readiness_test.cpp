@@ -188,6 +188,22 @@ TEST(Readiness, NothingIsLostOfWhatCameWhileNobodyWaited) {
   other.here.close();
 }
 
+// Its descriptor is open still, elsewhere.
+TEST(Readiness, WhatWasLetGoWakesNobody) {
+  asio::io_context context;
+  Ends leaves = unix_ends(context), stays = unix_ends(context);
+  Seen seen;
+  ASSERT_TRUE(stays.here.wait(Direction::in, seen));
+  const UniqueFd elsewhere = leaves.here.release();
+  EXPECT_FALSE(leaves.here.is_open());
+  context.poll();
+  send(leaves.there.get(), "x");
+  EXPECT_EQ(context.poll(), 0u);
+  send(stays.there.get(), "x");
+  EXPECT_NE(context.poll(), 0u);
+  EXPECT_EQ(seen.times_ready, 1);
+}
+
 TEST(Readiness, ANumberUsedAgainIsAnotherSocket) {
   asio::io_context context;
   Ends old = unix_ends(context);

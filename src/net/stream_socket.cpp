@@ -65,6 +65,11 @@ void StreamSocket::close() {
   ::close(std::exchange(descriptor_, -1));
 }
 
+UniqueFd StreamSocket::release() {
+  readiness_->let_go(watch_);
+  return UniqueFd(std::exchange(descriptor_, -1));
+}
+
 asio::awaitable<Result<void>> wait_readable(StreamSocket& socket) {
   return wait_for(socket, StreamSocket::Direction::in);
 }

@@ -15,6 +15,7 @@
 #include "base/result.hpp"
 #include "net/readiness.hpp"
 #include "net/socket.hpp"
+#include "net/unique_fd.hpp"
 
 namespace culvert::net {
 
@@ -80,6 +81,9 @@ class StreamSocket {
   void cancel();
   /// The same, and the end of the socket. Any number of times.
   void close();
+  /// What waits is told so, and the socket is not open any more here: its descriptor is for adopt() by
+  /// another thread. Of one that is open.
+  [[nodiscard]] UniqueFd release();
 
   friend Result<StreamSocket> adopt(const boost::asio::any_io_executor& executor, int descriptor, int family);
 
