@@ -59,9 +59,9 @@ void prepare_process(std::span<const std::string_view> arguments) {
   raise_limit(RLIMIT_CORE, true);
   raise_limit(RLIMIT_NOFILE, false);
   ::signal(SIGPIPE, SIG_IGN);
-  // The work is done on one thread, unless there are more (daemon::DirectRun); the resolver's threads would
-  // each cost a heap. Fixed thresholds, or one large buffer that is freed would let the heap keep as much for
-  // ever.
+  // The work is done on one thread, unless there are more (net::WorkerThreads); the resolver's threads
+  // would each cost a heap. Fixed thresholds, or one large buffer that is freed would let the heap keep as
+  // much for ever.
   ::mallopt(M_ARENA_MAX, 1);
   ::mallopt(M_TRIM_THRESHOLD, kTrimThreshold);
   ::mallopt(M_MMAP_THRESHOLD, kMmapThreshold);

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "daemon/direct_run.hpp"
 
-#include <malloc.h>
-
 #include <algorithm>
 #include <exception>
 #include <iterator>
@@ -67,10 +65,6 @@ bool is_at_unix_socket(const DirectForward& forward) {
   return std::holds_alternative<relay::UnixPath>(forward.listen.endpoint);
 }
 
-unsigned threads_of(const DirectPlan& plan) {
-  return plan.threads != 0 ? plan.threads : std::max(1U, std::thread::hardware_concurrency());
-}
-
 }  // namespace
 
 DirectRun::DirectRun(asio::any_io_executor executor, const DirectPlan& plan, net::Resolver& resolver,
@@ -80,21 +74,13 @@ DirectRun::DirectRun(asio::any_io_executor executor, const DirectPlan& plan, net
       resolver_(resolver),
       bound_(bound),
       commons_(plan),
-      first_(executor_, commons_, resolver),
+      workers_(plan.threads),
       changed_(executor_) {
-  // Threads that share a heap wait for each other at its lock. One more is for those that look names up, and
-  // may come first.
-  ::mallopt(M_ARENA_MAX, static_cast<int>(threads_of(plan)) + 1);
-  for (unsigned i = 1; i < threads_of(plan); ++i)
-    workers_.push_back(std::make_unique<Worker>(commons_, resolver));
+  for (std::size_t i = 0; i <= workers_.count(); ++i)
+    lanes_.push_back(std::make_unique<DirectLane>(executor_of(i), commons_, resolver));
 }
 
-DirectRun::~DirectRun() {
-  for (const auto& worker : workers_) {
-    net::stop_from_outside(worker->io);
-    if (worker->thread.joinable()) worker->thread.join();
-  }
-}
+DirectRun::~DirectRun() { workers_.stop(); }
 
 relay::Task<Result<void>> DirectRun::open(net::Resolver& names) {
   if (plan_.transparent) CO_TRY(net::may_be_transparent());
@@ -128,7 +114,7 @@ std::shared_ptr<relay::TargetGroup> DirectRun::group_of(std::vector<relay::Endpo
     options.fall = plan_.checks->fall;
   }
   auto group = relay::TargetGroup::make(std::move(targets), options, relay::log_target_change);
-  if (is_checked) first_.watch(group);
+  if (is_checked) lanes_.front()->watch(group);
   return group;
 }
 
@@ -157,9 +143,9 @@ relay::Task<Result<void>> DirectRun::open(const DirectForward& forward, net::Res
 DirectRun::Names DirectRun::open_streams(const DirectPort& port, net::Resolver& names) {
   ListenSpec spec = port.forward->listen;
   spec.endpoint = port.moved(spec.endpoint);
-  const bool is_shared = !workers_.empty() && std::holds_alternative<relay::HostPort>(spec.endpoint);
+  const bool is_shared = lanes_.size() > 1 && std::holds_alternative<relay::HostPort>(spec.endpoint);
   // What one socket takes alone, some thread has alone.
-  const std::size_t owner = is_shared ? 0 : next_++ % (workers_.size() + 1);
+  const std::size_t owner = is_shared ? 0 : next_++ % lanes_.size();
   const auto bind = [is_shared](const auto& endpoint) {
     return is_shared ? net::bind_shared_tcp(endpoint, net::Shares::first) : net::bind_tcp(endpoint);
   };
@@ -181,20 +167,20 @@ DirectRun::Names DirectRun::open_streams(const DirectPort& port, net::Resolver& 
     opened.push_back(listener.name());
   }
   if (is_shared) {
-    for (const auto& worker : workers_) {
+    for (std::size_t i = 1; i < lanes_.size(); ++i) {
       std::vector<net::Listener> others;
       for (const net::Listener& listener : *listeners) {
         auto other = net::Listener::listen_tcp(
-            worker->io.get_executor(), *listener.endpoint(),
+            executor_of(i), *listener.endpoint(),
             [](const auto& endpoint) { return net::bind_shared_tcp(endpoint, net::Shares::another); });
         if (!other) co_return std::unexpected(std::move(other).error());
         CO_TRY(other->set_liveness(plan_.liveness));
         others.push_back(std::move(*other));
       }
-      worker->lane.add(port, std::move(others));
+      lanes_[i]->add(port, std::move(others));
     }
   }
-  lane(owner).add(port, std::move(*listeners));
+  lanes_[owner]->add(port, std::move(*listeners));
   co_return opened;
 }
 
@@ -214,7 +200,7 @@ DirectRun::Names DirectRun::open_datagrams(const DirectPort& port, net::Resolver
                port.forward->outside);
     opened.push_back(listener.name());
   }
-  lane(next_++ % (workers_.size() + 1)).add(port, std::move(*listeners));
+  lanes_[next_++ % lanes_.size()]->add(port, std::move(*listeners));
   co_return opened;
 }
 
@@ -252,13 +238,14 @@ relay::Task<Result<void>> DirectRun::check_targets(const DirectForward& forward)
 }
 
 relay::Task<Result<void>> DirectRun::serve() {
-  for (const auto& worker : workers_) start_worker(*worker);
-  over(co_await first_.serve());
+  for (std::size_t i = 1; i < lanes_.size(); ++i) start_lane(i);
+  workers_.start();
+  over(co_await lanes_.front()->serve());
   while (working_ > 0) co_await changed_.wait();
   co_return result_.value_or(Result<void>());
 }
 
-void DirectRun::start_worker(Worker& worker) {
+void DirectRun::start_lane(std::size_t index) {
   ++working_;
   const auto ended = [this](Result<void> result) {
     net::post_from_outside(executor_, [this, result = std::move(result)] {
@@ -267,17 +254,16 @@ void DirectRun::start_worker(Worker& worker) {
       changed_.wake();
     });
   };
-  asio::co_spawn(worker.io, worker.lane.serve(),
+  asio::co_spawn(executor_of(index), lanes_[index]->serve(),
                  [ended](const std::exception_ptr& exception, Result<void> result) {
                    ended(exception ? std::unexpected(error_of(exception)) : std::move(result));
                  });
-  worker.thread = std::thread([&io = worker.io] { net::run(io); });
 }
 
 void DirectRun::stop(Duration time) {
-  first_.stop(time);
-  for (const auto& worker : workers_)
-    net::post_from_outside(worker->io.get_executor(), [&lane = worker->lane, time] { lane.stop(time); });
+  lanes_.front()->stop(time);
+  for (std::size_t i = 1; i < lanes_.size(); ++i)
+    net::post_from_outside(executor_of(i), [&lane = *lanes_[i], time] { lane.stop(time); });
 }
 
 void DirectRun::tell() {
@@ -285,10 +271,10 @@ void DirectRun::tell() {
     TrafficOf all;
     std::size_t awaited;
   };
-  const auto collected = std::make_shared<Collected>(first_.traffic(), workers_.size());
-  if (workers_.empty()) return tell(collected->all);
-  for (const auto& worker : workers_) {
-    net::post_from_outside(worker->io.get_executor(), [this, collected, &lane = worker->lane] {
+  const auto collected = std::make_shared<Collected>(lanes_.front()->traffic(), lanes_.size() - 1);
+  if (collected->awaited == 0) return tell(collected->all);
+  for (std::size_t i = 1; i < lanes_.size(); ++i) {
+    net::post_from_outside(executor_of(i), [this, collected, &lane = *lanes_[i]] {
       net::post_from_outside(executor_, [this, collected, of_lane = lane.traffic()] {
         for (const auto& [mapping, traffic] : of_lane) collected->all[mapping] += traffic;
         if (--collected->awaited == 0) tell(collected->all);
@@ -314,10 +300,8 @@ void DirectRun::over(Result<void> result) {
   }
 }
 
-DirectLane& DirectRun::lane(std::size_t index) { return index == 0 ? first_ : workers_[index - 1]->lane; }
-
-asio::any_io_executor DirectRun::executor_of(std::size_t index) {
-  return index == 0 ? executor_ : asio::any_io_executor(workers_[index - 1]->io.get_executor());
+asio::any_io_executor DirectRun::executor_of(std::size_t lane) const {
+  return lane == 0 ? executor_ : workers_.executor(lane - 1);
 }
 
 }  // namespace culvert::daemon

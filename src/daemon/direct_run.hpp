@@ -6,11 +6,9 @@
 #include <memory>
 #include <optional>
 #include <string>
-#include <thread>
 #include <vector>
 
 #include <boost/asio/any_io_executor.hpp>
-#include <boost/asio/io_context.hpp>
 
 #include "daemon/bound_ports.hpp"
 #include "daemon/direct_lane.hpp"
@@ -19,6 +17,7 @@
 #include "daemon/transparent_routing.hpp"
 #include "engine/relay/signal.hpp"
 #include "net/resolver.hpp"
+#include "net/worker_threads.hpp"
 
 namespace culvert::daemon {
 
@@ -42,15 +41,6 @@ class DirectRun final : public Run {
   void tell() override;
 
  private:
-  /// A thread besides the caller's, and what it carries.
-  struct Worker {
-    Worker(const DirectCommons& commons, net::Resolver& resolver)
-        : lane(io.get_executor(), commons, resolver) {}
-    boost::asio::io_context io{1};
-    DirectLane lane;
-    std::thread thread;
-  };
-
   [[nodiscard]] std::shared_ptr<relay::TargetGroup> group_of(std::vector<relay::Endpoint> targets,
                                                              Transport transport);
   relay::Task<Result<void>> open(const DirectForward& forward, net::Resolver& names);
@@ -59,10 +49,9 @@ class DirectRun final : public Run {
   [[nodiscard]] Names open_streams(const DirectPort& port, net::Resolver& names);
   [[nodiscard]] Names open_datagrams(const DirectPort& port, net::Resolver& names);
   relay::Task<Result<void>> check_targets(const DirectForward& forward);
-  [[nodiscard]] DirectLane& lane(std::size_t index);
-  [[nodiscard]] boost::asio::any_io_executor executor_of(std::size_t index);
+  [[nodiscard]] boost::asio::any_io_executor executor_of(std::size_t lane) const;
   void tell(const TrafficOf& all) const;
-  void start_worker(Worker& worker);
+  void start_lane(std::size_t index);
   void over(Result<void> result);
 
   const boost::asio::any_io_executor executor_;
@@ -72,10 +61,10 @@ class DirectRun final : public Run {
   DirectCommons commons_;
   std::map<const DirectForward*, std::string> names_;  // of those that are open
   TransparentRouting routing_;
-  DirectLane first_;
-  std::vector<std::unique_ptr<Worker>> workers_;
-  std::size_t next_ = 0;   // whose turn it is to get what one thread alone can have
-  relay::Signal changed_;  // one of those below; serve() sleeps on it
+  net::WorkerThreads workers_;
+  std::vector<std::unique_ptr<DirectLane>> lanes_;  // of each thread, the caller's first
+  std::size_t next_ = 0;                            // whose turn it is to get what one thread alone can have
+  relay::Signal changed_;                           // one of those below; serve() sleeps on it
   std::size_t working_ = 0;
   std::optional<Result<void>> result_;
 };
