@@ -91,6 +91,8 @@ Result<void> read_serve_line(std::span<const std::string_view> arguments, const 
   app.add_option("--login-time", login_time, "how long a login may take (60)");
   app.add_option("--max-sessions", options.sessions, "clients that are logged in at once (4096)")
       ->check(CLI::Range(1U, 1U << 24));
+  app.add_option("--threads", plan.threads, "threads that carry sessions (one for each processor)")
+      ->check(CLI::Range(1, 256));
   add_privilege_options(app, line.plan);
   bool opens = false;
   add_open_gateway(app, opens);

@@ -89,6 +89,7 @@ struct SessionPlan {
 struct ServerPlan {
   std::vector<ListenSpec> listen;
   server::ServerOptions options;
+  unsigned threads = 0;  ///< that carry sessions; 0: one for each processor
 };
 
 enum class Transport : std::uint8_t { tcp, udp };

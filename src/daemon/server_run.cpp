@@ -48,8 +48,10 @@ relay::Task<Result<void>> ServerRun::start() {
     if (const auto at = listener.endpoint())
       bound_.add(net::ip_address_of(at->address()), gateway::Protocol::tcp, at->port());
   }
-  server_ = std::make_unique<server::Server>(executor_, options, privileges_, *host_keys_, *accounts_,
-                                             resolver_, random_);
+  std::vector<asio::any_io_executor> threads{executor_};
+  for (std::size_t i = 0; i < workers_.count(); ++i) threads.push_back(workers_.executor(i));
+  server_ = std::make_unique<server::Server>(std::move(threads), options, privileges_, *host_keys_,
+                                             *accounts_, resolver_, random_);
   co_return Result<void>();
 }
 
@@ -59,6 +61,7 @@ relay::Task<Result<void>> ServerRun::serve() {
     end.emplace(executor_, privileges_.end());
     asio::co_spawn(executor_, watch_privileges(*end), asio::detached);
   }
+  workers_.start();
   auto ended = co_await server_->run(std::move(listeners_));
   if (end) (void)end->release();  // it is not ours
   if (lost_privileges_)

@@ -15,10 +15,12 @@
 #include "engine/server/server.hpp"
 #include "net/listener.hpp"
 #include "net/resolver.hpp"
+#include "net/worker_threads.hpp"
 
 namespace culvert::daemon {
 
-/// One ServerPlan at work: keys, accounts, listeners and the server on them.
+/// One ServerPlan at work: keys, accounts, listeners, the server on them, and the threads that carry its
+/// sessions. The caller's thread is the first of those.
 class ServerRun final : public Run {
  public:
   /// All of them must outlive it, but for `quotas`, which may be null. Its listeners are put into `bound`
@@ -27,12 +29,15 @@ class ServerRun final : public Run {
             std::unique_ptr<server::QuotaBook> quotas, net::Resolver& resolver, crypto::Random& random,
             BoundPorts& bound)
       : executor_(std::move(executor)),
+        workers_(plan.threads),
         plan_(plan),
         privileges_(privileges),
         quotas_(std::move(quotas)),
         resolver_(resolver),
         random_(random),
         bound_(bound) {}
+
+  ~ServerRun() override { workers_.stop(); }
 
   [[nodiscard]] relay::Task<Result<void>> start() override;
   [[nodiscard]] relay::Task<Result<void>> serve() override;
@@ -44,6 +49,7 @@ class ServerRun final : public Run {
   [[nodiscard]] relay::Task<void> watch_privileges(boost::asio::posix::stream_descriptor& end);
 
   const boost::asio::any_io_executor executor_;
+  net::WorkerThreads workers_;  // sessions end with their contexts, behind all that could still post to them
   const ServerPlan& plan_;
   server::Privileges& privileges_;
   const std::unique_ptr<server::QuotaBook> quotas_;

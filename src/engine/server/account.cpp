@@ -22,11 +22,9 @@ namespace culvert::server {
 namespace {
 
 constexpr std::size_t kMostRemembered = 65536;
-constexpr std::size_t kLongestUser = 256;   // bytes
-constexpr std::size_t kPartForOthers = 10;  // one of so many
+constexpr std::size_t kLongestUser = 256;  // bytes
 
 std::string name_of_user(const Permit& permit) { return "user " + permit.account; }
-std::string name_of_key(const Permit& permit) { return "key " + permit.fingerprint; }
 
 UnixSeconds local_to_utc(UnixSeconds local) {
   const auto as_utc = static_cast<std::time_t>(local);
@@ -37,8 +35,8 @@ UnixSeconds local_to_utc(UnixSeconds local) {
 }
 
 void note_quotas(const Permit& permit) {
-  permit.of_user->has_quota |= permit.grants.user_limits.quota.has_value();
-  permit.of_key->has_quota |= permit.grants.key_limits.quota.has_value();
+  if (permit.grants.user_limits.quota) permit.of_user->has_quota = true;
+  if (permit.grants.key_limits.quota) permit.of_key->has_quota = true;
 }
 
 std::unexpected<Error> unknown(std::string why) { return fail(Errc::not_found, std::move(why)); }
@@ -57,24 +55,6 @@ Result<void> check_limits(const Permit& permit) {
   for (const files::Limits* limits : {&grants.user_limits, &grants.key_limits}) {
     if (limits->until && unix_now() >= *limits->until) return fail(Errc::limit, "its time is over");
   }
-  return {};
-}
-
-bool has_room(const Permit& permit, std::optional<std::uint32_t> files::Limits::* most,
-              std::uint32_t Usage::* used) {
-  const auto leaves_room = [&](const files::Limits& limits, const Usage& usage) {
-    return !(limits.*most) || usage.*used < *(limits.*most);
-  };
-  return leaves_room(permit.grants.user_limits, *permit.of_user) &&
-         leaves_room(permit.grants.key_limits, *permit.of_key);
-}
-
-Result<void> check_room_for_session(const Permit& permit, std::size_t in_all, std::size_t most) {
-  if (in_all >= most) return fail(Errc::limit, "there are too many sessions (--max-sessions)");
-  if (!has_room(permit, &files::Limits::max_sessions, &Usage::sessions))
-    return fail(Errc::limit, "max_sessions is reached");
-  if (permit.of_key->sessions > 0 && in_all >= most - most / kPartForOthers)
-    return fail(Errc::limit, "the last tenth of --max-sessions is for keys that have no session yet");
   return {};
 }
 
@@ -211,7 +191,7 @@ Result<Permit> Accounts::judge(const ssh::UserOffered& offered, const IpAddress&
                   .certificate = certificate,
                   .version = version()};
     permit.of_user = usage_of(name_of_user(permit));
-    permit.of_key = usage_of(name_of_key(permit));
+    permit.of_key = usage_of(permit.identity());
     if (const auto limits = check_limits(permit); !limits) return denied(limits.error().message);
     return permit;
   }
@@ -269,7 +249,7 @@ std::shared_ptr<Usage> Accounts::usage_of(const std::string& name) const {
 
 void Accounts::admit(Permit& permit) {
   share(name_of_user(permit), permit.of_user);
-  share(name_of_key(permit), permit.of_key);
+  share(permit.identity(), permit.of_key);
   note_quotas(permit);
 }
 

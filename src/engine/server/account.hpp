@@ -37,22 +37,16 @@ struct Permit {
   std::optional<crypto::Certificate> certificate = {};  ///< in which the key came
   std::uint64_t version = 0;                            ///< of the rules and the revocations
   bool is_revoked = false;                              ///< since the login
+
+  /// "key SHA256:...": sessions with the same one may take over from each other.
+  [[nodiscard]] std::string identity() const { return "key " + fingerprint; }
 };
 
 /// Whether its key still counts, and its time and its quotas are not over: Errc::limit with the reason.
 [[nodiscard]] Result<void> check_limits(const Permit& permit);
 
-/// Whether what the user and what the key may have `most` of leaves room for one more.
-[[nodiscard]] bool has_room(const Permit& permit, std::optional<std::uint32_t> files::Limits::* most,
-                            std::uint32_t Usage::* used);
-
-/// Whether there is room for one more session of theirs, where there are `in_all` of at most `most`:
-/// Errc::limit with the reason. The last tenth is for keys that have none yet, so that no key keeps the
-/// others out.
-[[nodiscard]] Result<void> check_room_for_session(const Permit& permit, std::size_t in_all, std::size_t most);
-
 /// Who may log in: users with their files of keys, the keys that are revoked, and the rules. Files are read
-/// again when they change. On one thread; small files are read on the loop.
+/// again when they change. Of use to one thread at a time; small files are read on the loop.
 class Accounts {
  public:
   /// Reads all files. What is passed over in them is a line in the log; rules that are wrong are an error.

@@ -29,19 +29,20 @@ Result<ssh::ChannelId> open(ssh::Session& session, const relay::Endpoint& asked,
 
 }  // namespace
 
-ClientDialer::ClientDialer(std::shared_ptr<connection::SessionDriver> driver, relay::Endpoint asked,
-                           Accounts& accounts, std::shared_ptr<Permit> permit, ClientName who)
-    : driver_(std::move(driver)),
+ClientDialer::ClientDialer(std::shared_ptr<Context> context,
+                           std::shared_ptr<connection::SessionDriver> driver, relay::Endpoint asked,
+                           std::shared_ptr<Permit> permit, ClientName who)
+    : context_(std::move(context)),
+      driver_(std::move(driver)),
       asked_(std::move(asked)),
-      accounts_(accounts),
       permit_(std::move(permit)),
       who_(std::move(who)) {}
 
 relay::Task<relay::Dialed> ClientDialer::dial(const relay::Endpoint&, const relay::Visit& visit) {
   const auto gone = [] { return std::unexpected(DialError{Refusal::closed, "the client is gone"}); };
   if (driver_->is_over()) co_return gone();
-  accounts_.refresh(*permit_);
-  auto place = StreamPlace::take(permit_);
+  context_->accounts.lock()->refresh(*permit_);
+  auto place = Place::of_stream(permit_);
   if (!place)
     co_return std::unexpected(DialError{Refusal::overloaded, "not permitted: " + place.error().message});
   const auto id = open(driver_->session(), asked_, visit.origin());

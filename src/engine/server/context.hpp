@@ -1,10 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <string>
-
-#include <boost/asio/any_io_executor.hpp>
-
+#include "base/guarded.hpp"
 #include "crypto/random.hpp"
 #include "engine/server/account.hpp"
 #include "engine/server/guard.hpp"
@@ -14,23 +11,35 @@
 #include "engine/server/options.hpp"
 #include "engine/server/privileges.hpp"
 #include "engine/server/session_table.hpp"
+#include "engine/server/usage.hpp"
 #include "net/resolver.hpp"
 
 namespace culvert::server {
 
-/// What all sessions of one server share. On one thread.
+/// What all sessions of one server share, on whatever threads they are.
 struct Context {
-  boost::asio::any_io_executor executor;
+  /// All must outlive the sessions.
+  Context(const ServerOptions& of_server, net::Resolver& names, crypto::Random& source, Privileges& rights,
+          HostKeys& keys, Accounts& who)
+      : options(of_server),
+        resolver(names),
+        random(source),
+        privileges(rights),
+        host_keys(keys),
+        accounts(who),
+        guard(of_server.guard) {}
+
   const ServerOptions& options;
   net::Resolver& resolver;
   crypto::Random& random;
   Privileges& privileges;
   HostKeys& host_keys;
-  Accounts& accounts;
-  Guard guard;
-  ListenerTable listeners = {};
-  InstanceTable instances = {};
-  SessionTable sessions = {};
+  Guarded<Accounts&> accounts;
+  Guarded<Guard> guard;
+  Guarded<ListenerTable> listeners;
+  Guarded<InstanceTable> instances;
+  Guarded<SessionTable> sessions;
+  Count logged_in;  ///< sessions
 };
 
 }  // namespace culvert::server

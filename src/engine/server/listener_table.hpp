@@ -1,54 +1,34 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <cstdint>
+#include <map>
 #include <memory>
 #include <string>
-#include <vector>
+#include <utility>
 
-#include "base/time.hpp"
-#include "engine/relay/stream.hpp"
+#include "engine/server/session_handle.hpp"
 
 namespace culvert::server {
 
-/// Who holds a place that a client had us listen at, and whether it can be taken from them.
-class ListenerOwner {
- public:
-  virtual ~ListenerOwner() = default;
-  /// "key SHA256:...": the same one may take over.
-  [[nodiscard]] virtual const std::string& identity() const = 0;
-  /// "alice@192.0.2.7:51234", for the log.
-  [[nodiscard]] virtual const std::string& name() const = 0;
-  /// Asks its client whether it lives; false after `patience` without a word.
-  [[nodiscard]] virtual relay::Task<bool> answers(Duration patience) = 0;
-  /// Its client is gone: ends it, and gives up all places at once.
-  virtual void give_way() = 0;
-};
-
-/// All places that clients had this server listen at. On one thread.
+/// All places that clients had this server listen at: "127.0.0.1:8080", a path.
 class ListenerTable {
  public:
-  struct Place {
-    std::string name;  ///< "127.0.0.1:8080", a path
-    std::weak_ptr<ListenerOwner> owner;
-  };
+  using Owner = std::shared_ptr<const SessionHandle>;
 
-  void add(std::string name, std::weak_ptr<ListenerOwner> owner) {
-    places_.push_back({std::move(name), std::move(owner)});
-  }
-  void remove(const std::string& name) {
-    std::erase_if(places_, [&](const Place& place) { return place.name == name; });
+  void add(const std::string& place, Owner owner) { owners_[place] = std::move(owner); }
+  /// Not if it is another's by now.
+  void remove(const std::string& place, const Owner& owner) {
+    const auto found = owners_.find(place);
+    if (found != owners_.end() && found->second == owner) owners_.erase(found);
   }
   /// Null: nobody here does.
-  [[nodiscard]] std::shared_ptr<ListenerOwner> owner_of(const std::string& name) const {
-    for (const Place& place : places_) {
-      if (place.name == name) return place.owner.lock();
-    }
-    return nullptr;
+  [[nodiscard]] Owner owner_of(const std::string& place) const {
+    const auto found = owners_.find(place);
+    return found == owners_.end() ? nullptr : found->second;
   }
 
  private:
-  std::vector<Place> places_;
+  std::map<std::string, Owner> owners_;
 };
 
 }  // namespace culvert::server

@@ -27,21 +27,20 @@ constexpr std::size_t kMostSessionChannels = 8;
 constexpr Duration kLookForBytes = std::chrono::milliseconds(100);
 constexpr std::string_view kKeepalive = "keepalive@openssh.com";
 
-std::string identity_of(const std::string& fingerprint) { return "key " + fingerprint; }
-
 // Limits are for all sessions together.
 void add_limits(std::string& text, const files::Limits& limits, const Usage& usage, std::string_view whose) {
   const auto add = [&](const std::string& line) { text += fmt::format("  {}: {}\n", whose, line); };
   if (limits.max_sessions)
-    add(fmt::format("{} of at most {} sessions", usage.sessions, *limits.max_sessions));
-  if (limits.max_streams) add(fmt::format("{} of at most {} streams", usage.streams, *limits.max_streams));
+    add(fmt::format("{} of at most {} sessions", usage.sessions.now(), *limits.max_sessions));
+  if (limits.max_streams)
+    add(fmt::format("{} of at most {} streams", usage.streams.now(), *limits.max_streams));
   if (limits.max_listeners)
-    add(fmt::format("{} of at most {} listeners", usage.listeners, *limits.max_listeners));
+    add(fmt::format("{} of at most {} listeners", usage.listeners.now(), *limits.max_listeners));
   if (limits.bytes_per_second_in)
     add(fmt::format("at most {} bytes a second from you", *limits.bytes_per_second_in));
   if (limits.bytes_per_second_out)
     add(fmt::format("at most {} bytes a second to you", *limits.bytes_per_second_out));
-  if (limits.quota) add(fmt::format("{} of {} bytes used", usage.bytes, *limits.quota));
+  if (limits.quota) add(fmt::format("{} of {} bytes used", usage.bytes.load(), *limits.quota));
   if (limits.until) {
     const auto time = static_cast<std::time_t>(*limits.until);
     std::tm parts{};
@@ -51,20 +50,22 @@ void add_limits(std::string& text, const files::Limits& limits, const Usage& usa
 
 }  // namespace
 
-Peer::Peer(std::shared_ptr<Context> context, Guard::Ticket ticket, asio::ip::tcp::endpoint from)
+Peer::Peer(std::shared_ptr<Context> context, asio::any_io_executor executor, Guard::Ticket ticket,
+           asio::ip::tcp::endpoint from)
     : context_(std::move(context)),
+      executor_(std::move(executor)),
       ticket_(ticket),
       from_(std::move(from)),
       who_(from_.address().to_string(), from_.port()),
-      signer_(std::make_shared<HostSigner>(context_->host_keys, context_->executor)),
-      heard_(context_->executor) {}
+      signer_(std::make_shared<HostSigner>(context_->host_keys, executor_)),
+      heard_(executor_) {}
 
 Peer::~Peer() = default;
 
 relay::Task<void> Peer::run(net::StreamSocket socket) {
   const auto self = shared_from_this();
   if (leaving_) {  // before it began
-    context_->guard.ended(ticket_, *leaving_, monotonic_now());
+    context_->guard.lock()->ended(ticket_, *leaving_, monotonic_now());
     co_return;
   }
   reached_at_ = net::local_endpoint(socket.native_handle()).value_or(reached_at_);
@@ -88,14 +89,14 @@ relay::Task<void> Peer::run(net::StreamSocket socket) {
   const double duration = std::chrono::duration<double>(monotonic_now() - start_).count();
   if (!logged_in_) {
     const auto how = leaving_.value_or(Leaving::without_login);
-    context_->guard.ended(ticket_, how, monotonic_now());
+    context_->guard.lock()->ended(ticket_, how, monotonic_now());
     log_event(how == Leaving::without_login ? LogLevel::verbose : LogLevel::notice, "no_login",
               "{}: no login: {}", who_, field("reason", end.message), field("duration", duration));
     co_return;
   }
-  context_->sessions.leave(*this);
-  for (Usage* usage : {permit_->of_user.get(), permit_->of_key.get()}) --usage->sessions;
-  if (instance_) context_->instances.leave(*this, *instance_);
+  context_->sessions.lock()->leave(handle_);
+  place_.reset();
+  if (instance_) context_->instances.lock()->leave(handle_, *instance_);
   log_event(LogLevel::notice, "session_ended", "{}: session ended after {:.1f} s: {}", who_,
             field("duration", duration), field("reason", end.message));
 }
@@ -114,7 +115,7 @@ void Peer::stop(Duration time) {
   if (listeners_) listeners_->stop();
   if (direct_) direct_->stop();
   asio::co_spawn(
-      context_->executor,
+      executor_,
       [](std::shared_ptr<Peer> self, Duration left) -> relay::Task<void> {
         const Instant deadline = monotonic_now() + left;
         if (self->direct_) (void)co_await self->direct_->drain(left);
@@ -126,13 +127,14 @@ void Peer::stop(Duration time) {
 }
 
 void Peer::make_room() {
+  if (logged_in_) return;
   leaving_ = Leaving::quietly;
   if (driver_) driver_->stop("no room");
 }
 
 void Peer::accounts_changed() {
   if (!permit_) return;
-  context_->accounts.refresh(*permit_);
+  context_->accounts.lock()->refresh(*permit_);
   if (permit_->is_revoked) return driver_->stop("the key was revoked");
   if (listeners_) listeners_->judge_again();
 }
@@ -180,44 +182,49 @@ void Peer::on(ssh::KeysAgreed& agreed) {
 }
 
 void Peer::on(ssh::UserOffered& offered) {
-  auto permit =
-      context_->accounts.judge(offered, net::ip_address_of(from_.address()).normalised(), unix_now());
-  // Only who has proven to be somebody is told that there is no room, and may come again.
-  if (permit && offered.signed_) {
-    const auto room = check_room_for_session(*permit, context_->sessions.size(), context_->options.sessions);
-    if (!room) {
-      look_for_the_dead(permit->fingerprint);
-      permit = std::unexpected(room.error());
-    }
-  }
-  if (!permit) {
+  const auto judged = judge(offered);
+  if (!judged) {
     // Clients ask about each of their keys, before they sign with one: of those that are nobody's that says
     // little.
-    const bool is_notable = offered.signed_ || permit.error().code != Errc::not_found;
+    const bool is_notable = offered.signed_ || judged.error().code != Errc::not_found;
     log_event(is_notable ? LogLevel::notice : LogLevel::verbose, "login_refused",
               "{}: login as {} with {} {} refused: {}", who_, field("user", printable(offered.user, 100)),
               field("key_type", offered.key.type()), field("fingerprint", offered.key.fingerprint()),
-              field("reason", permit.error().message), field("signed", offered.signed_));
-    if (permit.error().code != Errc::limit) return driver_->session().refuse_user();
+              field("reason", judged.error().message), field("signed", offered.signed_));
+    if (judged.error().code != Errc::limit) return driver_->session().refuse_user();
     leaving_ = Leaving::quietly;
     return driver_->stop("too many sessions", ssh::Goodbye::too_many_connections);
-  }
-  if (offered.signed_) {
-    permit_ = std::make_shared<Permit>(std::move(*permit));
-    context_->accounts.admit(*permit_);
-    algorithm_ = offered.certificate ? offered.key.type() + " certificate" : offered.key.type();
   }
   driver_->session().accept_user();
 }
 
+// Only who has proven to be somebody is let in, or told that there is no room, and may come again.
+Result<void> Peer::judge(const ssh::UserOffered& offered) {
+  auto permit = TRY(context_->accounts.lock()->judge(
+      offered, net::ip_address_of(from_.address()).normalised(), unix_now()));
+  if (!offered.signed_) return {};
+  context_->accounts.lock()->admit(permit);
+  const auto admitted = std::make_shared<Permit>(std::move(permit));
+  auto place = Place::of_session(admitted, context_->logged_in, context_->options.sessions);
+  if (!place) {
+    look_for_the_dead(admitted->identity());
+    return std::unexpected(std::move(place).error());
+  }
+  place_ = *std::move(place);
+  permit_ = admitted;
+  algorithm_ = offered.certificate ? offered.key.type() + " certificate" : offered.key.type();
+  return {};
+}
+
 // It may be one of them, that lost its path and comes again.
-void Peer::look_for_the_dead(const std::string& fingerprint) {
+void Peer::look_for_the_dead(const std::string& identity) {
   const Duration patience = context_->options.takeover_patience;
-  for (auto& session : context_->sessions.to_be_asked(identity_of(fingerprint), monotonic_now(), patience)) {
+  auto sessions = context_->sessions.lock()->to_be_asked(identity, monotonic_now(), patience);
+  for (auto& session : sessions) {
     asio::co_spawn(
-        context_->executor,
-        [](std::shared_ptr<ListenerOwner> asked, Duration left) -> relay::Task<void> {
-          if (!co_await asked->answers(left)) asked->give_way();
+        executor_,
+        [](std::shared_ptr<const SessionHandle> asked, Duration left) -> relay::Task<void> {
+          if (!co_await asked->answers(left)) co_await asked->give_way();
         }(std::move(session), patience),
         asio::detached);
   }
@@ -225,34 +232,33 @@ void Peer::look_for_the_dead(const std::string& fingerprint) {
 
 void Peer::on(ssh::Authenticated&) {
   logged_in_ = true;
-  context_->guard.logged_in(ticket_);
-  for (Usage* usage : {permit_->of_user.get(), permit_->of_key.get()}) ++usage->sessions;
-  identity_ = identity_of(permit_->fingerprint);
-  context_->sessions.enter(shared_from_this());
+  context_->guard.lock()->logged_in(ticket_);
   who_.logged_in(permit_->user, permit_->fingerprint);
+  handle_ =
+      std::make_shared<const SessionHandle>(executor_, weak_from_this(), permit_->identity(), who_.text());
+  context_->sessions.lock()->enter(handle_);
   log_event(LogLevel::notice, "login", "{}: logged in with {} {}{}", who_, field("key_type", algorithm_),
             permit_->fingerprint, permit_->key_name.empty() ? "" : fmt::format(" ({})", permit_->key_name),
             optional_field("key_name", permit_->key_name));
   if (context_->host_keys.keys().size() > 1) driver_->session().announce_host_keys();
 
-  listeners_ = std::make_shared<PeerListeners>(context_, driver_, permit_, who_, weak_from_this(),
-                                               [weak = weak_from_this()] {
-                                                 if (const auto self = weak.lock()) self->show_again();
-                                               });
-  dialer_ = std::make_unique<RuledDialer>(context_->resolver, context_->accounts, permit_, who_,
-                                          context_->options.connect_time);
+  listeners_ =
+      std::make_shared<PeerListeners>(context_, driver_, permit_, who_, handle_, [weak = weak_from_this()] {
+        if (const auto self = weak.lock()) self->show_again();
+      });
+  dialer_ = std::make_unique<RuledDialer>(context_, permit_, who_);
   auto channels = std::make_unique<PeerChannels>(driver_, who_.text());
   channels_ = channels.get();
   direct_ = std::make_unique<relay::Forward>(
       std::move(channels), *dialer_, relay::ForwardOptions{.context = context_of(who_, Direction::direct)});
   // Both hold what they need until they are stopped.
   asio::co_spawn(
-      context_->executor,
+      executor_,
       [](std::shared_ptr<Peer> self) -> relay::Task<void> {
         (void)co_await self->direct_->run();
       }(shared_from_this()),
       asio::detached);
-  asio::co_spawn(context_->executor, listeners_->run(), asio::detached);
+  asio::co_spawn(executor_, listeners_->run(), asio::detached);
 }
 
 void Peer::on(ssh::ChannelRequested& requested) {
@@ -274,7 +280,7 @@ void Peer::open_session(ssh::ChannelId id) {
     return self ? self->status_text() : std::string();
   });
   sessions_[id] = session;
-  asio::co_spawn(context_->executor, session->run(), asio::detached);
+  asio::co_spawn(executor_, session->run(), asio::detached);
 }
 
 void Peer::show_again() {
@@ -339,11 +345,11 @@ void Peer::on(ssh::HostKeyProofWanted& wanted) {
 // The same run of a client, in a new session.
 void Peer::on(ssh::InstanceTold& told) {
   instance_ = told.id;
-  const auto before = context_->instances.enter(shared_from_this(), told.id);
+  const auto before = context_->instances.lock()->enter(handle_, told.id);
   if (!before) return;
   log_event(LogLevel::notice, "session_replaced", "{}: is the same culvert as {}, whose session ends", who_,
             field("replaced", before->name()));
-  before->give_way();
+  listeners_->replace(before);
 }
 
 void Peer::on(ssh::GlobalRequested& requested) {

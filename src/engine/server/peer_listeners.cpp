@@ -92,7 +92,7 @@ std::string way_to(const std::string& name, const asio::ip::address& ours) {
 PeerListeners::PeerListeners(std::shared_ptr<Context> context,
                              std::shared_ptr<connection::SessionDriver> driver,
                              std::shared_ptr<Permit> permit, ClientName who,
-                             std::weak_ptr<ListenerOwner> owner, std::function<void()> changed)
+                             std::shared_ptr<const SessionHandle> owner, std::function<void()> changed)
     : context_(std::move(context)),
       driver_(std::move(driver)),
       permit_(std::move(permit)),
@@ -107,9 +107,15 @@ void PeerListeners::asked(ssh::ListenRequested request) {
   arrived_.post(driver_->executor());
 }
 
+void PeerListeners::replace(std::shared_ptr<const SessionHandle> session) {
+  replaced_ = std::move(session);
+  arrived_.post(driver_->executor());
+}
+
 relay::Task<void> PeerListeners::run() {
   return [](std::shared_ptr<PeerListeners> self) -> relay::Task<void> {
     while (!self->stopped_) {
+      if (const auto replaced = std::exchange(self->replaced_, nullptr)) co_await replaced->give_way();
       if (self->requests_.empty()) {
         if (!co_await self->arrived_.wait()) co_return;
         continue;
@@ -133,7 +139,7 @@ void PeerListeners::answer(bool granted, std::uint16_t port) {
 
 relay::Task<void> PeerListeners::listen(ssh::ListenRequested request) {
   Opened opened;
-  context_->accounts.refresh(*permit_);
+  context_->accounts.lock()->refresh(*permit_);
   if (request.is_path) {
     opened = co_await open_unix(request.host);
   } else {
@@ -141,8 +147,8 @@ relay::Task<void> PeerListeners::listen(ssh::ListenRequested request) {
   }
   if (stopped_) co_return;
   // Afterwards: a session that had to give way for it counts no longer, and others have not stood still.
-  if (const auto room = check_room_for_listener(*permit_); !room && !opened.listeners.empty())
-    opened = {{}, "not permitted: " + room.error().message};
+  auto taken = Place::of_listener(permit_);
+  if (!taken && !opened.listeners.empty()) opened = {{}, "not permitted: " + taken.error().message};
   if (opened.listeners.empty()) {
     log_event(LogLevel::notice, "listener_refused", "{}: refused to listen on {}: {}{}", who_,
               field("asked", asked_name(request)), field("reason", opened.denied), opened.hint);
@@ -150,7 +156,7 @@ relay::Task<void> PeerListeners::listen(ssh::ListenRequested request) {
     co_return;
   }
   const std::uint16_t port = opened.listeners.front().port();
-  add(request, std::move(opened.listeners));
+  add(request, std::move(opened.listeners), *std::move(taken));
   answer(true, port);
 }
 
@@ -234,9 +240,8 @@ relay::Task<PeerListeners::Opened> PeerListeners::open_unix(std::string path) {
 
 // A session of the same key that is dead without knowing it gives way; a live one keeps what it has.
 relay::Task<bool> PeerListeners::taken_over(std::string name) {
-  const auto holder = context_->listeners.owner_of(name);
-  const auto us = owner_.lock();
-  if (!holder || !us || holder == us || holder->identity() != us->identity()) co_return false;
+  const auto holder = context_->listeners.lock()->owner_of(name);
+  if (!holder || holder == owner_ || holder->identity() != owner_->identity()) co_return false;
   if (co_await holder->answers(context_->options.takeover_patience)) {
     log_event(LogLevel::notice, "listener_held",
               "{}: {} is held by another session of the same key, which is alive", who_,
@@ -247,12 +252,14 @@ relay::Task<bool> PeerListeners::taken_over(std::string name) {
   log_event(LogLevel::notice, "listener_taken_over",
             "{}: takes {} over from a session of the same key that does not answer", who_,
             field("listener", name));
-  holder->give_way();
-  co_return true;
+  co_await holder->give_way();
+  co_return !stopped_;
 }
 
-void PeerListeners::add(const ssh::ListenRequested& request, std::vector<net::Listener> listeners) {
-  auto place = std::make_unique<Place>();
+void PeerListeners::add(const ssh::ListenRequested& request, std::vector<net::Listener> listeners,
+                        Place taken) {
+  auto place = std::make_unique<Listening>();
+  place->taken = std::move(taken);
   place->any_port = !request.is_path && request.port == 0;
   if (request.is_path) {
     place->asked = relay::UnixPath{request.host};
@@ -263,13 +270,11 @@ void PeerListeners::add(const ssh::ListenRequested& request, std::vector<net::Li
     place->names.push_back(listener.name());
     if (const auto at = listener.endpoint())
       place->at.push_back(net::ip_address_of(at->address()).normalised());
-    context_->listeners.add(listener.name(), owner_);
+    context_->listeners.lock()->add(listener.name(), owner_);
     log_event(LogLevel::notice, "listener_opened", "{}: listens on {}, asked for {}", who_,
               field("listener", listener.name()), field("asked", asked_name(request)));
   }
-  ++permit_->of_user->listeners;
-  ++permit_->of_key->listeners;
-  place->dialer = std::make_unique<ClientDialer>(driver_, place->asked, context_->accounts, permit_, who_);
+  place->dialer = std::make_unique<ClientDialer>(context_, driver_, place->asked, permit_, who_);
   std::unique_ptr<relay::Source> source = std::make_unique<relay::ListenerSource>(std::move(listeners));
   const auto& proxies = context_->options.listener_proxies;
   if (!proxies.empty() && !request.is_path) {
@@ -287,7 +292,7 @@ void PeerListeners::add(const ssh::ListenRequested& request, std::vector<net::Li
   changed_();
 }
 
-std::optional<std::string> PeerListeners::why_withdrawn(const Place& place) const {
+std::optional<std::string> PeerListeners::why_withdrawn(const Listening& place) const {
   const files::Grants& grants = permit_->grants;
   const auto why = [](const files::Decision& decision) {
     return decision ? std::nullopt : std::optional(decision.reason);
@@ -341,15 +346,14 @@ bool PeerListeners::cancel(const ssh::ListenRequested& request) {
   return true;
 }
 
-void PeerListeners::close(Place& place) {
+void PeerListeners::close(Listening& place) {
   place.forward->stop();
   for (const std::string& name : place.names) {
-    context_->listeners.remove(name);
+    context_->listeners.lock()->remove(name, owner_);
     log_event(LogLevel::verbose, "listener_closed", "{}: listens on {} no longer", who_,
               field("listener", name));
   }
-  --permit_->of_user->listeners;
-  --permit_->of_key->listeners;
+  place.taken.reset();
 }
 
 void PeerListeners::stop() {

@@ -15,6 +15,8 @@
 #include "engine/server/client_dialer.hpp"
 #include "engine/server/context.hpp"
 #include "engine/server/names.hpp"
+#include "engine/server/place.hpp"
+#include "engine/server/session_handle.hpp"
 #include "net/listener.hpp"
 
 namespace culvert::server {
@@ -26,13 +28,15 @@ class PeerListeners : public std::enable_shared_from_this<PeerListeners> {
   /// `owner`: of the places, for whoever wants to take them over. `changed`: called whenever lines() are
   /// others.
   PeerListeners(std::shared_ptr<Context> context, std::shared_ptr<connection::SessionDriver> driver,
-                std::shared_ptr<Permit> permit, ClientName who, std::weak_ptr<ListenerOwner> owner,
+                std::shared_ptr<Permit> permit, ClientName who, std::shared_ptr<const SessionHandle> owner,
                 std::function<void()> changed);
   ~PeerListeners();
   PeerListeners(const PeerListeners&) = delete;
   PeerListeners& operator=(const PeerListeners&) = delete;
 
   void asked(ssh::ListenRequested request);
+  /// Has another session give way, before the next request is answered: that may be for what it held.
+  void replace(std::shared_ptr<const SessionHandle> session);
   /// Answers the requests, until stop(). Once.
   [[nodiscard]] relay::Task<void> run();
   /// The rules have changed: closes the listeners that they no longer grant. Live streams go on.
@@ -54,11 +58,12 @@ class PeerListeners : public std::enable_shared_from_this<PeerListeners> {
   [[nodiscard]] relay::Traffic traffic() const;
 
  private:
-  struct Place {
+  struct Listening {
     relay::Endpoint asked;           // in the words of the request, with the port that it got
     bool any_port = false;           // 0 was asked for
     std::vector<std::string> names;  // what is bound: "127.0.0.1:8080", a path
     std::vector<IpAddress> at;       // the addresses of that
+    std::optional<Place> taken;      // until it is closed
     std::unique_ptr<ClientDialer> dialer;
     std::unique_ptr<relay::Forward> forward;
   };
@@ -77,21 +82,22 @@ class PeerListeners : public std::enable_shared_from_this<PeerListeners> {
                                                              std::uint16_t port);
   [[nodiscard]] relay::Task<Opened> open_unix(std::string path);
   [[nodiscard]] relay::Task<bool> taken_over(std::string name);
-  void add(const ssh::ListenRequested& request, std::vector<net::Listener> listeners);
+  void add(const ssh::ListenRequested& request, std::vector<net::Listener> listeners, Place taken);
   [[nodiscard]] bool cancel(const ssh::ListenRequested& request);
-  [[nodiscard]] std::optional<std::string> why_withdrawn(const Place& place) const;
-  void close(Place& place);
+  [[nodiscard]] std::optional<std::string> why_withdrawn(const Listening& place) const;
+  void close(Listening& place);
   void answer(bool granted, std::uint16_t port);
 
   const std::shared_ptr<Context> context_;
   const std::shared_ptr<connection::SessionDriver> driver_;
   const std::shared_ptr<Permit> permit_;
   const ClientName who_;
-  const std::weak_ptr<ListenerOwner> owner_;
+  const std::shared_ptr<const SessionHandle> owner_;
   const std::function<void()> changed_;
+  std::shared_ptr<const SessionHandle> replaced_;  // null: nobody has to give way
   std::deque<ssh::ListenRequested> requests_;
   connection::Waiter arrived_;
-  std::vector<std::unique_ptr<Place>> places_, closed_;
+  std::vector<std::unique_ptr<Listening>> places_, closed_;
   relay::Traffic of_closed_;  // of those that are gone
   bool stopped_ = false;
 };

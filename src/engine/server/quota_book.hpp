@@ -14,7 +14,7 @@
 namespace culvert::server {
 
 /// Keeps what was used of quotas in a file, over restarts of the server and of the machine. Its calls block,
-/// briefly. On one thread.
+/// briefly. Of use to one thread at a time.
 class QuotaBook {
  public:
   /// Reads the file; it is made, for its owner alone, if it is not there. Held open and locked from then on,

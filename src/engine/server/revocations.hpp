@@ -16,7 +16,7 @@
 namespace culvert::server {
 
 /// The files of keys that may not log in (any more), whatever else is known of them. They are read again when
-/// they change. On one thread.
+/// they change. Of use to one thread at a time.
 class Revocations {
  public:
   /// Nothing is revoked. `privileges` must outlive it.

@@ -23,7 +23,6 @@ using relay::Refusal;
 namespace {
 
 constexpr auto kDialed = relay::SocketStream::Expects::nothing;
-constexpr std::uint32_t kMostListeners = 256;  // of a user, where no rule says how many
 
 // Nothing on the way to it may be a symbolic link: the path that was judged is the one that is opened.
 bool is_plain_path(const std::string& path) {
@@ -33,18 +32,9 @@ bool is_plain_path(const std::string& path) {
 
 }  // namespace
 
-Result<void> check_room_for_listener(const Permit& permit) {
-  TRY(check_limits(permit));
-  // A file of keys that is for everybody lets one key in under any name.
-  const std::uint32_t of_user = permit.grants.user_limits.max_listeners.value_or(kMostListeners);
-  const std::uint32_t of_key = permit.grants.key_limits.max_listeners.value_or(of_user);
-  if (permit.of_user->listeners < of_user && permit.of_key->listeners < of_key) return {};
-  return fail(Errc::limit, "max_listeners is reached");
-}
-
 relay::Task<relay::Dialed> RuledDialer::dial(const relay::Endpoint& destination, const relay::Visit& visit) {
-  accounts_.refresh(*permit_);
-  auto place = StreamPlace::take(permit_);
+  context_->accounts.lock()->refresh(*permit_);
+  auto place = Place::of_stream(permit_);
   if (!place)
     co_return std::unexpected(DialError{Refusal::overloaded, "not permitted: " + place.error().message});
   const auto* path = std::get_if<relay::UnixPath>(&destination);
@@ -59,13 +49,14 @@ relay::Task<relay::Dialed> RuledDialer::dial(const relay::Endpoint& destination,
 
 relay::Task<relay::Connected> RuledDialer::connect_tcp(relay::HostPort place) {
   net::ConnectOptions options;
-  options.attempt_timeout = connect_time_;
+  options.attempt_timeout = context_->options.connect_time;
   auto judge = [permit = permit_](std::string_view host, std::uint16_t port,
                                   const std::optional<IpAddress>& resolved) {
     return files::may_connect(permit->grants, host, port, resolved, net::is_own);
   };
-  co_return co_await relay::connect_judged(resolver_, std::move(place), net::Family::any, std::move(options),
-                                           std::move(judge), permit_->user + ' ' + permit_->fingerprint);
+  co_return co_await relay::connect_judged(context_->resolver, std::move(place), net::Family::any,
+                                           std::move(options), std::move(judge),
+                                           permit_->user + ' ' + permit_->fingerprint);
 }
 
 relay::Task<relay::Connected> RuledDialer::connect_unix(std::string path) {
@@ -76,7 +67,7 @@ relay::Task<relay::Connected> RuledDialer::connect_unix(std::string path) {
         DialError{Refusal::unreachable,
                   "connect failed: there is no such socket, or a symbolic link on the way to it"});
   }
-  auto socket = co_await net::connect_unix(decision.path, connect_time_);
+  auto socket = co_await net::connect_unix(decision.path, context_->options.connect_time);
   if (!socket) co_return std::unexpected(relay::connect_failed(socket.error()));
   co_return std::move(*socket);
 }

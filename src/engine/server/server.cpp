@@ -16,6 +16,8 @@
 #include "engine/relay/announced_socket.hpp"
 #include "engine/relay/proxy_header.hpp"
 #include "net/addresses.hpp"
+#include "net/run.hpp"
+#include "net/unique_fd.hpp"
 #include "net/yield.hpp"
 
 namespace culvert::server {
@@ -59,11 +61,19 @@ std::optional<asio::ip::tcp::endpoint> visitor_of(const relay::Visit& visit) {
 
 }  // namespace
 
-Server::Server(asio::any_io_executor executor, const ServerOptions& options, Privileges& privileges,
-               HostKeys& host_keys, Accounts& accounts, net::Resolver& resolver, crypto::Random& random)
-    : context_(std::make_shared<Context>(executor, options, resolver, random, privileges, host_keys, accounts,
-                                         Guard(options.guard))),
-      changed_(executor) {}
+Server::Server(std::vector<asio::any_io_executor> threads, const ServerOptions& options,
+               Privileges& privileges, HostKeys& host_keys, Accounts& accounts, net::Resolver& resolver,
+               crypto::Random& random)
+    : executor_(threads.front()),
+      context_(std::make_shared<Context>(options, resolver, random, privileges, host_keys, accounts)),
+      changed_(executor_) {
+  for (asio::any_io_executor& thread : threads) {
+    auto tell_gone = [this](Guard::Ticket ticket) {
+      net::post_from_outside(executor_, [this, ticket] { gone(ticket); });
+    };
+    threads_.push_back({std::make_unique<Lane>(std::move(thread), context_, std::move(tell_gone))});
+  }
+}
 
 Server::~Server() = default;
 
@@ -71,7 +81,7 @@ relay::Task<Result<void>> Server::run(std::vector<net::Listener> listeners) {
   listeners_ = std::move(listeners);
   accepting_ = listeners_.size();
   for (net::Listener& listener : listeners_) {
-    asio::co_spawn(context_->executor, accept_all(listener), [this](const std::exception_ptr&) {
+    asio::co_spawn(executor_, accept_all(listener), [this](const std::exception_ptr&) {
       --accepting_;
       changed_.wake();
     });
@@ -80,11 +90,11 @@ relay::Task<Result<void>> Server::run(std::vector<net::Listener> listeners) {
   // while after clients have gone, it is asked to give that back.
   Instant tidy_at = kNever;
   Instant look_at = monotonic_now();
-  while (accepting_ > 0 || !heard_.empty() || !peers_.empty()) {
+  while (accepting_ > 0 || !heard_.empty() || !clients_.empty()) {
     const Instant now = monotonic_now();
     if (now >= look_at) {
       look_for_changes();
-      context_->accounts.keep_quotas();
+      context_->accounts.lock()->keep_quotas();
       look_at = now + kLookAfter;
     }
     if (now >= tidy_at) {
@@ -94,16 +104,16 @@ relay::Task<Result<void>> Server::run(std::vector<net::Listener> listeners) {
     if (std::exchange(somebody_left_, false)) tidy_at = std::min(tidy_at, now + kTidyAfter);
     co_await changed_.wait(std::min(look_at, tidy_at) - now);
   }
-  context_->accounts.keep_quotas();
+  context_->accounts.lock()->keep_quotas();
   if (failed_ && !stopped_) co_return std::unexpected(*failed_);
   co_return Result<void>();
 }
 
 // At the files of the accounts. Whoever opens something looks, too.
 void Server::look_for_changes() {
-  const std::uint64_t version = context_->accounts.refresh();
+  const std::uint64_t version = context_->accounts.lock()->refresh();
   if (std::exchange(seen_version_, version) == version) return;
-  for (const auto& [ticket, peer] : peers_) peer->accounts_changed();
+  post_to_all([](Lane& lane) { lane.accounts_changed(); });
 }
 
 relay::Task<void> Server::accept_all(net::Listener& listener) {
@@ -133,7 +143,7 @@ void Server::arrived(net::Accepted connection) {
   if (heard_.size() >= kMostHeard)
     return turn_away(socket, *from, "too many PROXY protocol headers have not come");
   const auto give_up = heard_.emplace(heard_.end());
-  asio::co_spawn(context_->executor, hear(std::move(socket), *from),
+  asio::co_spawn(executor_, hear(std::move(socket), *from),
                  asio::bind_cancellation_slot(give_up->slot(), [this, give_up](const std::exception_ptr&) {
                    heard_.erase(give_up);
                    changed_.wake();
@@ -151,7 +161,7 @@ relay::Task<void> Server::hear(net::StreamSocket socket, asio::ip::tcp::endpoint
 
 void Server::admit(net::StreamSocket socket, const asio::ip::tcp::endpoint& from, bool is_theirs) {
   const auto answers = is_theirs ? std::optional(net::ip_address_of(from.address())) : std::nullopt;
-  const auto admission = context_->guard.arrived(answers, monotonic_now());
+  const auto admission = context_->guard.lock()->arrived(answers, monotonic_now());
   if (admission.refused != Guard::Refused::no) {
     const std::string reason =
         admission.refused == Guard::Refused::penalized
@@ -161,33 +171,59 @@ void Server::admit(net::StreamSocket socket, const asio::ip::tcp::endpoint& from
     return turn_away(socket, from, reason);
   }
   if (admission.leaving) {
-    if (const auto oldest = peers_.find(*admission.leaving); oldest != peers_.end()) {
+    if (const auto oldest = clients_.find(*admission.leaving); oldest != clients_.end()) {
       log(LogLevel::verbose, "too many connections without a login: the oldest one has to go");
-      oldest->second->make_room();
+      post(*oldest->second, [ticket = oldest->first](Lane& lane) { lane.make_room(ticket); });
     }
   }
-  const auto peer = std::make_shared<Peer>(context_, admission.ticket, from);
-  peers_[admission.ticket] = peer;
-  asio::co_spawn(context_->executor, peer->run(std::move(socket)),
-                 [this, ticket = admission.ticket](const std::exception_ptr& exception) {
-                   if (exception) log(LogLevel::error, "a session failed for lack of memory");
-                   peers_.erase(ticket);
-                   somebody_left_ = true;
-                   changed_.wake();
-                 });
+  serve(std::move(socket), admission.ticket, from);
 }
 
-void Server::tell() const {
+// On the thread that has the fewest.
+void Server::serve(net::StreamSocket socket, Guard::Ticket ticket, const asio::ip::tcp::endpoint& from) {
+  Thread& thread = *std::ranges::min_element(threads_, {}, &Thread::clients);
+  ++thread.clients;
+  clients_[ticket] = &thread;
+  // Nobody else would close it if the thread has stopped.
+  const auto descriptor = std::make_shared<net::UniqueFd>(socket.release());
+  post(thread, [this, descriptor, ticket, from](Lane& lane) {
+    auto adopted = net::adopt(lane.executor(), descriptor->release());
+    if (adopted) return lane.serve(*std::move(adopted), ticket, from);
+    log(LogLevel::error, "cannot serve {}: {}", from.address().to_string(), adopted.error().message);
+    context_->guard.lock()->ended(ticket, Leaving::quietly, monotonic_now());
+    net::post_from_outside(executor_, [this, ticket] { gone(ticket); });
+  });
+}
+
+void Server::gone(Guard::Ticket ticket) {
+  const auto client = clients_.find(ticket);
+  --client->second->clients;
+  clients_.erase(client);
+  somebody_left_ = true;
+  changed_.wake();
+}
+
+void Server::post(Thread& thread, std::function<void(Lane&)> what) {
+  Lane& lane = *thread.lane;
+  net::post_from_outside(lane.executor(), [&lane, what = std::move(what)] { what(lane); });
+}
+
+void Server::post_to_all(const std::function<void(Lane&)>& what) {
+  for (Thread& thread : threads_) post(thread, what);
+}
+
+void Server::tell() {
+  const std::size_t waiting = context_->guard.lock()->waiting();
   log_event(LogLevel::notice, "sessions", "{} sessions, and {} connections without a login",
-            field("sessions", context_->sessions.size()), field("waiting", context_->guard.waiting()));
-  for (const auto& [ticket, peer] : peers_) peer->tell();
+            field("sessions", context_->logged_in.now()), field("waiting", waiting));
+  post_to_all([](Lane& lane) { lane.tell(); });
 }
 
 void Server::stop(Duration time) {
   if (std::exchange(stopped_, !failed_ || stopped_)) return;
   for (net::Listener& listener : listeners_) listener.close();
   for (asio::cancellation_signal& one : heard_) one.emit(asio::cancellation_type::terminal);
-  for (const auto& [ticket, peer] : peers_) peer->stop(time);
+  post_to_all([time](Lane& lane) { lane.stop(time); });
 }
 
 }  // namespace culvert::server

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The server with a client of the same machine, on one io_context: logins with the host key's signature from
-// another thread, and the forwards by the rules.
+// The server, on one thread and on several, with clients of the same machine: logins with the host key's
+// signature from another thread, and the forwards by the rules.
 #include "engine/server/server.hpp"
 
 #include <sys/socket.h>
@@ -23,6 +23,7 @@
 #include "engine/server/own_privileges.hpp"
 #include "net/connect.hpp"
 #include "net/listener_set.hpp"
+#include "net/worker_threads.hpp"
 #include "tests/support/run_task.hpp"
 #include "tests/support/stream_io.hpp"
 #include "tests/support/temp_dir.hpp"
@@ -114,7 +115,8 @@ class TestClient {
   bool tried_ = false;
 };
 
-class ServerTest : public ::testing::Test {
+/// With so many threads.
+class ServerTest : public ::testing::TestWithParam<unsigned> {
  protected:
   ServerTest() {
     (void)set_up_log(LogLevel::error, "");
@@ -123,10 +125,14 @@ class ServerTest : public ::testing::Test {
     options_.host_key_files = {options_.made_host_key};
     options_.keys = {{"", dir_.path() / "keys"}};
   }
-  ~ServerTest() override {
+  ~ServerTest() override { stop(); }
+
+  void stop() {
     if (!server_) return;
     server_->stop(Duration::zero());
     EXPECT_TRUE(running_->wait());
+    workers_->stop();
+    server_.reset();
   }
 
   void write(const std::string& name, const std::string& text) {
@@ -149,11 +155,15 @@ class ServerTest : public ::testing::Test {
     privileges_ = *OwnPrivileges::load(options_.host_key_files, options_.made_host_key);
     host_keys_ = *HostKeys::load(*privileges_, {});
     accounts_ = *Accounts::load(options_, *privileges_);
-    server_ = std::make_unique<Server>(context_.get_executor(), options_, *privileges_, *host_keys_,
-                                       *accounts_, resolver_, random_);
+    workers_ = std::make_unique<net::WorkerThreads>(GetParam());
+    std::vector<asio::any_io_executor> threads{context_.get_executor()};
+    for (std::size_t i = 0; i < workers_->count(); ++i) threads.push_back(workers_->executor(i));
+    server_ = std::make_unique<Server>(std::move(threads), options_, *privileges_, *host_keys_, *accounts_,
+                                       resolver_, random_);
     auto listeners =
         *net::listen_on_all(context_.get_executor(), {tcp::endpoint(asio::ip::address_v4::loopback(), 0)});
     port_ = listeners.front().port();
+    workers_->start();
     running_.emplace(context_, server_->run(std::move(listeners)));
   }
 
@@ -163,6 +173,7 @@ class ServerTest : public ::testing::Test {
   crypto::SystemRandom random_;
   ServerOptions options_;
   asio::io_context context_;
+  std::unique_ptr<net::WorkerThreads> workers_;  // behind all that posts to them
   std::unique_ptr<OwnPrivileges> privileges_;
   std::unique_ptr<HostKeys> host_keys_;
   std::unique_ptr<Accounts> accounts_;
@@ -171,7 +182,7 @@ class ServerTest : public ::testing::Test {
   std::uint16_t port_ = 0;
 };
 
-TEST_F(ServerTest, LetsInAndForwardsByTheRules) {
+TEST_P(ServerTest, LetsInAndForwardsByTheRules) {
   auto target = *net::Listener::listen_tcp(context_.get_executor(), {asio::ip::address_v4::loopback(), 0});
   serve("[[user]]\nname = \"me\"\nconnect = [\"127.0.0.1:" + std::to_string(target.port()) +
         "\"]\nlisten = [\"1-65535\"]\n");
@@ -189,9 +200,10 @@ TEST_F(ServerTest, LetsInAndForwardsByTheRules) {
 }
 
 // Whoever holds many of the ports, and what the rules refuse, is in nobody's way.
-TEST_F(ServerTest, AnyPortOfARange) {
+TEST_P(ServerTest, AnyPortOfARange) {
   constexpr std::uint32_t kPorts = 400, kRefused = 101;
-  const std::uint32_t first = 21000, last = first + kPorts - 1;  // below what systems choose from
+  const std::uint32_t first = 21000 + 400 * GetParam(),
+                      last = first + kPorts - 1;  // below what systems choose from
   const auto range = [](std::uint32_t from, std::uint32_t to) {
     return std::to_string(from) + '-' + std::to_string(to);
   };
@@ -210,7 +222,7 @@ TEST_F(ServerTest, AnyPortOfARange) {
   EXPECT_EQ(client.listen(), 0u) << "all are taken";
 }
 
-TEST_F(ServerTest, AnyPortButThoseThatTheSystemChoosesFrom) {
+TEST_P(ServerTest, AnyPortButThoseThatTheSystemChoosesFrom) {
   serve("[[user]]\nname = \"me\"\nlisten = [\"*\", \"!*:30000-65535\"]\n");
   TestClient client(context_, port_, key_);
   client.login();
@@ -219,18 +231,18 @@ TEST_F(ServerTest, AnyPortButThoseThatTheSystemChoosesFrom) {
 }
 
 // The listener is at all addresses or at none, and so is the refusal.
-TEST_F(ServerTest, AnyPortIsNotOneThatIsRefusedAtOneAddress) {
+TEST_P(ServerTest, AnyPortIsNotOneThatIsRefusedAtOneAddress) {
   serve(
       "[[user]]\nname = \"me\"\nlisten_default = [\"127.0.0.77\", \"127.0.0.78\"]\n"
-      "listen = [\"21400-21409\", \"!127.0.0.78:21400-21408\"]\n");
+      "listen = [\"20990-20999\", \"!127.0.0.78:20990-20998\"]\n");
   TestClient client(context_, port_, key_);
   client.login();
-  EXPECT_EQ(client.listen(), 21409u);
+  EXPECT_EQ(client.listen(), 20999u);
   EXPECT_EQ(client.listen(), 0u);
 }
 
 // What is asked for is the first one; ::1 beside 127.0.0.1 is as it comes.
-TEST_F(ServerTest, TheFirstOfSeveralAddressesMustBeThere) {
+TEST_P(ServerTest, TheFirstOfSeveralAddressesMustBeThere) {
   for (const auto& [addresses, listens] :
        {std::pair("\"192.0.2.9\", \"127.0.0.1\"", false), std::pair("\"127.0.0.1\", \"192.0.2.9\"", true)}) {
     serve("[[user]]\nname = \"me\"\nlisten_default = [" + std::string(addresses) + "]\nlisten = [\"*\"]\n");
@@ -240,16 +252,14 @@ TEST_F(ServerTest, TheFirstOfSeveralAddressesMustBeThere) {
       EXPECT_EQ(client.listen(free_port()), listens);
       EXPECT_EQ(client.listen() != 0, listens);
     }
-    server_->stop(Duration::zero());
-    EXPECT_TRUE(running_->wait());
+    stop();
   }
-  server_.reset();
 }
 
 constexpr std::string_view kMayListen = "[[user]]\nname = \"me\"\nlisten = [\"*\"]\n";
 
 // Its old session answers, as one may that still has packets under way.
-TEST_F(ServerTest, TheSameRunOfAClientTakesOverAtOnce) {
+TEST_P(ServerTest, TheSameRunOfAClientTakesOverAtOnce) {
   serve(std::string(kMayListen) + "max_listeners = 1\n");
   const std::uint16_t port = free_port();
   TestClient first(context_, port_, key_, ssh::InstanceId{1});
@@ -263,7 +273,7 @@ TEST_F(ServerTest, TheSameRunOfAClientTakesOverAtOnce) {
   }
 }
 
-TEST_F(ServerTest, AnotherRunDoesNotTakeOverFromALiveOne) {
+TEST_P(ServerTest, AnotherRunDoesNotTakeOverFromALiveOne) {
   serve(std::string(kMayListen));
   const std::uint16_t port = free_port();
   TestClient first(context_, port_, key_, ssh::InstanceId{1});
@@ -277,7 +287,7 @@ TEST_F(ServerTest, AnotherRunDoesNotTakeOverFromALiveOne) {
   EXPECT_FALSE(first.over);
 }
 
-TEST_F(ServerTest, AnInstanceIsWorthNothingWithAnotherKey) {
+TEST_P(ServerTest, AnInstanceIsWorthNothingWithAnotherKey) {
   const auto other = crypto::PrivateKey::generate_ed25519();
   let_in({&key_, &other});
   serve(std::string(kMayListen));
@@ -292,7 +302,7 @@ TEST_F(ServerTest, AnInstanceIsWorthNothingWithAnotherKey) {
   EXPECT_FALSE(first.over);
 }
 
-TEST_F(ServerTest, RefusesWhoIsNotKnown) {
+TEST_P(ServerTest, RefusesWhoIsNotKnown) {
   serve("");
   const auto stranger = crypto::PrivateKey::generate_ed25519();
   TestClient client(context_, port_, stranger);
@@ -301,7 +311,7 @@ TEST_F(ServerTest, RefusesWhoIsNotKnown) {
 }
 
 // haproxy's `check send-proxy-v2` says LOCAL, connects and leaves.
-TEST_F(ServerTest, ChecksOfAProxyAreNotHeldAgainstIt) {
+TEST_P(ServerTest, ChecksOfAProxyAreNotHeldAgainstIt) {
   options_.proxies = {IpNetwork::parse("127.0.0.0/8").value()};
   serve("");
   const auto greeting = [this](std::string_view header) {
@@ -319,17 +329,17 @@ TEST_F(ServerTest, ChecksOfAProxyAreNotHeldAgainstIt) {
   EXPECT_LT(heard, 30) << "who is known is";
 }
 
-TEST_F(ServerTest, EndsInTheMidstOfLoginsAndSessions) {
+TEST_P(ServerTest, EndsInTheMidstOfLoginsAndSessions) {
   serve("");
   std::vector<std::unique_ptr<TestClient>> clients;
   for (int i = 0; i < 10; ++i) {
     clients.push_back(std::make_unique<TestClient>(context_, port_, key_));
     if (i % 2 == 0) clients.back()->login();
   }
-  server_->stop(Duration::zero());
-  EXPECT_TRUE(running_->wait());
-  server_.reset();
+  stop();
 }
+
+INSTANTIATE_TEST_SUITE_P(Threads, ServerTest, ::testing::Values(1U, 3U));
 
 }  // namespace
 }  // namespace culvert::server

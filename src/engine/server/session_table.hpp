@@ -1,54 +1,47 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <cstddef>
 #include <map>
 #include <memory>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include "base/time.hpp"
-#include "engine/server/listener_table.hpp"
+#include "engine/server/session_handle.hpp"
 
 namespace culvert::server {
 
-/// The sessions that are logged in, by the identity of their clients. On one thread.
+/// The sessions that are logged in, by the identity of their clients.
 class SessionTable {
  public:
-  void enter(const std::shared_ptr<ListenerOwner>& session) {
-    sessions_.emplace(session->identity(), Entry{session});
-  }
+  using Session = std::shared_ptr<const SessionHandle>;
+
+  void enter(const Session& session) { sessions_[session->identity()].emplace(session, Instant{}); }
   /// `session` is over.
-  void leave(const ListenerOwner& session) {
-    const auto [first, last] = sessions_.equal_range(session.identity());
-    for (auto it = first; it != last; ++it) {
-      if (it->second.session.lock().get() == &session) return void(sessions_.erase(it));
-    }
+  void leave(const Session& session) {
+    const auto found = sessions_.find(session->identity());
+    if (found == sessions_.end()) return;
+    found->second.erase(session);
+    if (found->second.empty()) sessions_.erase(found);
   }
-  [[nodiscard]] std::size_t size() const { return sessions_.size(); }
 
   /// Those of one identity, to be asked whether they live; not the ones for which this was called less than
   /// `patience` ago.
-  [[nodiscard]] std::vector<std::shared_ptr<ListenerOwner>> to_be_asked(const std::string& identity,
-                                                                        Instant now, Duration patience) {
-    std::vector<std::shared_ptr<ListenerOwner>> found;
-    const auto [first, last] = sessions_.equal_range(identity);
-    for (auto it = first; it != last; ++it) {
-      auto session = it->second.session.lock();
-      if (!session || now < it->second.asked_until) continue;
-      it->second.asked_until = now + patience;
-      found.push_back(std::move(session));
+  [[nodiscard]] std::vector<Session> to_be_asked(const std::string& identity, Instant now,
+                                                 Duration patience) {
+    std::vector<Session> found;
+    const auto of_identity = sessions_.find(identity);
+    if (of_identity == sessions_.end()) return found;
+    for (auto& [session, asked_until] : of_identity->second) {
+      if (now < asked_until) continue;
+      asked_until = now + patience;
+      found.push_back(session);
     }
     return found;
   }
 
  private:
-  struct Entry {
-    std::weak_ptr<ListenerOwner> session;
-    Instant asked_until = {};
-  };
-  std::multimap<std::string, Entry> sessions_;
+  std::map<std::string, std::map<Session, Instant>> sessions_;
 };
 
 }  // namespace culvert::server

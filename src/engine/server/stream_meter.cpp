@@ -17,23 +17,7 @@ bool has_rate(const files::Limits& limits) {
 
 }  // namespace
 
-Result<StreamPlace> StreamPlace::take(std::shared_ptr<const Permit> permit) {
-  TRY(check_limits(*permit));
-  if (!has_room(*permit, &files::Limits::max_streams, &Usage::streams))
-    return fail(Errc::limit, "max_streams is reached");
-  ++permit->of_user->streams;
-  ++permit->of_key->streams;
-  return StreamPlace(std::move(permit));
-}
-
-StreamPlace::~StreamPlace() {
-  if (permit_ == nullptr) return;
-  --permit_->of_user->streams;
-  --permit_->of_key->streams;
-}
-
-StreamMeter::StreamMeter(StreamPlace place, StreamName name)
-    : place_(std::move(place)), name_(std::move(name)) {
+StreamMeter::StreamMeter(Place place, StreamName name) : place_(std::move(place)), name_(std::move(name)) {
   const Side in{&Usage::in, &files::Limits::bytes_per_second_in};
   const Side out{&Usage::out, &files::Limits::bytes_per_second_out};
   const bool reads_client = name_.direction == Direction::forwarded;

@@ -36,7 +36,7 @@ class StreamMeterTest : public ::testing::TestWithParam<std::pair<bool, bool>> {
 
   test::ManualClock clock;
   StreamMeter meter{
-      StreamPlace::take(permit()).value(),
+      Place::of_stream(permit()).value(),
       {ClientName("192.0.2.7", 51234), Direction::direct, relay::HostPort{"db", 5432}, relay::HostPort{}}};
 };
 
