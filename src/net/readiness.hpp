@@ -168,8 +168,6 @@ class Readiness final : public boost::asio::execution_context::service {
   std::size_t waiting_ = 0;
   std::array<epoll_event, kAtOnce> events_;
   std::deque<std::move_only_function<void()>> held_back_;  ///< by post_behind_sockets()
-  std::optional<Instant> served_since_;  ///< a look found sockets: those who waited for them have their turn
-  Instant turns_until_{};                ///< of those held back, one after another
 
   // Where sleep() is called.
   bool sleeps_ = false;
@@ -180,6 +178,8 @@ class Readiness final : public boost::asio::execution_context::service {
       work_;  ///< somebody waits, or is held back
   Instant woke_at_{};
   LookPolicy look_policy_;
+  std::optional<Instant> served_since_;  ///< a look found sockets: those who waited for them have their turn
+  Instant turns_until_{};                ///< of those held back, one after another
 
   // Where the context runs by itself.
   std::optional<boost::asio::posix::stream_descriptor> watched_;

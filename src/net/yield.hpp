@@ -25,4 +25,23 @@ namespace culvert::net {
       asio::use_awaitable);
 }
 
+/// The rounds of a loop that yields when it has made so many.
+class Rounds {
+ public:
+  explicit Rounds(int of_a_turn) : of_a_turn_(of_a_turn) {}
+
+  /// After each round: whether it was the last one of a turn. The next turn has begun then.
+  [[nodiscard]] bool make_a_turn() {
+    if (++made_ < of_a_turn_) return false;
+    made_ = 0;
+    return true;
+  }
+  /// The loop has waited for something: its turn begins anew.
+  void begin() { made_ = 0; }
+
+ private:
+  const int of_a_turn_;
+  int made_ = 0;
+};
+
 }  // namespace culvert::net

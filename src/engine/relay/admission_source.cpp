@@ -29,11 +29,10 @@ AdmissionSource::AdmissionSource(std::unique_ptr<Source> inner, AdmissionOptions
 }
 
 Task<Result<std::unique_ptr<Pending>>> AdmissionSource::next() {
-  for (int in_turn = 0;;) {
+  for (net::Rounds rounds(kRefusalsPerTurn);;) {
     auto pending = co_await inner_->next();
     if (!pending || admit(**pending)) co_return pending;
-    if (++in_turn < kRefusalsPerTurn) continue;
-    in_turn = 0;
+    if (!rounds.make_a_turn()) continue;
     co_await net::yield();
     if (net::is_cancelled(co_await asio::this_coro::cancellation_state)) co_return cancelled();
   }

@@ -154,10 +154,10 @@ DatagramForward::~DatagramForward() { stop(); }
 Task<Result<void>> DatagramForward::run() {
   const auto state = state_;
   CO_TRY(state->begin(co_await asio::this_coro::executor));
-  for (int turns = 0; !state->stopping;) {
+  for (net::Rounds rounds(kTurnsBeforeOthers); !state->stopping;) {
     const auto ready = state->ready_set->ready();
     if (ready.empty()) {
-      turns = 0;
+      rounds.begin();
       const auto waited = co_await state->ready_set->wait();
       if (!waited && !state->stopping) co_return waited;
       continue;
@@ -168,8 +168,7 @@ Task<Result<void>> DatagramForward::run() {
       if (state->stopping) break;
     }
     state->turn(ready, monotonic_now());
-    if (++turns < kTurnsBeforeOthers) continue;
-    turns = 0;
+    if (!rounds.make_a_turn()) continue;
     co_await net::yield();
     if (net::is_cancelled(co_await asio::this_coro::cancellation_state)) co_return cancelled();
   }

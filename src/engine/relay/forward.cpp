@@ -129,15 +129,14 @@ Forward::~Forward() {
 Task<Result<void>> Forward::run() {
   const auto state = state_;
   const auto executor = co_await asio::this_coro::executor;
-  for (int in_turn = 0;;) {
+  for (net::Rounds rounds(kStreamsPerTurn);;) {
     auto pending = co_await state->source->next();
     if (!pending) {
       if (state->stopping) co_return Result<void>();
       co_return std::unexpected(std::move(pending).error());
     }
     State::start(state, executor, std::move(*pending));
-    if (++in_turn < kStreamsPerTurn) continue;
-    in_turn = 0;
+    if (!rounds.make_a_turn()) continue;
     co_await net::yield();
     if (net::is_cancelled(co_await asio::this_coro::cancellation_state)) co_return cancelled();
   }

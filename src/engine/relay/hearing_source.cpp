@@ -139,11 +139,7 @@ std::string HearingSource::name() const { return state_->inner->name(); }
 
 Task<void> HearingSource::State::take_all(std::shared_ptr<State> state) {
   const auto executor = co_await asio::this_coro::executor;
-  for (int in_turn = 0;; ++in_turn) {
-    if (in_turn == kHeadsPerTurn) {
-      in_turn = 0;
-      co_await net::yield();
-    }
+  for (net::Rounds rounds(kHeadsPerTurn);;) {
     auto pending = co_await state->inner->next();
     if (!pending) co_return state->finish(std::move(pending).error());
     while (!state->error && state->hearing.size() + state->ready.size() >= state->options.limit) {
@@ -156,6 +152,7 @@ Task<void> HearingSource::State::take_all(std::shared_ptr<State> state) {
     }
     if (state->error) co_return;  // the pending refuses by itself
     state->start(executor, std::move(*pending));
+    if (rounds.make_a_turn()) co_await net::yield();
   }
 }
 

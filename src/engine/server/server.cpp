@@ -117,11 +117,7 @@ void Server::look_for_changes() {
 }
 
 relay::Task<void> Server::accept_all(net::Listener& listener) {
-  for (int in_turn = 0;; ++in_turn) {
-    if (in_turn == kArrivalsPerTurn) {
-      in_turn = 0;
-      co_await net::yield();
-    }
+  for (net::Rounds rounds(kArrivalsPerTurn);;) {
     auto connection = co_await listener.accept();
     if (!connection) {
       if (!stopped_ && !failed_) failed_ = std::move(connection).error();
@@ -129,6 +125,7 @@ relay::Task<void> Server::accept_all(net::Listener& listener) {
       co_return;
     }
     arrived(std::move(*connection));
+    if (rounds.make_a_turn()) co_await net::yield();
   }
 }
 
