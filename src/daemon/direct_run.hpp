@@ -12,6 +12,7 @@
 
 #include "daemon/bound_ports.hpp"
 #include "daemon/direct_lane.hpp"
+#include "daemon/life.hpp"
 #include "daemon/plan.hpp"
 #include "daemon/run.hpp"
 #include "daemon/transparent_routing.hpp"
@@ -39,6 +40,7 @@ class DirectRun final : public Run {
   [[nodiscard]] relay::Task<Result<void>> serve() override;
   void stop(Duration time) override;
   void tell() override;
+  [[nodiscard]] relay::Task<void> answers() override { return all_answer(workers_); }
 
  private:
   [[nodiscard]] std::shared_ptr<relay::TargetGroup> group_of(std::vector<relay::Endpoint> targets,

@@ -20,7 +20,7 @@ namespace asio = boost::asio;
 using relay::HostPort;
 using relay::UnixPath;
 
-class OpenListeners : public testing::Test {
+class OpenListeners : public ::testing::Test {
  protected:
   Result<std::vector<net::Listener>> open(const ListenSpec& spec) {
     std::optional<Result<std::vector<net::Listener>>> result;
@@ -98,7 +98,7 @@ TEST_F(OpenListeners, ANameThatDoesNotResolveIsNamed) {
 }
 
 TEST_F(OpenListeners, UnixSocketsGetTheirMask) {
-  const std::string path = fmt::format("{}culvert-listen-{}", testing::TempDir(), ::getpid());
+  const std::string path = fmt::format("{}culvert-listen-{}", ::testing::TempDir(), ::getpid());
   {
     const auto listeners = open({.endpoint = UnixPath{path}, .socket_mask = 0117});
     ASSERT_TRUE(listeners) << listeners.error().message;

@@ -21,6 +21,9 @@ class Run {
   virtual void stop(Duration time) = 0;
   /// Says in the log what it has carried, and what it carries now. After start(), until serve() returns.
   virtual void tell() = 0;
+  /// Returns when all threads that it has besides the caller's have shown that they live. When tell() may be
+  /// called.
+  [[nodiscard]] virtual relay::Task<void> answers() { co_return; }
 };
 
 /// Of a task that threw, in a run that goes on without it.

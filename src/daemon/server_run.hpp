@@ -9,6 +9,7 @@
 
 #include "crypto/random.hpp"
 #include "daemon/bound_ports.hpp"
+#include "daemon/life.hpp"
 #include "daemon/plan.hpp"
 #include "daemon/run.hpp"
 #include "engine/server/quota_book.hpp"
@@ -43,6 +44,7 @@ class ServerRun final : public Run {
   [[nodiscard]] relay::Task<Result<void>> serve() override;
   void stop(Duration time) override { server_->stop(time); }
   void tell() override { server_->tell(); }
+  [[nodiscard]] relay::Task<void> answers() override { return all_answer(workers_); }
 
  private:
   /// Stops the server when the privileges are gone.

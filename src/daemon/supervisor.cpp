@@ -137,10 +137,12 @@ class Supervisor {
     for (Run* one : serving_) one->stop(kDrainTime);
   }
 
-  // A loop that hangs shows none.
+  // A loop that hangs shows none, on whatever thread it is.
   relay::Task<void> show_life(Duration interval) {
     relay::Signal pause(io_.get_executor());
     while (true) {
+      const auto served = serving_;
+      for (Run* one : served) co_await one->answers();
       manager_.alive();
       co_await pause.wait(interval);
     }
