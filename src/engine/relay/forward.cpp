@@ -231,8 +231,8 @@ Task<void> Forward::State::serve(Presence present, std::unique_ptr<Pending> pend
   pending.reset();
   ++state->totals.accepted;
   if (const Rates& rates = state->options.rates; rates.any())
-    dialed = std::make_unique<MeteredStream>(co_await asio::this_coro::executor, std::move(*dialed),
-                                             std::make_unique<RateMeter>(rates.in, rates.out));
+    dialed =
+        std::make_unique<MeteredStream>(std::move(*dialed), std::make_unique<RateMeter>(rates.in, rates.out));
 
   Pump pump(*stream, **dialed);
   present.entry->pump = &pump;

@@ -30,13 +30,6 @@ void first_of(std::span<const ByteView> views, std::size_t size, std::vector<Byt
 
 }  // namespace
 
-MeteredStream::MeteredStream(asio::any_io_executor executor, std::unique_ptr<Stream> inner,
-                             std::unique_ptr<Meter> meter)
-    : inner_(std::move(inner)),
-      meter_(std::move(meter)),
-      read_(Meter::Way::read, executor),
-      written_(Meter::Way::written, executor) {}
-
 MeteredStream::~MeteredStream() {
   for (Side* side : {&read_, &written_}) give_back(*side);
 }
@@ -65,12 +58,13 @@ std::size_t MeteredStream::may_pass(Side& side, std::size_t wanted) {
 }
 
 Task<Result<void>> MeteredStream::pause(Side& side) {
+  if (!side.timer) side.timer = std::make_unique<asio::steady_timer>(co_await asio::this_coro::executor);
   Result<void> go_on;
   ++pauses_;
   do {  // once at least: those whose turns have come meanwhile are before us
     const Duration left = side.turn.at - monotonic_now();
-    side.timer.expires_after(std::min(left, kLongestPause));
-    (void)co_await side.timer.async_wait(net::kTuple);
+    side.timer->expires_after(std::min(left, kLongestPause));
+    (void)co_await side.timer->async_wait(net::kTuple);
     go_on = closed_ || net::is_cancelled(co_await asio::this_coro::cancellation_state)
                 ? fail(Errc::cancelled, "the stream was closed")
                 : meter_->check();
@@ -79,8 +73,14 @@ Task<Result<void>> MeteredStream::pause(Side& side) {
   co_return go_on;
 }
 
-// What may not pass yet stays with the stream below, which lends it again.
+// Most streams have no limit: they cost no coroutine more than the stream beneath.
 Task<Result<std::span<const ByteView>>> MeteredStream::read() {
+  lent_in_part_ = false;
+  return meter_->check() && !meter_->is_limiting() ? inner_->read() : read_as_limited();
+}
+
+// What may not pass yet stays with the stream below, which lends it again.
+Task<Result<std::span<const ByteView>>> MeteredStream::read_as_limited() {
   for (;;) {
     CO_TRY(meter_->check());
     auto lent = co_await inner_->read();
@@ -134,15 +134,20 @@ Task<Result<void>> MeteredStream::writable() {
   return pause(written_);
 }
 
+void MeteredStream::wake() {
+  for (const Side* side : {&read_, &written_})
+    if (side->timer) side->timer->cancel();
+}
+
 void MeteredStream::close() {
   closed_ = true;
-  for (Side* side : {&read_, &written_}) side->timer.cancel();
+  wake();
   inner_->close();
 }
 
 void MeteredStream::abort() {
   closed_ = true;
-  for (Side* side : {&read_, &written_}) side->timer.cancel();
+  wake();
   inner_->abort();
 }
 

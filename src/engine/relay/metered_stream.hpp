@@ -7,7 +7,6 @@
 #include <utility>
 #include <vector>
 
-#include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/steady_timer.hpp>
 
 #include "engine/relay/bucket.hpp"
@@ -24,7 +23,8 @@ class Meter {
   virtual ~Meter() = default;  ///< the stream is over
   /// Before each read and write; an error ends the stream.
   [[nodiscard]] virtual Result<void> check() { return {}; }
-  /// Whether turn() may give less than is wanted. It may change: rules are read again.
+  /// Whether turn() may give less than is wanted. It may change: rules are read again. What is asked for from
+  /// then on keeps to it.
   [[nodiscard]] virtual bool is_limiting() const = 0;
   /// As Bucket::turn().
   [[nodiscard]] virtual Turn turn(Way way, std::size_t wanted, Instant now) = 0;
@@ -37,8 +37,8 @@ class Meter {
 /// kernel_socket(): bytes that pass without us are not metered.
 class MeteredStream final : public Stream {
  public:
-  MeteredStream(boost::asio::any_io_executor executor, std::unique_ptr<Stream> inner,
-                std::unique_ptr<Meter> meter);
+  MeteredStream(std::unique_ptr<Stream> inner, std::unique_ptr<Meter> meter)
+      : inner_(std::move(inner)), meter_(std::move(meter)) {}
   ~MeteredStream() override;
 
   [[nodiscard]] Task<Result<std::span<const ByteView>>> read() override;
@@ -57,20 +57,21 @@ class MeteredStream final : public Stream {
  private:
   /// What passes one way, and when it may.
   struct Side {
-    Side(Meter::Way of, const boost::asio::any_io_executor& executor) : way(of), timer(executor) {}
     const Meter::Way way;
-    Turn turn;                        ///< what is left of it
-    std::size_t waited_for = 0;       ///< of the whole turn, if it came later
-    boost::asio::steady_timer timer;  ///< sleeps until that
+    Turn turn = {};                                         ///< what is left of it
+    std::size_t waited_for = 0;                             ///< of the whole turn, if it came later
+    std::unique_ptr<boost::asio::steady_timer> timer = {};  ///< sleeps until that; null: never had to
   };
+  [[nodiscard]] Task<Result<std::span<const ByteView>>> read_as_limited();
   [[nodiscard]] std::size_t may_pass(Side& side, std::size_t wanted);
   void give_back(Side& side);
   void take_turn(Side& side, std::size_t wanted, Instant now);
   [[nodiscard]] Task<Result<void>> pause(Side& side);
+  void wake();
 
   const std::unique_ptr<Stream> inner_;
   const std::unique_ptr<Meter> meter_;  // ends before the stream beneath
-  Side read_, written_;
+  Side read_{.way = Meter::Way::read}, written_{.way = Meter::Way::written};
   int pauses_ = 0;             // sides that wait for their turn
   std::size_t paid_ = 0;       // of what read() has lent, until consume() tells how much of it passed
   bool lent_in_part_ = false;  // the stream beneath lent more than that

@@ -34,7 +34,7 @@ class MeteredStreamTest : public ::testing::Test {
                                          testing::MemoryStreamOptions beyond = {}) {
     auto [here, there] = MemoryStream::make(context.get_executor(), std::move(near), std::move(beyond));
     far = std::move(there);
-    return std::make_unique<MeteredStream>(context.get_executor(), std::move(here), std::move(meter));
+    return std::make_unique<MeteredStream>(std::move(here), std::move(meter));
   }
 
   boost::asio::io_context context;
@@ -120,8 +120,7 @@ TEST_F(MeteredStreamTest, WritesPiecesThatAreWorthIt) {
   };
   int writes = 0;
   auto [here, there] = MemoryStream::make(context.get_executor(), {.capacity = 8 << 20});
-  auto stream = std::make_unique<MeteredStream>(context.get_executor(), std::move(here),
-                                                std::make_unique<Counting>(rate, writes));
+  auto stream = std::make_unique<MeteredStream>(std::move(here), std::make_unique<Counting>(rate, writes));
   const std::string bytes = pattern(4 << 20, 5);
   const auto pump = [](Stream& to, std::string_view rest) -> Task<Result<void>> {
     while (!rest.empty()) {

@@ -77,8 +77,7 @@ TEST_F(SilenceTest, EndsWhileAPeerTakesWhatItHasBeforeIt) {
 
 TEST_F(SilenceTest, IsNoneWhileALimitHoldsBytesBack) {
   const auto rate = std::make_shared<Rate>(1);
-  auto slow = std::make_unique<MeteredStream>(context.get_executor(), std::move(b),
-                                              std::make_unique<RateMeter>(rate, nullptr));
+  auto slow = std::make_unique<MeteredStream>(std::move(b), std::make_unique<RateMeter>(rate, nullptr));
   ASSERT_EQ(rate->take(1, monotonic_now()), 1u);
   pump = std::make_unique<Pump>(*a, *slow);
   auto pumping = start(context, pump->run());

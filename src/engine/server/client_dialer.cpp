@@ -58,7 +58,7 @@ relay::Task<relay::Dialed> ClientDialer::dial(const relay::Endpoint&, const rela
     co_return gone();
   }
   co_return std::make_unique<relay::MeteredStream>(
-      driver_->executor(), std::move(stream),
+      std::move(stream),
       std::make_unique<StreamMeter>(std::move(*place),
                                     StreamName{who_, Direction::forwarded, asked_, visit.origin()}));
 }

@@ -7,8 +7,6 @@
 #include <memory>
 #include <utility>
 
-#include <boost/asio/this_coro.hpp>
-
 #include "engine/relay/socket_stream.hpp"
 #include "engine/server/stream_meter.hpp"
 #include "net/addresses.hpp"
@@ -42,7 +40,7 @@ relay::Task<relay::Dialed> RuledDialer::dial(const relay::Endpoint& destination,
                                 : co_await connect_tcp(std::get<relay::HostPort>(destination));
   if (!socket) co_return std::unexpected(std::move(socket).error());
   co_return std::make_unique<relay::MeteredStream>(
-      co_await asio::this_coro::executor, std::make_unique<relay::SocketStream>(std::move(*socket), kDialed),
+      std::make_unique<relay::SocketStream>(std::move(*socket), kDialed),
       std::make_unique<StreamMeter>(std::move(*place),
                                     StreamName{who_, Direction::direct, destination, visit.origin()}));
 }
