@@ -18,6 +18,7 @@
 #include <boost/asio/this_coro.hpp>
 
 #include "engine/relay/splice.hpp"
+#include "net/cancelled.hpp"
 #include "net/yield.hpp"
 
 namespace culvert::relay {
@@ -45,8 +46,19 @@ Task<PumpSummary> Pump::run() {
 
   a_.set_close_listener(&out_.watch);
   b_.set_close_listener(&back_.watch);
-  go_on(out_);
   go_on(back_);
+  if (are_sockets(a_, b_)) {
+    go_on(out_);
+  } else {  // in this coroutine, which would only wait: one less for each stream
+    std::exception_ptr exception;
+    Carried carried = Carried::over;
+    try {
+      carried = co_await carry(out_);
+    } catch (...) {
+      exception = std::current_exception();
+    }
+    came_to(out_, std::move(exception), carried);
+  }
   if (!have_ended()) co_await parked_.wait([this] { stop(); });
 
   let_go();
@@ -120,13 +132,18 @@ void Pump::came_to(Duct& duct, Duct::Over over) {
 void Pump::start(Direction& direction, Task<Carried> carry) {
   asio::co_spawn(executor_, std::move(carry),
                  [this, &direction](std::exception_ptr exception, Carried carried) {
-                   if (exception) {
-                     exception_ = exception;
-                     stop();
-                   }
-                   if (exception || carried == Carried::over) return ended(direction);
-                   go_on(direction);
+                   came_to(direction, std::move(exception), carried);
                  });
+}
+
+void Pump::came_to(Direction& direction, std::exception_ptr exception, Carried carried) {
+  if (exception) {
+    exception_ = std::move(exception);
+    stop();
+    return ended(direction);
+  }
+  if (carried == Carried::over) return ended(direction);
+  go_on(direction);
 }
 
 Task<Pump::Carried> Pump::carry(Direction& direction) {
@@ -161,6 +178,7 @@ Task<Pump::Carried> Pump::carry(Direction& direction) {
       // Who is not there when a session has something for him gets a copy of it.
       if (!from.may_read_at_once()) continue;
       co_await net::yield();
+      if (net::is_cancelled(co_await asio::this_coro::cancellation_state)) stop();
       if (over_) co_return Carried::over;
     }
   }

@@ -87,6 +87,7 @@ class Pump final : private Duct::Owner {
   void let_go();
   void came_to(Duct& duct, Duct::Over over) override;
   void start(Direction& direction, Task<Carried> carry);
+  void came_to(Direction& direction, std::exception_ptr exception, Carried carried);
   Task<Carried> carry(Direction& direction);
   Task<Carried> carry_bulk(Direction& direction);
   Carried failed(CarryFailure failure);

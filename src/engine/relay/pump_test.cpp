@@ -345,16 +345,24 @@ class Endless final : public Stream {
 };
 
 TEST(Pump, LeavesOthersTheirTurn) {
-  boost::asio::io_context context;
-  Endless a;
-  Endless b;
-  Pump pump(a, b);
-  auto pumping = start(context, pump.run());
-  boost::asio::steady_timer timer(context, std::chrono::milliseconds(5));
-  timer.async_wait([&](auto) { pump.stop(); });
-  EXPECT_EQ(pumping.wait().error->code, Errc::cancelled);
-  EXPECT_GT(pump.a_to_b(), 0U);
-  EXPECT_GT(pump.b_to_a(), 0U);
+  for (const bool by_cancellation : {false, true}) {
+    boost::asio::io_context context;
+    Endless a;
+    Endless b;
+    Pump pump(a, b);
+    auto pumping = start(context, pump.run());
+    boost::asio::steady_timer timer(context, std::chrono::milliseconds(5));
+    timer.async_wait([&](auto) {
+      if (by_cancellation) {
+        pumping.cancel();
+      } else {
+        pump.stop();
+      }
+    });
+    EXPECT_EQ(pumping.wait(std::chrono::seconds(10)).error->code, Errc::cancelled);
+    EXPECT_GT(pump.a_to_b(), 0U);
+    EXPECT_GT(pump.b_to_a(), 0U);
+  }
 }
 
 /// Lends what it is given, on the stack of whoever gives it: as the channels of a session do.
