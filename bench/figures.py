@@ -68,12 +68,11 @@ def start(lab: Lab, group: Group, settings: Settings) -> Turns:
 
 
 def memory_of_both(lab: Lab, group: Group, settings: Settings) -> Turns:
-    """Of idle streams, at both ends."""
-    scene = Scene(lab, group.congestion_control)
+    """Of idle streams, at both ends. The server is a new one each time: for a while one keeps what it had for others."""
 
     def one(contestant: Contestant, place: int) -> Values:
-        scene.server_of(contestant.server)  # which outlives this
         with lab.scope():
+            scene = Scene(lab, group.congestion_control)
             return {"per-stream": idle_stream_kib(lab, opened(scene, group, contestant, place))}
 
     for _ in range(settings.runs):
