@@ -152,20 +152,9 @@ Task<Pump::Carried> Pump::carry(Direction& direction) {
   std::size_t bytes_in_turn = 0;
   int reads_in_turn = 0;
   for (;;) {
-    auto lent = co_await from.read();
-    if (!lent) co_return failed(CarryFailure::of_source(std::move(lent).error()));
-    if (lent->empty()) {
-      to.end();
-      co_return Carried::over;
-    }
-    const std::size_t size = size_of(*lent);
-    auto taken = to.write(*lent);
-    if (!taken) co_return failed(CarryFailure::of_destination(std::move(taken).error()));
-    from.consume(*taken);
-    direction.passage.moved += *taken;
-    if (*taken < size) {
-      from.keep();
-      direction.passage.waits = true;
+    const auto taken = pass_on(direction, co_await from.read());
+    if (!taken) co_return Carried::over;
+    if (direction.passage.waits) {
       auto ready = co_await to.writable();
       direction.passage.waits = false;
       if (!ready) co_return failed(CarryFailure::of_destination(std::move(ready).error()));
@@ -182,6 +171,30 @@ Task<Pump::Carried> Pump::carry(Direction& direction) {
       if (over_) co_return Carried::over;
     }
   }
+}
+
+// Beside the coroutine, whose frame stays as long as the stream: how much the destination has taken; none: it
+// is over.
+std::optional<std::size_t> Pump::pass_on(Direction& direction, Result<std::span<const ByteView>> lent) {
+  if (!lent) {
+    (void)failed(CarryFailure::of_source(std::move(lent).error()));
+    return std::nullopt;
+  }
+  if (lent->empty()) {
+    direction.to.end();
+    return std::nullopt;
+  }
+  const std::size_t size = size_of(*lent);
+  auto taken = direction.to.write(*lent);
+  if (!taken) {
+    (void)failed(CarryFailure::of_destination(std::move(taken).error()));
+    return std::nullopt;
+  }
+  direction.from.consume(*taken);
+  direction.passage.moved += *taken;
+  direction.passage.waits = *taken < size;
+  if (direction.passage.waits) direction.from.keep();
+  return *taken;
 }
 
 Task<Pump::Carried> Pump::carry_bulk(Direction& direction) {

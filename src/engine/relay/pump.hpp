@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <exception>
 #include <optional>
+#include <span>
 #include <string>
 
 #include <boost/asio/any_io_executor.hpp>
@@ -89,6 +90,7 @@ class Pump final : private Duct::Owner {
   void start(Direction& direction, Task<Carried> carry);
   void came_to(Direction& direction, std::exception_ptr exception, Carried carried);
   Task<Carried> carry(Direction& direction);
+  std::optional<std::size_t> pass_on(Direction& direction, Result<std::span<const ByteView>> lent);
   Task<Carried> carry_bulk(Direction& direction);
   Carried failed(CarryFailure failure);
   void failed(Error error);
