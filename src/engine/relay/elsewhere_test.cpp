@@ -28,8 +28,8 @@ Task<bool> comes_home(asio::any_io_executor there, Duration time) {
 }
 
 TEST(Elsewhere, RunsThereAndReturnsHere) {
-  net::WorkerThreads workers(2);
   asio::io_context io{1};
+  net::WorkerThreads workers(2);  // stops first: it still wakes the other one
   workers.start();
   EXPECT_TRUE(testing::run(io, comes_home(workers.executor(0), Duration::zero())));
   EXPECT_TRUE(testing::run(io, comes_home(workers.executor(0), std::chrono::milliseconds(5))));

@@ -18,7 +18,8 @@ namespace culvert::server {
 
 /// What all sessions of one server share, on whatever threads they are.
 struct Context {
-  /// All must outlive the sessions.
+  /// All must outlive the server. Of sessions that end behind it, with their executor, nothing uses them any
+  /// more.
   Context(const ServerOptions& of_server, net::Resolver& names, crypto::Random& source, Privileges& rights,
           HostKeys& keys, Accounts& who)
       : options(of_server),
