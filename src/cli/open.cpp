@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <map>
 #include <optional>
 #include <set>
 #include <span>
@@ -107,24 +108,30 @@ daemon::DirectForward forward_of(Protocol protocol, const Range& range, const Wh
 
 constexpr std::size_t kMostPorts = 256;
 
+std::string line_of(const daemon::OpenRecord& record, const daemon::OpenPortRecord& port) {
+  return fmt::format("{} {} -> {} ({}, router {}, {} {})\n", port.protocol, port.outside, port.inside,
+                     port.by, port.router, record.is_running ? "process" : "left by the killed process",
+                     record.pid);
+}
+
+// An object a line.
+std::string json_of(const daemon::OpenRecord& record, daemon::OpenPortRecord port) {
+  port.nonce = {};
+  const std::string one = daemon::encode_open_record(std::span(&port, 1));
+  return fmt::format("{},\"pid\":{},\"running\":{}}}\n", one.substr(1, one.size() - 3), record.pid,
+                     record.is_running);
+}
+
+// By port, whoever keeps it.
 std::string list_text(const std::vector<daemon::OpenRecord>& records, bool as_json) {
-  std::string text;
+  std::multimap<std::pair<std::uint16_t, std::string>, std::string> lines;
   for (const daemon::OpenRecord& record : records) {
-    for (const daemon::OpenPortRecord& port : record.ports) {
-      if (as_json) {
-        // An object a line.
-        daemon::OpenPortRecord shown = port;
-        shown.nonce = {};
-        std::string one = daemon::encode_open_record(std::span(&shown, 1));
-        one = one.substr(1, one.size() - 3);
-        text += fmt::format("{},\"pid\":{},\"running\":{}}}\n", one, record.pid, record.is_running);
-        continue;
-      }
-      text += fmt::format("{} {} -> {} ({}, router {}, {} {})\n", port.protocol, port.outside, port.inside,
-                          port.by, port.router, record.is_running ? "process" : "left by the killed process",
-                          record.pid);
-    }
+    for (const daemon::OpenPortRecord& port : record.ports)
+      lines.emplace(std::pair(port.port, port.protocol),
+                    as_json ? json_of(record, port) : line_of(record, port));
   }
+  std::string text;
+  for (const auto& [port, line] : lines) text += line;
   return text;
 }
 
