@@ -155,9 +155,9 @@ relay::Task<void> PeerListeners::listen(ssh::ListenRequested request) {
     answer(false, 0);
     co_return;
   }
-  const std::uint16_t port = opened.listeners.front().port();
+  // Before whoever has come meanwhile: clients refuse what is of no listener that they know of.
+  answer(true, opened.listeners.front().port());
   add(request, std::move(opened.listeners), *std::move(taken));
-  answer(true, port);
 }
 
 PeerListeners::Opened PeerListeners::refused(const files::Decision& decision) {
