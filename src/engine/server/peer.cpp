@@ -16,6 +16,7 @@
 #include "base/text.hpp"
 #include "engine/connection/socket_carrier.hpp"
 #include "net/addresses.hpp"
+#include "net/yield.hpp"
 
 namespace culvert::server {
 
@@ -64,7 +65,8 @@ Peer::~Peer() = default;
 
 relay::Task<void> Peer::run(net::StreamSocket socket) {
   const auto self = shared_from_this();
-  if (leaving_) {  // before it began
+  co_await net::yield();  // a crowd may have come at once, and who is here waits for one of them
+  if (leaving_) {         // before it began
     context_->guard.lock()->ended(ticket_, *leaving_, monotonic_now());
     co_return;
   }
