@@ -76,7 +76,7 @@ Task<Result<void>> MeteredStream::pause(Side& side) {
 // Most streams have no limit: they cost no coroutine more than the stream beneath.
 Task<Result<std::span<const ByteView>>> MeteredStream::read() {
   lent_in_part_ = false;
-  return meter_->check() && !meter_->is_limiting() ? inner_->read() : read_as_limited();
+  return !meter_->is_limiting() && meter_->check() ? inner_->read() : read_as_limited();
 }
 
 // What may not pass yet stays with the stream below, which lends it again.
