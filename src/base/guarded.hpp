@@ -18,7 +18,6 @@ class Guarded {
   class Locked {
    public:
     [[nodiscard]] Value* operator->() const { return &value_; }
-    [[nodiscard]] Value& operator*() const { return value_; }
 
    private:
     friend class Guarded;

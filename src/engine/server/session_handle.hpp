@@ -53,7 +53,8 @@ class SessionHandle {
   // A session ends on its own thread, and so must the last hold of it.
   static relay::Task<bool> ask(std::weak_ptr<LiveSession> session, Duration patience) {
     const auto live = session.lock();
-    co_return live&& co_await live->answers(patience);
+    if (!live) co_return false;
+    co_return co_await live->answers(patience);
   }
   static relay::Task<bool> end(std::weak_ptr<LiveSession> session) {
     const auto live = session.lock();
