@@ -75,9 +75,10 @@ DirectRun::DirectRun(asio::any_io_executor executor, const DirectPlan& plan, net
       bound_(bound),
       commons_(plan),
       workers_(plan.threads),
+      executors_(workers_.executors(executor_)),
       changed_(executor_) {
-  for (std::size_t i = 0; i <= workers_.count(); ++i)
-    lanes_.push_back(std::make_unique<DirectLane>(executor_of(i), commons_, resolver));
+  for (const asio::any_io_executor& one : executors_)
+    lanes_.push_back(std::make_unique<DirectLane>(one, commons_, resolver));
 }
 
 DirectRun::~DirectRun() { workers_.stop(); }
@@ -149,11 +150,11 @@ DirectRun::Names DirectRun::open_streams(const DirectPort& port, net::Resolver& 
   const auto bind = [is_shared](const auto& endpoint) {
     return is_shared ? net::bind_shared_tcp(endpoint, net::Shares::first) : net::bind_tcp(endpoint);
   };
-  auto listeners = co_await open_listeners(spec, names, bind, executor_of(owner));
+  auto listeners = co_await open_listeners(spec, names, bind, executors_[owner]);
   if (!listeners && port.forward->outside != 0) {
     // The router can lead from that port to any of ours.
     std::get<relay::HostPort>(spec.endpoint).port = 0;
-    listeners = co_await open_listeners(spec, names, bind, executor_of(owner));
+    listeners = co_await open_listeners(spec, names, bind, executors_[owner]);
   }
   if (!listeners) co_return std::unexpected(std::move(listeners).error());
   std::vector<std::string> opened;
@@ -170,9 +171,9 @@ DirectRun::Names DirectRun::open_streams(const DirectPort& port, net::Resolver& 
     for (std::size_t i = 1; i < lanes_.size(); ++i) {
       std::vector<net::Listener> others;
       for (const net::Listener& listener : *listeners) {
-        auto other = net::Listener::listen_tcp(
-            executor_of(i), *listener.endpoint(),
-            [](const auto& endpoint) { return net::bind_shared_tcp(endpoint, net::Shares::another); });
+        auto other = net::Listener::listen_tcp(executors_[i], *listener.endpoint(), [](const auto& endpoint) {
+          return net::bind_shared_tcp(endpoint, net::Shares::another);
+        });
         if (!other) co_return std::unexpected(std::move(other).error());
         CO_TRY(other->set_liveness(plan_.liveness));
         others.push_back(std::move(*other));
@@ -254,7 +255,7 @@ void DirectRun::start_lane(std::size_t index) {
       changed_.wake();
     });
   };
-  asio::co_spawn(executor_of(index), lanes_[index]->serve(),
+  asio::co_spawn(executors_[index], lanes_[index]->serve(),
                  [ended](const std::exception_ptr& exception, Result<void> result) {
                    ended(exception ? std::unexpected(error_of(exception)) : std::move(result));
                  });
@@ -263,7 +264,7 @@ void DirectRun::start_lane(std::size_t index) {
 void DirectRun::stop(Duration time) {
   lanes_.front()->stop(time);
   for (std::size_t i = 1; i < lanes_.size(); ++i)
-    net::post_from_outside(executor_of(i), [&lane = *lanes_[i], time] { lane.stop(time); });
+    net::post_from_outside(executors_[i], [&lane = *lanes_[i], time] { lane.stop(time); });
 }
 
 void DirectRun::tell() {
@@ -274,7 +275,7 @@ void DirectRun::tell() {
   const auto collected = std::make_shared<Collected>(lanes_.front()->traffic(), lanes_.size() - 1);
   if (collected->awaited == 0) return tell(collected->all);
   for (std::size_t i = 1; i < lanes_.size(); ++i) {
-    net::post_from_outside(executor_of(i), [this, collected, &lane = *lanes_[i]] {
+    net::post_from_outside(executors_[i], [this, collected, &lane = *lanes_[i]] {
       net::post_from_outside(executor_, [this, collected, of_lane = lane.traffic()] {
         for (const auto& [mapping, traffic] : of_lane) collected->all[mapping] += traffic;
         if (--collected->awaited == 0) tell(collected->all);
@@ -298,10 +299,6 @@ void DirectRun::over(Result<void> result) {
     result_ = std::move(result);
     stop(Duration::zero());
   }
-}
-
-asio::any_io_executor DirectRun::executor_of(std::size_t lane) const {
-  return lane == 0 ? executor_ : workers_.executor(lane - 1);
 }
 
 }  // namespace culvert::daemon

@@ -51,7 +51,6 @@ class DirectRun final : public Run {
   [[nodiscard]] Names open_streams(const DirectPort& port, net::Resolver& names);
   [[nodiscard]] Names open_datagrams(const DirectPort& port, net::Resolver& names);
   relay::Task<Result<void>> check_targets(const DirectForward& forward);
-  [[nodiscard]] boost::asio::any_io_executor executor_of(std::size_t lane) const;
   void tell(const TrafficOf& all) const;
   void start_lane(std::size_t index);
   void over(Result<void> result);
@@ -64,6 +63,7 @@ class DirectRun final : public Run {
   std::map<const DirectForward*, std::string> names_;  // of those that are open
   TransparentRouting routing_;
   net::WorkerThreads workers_;
+  const std::vector<boost::asio::any_io_executor> executors_;
   std::vector<std::unique_ptr<DirectLane>> lanes_;  // of each thread, the caller's first
   std::size_t next_ = 0;                            // whose turn it is to get what one thread alone can have
   relay::Signal changed_;                           // one of those below; serve() sleeps on it

@@ -48,9 +48,7 @@ relay::Task<Result<void>> ServerRun::start() {
     if (const auto at = listener.endpoint())
       bound_.add(net::ip_address_of(at->address()), gateway::Protocol::tcp, at->port());
   }
-  std::vector<asio::any_io_executor> threads{executor_};
-  for (std::size_t i = 0; i < workers_.count(); ++i) threads.push_back(workers_.executor(i));
-  server_ = std::make_unique<server::Server>(std::move(threads), options, privileges_, *host_keys_,
+  server_ = std::make_unique<server::Server>(workers_.executors(executor_), options, privileges_, *host_keys_,
                                              *accounts_, resolver_, random_);
   co_return Result<void>();
 }

@@ -4,6 +4,7 @@
 #include <malloc.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "net/readiness.hpp"
 #include "net/run.hpp"
@@ -22,6 +23,12 @@ WorkerThreads::WorkerThreads(unsigned wanted) {
 
 boost::asio::any_io_executor WorkerThreads::executor(std::size_t index) const {
   return threads_[index]->io.get_executor();
+}
+
+std::vector<boost::asio::any_io_executor> WorkerThreads::executors(boost::asio::any_io_executor own) const {
+  std::vector<boost::asio::any_io_executor> all{std::move(own)};
+  for (const auto& one : threads_) all.emplace_back(one->io.get_executor());
+  return all;
 }
 
 void WorkerThreads::start() {

@@ -25,6 +25,8 @@ class WorkerThreads {
   [[nodiscard]] std::size_t count() const { return threads_.size(); }
   /// Of the context of one of them, for what is made before it runs, and for post_from_outside().
   [[nodiscard]] boost::asio::any_io_executor executor(std::size_t index) const;
+  /// Of all threads; the caller's own is the first.
+  [[nodiscard]] std::vector<boost::asio::any_io_executor> executors(boost::asio::any_io_executor own) const;
 
   /// Runs them until stop(). Once.
   void start();

@@ -156,10 +156,8 @@ class ServerTest : public ::testing::TestWithParam<unsigned> {
     host_keys_ = *HostKeys::load(*privileges_, {});
     accounts_ = *Accounts::load(options_, *privileges_);
     workers_ = std::make_unique<net::WorkerThreads>(GetParam());
-    std::vector<asio::any_io_executor> threads{context_.get_executor()};
-    for (std::size_t i = 0; i < workers_->count(); ++i) threads.push_back(workers_->executor(i));
-    server_ = std::make_unique<Server>(std::move(threads), options_, *privileges_, *host_keys_, *accounts_,
-                                       resolver_, random_);
+    server_ = std::make_unique<Server>(workers_->executors(context_.get_executor()), options_, *privileges_,
+                                       *host_keys_, *accounts_, resolver_, random_);
     auto listeners =
         *net::listen_on_all(context_.get_executor(), {tcp::endpoint(asio::ip::address_v4::loopback(), 0)});
     port_ = listeners.front().port();
