@@ -158,11 +158,6 @@ class Beside:
     run: object
 
 
-def is_of(word: str, stage: str) -> bool:
-    """Whether it names that stage, or all that begin so: 'asan', 'asan-pytest'."""
-    return stage == word or stage.startswith(word + "-")
-
-
 def parser(about: str) -> argparse.ArgumentParser:
     """The options that every list of stages has."""
     result = argparse.ArgumentParser(description=about.splitlines()[0])
@@ -175,10 +170,10 @@ def run_stages(rows: list[tuple], options: argparse.Namespace, logs: pathlib.Pat
     """A row: name, the stage without which it makes no sense, what to do. Times and shows each; the last line is the sum.
     The exit status of the whole."""
     wanted = options.only.split(",") if options.only else [row[0] for row in rows]
-    if unknown := [word for word in wanted if not any(is_of(word, row[0]) for row in rows)]:
-        print(f"no such stage: {', '.join(unknown)} (see --list)", file=sys.stderr)
+    if unknown := set(wanted) - {row[0] for row in rows}:
+        print(f"no such stage: {', '.join(sorted(unknown))} (see --list)", file=sys.stderr)
         return 2
-    chosen = [row for row in rows if any(is_of(word, row[0]) for word in wanted)]
+    chosen = [row for row in rows if row[0] in wanted]
     if options.list:
         print("\n".join(row[0] for row in chosen))
         return 0
