@@ -37,20 +37,16 @@ class ByteQueue {
     CULVERT_ASSERT(n <= size());
     begin_ += n;
   }
-  /// Gives the memory back if nothing is in it.
-  void release() {
-    if (!empty()) return;
-    memory_.reset();
-    capacity_ = begin_ = end_ = 0;
-  }
 
  private:
   void make_room(std::size_t n) {
     const std::size_t content = size();
-    if (begin_ >= content && capacity_ - content >= n) {  // enough in front, and the move is cheap
-      std::memcpy(memory_.get(), memory_.get() + begin_, content);
+    if (capacity_ - content >= n && begin_ >= content / 2) {  // enough in front, and the move is cheap
+      std::memmove(memory_.get(), memory_.get() + begin_, content);
     } else {
-      std::size_t wanted = capacity_ == 0 ? 4096 : capacity_;
+      // Twice as much at least: to move what stands where there is hardly room in front, again and again,
+      // would cost more than the memory, and fresh memory of the same length the most.
+      std::size_t wanted = capacity_ == 0 ? 4096 : capacity_ * 2;
       while (wanted - content < n) wanted *= 2;
       auto larger = std::make_unique_for_overwrite<std::uint8_t[]>(wanted);
       if (content > 0) std::memcpy(larger.get(), memory_.get() + begin_, content);
