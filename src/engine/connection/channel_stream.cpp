@@ -66,13 +66,7 @@ void ChannelStream::consume(std::size_t n) {
 }
 
 void ChannelStream::keep() {
-  std::size_t skip = lent_taken_;
-  for (const ByteView view : lent_) {
-    const std::size_t taken = std::min(skip, view.size());
-    kept_.append(view.subspan(taken));
-    skip -= taken;
-  }
-  CULVERT_ASSERT(skip == 0);
+  if (!lent_.empty()) driver_->kept_aside(kept_.append(lent_, lent_taken_));
   lent_ = {};
   lent_taken_ = 0;
 }

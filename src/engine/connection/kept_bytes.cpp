@@ -8,21 +8,23 @@
 namespace culvert::connection {
 namespace {
 
-// A block is as long as what is held already, within these: few blocks for much, little waste for little.
+// A block is as long as what is held already, or comes now, within these: few blocks for much, little waste
+// for little.
 constexpr std::size_t kSmallestBlock = 2 * 1024;
 constexpr std::size_t kLargestBlock = 256 * 1024;
 // Of bulk, so many large ones are used again and again: fresh memory costs as much as the copy into it.
-constexpr std::size_t kMostSpare = 4;
+constexpr std::size_t kMostSpare = 8;
 
 thread_local std::vector<Bytes> spare;
 
-Bytes take_block(std::size_t capacity) {
+Bytes take_block(std::size_t wanted) {
+  const bool is_bulk = wanted > kLargestBlock / 2;
   Bytes block;
-  if (capacity == kLargestBlock && !spare.empty()) {
+  if (is_bulk && !spare.empty()) {
     block = std::move(spare.back());
     spare.pop_back();
   } else {
-    block.reserve(capacity);
+    block.reserve(is_bulk ? kLargestBlock : std::max(wanted, kSmallestBlock));
   }
   return block;
 }
@@ -35,18 +37,32 @@ void give_block(Bytes block) {
 
 }  // namespace
 
-void KeptBytes::append(ByteView bytes) {
-  while (!bytes.empty()) {
-    if (blocks_.empty() || blocks_.back().size() == blocks_.back().capacity()) {
-      const auto wanted = std::max(bytes.size(), size_);
-      blocks_.push_back(take_block(std::clamp(wanted, kSmallestBlock, kLargestBlock)));
+std::size_t KeptBytes::append(std::span<const ByteView> views, std::size_t skip) {
+  std::size_t all = 0;
+  for (const ByteView view : views) all += view.size();
+  CULVERT_ASSERT(skip <= all);
+  all -= skip;
+  const std::size_t before = size_;
+  for (const ByteView view : views) {
+    const std::size_t skipped = std::min(skip, view.size());
+    skip -= skipped;
+    for (ByteView bytes = view.subspan(skipped); !bytes.empty();) {
+      const ByteView piece = bytes.first(std::min(bytes.size(), room_for(all)));
+      Bytes& block = blocks_.back();
+      block.insert(block.end(), piece.begin(), piece.end());
+      size_ += piece.size();
+      all -= piece.size();
+      bytes = bytes.subspan(piece.size());
     }
-    Bytes& block = blocks_.back();
-    const auto piece = bytes.first(std::min(bytes.size(), block.capacity() - block.size()));
-    block.insert(block.end(), piece.begin(), piece.end());
-    size_ += piece.size();
-    bytes = bytes.subspan(piece.size());
   }
+  return size_ - before;
+}
+
+// In the last block, when `more` bytes are to come; at least one.
+std::size_t KeptBytes::room_for(std::size_t more) {
+  if (blocks_.empty() || blocks_.back().size() == blocks_.back().capacity())
+    blocks_.push_back(take_block(std::max(more, size_)));
+  return blocks_.back().capacity() - blocks_.back().size();
 }
 
 void KeptBytes::drop(std::size_t n) {

@@ -72,12 +72,15 @@ class SessionDriver : public std::enable_shared_from_this<SessionDriver> {
   void detach(ssh::ChannelId id);
   /// An empty list that all streams share; valid until its borrower suspends.
   [[nodiscard]] std::vector<ByteView>& borrowed_views();
+  /// `n` bytes had to be copied, since their destination did not take them.
+  void kept_aside(std::size_t n) { kept_since_wait_ += n; }
 
  private:
   class UnwindGuard;
 
   [[nodiscard]] relay::Task<void> run();
   void acknowledge();
+  [[nodiscard]] bool is_ahead() const;
   [[nodiscard]] relay::Task<void> wait_for_input();
   [[nodiscard]] relay::Task<void> linger();
   void finish();
@@ -129,6 +132,7 @@ class SessionDriver : public std::enable_shared_from_this<SessionDriver> {
   unsigned small_reads_ = 0;
   std::size_t events_of_read_ = 0;   // other than data
   std::size_t read_since_wait_ = 0;  // bytes
+  std::size_t kept_since_wait_ = 0;  // of them, by streams
   std::uint64_t bytes_read_ = 0;
   bool owes_acknowledgement_ = false;  // of a small read, that nothing sent has carried
   std::size_t low_water_ = 0;          // of the carrier, as it is set
