@@ -31,6 +31,7 @@ constexpr std::size_t kSmallRead = 16 * 1024;  // bulk is acknowledged often eno
 constexpr std::size_t kBulk = 64 * 1024;       // read since the last wait
 constexpr std::size_t kNotWorthWaking = 512 * 1024;
 constexpr auto kPause = std::chrono::microseconds(500);
+constexpr std::size_t kOfReadIsMuch = 16;           // a sixteenth of what was read, copied aside
 constexpr std::size_t kGatheredMost = 1024 * 1024;  // bytes
 constexpr std::size_t kMostChannels = 16;           // whose data is gathered at once
 constexpr std::size_t kCrowd = 4;                   // channels
@@ -118,7 +119,7 @@ relay::Task<void> SessionDriver::run() {
     acknowledge();
     if (got > 0) adapt_read_size(got);
     in_a_row += got;
-    if (got < size && !input_ended_) {
+    if ((got < size || is_ahead()) && !input_ended_) {
       co_await wait_for_input();
     } else if (in_a_row >= kReadInARow || monotonic_now() - went_on >= kTurn || input_ended_) {
       co_await net::yield();
@@ -142,6 +143,7 @@ void SessionDriver::acknowledge() {
 // In bulk every few packets would wake us, and each waking costs more than a packet: what comes within a
 // moment is taken together. (docs/decisions/pause-in-bulk.md has the figures.)
 relay::Task<void> SessionDriver::wait_for_input() {
+  kept_since_wait_ = 0;
   const bool in_bulk = std::exchange(read_since_wait_, 0) >= kBulk && carrier_->fills_by_itself();
   if (in_bulk != wakes_late_) carrier_->wake_at(in_bulk ? kNotWorthWaking : 1);
   wakes_late_ = in_bulk;
@@ -151,6 +153,14 @@ relay::Task<void> SessionDriver::wait_for_input() {
   } else {
     co_await carrier_->readable();
   }
+}
+
+// What a destination does not take has to be copied aside, into memory that has left the cache; in a moment
+// it takes more. One that takes nothing at all does not hold up the others for longer than its window lasts.
+// (docs/decisions/pause-in-bulk.md)
+bool SessionDriver::is_ahead() const {
+  return read_since_wait_ >= kBulk && kept_since_wait_ >= read_since_wait_ / kOfReadIsMuch &&
+         carrier_->fills_by_itself();
 }
 
 // The last words of the session, and what streams wrote before, leave; a peer that takes nothing cannot hold
