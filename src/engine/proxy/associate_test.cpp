@@ -31,6 +31,7 @@
 #include "tests/support/run_task.hpp"
 #include "tests/support/stream_io.hpp"
 #include "tests/support/udp_peer.hpp"
+#include "tests/support/value_of.hpp"
 
 namespace culvert::proxy {
 namespace {
@@ -96,15 +97,15 @@ class AssociateTest : public ::testing::Test {
 
   void begin(FrontOptions options = {}, const std::string& at = "127.0.0.1", relay::Rates rates = {}) {
     std::vector<net::Listener> listeners;
-    listeners.push_back(
-        net::Listener::listen_tcp(context_.get_executor(), {asio::ip::make_address(at), 0}).value());
+    listeners.push_back(testing::value_of(
+        net::Listener::listen_tcp(context_.get_executor(), {asio::ip::make_address(at), 0})));
     at_ = tcp::endpoint(asio::ip::make_address(at == "0.0.0.0" ? "127.0.0.1" : at), listeners[0].port());
     forward_.emplace(
         std::make_unique<Front>(std::make_unique<relay::ListenerSource>(std::move(listeners)), options),
         dialer_, relay::ForwardOptions{.rates = std::move(rates)});
     running_.emplace(context_, forward_->run());
   }
-  SocketStream connect() { return SocketStream(run(context_, net::connect_tcp({at_})).value()); }
+  SocketStream connect() { return SocketStream(testing::value_of(run(context_, net::connect_tcp({at_})))); }
   /// The reply to UDP ASSOCIATE with these DST.ADDR and DST.PORT.
   std::string associate(SocketStream& control, const std::string& where = "\x01\0\0\0\0\0\0"s) {
     EXPECT_TRUE(run(context_, send_all(control, "\x05\x01\x00\x05\x03\x00"s + where, false)));

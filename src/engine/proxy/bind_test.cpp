@@ -22,6 +22,7 @@
 #include "net/listener.hpp"
 #include "tests/support/run_task.hpp"
 #include "tests/support/stream_io.hpp"
+#include "tests/support/value_of.hpp"
 
 namespace culvert::proxy {
 namespace {
@@ -35,13 +36,14 @@ using testing::receive_all;
 using testing::run;
 using testing::send_all;
 using testing::start;
+using testing::value_of;
 
 constexpr auto kLoopback = "127.0.0.1";
 
 std::vector<net::Listener> listen(asio::io_context& context) {
   std::vector<net::Listener> listeners;
   listeners.push_back(
-      net::Listener::listen_tcp(context.get_executor(), {asio::ip::make_address(kLoopback), 0}).value());
+      value_of(net::Listener::listen_tcp(context.get_executor(), {asio::ip::make_address(kLoopback), 0})));
   return listeners;
 }
 
@@ -88,7 +90,7 @@ class BindTest : public ::testing::Test {
 
   SocketStream connect(std::uint16_t to) {
     return SocketStream(
-        run(context, net::connect_tcp({tcp::endpoint(asio::ip::make_address(kLoopback), to)})).value());
+        value_of(run(context, net::connect_tcp({tcp::endpoint(asio::ip::make_address(kLoopback), to)}))));
   }
   /// The port of the first reply.
   std::uint16_t ask(SocketStream& client, const std::string& from = "\x7F\x00\x00\x01"s) {
