@@ -384,6 +384,13 @@ def test_clients_that_are_killed_leave_nothing(serve, folder, echo_server):
 
 def test_a_flood_without_logins_leaves_the_honest_their_way_in(serve, folder):
     server = serve("--allow-all")
+
+    def login() -> float:
+        begun = time.monotonic()
+        assert "Connection refused" in run(*client_command("culvert", server, folder, "-W", "127.0.0.1:9")[1:]).stderr
+        return time.monotonic() - begun
+
+    quiet = login()
     sockets = []
     for i in range(1000):
         s = socket.socket()
@@ -391,10 +398,8 @@ def test_a_flood_without_logins_leaves_the_honest_their_way_in(serve, folder):
         s.bind((f"127.{1 + i // 250}.{i % 250}.2", 0))
         s.connect_ex(("127.0.0.1", server.port))
         sockets.append(s)
-    begun = time.monotonic()
-    done = run(*client_command("culvert", server, folder, "-W", "127.0.0.1:9")[1:])
-    assert "Connection refused" in done.stderr
-    assert time.monotonic() - begun < 3  # one second of the issue, and the machine's own delays
+    # Two programs want the processor then: what a login takes anyway may take twice as long.
+    assert login() < 1 + 2 * quiet
     wait_until(lambda: len(list(pathlib.Path(f"/proc/{server.process.pid}/fd").iterdir())) < 300)
     for s in sockets:
         s.close()
