@@ -480,7 +480,7 @@ std::optional<Event> Mux::next_event() {
 void Mux::consumed(ChannelId id, std::size_t n, Instant now) {
   Channel* channel = find(id);
   if (channel == nullptr || channel->close_sent || channel->close_received || n == 0) return;
-  channel->tuner.consumed(n, now, round_trip_, limits_.window_max);
+  channel->tuner.consumed(n, now, round_trip_, limits_.window_max, spare_);
   // A server did not see it in the key exchange; as long as it is unknown, windows may not grow at all.
   if (round_trip_ == Duration::zero()) consumed_without_round_trip_ += n;
   if (std::max<std::uint64_t>(channel->tuner.target(), consumed_without_round_trip_) > kProbeAfter)
@@ -508,7 +508,7 @@ void Mux::give_credit(Channel& channel) {
   // A message per packet would cost more than it brings. What the peer may still send decides as well, so
   // that a window that shrank or ran dry is not waited on.
   const bool worth_a_message =
-      credit >= WindowTuner::worth_a_message(target) || credit >= channel.receive.outstanding();
+      credit >= WindowTuner::worth_a_message(target, spare_) || credit >= channel.receive.outstanding();
   if (credit == 0 || !worth_a_message) return;
   channel.receive.granted(credit);
   budget_.change(footprint, channel.receive.footprint());
@@ -527,9 +527,10 @@ void Mux::link_ready() {
 
 // ---- is the peer alive, and how far away
 
-void Mux::start(Instant now, Duration round_trip, bool peer_tells_resets) {
+void Mux::start(Instant now, Duration round_trip, bool peer_is_culvert) {
   round_trip_ = round_trip;
-  peer_tells_resets_ = peer_tells_resets;
+  peer_tells_resets_ = peer_is_culvert;
+  spare_ = peer_is_culvert ? kWideSpare : kNarrowSpare;
   heard(now);
 }
 

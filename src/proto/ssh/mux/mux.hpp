@@ -17,6 +17,7 @@
 #include "proto/ssh/mux/global_requests.hpp"
 #include "proto/ssh/mux/output_pacer.hpp"
 #include "proto/ssh/mux/packet_link.hpp"
+#include "proto/ssh/mux/window.hpp"
 #include "proto/ssh/mux/window_budget.hpp"
 #include "proto/ssh/session.hpp"
 #include "proto/ssh/wire/messages.hpp"
@@ -41,9 +42,9 @@ class Mux {
   /// Our key exchange is over, or output was taken: credit and turns may go on.
   void link_ready();
   void output_consumed(std::size_t n, Instant now) { pacer_.consumed(n, now); }
-  /// Starts keepalives; `round_trip`: a first idea of it. `peer_tells_resets`: it closes a channel without an
-  /// EOF before for that alone.
-  void start(Instant now, Duration round_trip, bool peer_tells_resets);
+  /// Starts keepalives; `round_trip`: a first idea of it. `peer_is_culvert`: it closes a channel without an
+  /// EOF before for a reset alone, and does not read ahead.
+  void start(Instant now, Duration round_trip, bool peer_is_culvert);
   /// The session is over: the events that end every channel.
   [[nodiscard]] std::deque<Event> shut_down();
 
@@ -139,6 +140,7 @@ class Mux {
   GlobalRequests requests_;
 
   bool peer_tells_resets_ = false;
+  WindowSpare spare_ = kNarrowSpare;
   Instant heard_at_{};
   Instant keepalive_at_ = kNever;
   Instant last_probe_{};

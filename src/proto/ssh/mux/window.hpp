@@ -65,17 +65,26 @@ class SendWindow {
   std::uint32_t available_;
 };
 
+/// What a window has above what is in flight: room to grow into, and what a peer reads ahead.
+struct WindowSpare {
+  double of_flight;             ///< of what is in flight, while much is
+  double bytes;                 ///< above that, at most
+  std::uint32_t enough_credit;  ///< is worth a message, however large the window is
+};
+inline constexpr WindowSpare kWideSpare = {0.25, 2 << 20, 1 << 20};
+/// OpenSSH reads ahead as far as it has credit, into a buffer that it copies whole for each packet while that
+/// grows: once some megabytes are in it, a stream of 600 MB/s goes at 1 MB/s until all credit is used up.
+inline constexpr WindowSpare kNarrowSpare = {1.0 / 16, 1 << 20, 256 << 10};
+
 /// How large a receive window should be: what the destination takes, for as long as the path and we need to
 /// answer.
 ///
-///     target = 2 * rate * round trip  +  rate * 50 ms, but at most 2 MiB above 1.25 * rate * round trip;
-///     between a floor and a ceiling
+///     target = 2 * rate * round trip  +  rate * 50 ms, but at most spare.bytes above
+///              (1 + spare.of_flight) * rate * round trip; between a floor and a ceiling
 ///
 /// While the window is what limits a stream, the rate is window / round trip, so the target doubles with each
-/// round trip, and above some MiB grows by a quarter and 2 MiB; when the path or the reader is the limit, it
-/// stays a little above what is needed, and no more than that queues up before other streams. Nor may it be
-/// more: OpenSSH reads ahead as far as it has credit, into a buffer that it copies whole for each packet, and
-/// once there are many megabytes in it a stream of 500 MB/s goes at 1 MB/s until all credit is used up.
+/// round trip, and above some MiB grows by its spare; when the path or the reader is the limit, it stays a
+/// little above what is needed, and no more than that queues up before other streams.
 class WindowTuner {
  public:
   explicit WindowTuner(std::uint32_t initial) : target_(initial), floor_(initial) {}
@@ -83,12 +92,13 @@ class WindowTuner {
   [[nodiscard]] std::uint32_t target() const { return target_; }
   /// The least credit that is told. What is held back cannot be in flight: a quarter of a window that follows
   /// a long path is what it was to grow by, and it would stop growing.
-  [[nodiscard]] static std::uint32_t worth_a_message(std::uint32_t target) {
-    return std::min(target / 4, kEnoughCredit);
+  [[nodiscard]] static std::uint32_t worth_a_message(std::uint32_t target, const WindowSpare& spare) {
+    return std::min(target / 4, spare.enough_credit);
   }
 
   /// `n` bytes were consumed. `round_trip`: the smallest seen on this connection.
-  void consumed(std::size_t n, Instant now, Duration round_trip, std::uint32_t ceiling) {
+  void consumed(std::size_t n, Instant now, Duration round_trip, std::uint32_t ceiling,
+                const WindowSpare& spare) {
     const Duration span = std::max<Duration>(round_trip, kShortestSample);
     if (now - sample_start_ > 8 * span) {  // after a pause there is no rate to speak of
       sample_start_ = now;
@@ -101,8 +111,9 @@ class WindowTuner {
     const double rate =
         static_cast<double>(sample_bytes_) / static_cast<double>(elapsed.count());  // bytes per us
     const double in_flight = rate * static_cast<double>(round_trip.count());
-    const double slack = 0.75 * in_flight + rate * static_cast<double>(kSlack.count());
-    const auto wanted = static_cast<std::uint64_t>(1.25 * in_flight + std::min(slack, kMaxSlackBytes));
+    const double least = (1 + spare.of_flight) * in_flight;
+    const double slack = 2 * in_flight - least + rate * static_cast<double>(kSlack.count());
+    const auto wanted = static_cast<std::uint64_t>(least + std::min(slack, spare.bytes));
     const std::uint64_t bounded = std::clamp<std::uint64_t>(wanted, floor_, std::max(ceiling, floor_));
     if (bounded >= target_) {
       target_ = static_cast<std::uint32_t>(bounded);
@@ -117,8 +128,6 @@ class WindowTuner {
  private:
   static constexpr Duration kShortestSample = std::chrono::milliseconds(5);
   static constexpr Duration kSlack = std::chrono::milliseconds(50);  // for the reader's and our own pauses
-  static constexpr double kMaxSlackBytes = 2 << 20;
-  static constexpr std::uint32_t kEnoughCredit = 1 << 20;
 
   std::uint32_t target_;
   std::uint32_t floor_;

@@ -93,7 +93,8 @@ TEST(SendWindow, CountsAsWideNumbersWould) {
 
 class Loop {
  public:
-  Loop(std::uint32_t initial, std::uint32_t ceiling) : tuner(initial), ceiling_(ceiling) {}
+  Loop(std::uint32_t initial, std::uint32_t ceiling, WindowSpare spare = kWideSpare)
+      : tuner(initial), ceiling_(ceiling), spare_(spare) {}
 
   // Lets `round_trips` pass on a path that carries at most `rate` bytes per second.
   void pass(int round_trips, Duration round_trip, std::uint64_t rate) {
@@ -103,17 +104,18 @@ class Loop {
           static_cast<std::uint64_t>(round_trip.count()) * rate / 1'000'000;  // in one round trip
       now_ += round_trip / kPieces;
       const std::uint64_t by_credit =
-          tuner.target() - WindowTuner::worth_a_message(tuner.target());  // at worst
-      tuner.consumed(std::min(by_credit, by_path) / kPieces, now_, round_trip, ceiling_);
+          tuner.target() - WindowTuner::worth_a_message(tuner.target(), spare_);  // at worst
+      tuner.consumed(std::min(by_credit, by_path) / kPieces, now_, round_trip, ceiling_, spare_);
     }
   }
-  void take(std::size_t bytes) { tuner.consumed(bytes, now_, milliseconds(100), ceiling_); }
+  void take(std::size_t bytes) { tuner.consumed(bytes, now_, milliseconds(100), ceiling_, spare_); }
   void pause(Duration span) { now_ += span; }
 
   WindowTuner tuner;
 
  private:
   std::uint32_t ceiling_;
+  WindowSpare spare_;
   Instant now_{std::chrono::hours(1)};
 };
 
@@ -151,6 +153,18 @@ TEST(WindowTuner, FollowsThePath) {
   }
 }
 
+// What is not in flight is read ahead.
+TEST(WindowTuner, ANarrowSpareIsLittleAboveWhatIsInFlight) {
+  Loop loop(kInitial, kCeiling, kNarrowSpare);
+  int round_trips = 0;
+  for (; loop.tuner.target() < 35'000'000 && round_trips < 100; ++round_trips)
+    loop.pass(1, milliseconds(50), 700'000'000);
+  EXPECT_LE(round_trips, 30);
+  loop.pass(60, milliseconds(50), 700'000'000);
+  EXPECT_GE(loop.tuner.target(), 35'000'000U + WindowTuner::worth_a_message(35'000'000, kNarrowSpare));
+  EXPECT_LE(loop.tuner.target(), 35'000'000U * 17 / 16 + (1U << 20));
+}
+
 TEST(WindowTuner, OfAShortPathOnlyTheSlackRemains) {
   Loop loop(kInitial, kCeiling);
   loop.pass(100'000, std::chrono::microseconds(64), 2'000'000'000);
@@ -184,7 +198,8 @@ TEST(WindowTuner, StaysBetweenFloorAndCeiling) {
     WindowTuner tuner(floor);
     for (int i = 0; i < 300; ++i) {
       now += Duration(random() % 100'000);
-      tuner.consumed(any_size(random), now, Duration(random() % 500'000), ceiling);
+      tuner.consumed(any_size(random), now, Duration(random() % 500'000), ceiling,
+                     run % 2 == 0 ? kWideSpare : kNarrowSpare);
       ASSERT_GE(tuner.target(), floor);
       ASSERT_LE(tuner.target(), std::max(floor, ceiling));
     }
