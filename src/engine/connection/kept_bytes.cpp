@@ -38,24 +38,22 @@ void give_block(Bytes block) {
 }  // namespace
 
 std::size_t KeptBytes::append(std::span<const ByteView> views, std::size_t skip) {
-  std::size_t all = 0;
-  for (const ByteView view : views) all += view.size();
-  CULVERT_ASSERT(skip <= all);
-  all -= skip;
-  const std::size_t before = size_;
+  const std::size_t offered = size_of(views);
+  CULVERT_ASSERT(skip <= offered);
+  const std::size_t appended = offered - skip;
+  const std::size_t whole = size_ + appended;
   for (const ByteView view : views) {
     const std::size_t skipped = std::min(skip, view.size());
     skip -= skipped;
     for (ByteView bytes = view.subspan(skipped); !bytes.empty();) {
-      const ByteView piece = bytes.first(std::min(bytes.size(), room_for(all)));
+      const ByteView piece = bytes.first(std::min(bytes.size(), room_for(whole - size_)));
       Bytes& block = blocks_.back();
       block.insert(block.end(), piece.begin(), piece.end());
       size_ += piece.size();
-      all -= piece.size();
       bytes = bytes.subspan(piece.size());
     }
   }
-  return size_ - before;
+  return appended;
 }
 
 // In the last block, when `more` bytes are to come; at least one.

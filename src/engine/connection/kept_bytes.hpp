@@ -26,7 +26,7 @@ class KeptBytes {
   [[nodiscard]] bool empty() const { return size_ == 0; }
 
  private:
-  std::size_t room_for(std::size_t more);
+  [[nodiscard]] std::size_t room_for(std::size_t more);
 
   std::vector<Bytes> blocks_;
   std::size_t first_ = 0;    // blocks before it are spent

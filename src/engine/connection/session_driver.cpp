@@ -31,7 +31,7 @@ constexpr std::size_t kSmallRead = 16 * 1024;  // bulk is acknowledged often eno
 constexpr std::size_t kBulk = 64 * 1024;       // read since the last wait
 constexpr std::size_t kNotWorthWaking = 512 * 1024;
 constexpr auto kPause = std::chrono::microseconds(500);
-constexpr std::size_t kOfReadIsMuch = 16;           // a sixteenth of what was read, copied aside
+constexpr std::size_t kMuchIsCopied = 16;           // when it is one byte in so many of what was read
 constexpr std::size_t kGatheredMost = 1024 * 1024;  // bytes
 constexpr std::size_t kMostChannels = 16;           // whose data is gathered at once
 constexpr std::size_t kCrowd = 4;                   // channels
@@ -143,11 +143,12 @@ void SessionDriver::acknowledge() {
 // In bulk every few packets would wake us, and each waking costs more than a packet: what comes within a
 // moment is taken together. (docs/decisions/pause-in-bulk.md has the figures.)
 relay::Task<void> SessionDriver::wait_for_input() {
+  const bool pauses = is_in_bulk();
+  read_since_wait_ = 0;
   kept_since_wait_ = 0;
-  const bool in_bulk = std::exchange(read_since_wait_, 0) >= kBulk && carrier_->fills_by_itself();
-  if (in_bulk != wakes_late_) carrier_->wake_at(in_bulk ? kNotWorthWaking : 1);
-  wakes_late_ = in_bulk;
-  if (in_bulk) {
+  if (pauses != wakes_late_) carrier_->wake_at(pauses ? kNotWorthWaking : 1);
+  wakes_late_ = pauses;
+  if (pauses) {
     pause_.expires_after(kPause);
     (void)co_await pause_.async_wait(net::kTuple);
   } else {
@@ -155,12 +156,13 @@ relay::Task<void> SessionDriver::wait_for_input() {
   }
 }
 
+bool SessionDriver::is_in_bulk() const { return read_since_wait_ >= kBulk && carrier_->fills_by_itself(); }
+
 // What a destination does not take has to be copied aside, into memory that has left the cache; in a moment
 // it takes more. One that takes nothing at all does not hold up the others for longer than its window lasts.
 // (docs/decisions/pause-in-bulk.md)
 bool SessionDriver::is_ahead() const {
-  return read_since_wait_ >= kBulk && kept_since_wait_ >= read_since_wait_ / kOfReadIsMuch &&
-         carrier_->fills_by_itself();
+  return is_in_bulk() && kept_since_wait_ >= read_since_wait_ / kMuchIsCopied;
 }
 
 // The last words of the session, and what streams wrote before, leave; a peer that takes nothing cannot hold
@@ -324,9 +326,7 @@ void SessionDriver::deliver_gathered() {
       // What it did not take must leave the session's buffer now; it may be gone.
       if (auto* still_there = stream(one.id)) still_there->keep();
     } else {
-      std::size_t bytes = 0;
-      for (const ByteView view : one.views) bytes += view.size();
-      session_->consumed(one.id, bytes);
+      session_->consumed(one.id, size_of(one.views));
     }
     one.views.clear();
     spare_views_.push_back(std::move(one.views));

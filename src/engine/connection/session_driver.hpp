@@ -80,6 +80,7 @@ class SessionDriver : public std::enable_shared_from_this<SessionDriver> {
 
   [[nodiscard]] relay::Task<void> run();
   void acknowledge();
+  [[nodiscard]] bool is_in_bulk() const;
   [[nodiscard]] bool is_ahead() const;
   [[nodiscard]] relay::Task<void> wait_for_input();
   [[nodiscard]] relay::Task<void> linger();
