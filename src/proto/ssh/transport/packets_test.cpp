@@ -242,6 +242,8 @@ TEST(ByteQueue, KeepsContentThroughEveryMove) {
     for (std::size_t k = 0; k < out; ++k) ASSERT_EQ(queue.view()[k], next_out++);
     queue.consume(out);
   }
+  queue.consume(queue.size());
+  EXPECT_GE(queue.room(10).size(), 10u);
 }
 
 // A reader that is always a little behind: fresh memory costs more than all else that is done with a packet.
