@@ -384,13 +384,6 @@ def test_clients_that_are_killed_leave_nothing(serve, folder, echo_server):
 
 def test_a_flood_without_logins_leaves_the_honest_their_way_in(serve, folder):
     server = serve("--allow-all")
-
-    def login() -> float:
-        begun = time.monotonic()
-        assert "Connection refused" in run(*client_command("culvert", server, folder, "-W", "127.0.0.1:9")[1:]).stderr
-        return time.monotonic() - begun
-
-    quiet = login()
     sockets = []
     for i in range(1000):
         s = socket.socket()
@@ -398,8 +391,11 @@ def test_a_flood_without_logins_leaves_the_honest_their_way_in(serve, folder):
         s.bind((f"127.{1 + i // 250}.{i % 250}.2", 0))
         s.connect_ex(("127.0.0.1", server.port))
         sockets.append(s)
-    # Two programs want the processor then: what a login takes anyway may take twice as long.
-    assert login() < 1 + 2 * quiet
+    begun = time.monotonic()
+    # By stock ssh: how long a client of ours takes to start, which is long under ASan, is not what is asked here.
+    done = subprocess.run(client_command("ssh", server, folder, "-W", "127.0.0.1:9"), capture_output=True, text=True, timeout=60)
+    assert "Connection refused" in done.stderr
+    assert time.monotonic() - begun < 3  # one second of the issue, and the machine's own delays
     wait_until(lambda: len(list(pathlib.Path(f"/proc/{server.process.pid}/fd").iterdir())) < 300)
     for s in sockets:
         s.close()
