@@ -10,8 +10,10 @@
 #include <sys/resource.h>
 #include <unistd.h>
 #include <boost/asio/io_context.hpp>
+#include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/query.hpp>
+#include <boost/asio/steady_timer.hpp>
 
 #include "base/assert.hpp"
 
@@ -76,6 +78,24 @@ asio::any_io_executor executor_of(asio::execution_context& context) {
 }
 
 }  // namespace
+
+/// What wakes Asio for us.
+struct Readiness::ByAsio {
+  explicit ByAsio(const asio::any_io_executor& executor) : watched(executor), clock(executor) {}
+  ~ByAsio() { give_up_watch(); }
+  ByAsio(const ByAsio&) = delete;
+  ByAsio& operator=(const ByAsio&) = delete;
+
+  // Asio would close it.
+  void give_up_watch() {
+    if (watched.is_open()) (void)watched.release();
+  }
+
+  asio::posix::stream_descriptor watched;  ///< our epoll instance
+  bool armed = false;                      ///< a handler of its wait is still to come
+  asio::steady_timer clock;                ///< the next moment of all
+  std::optional<Instant> clock_at;
+};
 
 asio::execution_context::id Readiness::id;
 
@@ -213,11 +233,55 @@ void Readiness::forget(Watch watch, Direction direction, const Waiter& waiter) {
   disarm_if_idle();
 }
 
+void Readiness::wait_until(Instant at, Alarm& alarm) {
+  CULVERT_ASSERT(!alarm.is_set());
+  alarm.at_ = at;
+  alarms_.insert(alarm);
+  if (sleeps_) return hold_work();
+  set_clock();
+}
+
+void Readiness::forget(Alarm& alarm) {
+  if (!alarm.is_set()) return;
+  alarms_.erase(alarms_.iterator_to(alarm));
+  if (!sleeps_) set_clock();
+}
+
+Instant Readiness::next_moment() const { return alarms_.empty() ? kNever : alarms_.begin()->at_; }
+
+void Readiness::ring(Instant now) {
+  while (next_moment() <= now) {
+    Alarm& alarm = *alarms_.begin();
+    alarms_.erase(alarms_.begin());
+    alarm.due();
+  }
+}
+
+// Where the context runs by itself: one timer of Asio for all of ours.
+void Readiness::set_clock() {
+  using Clock = asio::steady_timer;
+  if (alarms_.empty()) {
+    if (by_asio_ && std::exchange(by_asio_->clock_at, std::nullopt)) by_asio_->clock.cancel();
+    return;
+  }
+  ByAsio& by = by_asio();
+  const Instant next = next_moment();
+  if (by.clock_at == next) return;
+  by.clock_at = next;
+  by.clock.expires_at(next == kNever ? Clock::time_point::max() : Clock::time_point(next.time_since_epoch()));
+  by.clock.async_wait([this](const boost::system::error_code& changed) {
+    if (changed || !by_asio_) return;
+    by_asio_->clock_at.reset();
+    ring(monotonic_now());
+    set_clock();
+  });
+}
+
 void Readiness::post_behind_sockets(std::move_only_function<void()> handler) {
   // Asio looks at the instance before each round of handlers.
   if (!sleeps_) return asio::post(executor_, std::move(handler));
   held_back_.push_back(std::move(handler));
-  if (!work_) work_.emplace(executor_);
+  hold_work();
 }
 
 void Readiness::post_first_held_back() {
@@ -230,6 +294,7 @@ void Readiness::post_first_held_back() {
 // small messages would leave little to who moves a lot.
 void Readiness::share_with_held_back() {
   const Instant now = monotonic_now();
+  ring(now);
   if (served_since_) {
     turns_until_ = now + std::min<Duration>(now - *std::exchange(served_since_, std::nullopt), kMostTurns);
   } else if (now >= turns_until_) {
@@ -244,9 +309,9 @@ void Readiness::share_with_held_back() {
 // Or the io_context would have something to wait for. (sleep() gives up work_: the last one to go may stop
 // the context, and here somebody may be about to wait again.)
 void Readiness::disarm_if_idle() {
-  if (waiting_ > 0 || !armed_ || !watched_) return;
+  if (waiting_ > 0 || !by_asio_ || !by_asio_->armed) return;
   boost::system::error_code ignored;
-  watched_->cancel(ignored);
+  by_asio_->watched.cancel(ignored);
 }
 
 void Readiness::shutdown() {
@@ -254,7 +319,12 @@ void Readiness::shutdown() {
     for (const Direction direction : {Direction::in, Direction::out})
       if (Waiter* const waiter = take(entries_[i], direction)) waiter->dropped();
   }
-  give_up_watch();
+  while (!alarms_.empty()) {
+    Alarm& alarm = *alarms_.begin();
+    alarms_.erase(alarms_.begin());
+    alarm.dropped();  // which may be its end, and that of others
+  }
+  by_asio_.reset();
   work_.reset();
 }
 
@@ -274,31 +344,29 @@ Readiness::Waiter* Readiness::take(Entry& entry, Direction direction) {
   return waiter;
 }
 
-void Readiness::arm() {
-  if (sleeps_) {
-    if (!work_) work_.emplace(executor_);
-    return;
-  }
-  if (armed_) return;
-  boost::system::error_code error;
-  if (!watched_) {
-    watched_.emplace(executor_);
-    watched_->assign(epoll_.get(), error);
-    if (error) return watched_.reset();
-  }
-  armed_ = true;
-  watched_->async_wait(asio::posix::descriptor_base::wait_read,
-                       [this](const boost::system::error_code& failed) {
-                         armed_ = false;
-                         if (!failed) dispatch(look());
-                         if (waiting_ > 0) arm();
-                       });
+void Readiness::hold_work() {
+  if (!work_) work_.emplace(executor_);
 }
 
-// Asio would close it.
-void Readiness::give_up_watch() {
-  if (watched_) (void)watched_->release();
-  watched_.reset();
+void Readiness::arm() {
+  if (sleeps_) return hold_work();
+  ByAsio& by = by_asio();
+  if (by.armed) return;
+  boost::system::error_code error;
+  if (!by.watched.is_open()) by.watched.assign(epoll_.get(), error);
+  if (error) return;
+  by.armed = true;
+  by.watched.async_wait(asio::posix::descriptor_base::wait_read,
+                        [this](const boost::system::error_code& failed) {
+                          if (by_asio_) by_asio_->armed = false;
+                          if (!failed) dispatch(look());
+                          if (waiting_ > 0) arm();
+                        });
+}
+
+Readiness::ByAsio& Readiness::by_asio() {
+  if (!by_asio_) by_asio_ = std::make_unique<ByAsio>(executor_);
+  return *by_asio_;
 }
 
 bool Readiness::begin_sleeps() {
@@ -310,10 +378,11 @@ bool Readiness::begin_sleeps() {
       return false;
     }
   }
-  give_up_watch();  // neither can watch the other while that is watching it
+  by_asio_.reset();  // neither can watch the other while that is watching it
   sleeps_ = watch(epoll_.get(), *asio_, kAsio, EPOLLIN);
-  if (waiting_ > 0) arm();
-  return sleeps_;
+  if (!sleeps_) return false;
+  if (waiting_ > 0 || !alarms_.empty()) hold_work();
+  return true;
 }
 
 void Readiness::end_sleeps() {
@@ -323,23 +392,44 @@ void Readiness::end_sleeps() {
   while (!held_back_.empty()) post_first_held_back();
   work_.reset();
   if (waiting_ > 0) arm();
+  set_clock();
 }
 
 void Readiness::sleep() {
   if (!held_back_.empty()) return share_with_held_back();
   served_since_.reset();
-  if (waiting_ == 0 && work_) return work_.reset();
+  if (waiting_ == 0 && alarms_.empty() && work_) return work_.reset();
   int count = 0;
   if (look_policy_.wants_to_look()) {
-    const Instant until = woke_at_ + kLook;
+    const Instant until = std::min(woke_at_ + kLook, next_moment());
     while ((count = look()) == 0 && monotonic_now() < until) ::sched_yield();
   }
-  if (count == 0) count = ::epoll_wait(epoll_.get(), events_.data(), static_cast<int>(kAtOnce), -1);
+  if (count == 0) count = wait_for_events();
   // By a signal, or since the process was stopped: what came meanwhile is heard before timers are.
   if (count < 0) count = look();
   const Instant now = monotonic_now();
   look_policy_.round(now - std::exchange(woke_at_, now));
   dispatch(count);
+  ring(now);
+}
+
+int Readiness::wait_for_events() {
+  constexpr int kMost = static_cast<int>(kAtOnce);
+  const Instant until = next_moment();
+  if (until == kNever) return ::epoll_wait(epoll_.get(), events_.data(), kMost, -1);
+  const Duration left = std::max(until - monotonic_now(), Duration::zero());
+  if (has_fine_wait_) {
+    const auto seconds = std::chrono::floor<std::chrono::seconds>(left);
+    timespec time = {};
+    time.tv_sec = seconds.count();
+    time.tv_nsec = std::chrono::nanoseconds(left - seconds).count();
+    const int count = ::epoll_pwait2(epoll_.get(), events_.data(), kMost, &time, nullptr);
+    if (count >= 0 || (errno != ENOSYS && errno != EPERM)) return count;
+    has_fine_wait_ = false;  // before Linux 5.11, or by a filter of system calls that does not know it
+  }
+  constexpr std::chrono::milliseconds kLongest = std::chrono::hours(24);
+  const auto rounded = std::min(std::chrono::ceil<std::chrono::milliseconds>(left), kLongest);
+  return ::epoll_wait(epoll_.get(), events_.data(), kMost, static_cast<int>(rounded.count()));
 }
 
 void Readiness::wake() {

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <deque>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <vector>
 
@@ -14,7 +15,7 @@
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/execution_context.hpp>
 #include <boost/asio/executor_work_guard.hpp>
-#include <boost/asio/posix/stream_descriptor.hpp>
+#include <boost/intrusive/set.hpp>
 
 #include "base/result.hpp"
 #include "base/time.hpp"
@@ -23,10 +24,11 @@
 
 namespace culvert::net {
 
-/// Which sockets of one io_context can be read or written. The kernel is told of a socket once,
-/// edge-triggered, and what it answers is remembered until a read or write meets "not now": so waiting costs
-/// no system call, where Asio's async_wait costs one each time. An epoll instance of its own: the thread
-/// sleeps there (net::run(), in run.hpp), or, where the context runs by its own run(), Asio watches it.
+/// Which sockets of one io_context can be read or written, and which moments have come. The kernel is told of
+/// a socket once, edge-triggered, and what it answers is remembered until a read or write meets "not now": so
+/// waiting costs no system call, where Asio's async_wait costs one each time. A moment (see Timer) is the end
+/// of the sleep. An epoll instance of its own: the thread sleeps there (net::run(), in run.hpp), or, where
+/// the context runs by its own run(), Asio watches it.
 ///
 /// A service of the context (one for each, made by of()), and used on its one thread. Made before other
 /// threads open and close descriptors.
@@ -63,6 +65,22 @@ class Readiness final : public boost::asio::execution_context::service {
 
    protected:
     ~FailureListener() = default;
+  };
+
+  /// Somebody who waits for a moment. One of the two is called, once, and it is forgotten before.
+  class Alarm : public boost::intrusive::set_base_hook<boost::intrusive::optimize_size<true>> {
+   public:
+    virtual void due() = 0;      ///< from the reactor; may wait again
+    virtual void dropped() = 0;  ///< the io_context ends
+    [[nodiscard]] bool is_set() const { return is_linked(); }
+
+   protected:
+    ~Alarm() = default;
+
+   private:
+    friend Readiness;
+    friend bool operator<(const Alarm& a, const Alarm& b) { return a.at_ < b.at_; }
+    Instant at_ = kNever;
   };
 
   /// A socket that is watched; a name that a later one never has.
@@ -107,6 +125,11 @@ class Readiness final : public boost::asio::execution_context::service {
   /// If `waiter` waits there still, or whoever does if it is null.
   void cancel(Watch watch, Direction direction, const Waiter* waiter = nullptr);
 
+  /// Until `at`, or for ever (kNever). `alarm` stays until one of its functions is called, or forget().
+  void wait_until(Instant at, Alarm& alarm);
+  /// `alarm` does not wait any more, if it did, and is not told.
+  void forget(Alarm& alarm);
+
   /// Posts `handler` when those whose sockets are ready by now have been called; see yield().
   void post_behind_sockets(std::move_only_function<void()> handler);
 
@@ -118,8 +141,9 @@ class Readiness final : public boost::asio::execution_context::service {
   void end_sleeps();
   /// From now on wake() is heard.
   void listen_for_wake() { hears_wake_.store(true); }
-  /// Until a socket is ready, Asio has something to do or wake() is called; calls those who wait for the
-  /// sockets. At once if nobody waits any more, or if there are handlers to post behind them.
+  /// Until a socket is ready, a moment has come, Asio has something to do or wake() is called;
+  /// calls those who wait, for the sockets first. At once if nobody waits any more, or if there are handlers
+  /// to post behind them.
   ///
   /// Where that has been measured to pay (LookPolicy) it looks first, until kLook after the last one, and
   /// yields the processor meanwhile: waking a thread takes longer than a neighbour's answer.
@@ -128,6 +152,7 @@ class Readiness final : public boost::asio::execution_context::service {
   void wake();
 
  private:
+  struct ByAsio;
   struct Entry {
     std::uint32_t generation = 0;
     int socket = -1;
@@ -150,11 +175,16 @@ class Readiness final : public boost::asio::execution_context::service {
   [[nodiscard]] bool tell_kernel(int what, const Entry& entry, Watch watch);
   [[nodiscard]] Waiter* take(Entry& entry, Direction direction);
   void disarm_if_idle();
+  [[nodiscard]] ByAsio& by_asio();
   void arm();
-  void give_up_watch();
+  void hold_work();
+  [[nodiscard]] Instant next_moment() const;
+  void ring(Instant now);
+  void set_clock();
   void post_first_held_back();
   void share_with_held_back();
   [[nodiscard]] int look();
+  [[nodiscard]] int wait_for_events();
   void dispatch(int count);
   void dispatch(const epoll_event& event);
 
@@ -166,13 +196,15 @@ class Readiness final : public boost::asio::execution_context::service {
   std::deque<Entry> entries_;  ///< stay where they are
   std::vector<std::uint32_t> free_;
   std::size_t waiting_ = 0;
+  boost::intrusive::multiset<Alarm, boost::intrusive::constant_time_size<false>> alarms_;
   std::array<epoll_event, kAtOnce> events_;
   std::deque<std::move_only_function<void()>> held_back_;  ///< by post_behind_sockets()
 
   // Where sleep() is called.
   bool sleeps_ = false;
-  std::optional<int> asio_;  ///< the epoll instance of the context itself, if it was found
-  UniqueFd wake_;            ///< an eventfd
+  std::optional<int> asio_;    ///< the epoll instance of the context itself, if it was found
+  UniqueFd wake_;              ///< an eventfd
+  bool has_fine_wait_ = true;  ///< the kernel has epoll_pwait2(), as far as is known
   std::atomic<bool> hears_wake_ = false;
   std::optional<boost::asio::executor_work_guard<boost::asio::any_io_executor>>
       work_;  ///< somebody waits, or is held back
@@ -181,9 +213,7 @@ class Readiness final : public boost::asio::execution_context::service {
   std::optional<Instant> served_since_;  ///< a look found sockets: those who waited for them have their turn
   Instant turns_until_{};                ///< of those held back, one after another
 
-  // Where the context runs by itself.
-  std::optional<boost::asio::posix::stream_descriptor> watched_;
-  bool armed_ = false;  ///< a handler of its wait is still to come
+  std::unique_ptr<ByAsio> by_asio_;  ///< where the context runs by itself, and somebody has waited
 };
 
 }  // namespace culvert::net

@@ -3,8 +3,10 @@
 
 #include <array>
 #include <atomic>
+#include <cerrno>
 #include <chrono>
 #include <csignal>
+#include <cstddef>
 #include <ctime>
 #include <fstream>
 #include <functional>
@@ -13,11 +15,15 @@
 #include <thread>
 #include <vector>
 
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
-#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/post.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
 #include <fmt/format.h>
@@ -26,6 +32,7 @@
 #include "net/on_thread.hpp"
 #include "net/readiness.hpp"
 #include "net/stream_socket.hpp"
+#include "net/timer.hpp"
 #include "net/unique_fd.hpp"
 #include "net/yield.hpp"
 #include "tests/support/run_task.hpp"
@@ -81,7 +88,7 @@ TEST(Run, ServesAsioBesideSocketsThatWait) {
   asio::io_context context(1);
   SocketPair ends(context);
   asio::co_spawn(context, answer(ends.there), asio::detached);
-  asio::steady_timer timer(context);
+  Timer timer(context.get_executor());
   int rings = 0;
   const std::function<void()> next = [&] {
     timer.expires_after(milliseconds(1));
@@ -95,8 +102,61 @@ TEST(Run, ServesAsioBesideSocketsThatWait) {
   EXPECT_EQ(rings, 20);
 }
 
+constexpr int kManyTurns = 1'000'000;
+
+TEST(Run, RingsTimersBesideWhoHasAlwaysMoreToDo) {
+  asio::io_context context(1);
+  Timer timer(context.get_executor(), milliseconds(5));
+  bool has_rung = false;
+  timer.async_wait([&](const boost::system::error_code&) { has_rung = true; });
+  int yields = 0;
+  asio::co_spawn(
+      context,
+      [&]() -> asio::awaitable<void> {
+        while (!has_rung && ++yields < kManyTurns) co_await net::yield();
+      },
+      asio::detached);
+  net::run(context);
+  EXPECT_TRUE(has_rung);
+  EXPECT_LT(yields, kManyTurns);
+}
+
+// As before Linux 5.11, or in a container whose filter does not know the call.
+int keep_time_without_fine_waits(int error) {
+  std::array<sock_filter, 4> rules = {{
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, __NR_epoll_pwait2, 0, 1),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | static_cast<unsigned>(error)),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+  }};
+  const sock_fprog program{static_cast<unsigned short>(rules.size()), rules.data()};
+  if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) return 2;
+  if (::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) != 0) return 2;
+  asio::io_context context(1);
+  int rings = 0;
+  Timer timer(context.get_executor());
+  const std::function<void()> next = [&] {
+    timer.expires_after(std::chrono::microseconds(4'500));
+    timer.async_wait([&](const boost::system::error_code&) {
+      if (++rings < 10) next();
+    });
+  };
+  const Instant start = monotonic_now();
+  const std::clock_t cpu = std::clock();
+  next();
+  net::run(context);
+  if (rings != 10 || monotonic_now() - start < milliseconds(45)) return 1;
+  const auto busy = std::chrono::duration<double>(static_cast<double>(std::clock() - cpu) / CLOCKS_PER_SEC);
+  return busy < milliseconds(30) ? 0 : 3;
+}
+
+TEST(Run, KeepsTimeWhereTheKernelHasNoFineWait) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  for (const int error : {ENOSYS, EPERM})
+    EXPECT_EXIT(::_exit(keep_time_without_fine_waits(error)), ::testing::ExitedWithCode(0), "");
+}
+
 TEST(Run, ServesSocketsBesideWhoHasAlwaysMoreToDo) {
-  constexpr int kManyTurns = 1'000'000;
   asio::io_context context(1);
   SocketPair ends(context);
   int answers = 0;
@@ -142,7 +202,7 @@ TEST(Run, ServesSocketsBetweenAnyTwoOfThoseWhoHaveAlwaysMoreToDo) {
 // A run() that does not hear of what it should ends, too; but late.
 constexpr std::chrono::seconds kLate(20);
 asio::awaitable<void> deadline(asio::io_context& context) {
-  asio::steady_timer timer(context, 2 * kLate);
+  Timer timer(context.get_executor(), 2 * kLate);
   co_await timer.async_wait(asio::use_awaitable);
   context.stop();
 }
@@ -233,7 +293,7 @@ TEST(Run, HearsSocketsBeforeTimersAfterAnInterruption) {
   asio::io_context context(1);
   SocketPair ends(context);
   std::string order;
-  asio::steady_timer timer(context, kRingsAfter);
+  Timer timer(context.get_executor(), kRingsAfter);
   timer.async_wait([&](const boost::system::error_code&) { order += "timer "; });
   asio::co_spawn(
       context,
