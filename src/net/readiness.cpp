@@ -187,6 +187,14 @@ void Readiness::drained(Watch watch, Direction direction) {
   if (Entry* const entry = find(watch)) entry->ready[std::to_underlying(direction)] = false;
 }
 
+Result<void> Readiness::ask_again(Watch watch, Direction direction) {
+  Entry* const entry = find(watch);
+  if (entry == nullptr) return cancelled();
+  if (!tell_kernel(EPOLL_CTL_MOD, *entry, watch)) return fail_errno("cannot wait for a descriptor", errno);
+  entry->ready[std::to_underlying(direction)] = false;
+  return {};
+}
+
 void Readiness::read(Watch watch, std::size_t bytes, std::size_t wanted) {
   if (bytes >= kBulk) in_bulk();
   Entry* const entry = find(watch);

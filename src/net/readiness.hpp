@@ -112,6 +112,8 @@ class Readiness final : public boost::asio::execution_context::service {
   void set_failure_listener(Watch watch, FailureListener* listener);
   /// A try met "not now". Nothing may have been awaited in between.
   void drained(Watch watch, Direction direction);
+  /// It is not ready until the kernel says so again, which it does if it is: one system call.
+  [[nodiscard]] Result<void> ask_again(Watch watch, Direction direction);
   /// A read got `bytes` of `wanted`, both not 0; `wanted` is that as well where a short read says nothing.
   void read(Watch watch, std::size_t bytes, std::size_t wanted);
   /// Somebody moves a lot at a time.

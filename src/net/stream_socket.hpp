@@ -1,19 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <memory>
 #include <span>
 #include <utility>
 
 #include <boost/asio/any_io_executor.hpp>
-#include <boost/asio/associated_cancellation_slot.hpp>
 #include <boost/asio/awaitable.hpp>
-#include <boost/asio/cancellation_type.hpp>
-#include <boost/asio/post.hpp>
 
 #include "base/bytes.hpp"
 #include "base/result.hpp"
 #include "net/readiness.hpp"
+#include "net/readiness_wait.hpp"
 #include "net/socket.hpp"
 #include "net/unique_fd.hpp"
 
@@ -69,7 +66,9 @@ class StreamSocket {
   /// error: true. False after cancel(), close() or Asio cancellation of the handler, or if it cannot be
   /// waited for. Never from inside this call. One in each direction at a time.
   template <class Handler>
-  void async_wait(Direction direction, Handler handler);
+  void async_wait(Direction direction, Handler handler) {
+    async_wait_ready(*readiness_, watch_, direction, std::move(handler));
+  }
   /// The same without an allocation: `waiter` stays until one of its functions is called, or forget().
   [[nodiscard]] Result<void> wait(Direction direction, Readiness::Waiter& waiter) {
     return readiness_->wait(watch_, direction, waiter);
@@ -88,9 +87,6 @@ class StreamSocket {
   friend Result<StreamSocket> adopt(const boost::asio::any_io_executor& executor, int descriptor, int family);
 
  private:
-  template <class Handler>
-  class Wait;
-
   void swap(StreamSocket& other) noexcept {
     std::swap(readiness_, other.readiness_);
     std::swap(watch_, other.watch_);
@@ -115,46 +111,5 @@ class StreamSocket {
 /// calls.
 [[nodiscard]] Result<StreamSocket> adopt(const boost::asio::any_io_executor& executor, int descriptor,
                                          int family);
-
-template <class Handler>
-class StreamSocket::Wait final : public Readiness::Waiter {
- public:
-  Wait(const boost::asio::any_io_executor& executor, Handler handler)
-      : executor_(executor), handler_(std::move(handler)) {}
-
-  void ready() override {
-    Handler handler = take();
-    std::move(handler)(true);
-  }
-  void cancelled() override { post(false); }
-  void dropped() override { (void)take(); }
-  void post(bool is_ready) {
-    const boost::asio::any_io_executor& executor = executor_;
-    boost::asio::post(executor, [handler = take(), is_ready]() mutable { std::move(handler)(is_ready); });
-  }
-
- private:
-  Handler take() {
-    Handler handler = std::move(handler_);
-    delete this;
-    return handler;
-  }
-
-  const boost::asio::any_io_executor& executor_;  // of the Readiness
-  Handler handler_;
-};
-
-template <class Handler>
-void StreamSocket::async_wait(Direction direction, Handler handler) {
-  auto slot = boost::asio::get_associated_cancellation_slot(handler);
-  auto waiter = std::make_unique<Wait<Handler>>(readiness_->executor(), std::move(handler));
-  const bool is_ready = readiness_->is_ready(watch_, direction);
-  if (is_ready || !readiness_->wait(watch_, direction, *waiter)) return waiter.release()->post(is_ready);
-  const Readiness::Waiter* const waits = waiter.release();  // deletes itself
-  if (!slot.is_connected()) return;
-  slot.assign([readiness = readiness_, watch = watch_, direction, waits](boost::asio::cancellation_type) {
-    readiness->cancel(watch, direction, waits);
-  });
-}
 
 }  // namespace culvert::net
