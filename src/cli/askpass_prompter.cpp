@@ -12,7 +12,6 @@
 #include <utility>
 #include <vector>
 
-#include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/asio/this_coro.hpp>
 
 #include <fmt/format.h>
@@ -20,9 +19,9 @@
 #include "base/log.hpp"
 #include "base/text.hpp"
 #include "cli/values.hpp"
-#include "net/as_tuple.hpp"
 #include "net/child.hpp"
 #include "net/unique_fd.hpp"
+#include "net/watched_fd.hpp"
 
 namespace culvert::cli {
 namespace {
@@ -40,16 +39,15 @@ std::vector<std::string> environment_for(bool confirms) {
 }
 
 // All that comes up to the end. None: the question was withdrawn. As much as there is room for: too much.
-relay::Task<std::optional<SecretBytes>> read_all(asio::posix::stream_descriptor& from) {
+relay::Task<std::optional<SecretBytes>> read_all(net::WatchedFd& from) {
   SecretBytes output(kMostOutput);
   std::size_t size = 0;
   while (size < output.size()) {
-    const ssize_t got = ::read(from.native_handle(), output.data() + size, output.size() - size);
+    const ssize_t got = ::read(from.get(), output.data() + size, output.size() - size);
     if (got > 0) {
       size += static_cast<std::size_t>(got);
     } else if (got < 0 && errno == EAGAIN) {
-      const auto [failed] = co_await from.async_wait(asio::posix::stream_descriptor::wait_read, net::kTuple);
-      if (failed) co_return std::nullopt;
+      if (!co_await from.wait_readable()) co_return std::nullopt;
     } else if (got == 0 || errno != EINTR) {
       break;
     }
@@ -97,7 +95,7 @@ relay::Task<Result<SecretBytes>> AskpassPrompter::run(std::string text, bool con
   }
   theirs.reset();
   ::fcntl(ours.get(), F_SETFL, O_NONBLOCK);
-  asio::posix::stream_descriptor from(executor, ours.release());
+  auto from = CO_TRY(net::WatchedFd::watch(executor, std::move(ours)));
   const auto output = co_await read_all(from);
   if (!output) co_return fail(Errc::cancelled, "the question was withdrawn");
   if (output->size() == kMostOutput)

@@ -11,10 +11,10 @@
 #include <optional>
 #include <string_view>
 
-#include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/asio/this_coro.hpp>
 
-#include "net/as_tuple.hpp"
+#include "net/unique_fd.hpp"
+#include "net/watched_fd.hpp"
 
 namespace culvert::cli {
 namespace {
@@ -81,13 +81,7 @@ bool TerminalPrompter::available() const {
 relay::Task<Result<SecretBytes>> TerminalPrompter::ask(std::string text, bool echo) {
   const int fd = may_ask_ ? open_terminal() : -1;
   if (fd < 0) co_return fail(Errc::not_found, "there is no terminal to ask on");
-  asio::posix::stream_descriptor terminal(co_await asio::this_coro::executor);
-  boost::system::error_code error;
-  terminal.assign(fd, error);
-  if (error) {
-    ::close(fd);
-    co_return fail_errno("cannot wait for the terminal", error.value());
-  }
+  auto terminal = CO_TRY(net::WatchedFd::watch(co_await asio::this_coro::executor, net::UniqueFd(fd)));
   std::optional<Hidden> hidden;
   if (!echo) hidden.emplace(fd);
   write_all(fd, text);
@@ -103,9 +97,7 @@ relay::Task<Result<SecretBytes>> TerminalPrompter::ask(std::string text, bool ec
     } else if (got == 0) {
       co_return fail(Errc::cancelled, "nothing was entered");
     } else if (errno == EAGAIN) {
-      const auto [failed] =
-          co_await terminal.async_wait(asio::posix::stream_descriptor::wait_read, net::kTuple);
-      if (failed) co_return fail(Errc::cancelled, "the question was withdrawn");
+      if (!co_await terminal.wait_readable()) co_return fail(Errc::cancelled, "the question was withdrawn");
     } else if (errno != EINTR) {
       co_return fail_errno("cannot read from the terminal", errno);
     }

@@ -4,10 +4,10 @@
 #include <string>
 
 #include <boost/asio/any_io_executor.hpp>
-#include <boost/asio/local/stream_protocol.hpp>
 
 #include "daemon/privileged/rule_keeper.hpp"
 #include "daemon/run.hpp"
+#include "net/watched_fd.hpp"
 
 namespace culvert::daemon {
 
@@ -27,8 +27,9 @@ class KeptRulesRun final : public Run {
   relay::Task<Result<void>> answer();
 
   const RuleKeeper& keeper_;
-  boost::asio::local::stream_protocol::socket ears_;  // the keeper's channel
-  std::string said_;                                  // by the keeper, not yet read
+  const boost::asio::any_io_executor executor_;
+  net::WatchedFd ears_;  // the keeper's channel
+  std::string said_;     // by the keeper, not yet read
 };
 
 }  // namespace culvert::daemon

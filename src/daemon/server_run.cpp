@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "daemon/server_run.hpp"
 
-#include <optional>
+#include <cerrno>
 #include <utility>
 
+#include <fcntl.h>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 
@@ -12,7 +13,7 @@
 #include "base/log.hpp"
 #include "daemon/open_listeners.hpp"
 #include "net/addresses.hpp"
-#include "net/as_tuple.hpp"
+#include "net/unique_fd.hpp"
 
 namespace culvert::daemon {
 
@@ -54,22 +55,23 @@ relay::Task<Result<void>> ServerRun::start() {
 }
 
 relay::Task<Result<void>> ServerRun::serve() {
-  std::optional<asio::posix::stream_descriptor> end;
+  net::WatchedFd end;
   if (privileges_.end() >= 0) {
-    end.emplace(executor_, privileges_.end());
-    asio::co_spawn(executor_, watch_privileges(*end), asio::detached);
+    net::UniqueFd ours(::fcntl(privileges_.end(), F_DUPFD_CLOEXEC, 0));
+    if (!ours) co_return fail_errno("cannot watch the privileged helper", errno);
+    end = CO_TRY(net::WatchedFd::watch(executor_, std::move(ours)));
+    asio::co_spawn(executor_, watch_privileges(end), asio::detached);
   }
   workers_.start();
   auto ended = co_await server_->run(std::move(listeners_));
-  if (end) (void)end->release();  // it is not ours
+  end.close();
   if (lost_privileges_)
     co_return fail(Errc::closed, "the privileged helper has ended; nobody could log in any more");
   co_return ended;
 }
 
-relay::Task<void> ServerRun::watch_privileges(asio::posix::stream_descriptor& end) {
-  const auto [error] = co_await end.async_wait(asio::posix::stream_descriptor::wait_read, net::kTuple);
-  if (error) co_return;
+relay::Task<void> ServerRun::watch_privileges(net::WatchedFd& end) {
+  if (!co_await end.wait_readable()) co_return;
   lost_privileges_ = true;
   server_->stop(Duration::zero());
 }

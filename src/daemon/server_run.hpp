@@ -5,7 +5,6 @@
 #include <vector>
 
 #include <boost/asio/any_io_executor.hpp>
-#include <boost/asio/posix/stream_descriptor.hpp>
 
 #include "crypto/random.hpp"
 #include "daemon/bound_ports.hpp"
@@ -16,6 +15,7 @@
 #include "engine/server/server.hpp"
 #include "net/listener.hpp"
 #include "net/resolver.hpp"
+#include "net/watched_fd.hpp"
 #include "net/worker_threads.hpp"
 
 namespace culvert::daemon {
@@ -48,7 +48,7 @@ class ServerRun final : public Run {
 
  private:
   /// Stops the server when the privileges are gone.
-  [[nodiscard]] relay::Task<void> watch_privileges(boost::asio::posix::stream_descriptor& end);
+  [[nodiscard]] relay::Task<void> watch_privileges(net::WatchedFd& end);
 
   const boost::asio::any_io_executor executor_;
   net::WorkerThreads workers_;  // sessions end with their contexts, behind all that could still post to them

@@ -11,7 +11,6 @@
 #include <cstdint>
 
 #include "base/assert.hpp"
-#include "net/as_tuple.hpp"
 
 namespace culvert::daemon {
 namespace {
@@ -56,10 +55,12 @@ void on_signal(int number) {
 
 }  // namespace
 
-Signals::Signals(const asio::any_io_executor& executor, void (*words)()) : wake_(executor) {
+Signals::Signals(const asio::any_io_executor& executor, void (*words)()) {
   const int fd = ::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
   CULVERT_ASSERT(fd >= 0 && wake_fd == -1);
-  wake_.assign(fd);
+  auto watched_wake = net::WatchedFd::watch(executor, net::UniqueFd(fd));
+  CULVERT_ASSERT(watched_wake);
+  wake_ = *std::move(watched_wake);
   wake_fd = fd;
   first_signal = 0;
   asked = false;
@@ -85,10 +86,9 @@ Signals::~Signals() {
 asio::awaitable<int> Signals::next() {
   while (first_signal == 0) {
     if (asked.exchange(false)) co_return SIGUSR1;
-    const auto [error] = co_await wake_.async_wait(asio::posix::stream_descriptor::wait_read, net::kTuple);
-    if (error) co_return 0;
+    if (!co_await wake_.wait_readable()) co_return 0;
     std::uint64_t count = 0;
-    [[maybe_unused]] const ssize_t read = ::read(wake_.native_handle(), &count, sizeof count);
+    [[maybe_unused]] const ssize_t read = ::read(wake_.get(), &count, sizeof count);
   }
   co_return first_signal.load();
 }

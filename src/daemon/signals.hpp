@@ -3,7 +3,8 @@
 
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
-#include <boost/asio/posix/stream_descriptor.hpp>
+
+#include "net/watched_fd.hpp"
 
 namespace culvert::daemon {
 
@@ -24,7 +25,7 @@ class Signals {
   [[nodiscard]] boost::asio::awaitable<int> next();
 
  private:
-  boost::asio::posix::stream_descriptor wake_;
+  net::WatchedFd wake_;
 };
 
 }  // namespace culvert::daemon

@@ -14,10 +14,11 @@
 #include <sys/wait.h>
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/cancellation_signal.hpp>
-#include <boost/asio/posix/stream_descriptor.hpp>
-#include <boost/asio/steady_timer.hpp>
 
 #include "net/as_tuple.hpp"
+#include "net/timer.hpp"
+#include "net/unique_fd.hpp"
+#include "net/watched_fd.hpp"
 
 namespace culvert::net {
 
@@ -25,42 +26,47 @@ namespace asio = boost::asio;
 
 // Its handler keeps it until the program has been waited for: till then the number is of no other process.
 struct Child::Process : std::enable_shared_from_this<Process> {
-  Process(const asio::any_io_executor& executor, pid_t number, bool is_apart, int pidfd)
-      : pid(number),
-        target(is_apart ? -number : number),
-        end(executor, pidfd),
-        known(executor, asio::steady_timer::time_point::max()) {}
+  Process(const asio::any_io_executor& executor, pid_t number, bool is_apart, WatchedFd pidfd)
+      : pid(number), target(is_apart ? -number : number), end(std::move(pidfd)), known(executor) {}
 
   void watch() {
-    end.async_wait(asio::posix::stream_descriptor::wait_read,
-                   [self = shared_from_this()](const boost::system::error_code&) {
-                     int state = 0;
-                     const pid_t ended = ::waitpid(self->pid, &state, WNOHANG);
-                     if (ended == 0) return;
-                     self->status = ended == self->pid ? state : kUnknownStatus;
-                     self->end.close();
-                     self->known.cancel();
-                   });
+    end.async_wait([self = shared_from_this()](bool) {
+      int state = 0;
+      const pid_t ended = ::waitpid(self->pid, &state, WNOHANG);
+      if (ended == 0) return;
+      self->status = ended == self->pid ? state : kUnknownStatus;
+      self->end.close();
+      self->known.cancel();
+    });
   }
 
   const pid_t pid;
   const pid_t target;  // of signals: itself, or its group
-  asio::posix::stream_descriptor end;
-  asio::steady_timer known;  // never expires; cancelled when there is a status
+  WatchedFd end;
+  Timer known;  // never expires; cancelled when there is a status
   std::optional<int> status;
 };
+
+namespace {
+
+Result<WatchedFd> watch_end(const asio::any_io_executor& executor, pid_t pid) {
+  UniqueFd pidfd(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
+  if (!pidfd) return fail(Errc::system, std::strerror(errno), errno);
+  return WatchedFd::watch(executor, std::move(pidfd));
+}
+
+}  // namespace
 
 Result<Child> Child::start(const asio::any_io_executor& executor, Spawn what, int farewell) {
   const bool is_apart = what.is_apart;
   const pid_t pid = TRY(spawn(std::move(what)));
-  const int pidfd = static_cast<int>(::syscall(SYS_pidfd_open, pid, 0));
-  if (pidfd < 0) {
-    const int error = errno;
+  auto pidfd = watch_end(executor, pid);
+  if (!pidfd) {
     ::kill(pid, SIGKILL);
     ::waitpid(pid, nullptr, 0);
-    return fail(Errc::system, std::strerror(error), error);
+    return std::unexpected(std::move(pidfd).error());
   }
-  auto process = std::make_shared<Process>(executor, pid, is_apart, pidfd);
+  auto process = std::make_shared<Process>(executor, pid, is_apart, *std::move(pidfd));
   process->watch();
   return Child(std::move(process), farewell);
 }
@@ -87,7 +93,7 @@ asio::awaitable<Result<int>> Child::ended() const {
 asio::awaitable<Result<int>> Child::ended_within(Duration patience) const {
   return [](std::shared_ptr<Process> process, Duration left) -> asio::awaitable<Result<int>> {
     const auto give_up = std::make_shared<asio::cancellation_signal>();
-    asio::steady_timer deadline(process->known.get_executor(), left);
+    Timer deadline(process->known.get_executor(), left);
     deadline.async_wait([give_up](const boost::system::error_code& error) {
       if (!error) give_up->emit(asio::cancellation_type::all);
     });

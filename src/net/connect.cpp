@@ -13,12 +13,11 @@
 #include <sys/socket.h>
 #include <boost/asio/bind_executor.hpp>
 #include <boost/asio/error.hpp>
-#include <boost/asio/local/stream_protocol.hpp>
-#include <boost/asio/steady_timer.hpp>
 #include <boost/asio/this_coro.hpp>
 
 #include "net/as_tuple.hpp"
 #include "net/cancelled.hpp"
+#include "net/timer.hpp"
 #include "net/unique_fd.hpp"
 #include "net/unix_address.hpp"
 
@@ -43,7 +42,7 @@ struct Race {
         : socket(std::move(made)), to(where), deadline(socket.get_executor()) {}
     StreamSocket socket;
     const tcp::endpoint to;
-    asio::steady_timer deadline;
+    Timer deadline;
     bool running = true;
   };
 
@@ -67,7 +66,7 @@ struct Race {
     if (weight(error) > weight(best_error)) best_error = error;
   }
 
-  asio::steady_timer wake;  ///< the coroutine sleeps on it; handlers cancel it
+  Timer wake;  ///< the coroutine sleeps on it; handlers cancel it
   std::vector<std::shared_ptr<Attempt>> attempts;
   std::optional<StreamSocket> winner;
   std::size_t running = 0;
@@ -214,11 +213,11 @@ std::unexpected<Error> connect_failed(int error) {
 }
 
 /// Sleeps until a handler says that something happened, or until `time` has passed.
-asio::awaitable<void> sleep(asio::steady_timer& timer, std::optional<Duration> time) {
+asio::awaitable<void> sleep(Timer& timer, std::optional<Duration> time) {
   if (time) {
     timer.expires_after(*time);
   } else {
-    timer.expires_at(asio::steady_timer::time_point::max());
+    timer.expires_at(kNever);
   }
   (void)co_await timer.async_wait(kTuple);
 }
@@ -250,7 +249,7 @@ asio::awaitable<Result<StreamSocket>> connect_tcp(std::vector<tcp::endpoint> add
 
   auto order = interleave_families(std::move(addresses));
   if (order.size() > kMostAddresses) order.resize(kMostAddresses);
-  auto last_start = asio::steady_timer::clock_type::now();
+  auto last_start = monotonic_now();
   auto first = begin(executor, order.front(), options);
   if (first && first->is_connected) co_return std::move(first->socket);
 
@@ -261,7 +260,7 @@ asio::awaitable<Result<StreamSocket>> connect_tcp(std::vector<tcp::endpoint> add
   std::size_t next = 1;
   for (;;) {
     if (race->winner) break;
-    const auto now = asio::steady_timer::clock_type::now();
+    const auto now = monotonic_now();
     const bool alone = race->running == 0;
     const bool may_start = next < order.size() && race->running < kMostAttempts;
     if (may_start && (alone || now >= last_start + options.stagger)) {
@@ -272,7 +271,7 @@ asio::awaitable<Result<StreamSocket>> connect_tcp(std::vector<tcp::endpoint> add
     }
     if (alone) co_return connect_failed(race->best_error);
     std::optional<Duration> pause;
-    if (may_start) pause = std::chrono::ceil<Duration>(last_start + options.stagger - now);
+    if (may_start) pause = last_start + options.stagger - now;
     co_await sleep(race->wake, pause);
     if (is_cancelled(co_await asio::this_coro::cancellation_state)) co_return cancelled();
   }
@@ -300,7 +299,7 @@ asio::awaitable<Result<StreamSocket>> connect_unix(std::string path, Duration ti
   // A Unix connect is done at once or not at all. EAGAIN is a full backlog, which no poll reports the end of:
   // ask again.
   const Instant deadline = time > Duration::zero() ? monotonic_now() + time : kNever;
-  asio::steady_timer timer(executor);
+  Timer timer(executor);
   for (auto pause = std::chrono::milliseconds(1);;
        pause = std::min(pause * 2, std::chrono::milliseconds(50))) {
     if (::connect(fd.get(), address->get(), address->size) == 0) break;

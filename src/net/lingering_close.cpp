@@ -12,11 +12,11 @@
 
 #include <boost/asio/execution_context.hpp>
 #include <boost/asio/query.hpp>
-#include <boost/asio/steady_timer.hpp>
 #include <boost/intrusive/list.hpp>
 
 #include "net/descriptor_relief.hpp"
 #include "net/socket.hpp"
+#include "net/timer.hpp"
 
 namespace culvert::net {
 
@@ -76,7 +76,7 @@ struct Lingering : std::enable_shared_from_this<Lingering>, Closing {
 
   void start(Duration time) {
     all.add(*this);
-    end = std::chrono::steady_clock::now() + time;
+    end = monotonic_now() + time;
     deadline.expires_at(end);
     deadline.async_wait([self = shared_from_this()](const boost::system::error_code& error) {
       if (!error) self->close();
@@ -95,10 +95,10 @@ struct Lingering : std::enable_shared_from_this<Lingering>, Closing {
   // Of a flood nothing more is read: its end would tell us nothing.
   void wait_until_sent() {
     if (is_sent()) return close();
-    deadline.expires_at(std::min(end, std::chrono::steady_clock::now() + kLook));
+    deadline.expires_at(std::min(end, monotonic_now() + kLook));
     deadline.async_wait([self = shared_from_this()](const boost::system::error_code& error) {
       if (error) return;
-      if (std::chrono::steady_clock::now() >= self->end) return self->close();
+      if (monotonic_now() >= self->end) return self->close();
       self->wait_until_sent();
     });
   }
@@ -124,8 +124,8 @@ struct Lingering : std::enable_shared_from_this<Lingering>, Closing {
   }
 
   StreamSocket socket;
-  asio::steady_timer deadline;
-  std::chrono::steady_clock::time_point end;
+  Timer deadline;
+  Instant end;
   std::size_t heard = 0;  // bytes
   LingeringOnes& all;
 };

@@ -10,7 +10,6 @@
 #include <netinet/in.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <boost/asio/steady_timer.hpp>
 #include <boost/asio/this_coro.hpp>
 
 #include <fmt/format.h>
@@ -23,6 +22,7 @@
 #include "net/cancelled.hpp"
 #include "net/descriptor_relief.hpp"
 #include "net/listen_error.hpp"
+#include "net/timer.hpp"
 #include "net/unique_fd.hpp"
 #include "net/unix_address.hpp"
 
@@ -131,7 +131,7 @@ struct Listener::State {
       : pause(executor), relief(DescriptorRelief::of(executor)) {}
 
   StreamSocket listening;
-  asio::steady_timer pause;
+  Timer pause;
   DescriptorRelief& relief;
   std::string name;
   std::optional<tcp::endpoint> endpoint;

@@ -7,10 +7,10 @@
 #include <cerrno>
 #include <cstring>
 #include <string>
+#include <utility>
 
 #include <linux/netlink.h>
 
-#include "net/as_tuple.hpp"
 #include "net/unique_fd.hpp"
 
 namespace culvert::net {
@@ -35,19 +35,19 @@ Result<NetlinkWatch> NetlinkWatch::open(const asio::any_io_executor& executor, s
   static_assert(sizeof address <= sizeof generic);
   std::memcpy(&generic, &address, sizeof address);
   if (::bind(socket.get(), &generic, sizeof address) != 0) return failed();
-  return NetlinkWatch(asio::posix::stream_descriptor(executor, socket.release()));
+  return NetlinkWatch(TRY(WatchedFd::watch(executor, std::move(socket))));
 }
 
 asio::awaitable<bool> NetlinkWatch::told() {
-  const auto [error] = co_await socket_.async_wait(asio::posix::stream_descriptor::wait_read, kTuple);
-  co_return !error && socket_.is_open();
+  const auto readable = co_await socket_.wait_readable();
+  co_return readable.has_value() && socket_.is_open();
 }
 
 bool NetlinkWatch::take(const std::function<void(ByteView)>& visit) {
   static thread_local std::array<std::uint8_t, kLongest> buffer;
   bool is_whole = true;
   for (;;) {
-    const ssize_t size = ::recv(socket_.native_handle(), buffer.data(), buffer.size(), MSG_DONTWAIT);
+    const ssize_t size = ::recv(socket_.get(), buffer.data(), buffer.size(), MSG_DONTWAIT);
     if (size > 0) {
       visit(ByteView(buffer).first(static_cast<std::size_t>(size)));
     } else if (size < 0 && errno == ENOBUFS) {
@@ -58,9 +58,6 @@ bool NetlinkWatch::take(const std::function<void(ByteView)>& visit) {
   }
 }
 
-void NetlinkWatch::close() {
-  boost::system::error_code ignored;
-  socket_.close(ignored);
-}
+void NetlinkWatch::close() { socket_.close(); }
 
 }  // namespace culvert::net

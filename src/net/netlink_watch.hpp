@@ -8,10 +8,10 @@
 
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
-#include <boost/asio/posix/stream_descriptor.hpp>
 
 #include "base/bytes.hpp"
 #include "base/result.hpp"
+#include "net/watched_fd.hpp"
 
 namespace culvert::net {
 
@@ -31,8 +31,8 @@ class NetlinkWatch {
   void close();
 
  private:
-  explicit NetlinkWatch(boost::asio::posix::stream_descriptor socket) : socket_(std::move(socket)) {}
-  boost::asio::posix::stream_descriptor socket_;
+  explicit NetlinkWatch(WatchedFd socket) : socket_(std::move(socket)) {}
+  WatchedFd socket_;
 };
 
 }  // namespace culvert::net

@@ -10,16 +10,15 @@
 #include <memory>
 #include <utility>
 
-#include <boost/asio/posix/stream_descriptor.hpp>
-#include <boost/asio/steady_timer.hpp>
 #include <boost/asio/this_coro.hpp>
 
 #include <fmt/format.h>
 
-#include "net/as_tuple.hpp"
 #include "net/cancelled.hpp"
 #include "net/child.hpp"
+#include "net/timer.hpp"
 #include "net/unique_fd.hpp"
+#include "net/watched_fd.hpp"
 
 namespace culvert::net {
 
@@ -29,18 +28,17 @@ namespace {
 
 /// Shared with the handler of the timer, which may come late.
 struct Program {
-  Program(const asio::any_io_executor& executor, Child started)
-      : output(executor), deadline(executor), child(std::move(started)) {}
+  Program(const asio::any_io_executor& executor, WatchedFd pipe, Child started)
+      : output(std::move(pipe)), deadline(executor), child(std::move(started)) {}
 
   /// Ends whatever waits.
   void stop() {
-    boost::system::error_code ignored;
-    output.cancel(ignored);
+    output.cancel();
     child.signal(SIGKILL);
   }
 
-  asio::posix::stream_descriptor output;
-  asio::steady_timer deadline;
+  WatchedFd output;
+  Timer deadline;
   Child child;
   bool is_late = false;
 };
@@ -55,16 +53,12 @@ Result<std::shared_ptr<Program>> start(const asio::any_io_executor& executor,
   const UniqueFd theirs(ends[1]);
   // Ours alone: what the program writes to is its own, and blocks.
   if (::fcntl(ours.get(), F_SETFL, O_NONBLOCK) != 0) return fail_errno("pipe", errno);
+  auto output = TRY(WatchedFd::watch(executor, std::move(ours)));
   const std::string path = words[0];
   auto child = TRY(Child::start(
       executor, {.program = path, .words = std::move(words), .input = nothing.get(), .output = theirs.get()},
       SIGKILL));
-  auto program = std::make_shared<Program>(executor, std::move(child));
-  boost::system::error_code error;
-  program->output.assign(ours.get(), error);
-  if (error) return fail_errno("cannot watch its output", error.value());
-  (void)ours.release();
-  return program;
+  return std::make_shared<Program>(executor, std::move(output), std::move(child));
 }
 
 /// All that it writes. Empty message: what ended the wait is for the caller to say.
@@ -72,15 +66,13 @@ asio::awaitable<Result<std::string>> read_all(std::shared_ptr<Program> program, 
   std::string text;
   for (;;) {
     std::array<char, 16384> chunk;
-    const ssize_t count = ::read(program->output.native_handle(), chunk.data(), chunk.size());
+    const ssize_t count = ::read(program->output.get(), chunk.data(), chunk.size());
     if (count == 0) co_return text;
     if (count > 0) {
       text.append(chunk.data(), static_cast<std::size_t>(count));
       if (text.size() > limit) co_return fail(Errc::limit, fmt::format("it wrote more than {} bytes", limit));
     } else if (errno == EAGAIN) {
-      const auto [error] =
-          co_await program->output.async_wait(asio::posix::stream_descriptor::wait_read, kTuple);
-      if (error) co_return cancelled();
+      CO_TRY(co_await program->output.wait_readable());
     } else if (errno != EINTR) {
       co_return fail_errno("cannot read its output", errno);
     }

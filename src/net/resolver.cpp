@@ -24,16 +24,15 @@
 #include <netinet/in.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
-#include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/asio/this_coro.hpp>
 
 #include <fmt/format.h>
 
 #include "base/assert.hpp"
 #include "base/text.hpp"
-#include "net/as_tuple.hpp"
 #include "net/cancelled.hpp"
 #include "net/unique_fd.hpp"
+#include "net/watched_fd.hpp"
 
 namespace culvert::net {
 
@@ -362,11 +361,7 @@ asio::awaitable<Result<std::vector<tcp::endpoint>>> Resolver::resolve(std::strin
   if (!theirs) co_return fail_errno("cannot look a name up", errno);
   UniqueFd mine(::fcntl(theirs.get(), F_DUPFD_CLOEXEC, 0));
   if (!mine) co_return fail_errno("cannot look a name up", errno);
-  asio::posix::stream_descriptor signal(executor);
-  boost::system::error_code error;
-  signal.assign(mine.get(), error);
-  if (error) co_return fail_errno("cannot look a name up", error.value());
-  (void)mine.release();
+  WatchedFd signal = CO_TRY(WatchedFd::watch(executor, std::move(mine)));
 
   const Pool::Key name(std::move(host), family);
   const auto waiter = CO_TRY(pool->enter(pool, name, requester, std::move(theirs)));
@@ -378,7 +373,7 @@ asio::awaitable<Result<std::vector<tcp::endpoint>>> Resolver::resolve(std::strin
   };
   const Membership membership{*pool, name, waiter};
 
-  (void)co_await signal.async_wait(asio::posix::descriptor_base::wait_read, kTuple);
+  (void)co_await signal.wait_readable();
   if (is_cancelled(co_await asio::this_coro::cancellation_state)) co_return cancelled();
   std::optional<Result<Addresses>> answered;
   {

@@ -15,7 +15,6 @@
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/post.hpp>
-#include <boost/asio/steady_timer.hpp>
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
@@ -23,6 +22,7 @@
 
 #include "engine/relay/stream.hpp"
 #include "net/cancelled.hpp"
+#include "net/timer.hpp"
 
 namespace culvert::testing {
 
@@ -159,15 +159,14 @@ class MemoryStream final : public relay::Stream {
 
  private:
   struct Direction {
-    explicit Direction(const boost::asio::any_io_executor& executor)
-        : changed(executor, boost::asio::steady_timer::time_point::max()) {}
+    explicit Direction(const boost::asio::any_io_executor& executor) : changed(executor) {}
     std::deque<std::uint8_t> bytes;
     std::size_t most = 0;
     bool ended = false;
     bool reset = false;
     bool reader_gone = false;
     CloseListener* listener = nullptr;  ///< of its reader
-    boost::asio::steady_timer changed;  ///< never expires; cancelled at each change
+    net::Timer changed;                 ///< never expires; cancelled at each change
   };
 
   MemoryStream(boost::asio::any_io_executor executor, std::shared_ptr<Direction> in,
@@ -178,7 +177,7 @@ class MemoryStream final : public relay::Stream {
         options_(std::move(options)) {}
 
   /// Whether the coroutine was cancelled meanwhile.
-  static relay::Task<bool> wait(boost::asio::steady_timer& changed) {
+  static relay::Task<bool> wait(net::Timer& changed) {
     (void)co_await changed.async_wait(boost::asio::as_tuple(boost::asio::use_awaitable));
     co_return net::is_cancelled(co_await boost::asio::this_coro::cancellation_state);
   }

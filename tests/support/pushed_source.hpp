@@ -8,10 +8,10 @@
 #include <utility>
 
 #include <boost/asio/as_tuple.hpp>
-#include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
 #include "engine/relay/source.hpp"
+#include "net/timer.hpp"
 
 namespace culvert::testing {
 
@@ -19,7 +19,7 @@ namespace culvert::testing {
 class PushedSource final : public relay::Source {
  public:
   PushedSource(const boost::asio::any_io_executor& executor, std::string name)
-      : name_(std::move(name)), changed_(executor, boost::asio::steady_timer::time_point::max()) {}
+      : name_(std::move(name)), changed_(executor) {}
 
   void push(std::unique_ptr<relay::Pending> pending) {
     waiting_.push_back(std::move(pending));
@@ -46,7 +46,7 @@ class PushedSource final : public relay::Source {
   const std::string name_;
   std::deque<std::unique_ptr<relay::Pending>> waiting_;
   std::optional<Error> error_;
-  boost::asio::steady_timer changed_;
+  net::Timer changed_;
 };
 
 }  // namespace culvert::testing

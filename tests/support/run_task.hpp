@@ -17,7 +17,8 @@
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/dispatch.hpp>
 #include <boost/asio/io_context.hpp>
-#include <boost/asio/steady_timer.hpp>
+
+#include "net/timer.hpp"
 
 namespace culvert::testing {
 
@@ -39,7 +40,7 @@ void run_until(boost::asio::io_context& context, Done done, std::chrono::nanosec
 /// The same where what is waited for is not an event of `context`: `done` is asked every millisecond, too.
 template <class Done>
 void poll_until(boost::asio::io_context& context, Done done) {
-  boost::asio::steady_timer tick(context);
+  net::Timer tick(context.get_executor());
   std::function<void()> again = [&] {
     tick.expires_after(std::chrono::milliseconds(1));
     tick.async_wait([&](const boost::system::error_code& error) {

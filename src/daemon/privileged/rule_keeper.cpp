@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "daemon/privileged/rule_keeper.hpp"
 
+#include <unistd.h>
+
 #include <string>
 #include <utility>
 
-#include <boost/asio/buffer.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>
-#include <boost/asio/local/stream_protocol.hpp>
 
 #include <fmt/format.h>
 
@@ -15,9 +15,9 @@
 #include "base/text.hpp"
 #include "daemon/kernel_run.hpp"
 #include "daemon/privileged/sandbox.hpp"
-#include "net/as_tuple.hpp"
 #include "net/resolver.hpp"
 #include "net/run.hpp"
+#include "net/watched_fd.hpp"
 
 namespace culvert::daemon {
 
@@ -29,13 +29,13 @@ namespace {
 class Keeper {
  public:
   /// `ears`: the channel, a second time.
-  Keeper(const KernelPlan& plan, net::ControlSocket channel, net::UniqueFd ears)
-      : io_(1),
-        channel_(std::move(channel)),
-        ears_(io_, asio::local::stream_protocol(), ears.release()),
-        run_(io_.get_executor(), plan, resolver_) {}
+  Keeper(const KernelPlan& plan, net::ControlSocket channel)
+      : io_(1), channel_(std::move(channel)), run_(io_.get_executor(), plan, resolver_) {}
 
-  int work() {
+  int work(net::UniqueFd ears) {
+    auto watched = net::WatchedFd::watch(io_.get_executor(), std::move(ears));
+    if (!watched) return 1;
+    ears_ = *std::move(watched);
     asio::co_spawn(io_, listen(), [this](const std::exception_ptr& exception) {
       if (exception) failed(error_of(exception));
     });
@@ -48,8 +48,8 @@ class Keeper {
   relay::Task<void> listen() {
     for (;;) {
       char word = 0;
-      const auto [error, count] = co_await ears_.async_receive(asio::buffer(&word, 1), net::kTuple);
-      if (error) word = static_cast<char>(RuleKeeper::Ask::stop);
+      const bool is_gone = !co_await ears_.wait_readable() || ::read(ears_.get(), &word, 1) != 1;
+      if (is_gone) word = static_cast<char>(RuleKeeper::Ask::stop);
       switch (static_cast<RuleKeeper::Ask>(word)) {
         case RuleKeeper::Ask::start:
           asio::co_spawn(io_, keep(), [this](const std::exception_ptr& exception) {
@@ -63,7 +63,7 @@ class Keeper {
         case RuleKeeper::Ask::stop:
           if (!is_serving_) io_.stop();
           run_.stop(Duration::zero());
-          if (error) co_return;
+          if (is_gone) co_return;
           break;
       }
     }
@@ -89,7 +89,7 @@ class Keeper {
   net::Resolver resolver_;  // outlives the coroutines that the io_context destroys
   asio::io_context io_;
   const net::ControlSocket channel_;
-  asio::local::stream_protocol::socket ears_;
+  net::WatchedFd ears_;
   KernelRun run_;
   bool is_serving_ = false;
   int status_ = 1;
@@ -108,8 +108,8 @@ Result<void> give_up_the_rest(const Plan& plan, const ProcessAccount* account) {
 int keep(const KernelPlan& kernel, net::ControlSocket channel) {
   auto ears = channel.share();
   if (!ears) return 1;
-  Keeper keeper(kernel, std::move(channel), std::move(*ears));
-  return keeper.work();
+  Keeper keeper(kernel, std::move(channel));
+  return keeper.work(*std::move(ears));
 }
 
 int be_keeper(const Plan& plan, const KernelPlan& kernel, net::ControlSocket channel,

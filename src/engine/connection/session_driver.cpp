@@ -71,7 +71,7 @@ SessionDriver::SessionDriver(std::unique_ptr<Carrier> carrier, ssh::SessionConfi
       session_(std::make_unique<ssh::Session>(std::move(config), random, monotonic_now())),
       timer_(executor_),
       pause_(executor_),
-      finished_signal_(executor_, asio::steady_timer::time_point::max()) {}
+      finished_signal_(executor_) {}
 
 SessionDriver::~SessionDriver() = default;
 
@@ -436,7 +436,7 @@ void SessionDriver::arm_timer() {
   if (next >= armed_ && (next == kNever || next - armed_ < kMovedFar)) return;
   if (next != kNever && next - monotonic_now() > kFarAway) next += kLate;
   armed_ = next;
-  timer_.expires_at(asio::steady_timer::time_point(next.time_since_epoch()));
+  timer_.expires_at(next);
   timer_.async_wait([self = shared_from_this()](const boost::system::error_code& error) {
     if (error || self->over_) return;
     self->armed_ = kNever;

@@ -21,11 +21,11 @@
 #include <vector>
 
 #include <boost/asio/any_io_executor.hpp>
-#include <boost/asio/steady_timer.hpp>
 
 #include "base/time.hpp"
 #include "engine/connection/carrier.hpp"
 #include "engine/relay/stream.hpp"
+#include "net/timer.hpp"
 #include "proto/ssh/session.hpp"
 
 namespace culvert::connection {
@@ -139,13 +139,13 @@ class SessionDriver : public std::enable_shared_from_this<SessionDriver> {
   std::size_t low_water_ = 0;          // of the carrier, as it is set
   bool wakes_late_ = false;            // the carrier, in bulk
 
-  boost::asio::steady_timer timer_;
-  boost::asio::steady_timer pause_;  // instead of waiting for readability, in bulk
-  Instant armed_ = kNever;           // when timer_ fires
-  std::optional<Error> lost_;        // why the carrier is of no use any more
+  net::Timer timer_;
+  net::Timer pause_;           // instead of waiting for readability, in bulk
+  Instant armed_ = kNever;     // when timer_ fires
+  std::optional<Error> lost_;  // why the carrier is of no use any more
   std::optional<Error> over_;
   bool finished_ = false;
-  boost::asio::steady_timer finished_signal_;
+  net::Timer finished_signal_;
 };
 
 }  // namespace culvert::connection

@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <utility>
 
-#include <boost/asio/steady_timer.hpp>
 #include <boost/asio/this_coro.hpp>
 
 #include "base/assert.hpp"
@@ -13,6 +12,7 @@
 #include "net/as_tuple.hpp"
 #include "net/cancelled.hpp"
 #include "net/socket.hpp"
+#include "net/timer.hpp"
 
 namespace culvert::proxy {
 
@@ -184,7 +184,7 @@ relay::Task<void> Asked::gone() {
   if (!lent || lent->empty()) co_return;
   // Early data. Behind it nothing can be seen, so only the clock ends the wait.
   conversation_->stream().keep();
-  asio::steady_timer never(co_await asio::this_coro::executor, asio::steady_timer::time_point::max());
+  net::Timer never(co_await asio::this_coro::executor);
   (void)co_await never.async_wait(net::kTuple);
 }
 

@@ -9,11 +9,11 @@
 #include <string>
 #include <utility>
 
-#include <boost/asio/steady_timer.hpp>
 #include <boost/asio/this_coro.hpp>
 
 #include "engine/relay/proxy_header.hpp"
 #include "net/cancelled.hpp"
+#include "net/timer.hpp"
 #include "proto/proxyproto/decoder.hpp"
 
 namespace culvert::relay {
@@ -37,7 +37,7 @@ struct Reading {
   }
 
   net::StreamSocket socket;
-  asio::steady_timer clock;
+  net::Timer clock;
   bool is_late = false;
   bool is_over = false;
 };

@@ -10,13 +10,13 @@
 #include <optional>
 #include <utility>
 
-#include <boost/asio/steady_timer.hpp>
 #include <boost/asio/this_coro.hpp>
 
 #include <fmt/format.h>
 
 #include "engine/relay/client_watch.hpp"
 #include "net/cancelled.hpp"
+#include "net/timer.hpp"
 
 namespace culvert::relay {
 
@@ -77,7 +77,7 @@ Task<Dialed> Arrival::wait_for_stream(BoundSource& source) {
 
   const auto executor = co_await asio::this_coro::executor;
   watched_->source = &source;
-  asio::steady_timer clock(executor, time_);
+  net::Timer clock(executor, time_);
   clock.async_wait([watched = watched_, time = time_](const boost::system::error_code& error) {
     const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(time).count();
     if (!error) watched->end({Refusal::timed_out, fmt::format("nobody came within {} s", seconds)});

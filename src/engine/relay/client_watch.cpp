@@ -10,19 +10,19 @@
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/dispatch.hpp>
 #include <boost/asio/post.hpp>
-#include <boost/asio/steady_timer.hpp>
 #include <boost/asio/this_coro.hpp>
 
 #include "net/as_tuple.hpp"
+#include "net/timer.hpp"
 
 namespace culvert::relay {
 
 namespace asio = boost::asio;
 
 struct ClientWatch::State {
-  Left left;                               ///< empty once nobody wants to know
-  asio::cancellation_signal enough;        ///< ends the watch
-  std::optional<asio::steady_timer> over;  ///< end() sleeps on it
+  Left left;                         ///< empty once nobody wants to know
+  asio::cancellation_signal enough;  ///< ends the watch
+  std::optional<net::Timer> over;    ///< end() sleeps on it
   bool is_watching = false;
 };
 
@@ -57,7 +57,7 @@ Task<void> ClientWatch::end() {
     if (state->is_watching) state->enough.emit(asio::cancellation_type::terminal);
   });
   while (state_->is_watching) {
-    state_->over.emplace(executor_, asio::steady_timer::time_point::max());
+    state_->over.emplace(executor_);
     (void)co_await state_->over->async_wait(net::kTuple);
   }
 }

@@ -15,7 +15,6 @@
 #include <span>
 #include <utility>
 
-#include <boost/asio/steady_timer.hpp>
 #include <boost/asio/this_coro.hpp>
 
 #include <fmt/format.h>
@@ -29,6 +28,7 @@
 #include "engine/relay/scratch.hpp"
 #include "net/cancelled.hpp"
 #include "net/ready_set.hpp"
+#include "net/timer.hpp"
 #include "net/udp_inbox.hpp"
 #include "net/udp_outbox.hpp"
 #include "net/yield.hpp"
@@ -130,7 +130,7 @@ struct DatagramForward::State : std::enable_shared_from_this<State> {
   std::vector<std::unique_ptr<net::ReadySet::Member>> watched_listeners;
   Table flows;
   DatagramCounters totals;
-  std::optional<asio::steady_timer> expiry;
+  std::optional<net::Timer> expiry;
   bool expiry_runs = false;
   bool stopping = false;
 

@@ -11,7 +11,6 @@
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 #include <boost/asio/dispatch.hpp>
-#include <boost/asio/steady_timer.hpp>
 #include <boost/asio/this_coro.hpp>
 
 #include "base/log.hpp"
@@ -25,6 +24,7 @@
 #include "net/as_tuple.hpp"
 #include "net/cancelled.hpp"
 #include "net/socket.hpp"
+#include "net/timer.hpp"
 #include "net/yield.hpp"
 
 namespace culvert::relay {
@@ -109,11 +109,11 @@ struct Forward::State : std::enable_shared_from_this<State> {
   Dialer& dialer;
   const ForwardOptions options;
   std::optional<asio::any_io_executor> executor;  ///< of the streams' coroutines, once one was started
-  std::list<Live> live;  ///< with limits on silence: in the order in which they are looked at
-  std::optional<asio::steady_timer*> watching;  ///< watch() runs, and sleeps on this one if it is not null
-  LinePace lines{kRefusalsASecond};             ///< about refusals
+  std::list<Live> live;                 ///< with limits on silence: in the order in which they are looked at
+  std::optional<net::Timer*> watching;  ///< watch() runs, and sleeps on this one if it is not null
+  LinePace lines{kRefusalsASecond};     ///< about refusals
   ForwardCounters totals;  ///< of streams that are gone; `live` and `dialing` are counted from the list
-  std::optional<asio::steady_timer> emptied;  ///< drain() sleeps on it
+  std::optional<net::Timer> emptied;  ///< drain() sleeps on it
   bool stopping = false;
   bool aborting = false;
 };
@@ -150,15 +150,15 @@ void Forward::stop() {
 Task<std::size_t> Forward::drain(Duration time) {
   const auto state = state_;
   const auto executor = co_await asio::this_coro::executor;
-  const auto deadline = asio::steady_timer::clock_type::now() + time;
+  const auto deadline = monotonic_now() + time;
   std::size_t aborted = 0;
   while (!state->live.empty() || state->watching) {
-    const bool late = state->aborting || asio::steady_timer::clock_type::now() >= deadline;
+    const bool late = state->aborting || monotonic_now() >= deadline;
     if (late && aborted == 0) {
       aborted = state->live.size();
       state->abort();
     }
-    state->emptied.emplace(executor, late ? asio::steady_timer::time_point::max() : deadline);
+    state->emptied.emplace(executor, late ? kNever : deadline);
     (void)co_await state->emptied->async_wait(net::kTuple);
     if (net::is_cancelled(co_await asio::this_coro::cancellation_state)) break;
   }
@@ -348,9 +348,9 @@ void Forward::State::finished(std::list<Live>::iterator entry, const std::except
 // Runs while there are streams. They are looked at in turn, so that those who came at different moments are
 // never looked at all at once.
 Task<void> Forward::State::watch(std::shared_ptr<State> state) {
-  asio::steady_timer timer(co_await asio::this_coro::executor);
+  net::Timer timer(co_await asio::this_coro::executor);
   struct Watching {
-    explicit Watching(std::shared_ptr<State> of, asio::steady_timer& with) : state(std::move(of)) {
+    explicit Watching(std::shared_ptr<State> of, net::Timer& with) : state(std::move(of)) {
       state->watching = &with;
     }
     Watching(const Watching&) = delete;

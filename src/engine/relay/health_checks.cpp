@@ -11,12 +11,12 @@
 #include <boost/asio/cancellation_signal.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/dispatch.hpp>
-#include <boost/asio/steady_timer.hpp>
 #include <boost/asio/this_coro.hpp>
 
 #include "engine/relay/signal.hpp"
 #include "net/as_tuple.hpp"
 #include "net/cancelled.hpp"
+#include "net/timer.hpp"
 
 namespace culvert::relay {
 
@@ -96,7 +96,7 @@ Task<void> HealthChecks::State::check_on(std::shared_ptr<State> state, std::size
 Task<void> HealthChecks::State::check_once(std::shared_ptr<State> state, std::size_t index) {
   const auto executor = co_await asio::this_coro::executor;
   const auto check = std::make_shared<Check>();
-  asio::steady_timer clock(executor, state->options.time);
+  net::Timer clock(executor, state->options.time);
   clock.async_wait([check](const boost::system::error_code& error) {
     if (error || !check->dialing) return;
     check->too_slow = true;

@@ -14,7 +14,6 @@
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
-#include <boost/asio/steady_timer.hpp>
 #include <boost/asio/this_coro.hpp>
 
 #include "base/assert.hpp"
@@ -23,6 +22,7 @@
 #include "net/cancelled.hpp"
 #include "net/descriptor_relief.hpp"
 #include "net/parked.hpp"
+#include "net/timer.hpp"
 #include "net/yield.hpp"
 
 namespace culvert::relay {
@@ -33,12 +33,11 @@ namespace {
 
 /// A source that always has one more must not keep the thread for itself.
 constexpr int kHeadsPerTurn = 64;
-using Clock = asio::steady_timer::clock_type;
 
 /// A client that has not said what it wants.
 struct Speaker {
   Stream* stream = nullptr;  ///< null once it was cut off
-  Clock::time_point deadline;
+  Instant deadline;
 };
 
 /// A channel of a session has none.
@@ -90,9 +89,9 @@ struct HearingSource::State : std::enable_shared_from_this<State>, net::Descript
   std::list<Speaker> hearing;  ///< oldest first
   std::deque<std::unique_ptr<Pending>> ready;
   std::optional<Error> error;
-  net::Parked arrived;                      ///< next()
-  net::Parked room;                         ///< take_all()
-  std::optional<asio::steady_timer> clock;  ///< the first deadline; with the first next()
+  net::Parked arrived;              ///< next()
+  net::Parked room;                 ///< take_all()
+  std::optional<net::Timer> clock;  ///< the first deadline; with the first next()
   RefusalLog refusals;
   Complaint exhausted;
   bool clock_is_set = false;
@@ -163,7 +162,7 @@ void HearingSource::State::start(const asio::any_io_executor& executor, std::uni
     return pending->refuse(Refusal::prohibited);
   }
   const auto entry =
-      hearing.insert(hearing.end(), Speaker{&(*begun)->stream(), Clock::now() + options.patience});
+      hearing.insert(hearing.end(), Speaker{&(*begun)->stream(), monotonic_now() + options.patience});
   set_clock();
   asio::co_spawn(executor, hear(Presence(shared_from_this(), entry), *std::move(begun)), asio::detached);
 }
@@ -201,7 +200,7 @@ void HearingSource::State::set_clock() {
 }
 
 void HearingSource::State::cut_off_late() {
-  const auto now = Clock::now();
+  const auto now = monotonic_now();
   for (Speaker& speaker : hearing) {
     if (speaker.deadline > now) break;
     if (speaker.stream == nullptr) continue;

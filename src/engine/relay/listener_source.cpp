@@ -7,13 +7,13 @@
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
-#include <boost/asio/steady_timer.hpp>
 #include <boost/asio/this_coro.hpp>
 
 #include "base/assert.hpp"
 #include "engine/relay/socket_stream.hpp"
 #include "net/as_tuple.hpp"
 #include "net/cancelled.hpp"
+#include "net/timer.hpp"
 
 namespace culvert::relay {
 
@@ -69,19 +69,19 @@ struct ListenerSource::State {
   explicit State(std::vector<net::Listener> made) : listeners(std::move(made)) {}
 
   /// Sleeps until `event`, a timer that never expires, is cancelled: all sleepers on it wake.
-  static Task<void> sleep(std::optional<asio::steady_timer>& event) {
-    if (!event) event.emplace(co_await asio::this_coro::executor, asio::steady_timer::time_point::max());
+  static Task<void> sleep(std::optional<net::Timer>& event) {
+    if (!event) event.emplace(co_await asio::this_coro::executor);
     (void)co_await event->async_wait(net::kTuple);
   }
-  static void wake(std::optional<asio::steady_timer>& event) {
+  static void wake(std::optional<net::Timer>& event) {
     if (event) event->cancel();
   }
 
   std::vector<net::Listener> listeners;
   std::deque<net::Accepted> waiting;
   std::optional<Error> error;
-  std::optional<asio::steady_timer> arrived;  ///< next() sleeps on it
-  std::optional<asio::steady_timer> room;     ///< accept_all() sleeps on it (all of them)
+  std::optional<net::Timer> arrived;  ///< next() sleeps on it
+  std::optional<net::Timer> room;     ///< accept_all() sleeps on it (all of them)
   bool started = false;
 };
 

@@ -9,6 +9,7 @@
 
 #include "net/as_tuple.hpp"
 #include "net/cancelled.hpp"
+#include "net/timer.hpp"
 
 namespace culvert::relay {
 
@@ -58,7 +59,7 @@ std::size_t MeteredStream::may_pass(Side& side, std::size_t wanted) {
 }
 
 Task<Result<void>> MeteredStream::pause(Side& side) {
-  if (!side.timer) side.timer = std::make_unique<asio::steady_timer>(co_await asio::this_coro::executor);
+  if (!side.timer) side.timer = std::make_unique<net::Timer>(co_await asio::this_coro::executor);
   Result<void> go_on;
   ++pauses_;
   do {  // once at least: those whose turns have come meanwhile are before us

@@ -7,10 +7,9 @@
 #include <utility>
 #include <vector>
 
-#include <boost/asio/steady_timer.hpp>
-
 #include "engine/relay/bucket.hpp"
 #include "engine/relay/stream.hpp"
+#include "net/timer.hpp"
 
 namespace culvert::relay {
 
@@ -58,9 +57,9 @@ class MeteredStream final : public Stream {
   /// What passes one way, and when it may.
   struct Side {
     const Meter::Way way;
-    Turn turn = {};                                         ///< what is left of it
-    std::size_t waited_for = 0;                             ///< of the whole turn, if it came later
-    std::unique_ptr<boost::asio::steady_timer> timer = {};  ///< sleeps until that; null: never had to
+    Turn turn = {};                          ///< what is left of it
+    std::size_t waited_for = 0;              ///< of the whole turn, if it came later
+    std::unique_ptr<net::Timer> timer = {};  ///< sleeps until that; null: never had to
   };
   [[nodiscard]] Task<Result<std::span<const ByteView>>> read_as_limited();
   [[nodiscard]] std::size_t may_pass(Side& side, std::size_t wanted);

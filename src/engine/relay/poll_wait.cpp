@@ -5,15 +5,14 @@
 #include <sys/epoll.h>
 #include <cerrno>
 
-#include <boost/asio/use_awaitable.hpp>
+#include <utility>
 
-#include "net/as_tuple.hpp"
 #include "net/unique_fd.hpp"
 
 namespace culvert::relay {
 
 PollWait::PollWait(const boost::asio::any_io_executor& executor, int descriptor, unsigned events)
-    : descriptor_(descriptor), poll_events_((events & EPOLLIN) != 0 ? POLLIN : POLLOUT), epoll_(executor) {
+    : descriptor_(descriptor), poll_events_((events & EPOLLIN) != 0 ? POLLIN : POLLOUT) {
   net::UniqueFd inner(::epoll_create1(EPOLL_CLOEXEC));
   if (!inner) {
     failure_ = errno;
@@ -26,10 +25,12 @@ PollWait::PollWait(const boost::asio::any_io_executor& executor, int descriptor,
     failure_ = always_ready_ ? 0 : errno;
     return;
   }
-  boost::system::error_code error;
-  epoll_.assign(inner.get(), error);
-  failure_ = error.value();
-  if (!error) (void)inner.release();
+  auto watched = net::WatchedFd::watch(executor, std::move(inner));
+  if (!watched) {
+    failure_ = static_cast<int>(watched.error().detail);
+    return;
+  }
+  epoll_ = *std::move(watched);
 }
 
 bool PollWait::ready() const {
@@ -42,15 +43,9 @@ Task<Result<void>> PollWait::wait() {
   if (always_ready_) co_return Result<void>();
   if (failure_ != 0) co_return fail_errno("cannot wait for a descriptor", failure_);
   if (!epoll_.is_open()) co_return cancelled();
-  const auto [error] =
-      co_await epoll_.async_wait(boost::asio::posix::descriptor_base::wait_read, net::kTuple);
-  if (error) co_return cancelled();
-  co_return Result<void>();
+  co_return co_await epoll_.wait_readable();
 }
 
-void PollWait::close() {
-  boost::system::error_code ignored;
-  if (epoll_.is_open()) epoll_.close(ignored);
-}
+void PollWait::close() { epoll_.close(); }
 
 }  // namespace culvert::relay

@@ -2,16 +2,16 @@
 #pragma once
 
 #include <boost/asio/any_io_executor.hpp>
-#include <boost/asio/posix/stream_descriptor.hpp>
 
 #include "base/result.hpp"
 #include "engine/relay/stream.hpp"
+#include "net/watched_fd.hpp"
 
 namespace culvert::relay {
 
-/// Waits for a descriptor that other programs share, without touching it: Asio would set O_NONBLOCK on it,
-/// which stays after we are gone and breaks whoever has the other end of the same open file (a shell, its
-/// pipeline). So it is watched by an epoll instance of our own, and Asio watches that.
+/// Waits for a descriptor that other programs share, without touching it: O_NONBLOCK would stay after we are
+/// gone and break whoever has the other end of the same open file (a shell, its pipeline). An epoll instance
+/// of its own tells, level-triggered, whether it is ready, and that is watched like others.
 class PollWait {
  public:
   /// `events`: EPOLLIN or EPOLLOUT. `descriptor` must stay open, and what it is, until close().
@@ -30,7 +30,7 @@ class PollWait {
   short poll_events_;
   bool always_ready_ = false;
   int failure_ = 0;  ///< errno of what kept it from being watched
-  boost::asio::posix::stream_descriptor epoll_;
+  net::WatchedFd epoll_;
 };
 
 }  // namespace culvert::relay

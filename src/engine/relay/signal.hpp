@@ -5,12 +5,12 @@
 #include <memory>
 
 #include <boost/asio/any_io_executor.hpp>
-#include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
 #include "base/time.hpp"
 #include "engine/relay/stream.hpp"
 #include "net/as_tuple.hpp"
+#include "net/timer.hpp"
 
 namespace culvert::relay {
 
@@ -22,7 +22,7 @@ class Signal {
 
   /// Returns after wake(), after `time`, after Asio cancellation, or for no reason. The signal may go before.
   [[nodiscard]] Task<void> wait(Duration time = std::chrono::hours(24)) {
-    return wait_for(sleepers_, boost::asio::steady_timer(executor_, time));
+    return wait_for(sleepers_, net::Timer(executor_, time));
   }
   [[nodiscard]] const boost::asio::any_io_executor& executor() const { return executor_; }
   void wake() {
@@ -30,11 +30,11 @@ class Signal {
   }
 
  private:
-  using Sleepers = std::list<boost::asio::steady_timer*>;
+  using Sleepers = std::list<net::Timer*>;
 
-  static Task<void> wait_for(std::shared_ptr<Sleepers> sleepers, boost::asio::steady_timer timer) {
+  static Task<void> wait_for(std::shared_ptr<Sleepers> sleepers, net::Timer timer) {
     struct Listed {
-      Listed(Sleepers& in, boost::asio::steady_timer& one) : list(in), entry(in.insert(in.end(), &one)) {}
+      Listed(Sleepers& in, net::Timer& one) : list(in), entry(in.insert(in.end(), &one)) {}
       Listed(const Listed&) = delete;
       Listed& operator=(const Listed&) = delete;
       ~Listed() { list.erase(entry); }

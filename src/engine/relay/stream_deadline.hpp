@@ -4,10 +4,10 @@
 #include <memory>
 
 #include <boost/asio/any_io_executor.hpp>
-#include <boost/asio/steady_timer.hpp>
 
 #include "base/time.hpp"
 #include "engine/relay/stream.hpp"
+#include "net/timer.hpp"
 
 namespace culvert::relay {
 
@@ -26,7 +26,7 @@ class StreamDeadline {
 
  private:
   std::shared_ptr<Stream*> stream_;
-  boost::asio::steady_timer timer_;
+  net::Timer timer_;
 };
 
 }  // namespace culvert::relay

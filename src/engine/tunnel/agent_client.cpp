@@ -7,7 +7,6 @@
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/cancellation_signal.hpp>
 #include <boost/asio/co_spawn.hpp>
-#include <boost/asio/steady_timer.hpp>
 #include <boost/asio/this_coro.hpp>
 
 #include <fmt/format.h>
@@ -15,6 +14,7 @@
 #include "base/log.hpp"
 #include "net/as_tuple.hpp"
 #include "net/connect.hpp"
+#include "net/timer.hpp"
 #include "proto/ssh/auth/agent_protocol.hpp"
 
 namespace culvert::tunnel {
@@ -57,7 +57,7 @@ relay::Task<Result<void>> AgentClient::add(crypto::PrivateKey key, std::string c
 relay::Task<Result<Bytes>> AgentClient::ask_within_patience(SecretBytes request) {
   const auto executor = co_await asio::this_coro::executor;
   const auto give_up = std::make_shared<asio::cancellation_signal>();
-  asio::steady_timer deadline(executor, patience_);
+  net::Timer deadline(executor, patience_);
   deadline.async_wait([give_up](const boost::system::error_code& error) {
     if (!error) give_up->emit(asio::cancellation_type::terminal);
   });

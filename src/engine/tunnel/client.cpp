@@ -8,7 +8,6 @@
 #include <boost/asio/cancellation_signal.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/dispatch.hpp>
-#include <boost/asio/steady_timer.hpp>
 #include <boost/asio/this_coro.hpp>
 
 #include <fmt/format.h>
@@ -25,6 +24,7 @@
 #include "engine/tunnel/reach.hpp"
 #include "engine/tunnel/remote_listeners.hpp"
 #include "net/as_tuple.hpp"
+#include "net/timer.hpp"
 
 namespace culvert::tunnel {
 
@@ -175,7 +175,7 @@ relay::Task<Result<Reached>> Client::Impl::reach() {
     bool is_over = false, timed_out = false;
   };
   const auto wait = std::make_shared<Wait>();
-  asio::steady_timer deadline(executor_);
+  net::Timer deadline(executor_);
   if (options_.connect_timeout > Duration::zero()) {
     deadline.expires_after(options_.connect_timeout);
     deadline.async_wait([wait, hop](const boost::system::error_code& error) {

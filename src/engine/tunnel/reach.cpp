@@ -5,7 +5,6 @@
 #include <string>
 #include <utility>
 
-#include <boost/asio/steady_timer.hpp>
 #include <boost/asio/this_coro.hpp>
 
 #include <fmt/format.h>
@@ -19,6 +18,7 @@
 #include "net/connect.hpp"
 #include "net/interface.hpp"
 #include "net/passed_socket.hpp"
+#include "net/timer.hpp"
 #include "proto/socks/client.hpp"
 #include "proto/ssh/session.hpp"
 
@@ -106,7 +106,7 @@ relay::Task<Result<net::StreamSocket>> connect_to(const ServerOptions& server, s
     error.message = fmt::format("cannot connect to {}: {}", place_of(host, port), error.message);
     if (round >= server.connection_attempts) co_return std::unexpected(std::move(error));
     log(LogLevel::verbose, "{}; trying again", error.message);
-    asio::steady_timer pause(co_await asio::this_coro::executor, std::chrono::seconds(1));
+    net::Timer pause(co_await asio::this_coro::executor, std::chrono::seconds(1));
     (void)co_await pause.async_wait(net::kTuple);
     if (net::is_cancelled(co_await asio::this_coro::cancellation_state)) co_return cancelled();
   }
@@ -185,7 +185,7 @@ class Deadline {
     bool passed = false;
   };
   const std::shared_ptr<Shared> shared_;
-  asio::steady_timer timer_;
+  net::Timer timer_;
 };
 
 // ssh waits for the program's end, too. Nothing is gained by that: one that stays gets a SIGHUP with the end

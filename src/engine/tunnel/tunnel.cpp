@@ -8,7 +8,6 @@
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
-#include <boost/asio/steady_timer.hpp>
 #include <boost/asio/this_coro.hpp>
 
 #include <fmt/format.h>
@@ -21,6 +20,7 @@
 #include "engine/tunnel/tunnel_state.hpp"
 #include "net/as_tuple.hpp"
 #include "net/cancelled.hpp"
+#include "net/timer.hpp"
 
 namespace culvert::tunnel {
 
@@ -155,8 +155,7 @@ relay::Task<Result<void>> Tunnel::State::attempt(bool again) {
 relay::Task<Result<void>> Tunnel::State::come_back(std::string known_reason) {
   std::vector<std::string> told = {std::move(known_reason)};
   for (;;) {
-    pause.expires_at(
-        asio::steady_timer::time_point(pace.next(monotonic_now(), random_number(random)).time_since_epoch()));
+    pause.expires_at(pace.next(monotonic_now(), random_number(random)));
     (void)co_await pause.async_wait(net::kTuple);
     if (stopped) co_return fail(Errc::cancelled, "stopped");
     auto connected = co_await attempt(true);
@@ -212,7 +211,7 @@ relay::Task<void> Tunnel::State::stay(std::shared_ptr<State> state) {
 }
 
 relay::Task<void> Tunnel::State::watch_routes(std::shared_ptr<State> state) {
-  asio::steady_timer quiet(state->executor);
+  net::Timer quiet(state->executor);
   while (!state->over && !state->stopped && co_await state->routes->changed()) {
     // A change comes as a shower of messages, and a route follows its link.
     quiet.expires_after(kRoutesSettle);

@@ -5,14 +5,13 @@
 #include <optional>
 #include <string>
 
-#include <boost/asio/steady_timer.hpp>
-
 #include "base/log.hpp"
 #include "engine/relay/signal.hpp"
 #include "engine/tunnel/client.hpp"
 #include "engine/tunnel/reconnect_pace.hpp"
 #include "engine/tunnel/tunnel.hpp"
 #include "net/route_watch.hpp"
+#include "net/timer.hpp"
 #include "proto/ssh/session.hpp"
 
 namespace culvert::tunnel {
@@ -53,7 +52,7 @@ struct Tunnel::State {
   ReconnectPace pace;
   relay::Signal changed;  // is_up, over or stopped
   std::optional<net::RouteWatch> routes;
-  boost::asio::steady_timer pause;  // before an attempt
+  net::Timer pause;  // before an attempt
   bool is_up = false;
   Instant since = monotonic_now();  // of is_up as it is
   std::uint32_t times_lost = 0;
