@@ -10,6 +10,7 @@
 #include <boost/asio/ip/multicast.hpp>
 
 #include "net/as_tuple.hpp"
+#include "net/readiness.hpp"
 
 namespace culvert::net {
 
@@ -31,6 +32,7 @@ std::unexpected<Error> failed(const boost::system::error_code& error) {
 
 Result<DatagramPort> DatagramPort::connect(const asio::any_io_executor& executor,
                                            const asio::ip::address& here, const Endpoint& there) {
+  TRY(Readiness::of(executor).serve_asio());
   udp::socket socket(executor);
   boost::system::error_code error;
   socket.open(there.protocol(), error);
@@ -43,6 +45,7 @@ Result<DatagramPort> DatagramPort::connect(const asio::any_io_executor& executor
 
 Result<DatagramPort> DatagramPort::open(const asio::any_io_executor& executor, const asio::ip::address& here,
                                         unsigned interface) {
+  TRY(Readiness::of(executor).serve_asio());
   udp::socket socket(executor);
   boost::system::error_code error;
   const Endpoint local(here, 0);
@@ -61,6 +64,7 @@ Result<DatagramPort> DatagramPort::open(const asio::any_io_executor& executor, c
 
 Result<DatagramPort> DatagramPort::join(const asio::any_io_executor& executor, const Endpoint& group,
                                         unsigned interface) {
+  TRY(Readiness::of(executor).serve_asio());
   udp::socket socket(executor);
   boost::system::error_code error;
   socket.open(group.protocol(), error);

@@ -22,6 +22,7 @@
 #include "net/connect.hpp"
 #include "net/descriptor_relief.hpp"
 #include "net/listen_error.hpp"
+#include "net/readiness.hpp"
 #include "net/unique_fd.hpp"
 #include "net/unix_address.hpp"
 #include "tests/support/run_task.hpp"
@@ -287,6 +288,7 @@ TEST_F(ListenerTest, SurvivesALackOfDescriptors) {
   const auto address = loopback(listener->port());
   ASSERT_EQ(::connect(client.get(), address.data(), static_cast<socklen_t>(address.size())), 0);
 
+  ASSERT_TRUE(Readiness::of(context.get_executor()).serve_asio());  // has its descriptors by now
   rlimit before = {};
   ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &before), 0);
   UniqueFd lowest_free(::dup(client.get()));
@@ -329,6 +331,7 @@ TEST_F(ListenerTest, TakesDescriptorsBackBeforeItPauses) {
   DescriptorRelief::of(context.get_executor()).add(holder);
   holder.held = UniqueFd(::dup(client.get()));
 
+  ASSERT_TRUE(Readiness::of(context.get_executor()).serve_asio());  // has its descriptors by now
   rlimit before = {};
   ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &before), 0);
   const rlimit none_left = {static_cast<rlim_t>(holder.held.get()) + 1, before.rlim_max};

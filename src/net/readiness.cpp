@@ -103,8 +103,7 @@ Readiness::Readiness(asio::execution_context& context)
     : service(context),
       executor_(executor_of(context)),
       epoll_(::epoll_create1(EPOLL_CLOEXEC)),
-      failure_(epoll_ ? 0 : errno),
-      asio_(epoll_of(executor_)) {}
+      failure_(epoll_ ? 0 : errno) {}
 
 Readiness::~Readiness() = default;
 
@@ -285,6 +284,16 @@ void Readiness::set_clock() {
   });
 }
 
+Result<void> Readiness::serve_asio() {
+  if (asio_) return {};
+  asio_ = epoll_of(executor_);
+  if (asio_ && (!sleeps_ || watch_asio())) return {};
+  asio_.reset();
+  return fail_errno("cannot wait for Asio's sockets", errno);
+}
+
+bool Readiness::watch_asio() { return watch(epoll_.get(), *asio_, kAsio, EPOLLIN); }
+
 void Readiness::post_behind_sockets(std::move_only_function<void()> handler) {
   // Asio looks at the instance before each round of handlers.
   if (!sleeps_) return asio::post(executor_, std::move(handler));
@@ -378,7 +387,7 @@ Readiness::ByAsio& Readiness::by_asio() {
 }
 
 bool Readiness::begin_sleeps() {
-  if (failure_ != 0 || !asio_) return false;
+  if (failure_ != 0) return false;
   if (!wake_) {
     wake_ = UniqueFd(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
     if (!wake_ || !watch(epoll_.get(), wake_.get(), kWake, EPOLLIN | EPOLLET)) {
@@ -387,15 +396,15 @@ bool Readiness::begin_sleeps() {
     }
   }
   by_asio_.reset();  // neither can watch the other while that is watching it
-  sleeps_ = watch(epoll_.get(), *asio_, kAsio, EPOLLIN);
-  if (!sleeps_) return false;
+  if (asio_ && !watch_asio()) return false;
+  sleeps_ = true;
   if (waiting_ > 0 || !alarms_.empty()) hold_work();
   return true;
 }
 
 void Readiness::end_sleeps() {
   epoll_event none = {};
-  (void)::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, *asio_, &none);
+  if (asio_) (void)::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, *asio_, &none);
   sleeps_ = false;
   while (!held_back_.empty()) post_first_held_back();
   work_.reset();

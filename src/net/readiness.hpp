@@ -30,8 +30,7 @@ namespace culvert::net {
 /// of the sleep. An epoll instance of its own: the thread sleeps there (net::run(), in run.hpp), or, where
 /// the context runs by its own run(), Asio watches it.
 ///
-/// A service of the context (one for each, made by of()), and used on its one thread. Made before other
-/// threads open and close descriptors.
+/// A service of the context (one for each, made by of()), and used on its one thread.
 class Readiness final : public boost::asio::execution_context::service {
  public:
   using key_type = Readiness;
@@ -132,6 +131,10 @@ class Readiness final : public boost::asio::execution_context::service {
   /// `alarm` does not wait any more, if it did, and is not told.
   void forget(Alarm& alarm);
 
+  /// Asio's own sockets or timers are used in this context: from here on net::run() hears of them, for two
+  /// system calls more in each round. Before the first of them. Errc::system: no descriptors are left.
+  [[nodiscard]] Result<void> serve_asio();
+
   /// Posts `handler` when those whose sockets are ready by now have been called; see yield().
   void post_behind_sockets(std::move_only_function<void()> handler);
 
@@ -143,7 +146,7 @@ class Readiness final : public boost::asio::execution_context::service {
   void end_sleeps();
   /// From now on wake() is heard.
   void listen_for_wake() { hears_wake_.store(true); }
-  /// Until a socket is ready, a moment has come, Asio has something to do or wake() is called;
+  /// Until a socket is ready, a moment has come, Asio has something to do (serve_asio()) or wake() is called;
   /// calls those who wait, for the sockets first. At once if nobody waits any more, or if there are handlers
   /// to post behind them.
   ///
@@ -183,6 +186,7 @@ class Readiness final : public boost::asio::execution_context::service {
   [[nodiscard]] Instant next_moment() const;
   void ring(Instant now);
   void set_clock();
+  [[nodiscard]] bool watch_asio();
   void post_first_held_back();
   void share_with_held_back();
   [[nodiscard]] int look();
@@ -204,7 +208,7 @@ class Readiness final : public boost::asio::execution_context::service {
 
   // Where sleep() is called.
   bool sleeps_ = false;
-  std::optional<int> asio_;    ///< the epoll instance of the context itself, if it was found
+  std::optional<int> asio_;    ///< the epoll instance of the context itself, where it is used
   UniqueFd wake_;              ///< an eventfd
   bool has_fine_wait_ = true;  ///< the kernel has epoll_pwait2(), as far as is known
   std::atomic<bool> hears_wake_ = false;

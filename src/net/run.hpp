@@ -12,9 +12,8 @@
 namespace culvert::net {
 
 /// As `context.run()`, on the calling thread alone; but the thread sleeps where its sockets are watched
-/// (Readiness), and Asio's epoll instance is one of those that are watched there, not the other way round:
-/// two system calls less for each message, and looks before a sleep that find a socket at once.
-/// (docs/decisions/readiness.md)
+/// (Readiness), and what Asio runs costs no system call: timers are Timer, other descriptors are WatchedFd.
+/// Asio's own are heard only behind Readiness::serve_asio(). (docs/decisions/readiness.md)
 ///
 /// Other threads use what is below: run() sleeps through a plain post() or stop() of theirs.
 void run(boost::asio::io_context& context);

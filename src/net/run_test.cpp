@@ -10,6 +10,7 @@
 #include <ctime>
 #include <fstream>
 #include <functional>
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <thread>
@@ -24,6 +25,7 @@
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 #include <boost/asio/post.hpp>
+#include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
 #include <fmt/format.h>
@@ -119,6 +121,33 @@ TEST(Run, RingsTimersBesideWhoHasAlwaysMoreToDo) {
   net::run(context);
   EXPECT_TRUE(has_rung);
   EXPECT_LT(yields, kManyTurns);
+}
+
+// What Beast brings along, for one.
+TEST(Run, ServesAsiosOwnWaitsWhereItWasToldOfThem) {
+  for (const bool is_told_before : {true, false}) {
+    asio::io_context context(1);
+    SocketPair ends(context);
+    asio::co_spawn(context, answer(ends.there), asio::detached);
+    Readiness& readiness = Readiness::of(context.get_executor());
+    if (is_told_before) ASSERT_TRUE(readiness.serve_asio());
+    std::optional<asio::steady_timer> theirs;
+    int rings = 0;
+    const std::function<void()> next = [&] {
+      theirs->expires_after(milliseconds(1));
+      theirs->async_wait([&](const boost::system::error_code&) {
+        if (++rings < 20) return next();
+        ends.there.close();
+      });
+    };
+    asio::post(context, [&] {
+      ASSERT_TRUE(readiness.serve_asio());
+      theirs.emplace(context);
+      next();
+    });
+    net::run(context);
+    EXPECT_EQ(rings, 20);
+  }
 }
 
 // As before Linux 5.11, or in a container whose filter does not know the call.

@@ -16,6 +16,7 @@
 #include <boost/beast/http/write.hpp>
 
 #include "net/as_tuple.hpp"
+#include "net/readiness.hpp"
 
 namespace culvert::mapper {
 
@@ -75,6 +76,7 @@ void HttpExchange::cancel() {
 
 relay::Task<Result<HttpAnswer>> HttpExchange::run(HttpRequest request, Duration time) {
   beast::tcp_stream& stream = state_->stream;
+  CO_TRY(net::Readiness::of(stream.get_executor()).serve_asio());
   beast::error_code error;
   auto& socket = stream.socket();
   socket.open(request.server.protocol(), error);
