@@ -49,29 +49,28 @@ relay::Task<Result<void>> ServerRun::start() {
     if (const auto at = listener.endpoint())
       bound_.add(net::ip_address_of(at->address()), gateway::Protocol::tcp, at->port());
   }
+  if (privileges_.end() >= 0) {
+    net::UniqueFd end(::fcntl(privileges_.end(), F_DUPFD_CLOEXEC, 0));
+    if (!end) co_return fail_errno("cannot watch the privileged helper", errno);
+    privileged_end_ = CO_TRY(net::WatchedFd::watch(executor_, std::move(end)));
+  }
   server_ = std::make_unique<server::Server>(workers_.executors(executor_), options, privileges_, *host_keys_,
                                              *accounts_, resolver_, random_);
   co_return Result<void>();
 }
 
 relay::Task<Result<void>> ServerRun::serve() {
-  net::WatchedFd end;
-  if (privileges_.end() >= 0) {
-    net::UniqueFd ours(::fcntl(privileges_.end(), F_DUPFD_CLOEXEC, 0));
-    if (!ours) co_return fail_errno("cannot watch the privileged helper", errno);
-    end = CO_TRY(net::WatchedFd::watch(executor_, std::move(ours)));
-    asio::co_spawn(executor_, watch_privileges(end), asio::detached);
-  }
+  if (privileged_end_.is_open()) asio::co_spawn(executor_, watch_privileges(), asio::detached);
   workers_.start();
   auto ended = co_await server_->run(std::move(listeners_));
-  end.close();
+  privileged_end_.close();
   if (lost_privileges_)
     co_return fail(Errc::closed, "the privileged helper has ended; nobody could log in any more");
   co_return ended;
 }
 
-relay::Task<void> ServerRun::watch_privileges(net::WatchedFd& end) {
-  if (!co_await end.wait_readable()) co_return;
+relay::Task<void> ServerRun::watch_privileges() {
+  if (!co_await privileged_end_.wait_readable()) co_return;
   lost_privileges_ = true;
   server_->stop(Duration::zero());
 }

@@ -48,7 +48,7 @@ class ServerRun final : public Run {
 
  private:
   /// Stops the server when the privileges are gone.
-  [[nodiscard]] relay::Task<void> watch_privileges(net::WatchedFd& end);
+  [[nodiscard]] relay::Task<void> watch_privileges();
 
   const boost::asio::any_io_executor executor_;
   net::WorkerThreads workers_;  // sessions end with their contexts, behind all that could still post to them
@@ -62,6 +62,7 @@ class ServerRun final : public Run {
   std::unique_ptr<server::Accounts> accounts_;
   std::unique_ptr<server::Server> server_;
   std::vector<net::Listener> listeners_;
+  net::WatchedFd privileged_end_;
   bool lost_privileges_ = false;
 };
 

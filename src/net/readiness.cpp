@@ -103,7 +103,11 @@ Readiness::Readiness(asio::execution_context& context)
     : service(context),
       executor_(executor_of(context)),
       epoll_(::epoll_create1(EPOLL_CLOEXEC)),
-      failure_(epoll_ ? 0 : errno) {}
+      failure_(epoll_ ? 0 : errno) {
+  if (failure_ != 0) return;
+  wake_ = UniqueFd(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+  if (!wake_ || !watch(epoll_.get(), wake_.get(), kWake, EPOLLIN | EPOLLET)) failure_ = errno;
+}
 
 Readiness::~Readiness() = default;
 
@@ -388,13 +392,6 @@ Readiness::ByAsio& Readiness::by_asio() {
 
 bool Readiness::begin_sleeps() {
   if (failure_ != 0) return false;
-  if (!wake_) {
-    wake_ = UniqueFd(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
-    if (!wake_ || !watch(epoll_.get(), wake_.get(), kWake, EPOLLIN | EPOLLET)) {
-      wake_.reset();
-      return false;
-    }
-  }
   by_asio_.reset();  // neither can watch the other while that is watching it
   if (asio_ && !watch_asio()) return false;
   sleeps_ = true;

@@ -198,7 +198,7 @@ class Readiness final : public boost::asio::execution_context::service {
 
   boost::asio::any_io_executor executor_;
   UniqueFd epoll_;
-  int failure_;                ///< errno, if there is no epoll instance
+  int failure_;                ///< errno, if there is no epoll instance or wake_
   std::deque<Entry> entries_;  ///< stay where they are
   std::vector<std::uint32_t> free_;
   std::size_t waiting_ = 0;

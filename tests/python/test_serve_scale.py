@@ -129,7 +129,7 @@ def test_what_stalls_and_what_is_silent_holds_up_nobody(serve, folder, count):
             arguments = [("-L", f"{port}:127.0.0.1:{targets.port}") for port in ports]
             with sessions(server, folder, arguments):
                 await conversations(targets)
-        wait_until(lambda: descriptors(server.process.pid) <= before + 1)
+        wait_until(lambda: descriptors(server.process.pid) <= before)
 
     async def conversations(targets):
         kinds = [{0: b"s", 1: b"f", 2: b"u"}.get(i // clients % 20, b"e") for i in range(streams)]
@@ -202,7 +202,7 @@ def test_clients_that_are_killed_under_load_leave_nothing(serve, folder, count):
                     kill(process.pid, 9)
                 await asyncio.wait_for(asyncio.gather(*tasks), DEADLINE)
         wait_until(lambda: listening(pid) == at_start)
-        wait_until(lambda: descriptors(pid) <= before + 1)
+        wait_until(lambda: descriptors(pid) <= before)
 
     for _ in range(rounds):
         asyncio.run(one_round())
@@ -242,7 +242,7 @@ def test_logins_good_and_bad_leave_no_memory_behind(serve, folder, count):
     def logins(first: int, last: int) -> int:
         with concurrent.futures.ThreadPoolExecutor(8) as pool:
             good = sum(pool.map(one, range(first, last)))
-        wait_until(lambda: descriptors(pid) <= before + 1)
+        wait_until(lambda: descriptors(pid) <= before)
         return good
 
     begun = time.monotonic()
