@@ -11,7 +11,6 @@
 
 #include <netinet/in.h>
 #include <sys/socket.h>
-#include <boost/asio/bind_executor.hpp>
 #include <boost/asio/error.hpp>
 #include <boost/asio/this_coro.hpp>
 
@@ -192,16 +191,14 @@ void enter(const std::shared_ptr<Race>& race, std::expected<Begun, int> begun, c
     race->winner = std::move(begun->socket);
     return;
   }
-  const auto executor = begun->socket.get_executor();
   auto attempt = std::make_shared<Race::Attempt>(std::move(begun->socket), to);
   race->attempts.push_back(attempt);
   ++race->running;
   if (options.attempt_timeout > Duration::zero()) {
     attempt->deadline.expires_after(options.attempt_timeout);
-    attempt->deadline.async_wait(
-        asio::bind_executor(executor, [race, attempt](boost::system::error_code error) {
-          if (!error) finish(*race, *attempt, ETIMEDOUT);
-        }));
+    attempt->deadline.async_wait([race, attempt](boost::system::error_code error) {
+      if (!error) finish(*race, *attempt, ETIMEDOUT);
+    });
   }
   watch(race, attempt);
 }
