@@ -15,13 +15,12 @@
 
 #include "base/time.hpp"
 #include "net/readiness.hpp"
-#include "net/timer.hpp"
 
 namespace culvert::net {
 
 /// A moment that coroutines and handlers wait for, or, if it never comes, something that wakes them by
-/// cancel(). As Timer, but the kernel is not told of it: it is the end of net::run()'s sleep. All
-/// calls on the thread of its io_context. It may outlive that if nobody waits then.
+/// cancel(). As asio::steady_timer, but the kernel is not told of it: it is the end of net::run()'s sleep.
+/// All calls on the thread of its io_context. It may outlive that if nobody waits then.
 class Timer final : private Readiness::Alarm {
  public:
   explicit Timer(const boost::asio::any_io_executor& executor, Instant at = kNever)
@@ -35,7 +34,6 @@ class Timer final : private Readiness::Alarm {
 
   [[nodiscard]] const boost::asio::any_io_executor& get_executor() const { return readiness_->executor(); }
 
-  [[nodiscard]] Instant expiry() const { return at_; }
   /// Those who wait now are told so, as by cancel(). How many they were.
   std::size_t expires_at(Instant at);
   std::size_t expires_after(Duration after) { return expires_at(monotonic_now() + after); }

@@ -28,10 +28,10 @@ namespace {
 /// The keeper's own side. With it go the rules.
 class Keeper {
  public:
-  /// `ears`: the channel, a second time.
   Keeper(const KernelPlan& plan, net::ControlSocket channel)
       : io_(1), channel_(std::move(channel)), run_(io_.get_executor(), plan, resolver_) {}
 
+  /// `ears`: the channel, a second time.
   int work(net::UniqueFd ears) {
     auto watched = net::WatchedFd::watch(io_.get_executor(), std::move(ears));
     if (!watched) return 1;
