@@ -53,7 +53,8 @@ quota = "3M"
             with contextlib.suppress(OSError):
                 s.sendall(b"z" * 3_000_000)
                 receive_all(s)
-        with contextlib.suppress(OSError), connect(port) as s:  # reset, and maybe before connect() returns
+        # Reset, and maybe before connect() returns.
+        with contextlib.suppress(ConnectionResetError, BrokenPipeError), connect(port) as s:
             s.sendall(b"z")
             assert s.recv(1) == b""
 

@@ -367,7 +367,7 @@ TEST(KernelTable, DoesNotReadTheSetsOfOthers) {
     const double spent = processor_ms() - begun;
     EXPECT_GT(listing().size(), 40'000U);
     const double of_one_reading = processor_ms() - begun - spent;
-    EXPECT_LT(spent, of_one_reading);  // an eighth of it
+    EXPECT_LT(spent, of_one_reading / 2);  // an eighth of it
   });
 }
 
