@@ -140,11 +140,12 @@ void DirectLane::add(const DirectPort& port, std::vector<net::Listener> listener
   forwards_.add(*port.forward, std::move(source), dialer, std::move(options));
 }
 
-void DirectLane::add(const DirectPort& port, std::vector<net::UdpListener> listeners) {
+void DirectLane::add(const DirectPort& port, std::vector<net::UdpListener> listeners,
+                     std::size_t most_flows) {
   const DirectPlan& plan = commons_.plan;
   relay::DatagramOptions options;
   options.idle_time = plan.flow_time;
-  options.most_flows = plan.most_streams;
+  options.most_flows = most_flows;
   options.source = datagram_source(plan);
   options.transparent = plan.transparent;
   options.rates = commons_.rates;

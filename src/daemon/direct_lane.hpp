@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -56,7 +57,7 @@ class DirectLane {
   DirectLane(boost::asio::any_io_executor executor, const DirectCommons& commons, net::Resolver& resolver);
 
   void add(const DirectPort& port, std::vector<net::Listener> listeners);
-  void add(const DirectPort& port, std::vector<net::UdpListener> listeners);
+  void add(const DirectPort& port, std::vector<net::UdpListener> listeners, std::size_t most_flows);
   /// Watches the targets of a group.
   void watch(std::shared_ptr<relay::TargetGroup> group);
 

@@ -61,6 +61,10 @@ void tell_up(const DirectPlan& plan, const DirectForward& forward, const std::st
   }
 }
 
+/// The flows of a port are shared out evenly, its clients by chance: with fewer, a thread would soon push out
+/// the flows of some while another has room.
+constexpr std::size_t kFlowsOfALane = 1024;
+
 bool is_at_unix_socket(const DirectForward& forward) {
   return std::holds_alternative<relay::UnixPath>(forward.listen.endpoint);
 }
@@ -188,10 +192,14 @@ DirectRun::Names DirectRun::open_streams(const DirectPort& port, net::Resolver& 
 DirectRun::Names DirectRun::open_datagrams(const DirectPort& port, net::Resolver& names) {
   ListenSpec spec = port.forward->listen;
   spec.endpoint = port.moved(spec.endpoint);
-  auto listeners = co_await open_udp_listeners(spec, names);
+  const std::size_t lanes = lanes_for_datagrams(*port.forward);
+  const auto listen = [lanes](const asio::ip::udp::endpoint& endpoint) {
+    return net::listen_shared_udp(endpoint, lanes > 1 ? net::Shares::first : net::Shares::nothing);
+  };
+  auto listeners = co_await open_udp_listeners(spec, names, listen);
   if (!listeners && port.forward->outside != 0) {
     std::get<relay::HostPort>(spec.endpoint).port = 0;
-    listeners = co_await open_udp_listeners(spec, names);
+    listeners = co_await open_udp_listeners(spec, names, listen);
   }
   if (!listeners) co_return std::unexpected(std::move(listeners).error());
   std::vector<std::string> opened;
@@ -201,8 +209,22 @@ DirectRun::Names DirectRun::open_datagrams(const DirectPort& port, net::Resolver
                port.forward->outside);
     opened.push_back(listener.name());
   }
-  lanes_[next_++ % lanes_.size()]->add(port, std::move(*listeners));
+  const std::size_t most_flows = plan_.most_streams / lanes;
+  for (std::size_t i = 1; i < lanes; ++i) {
+    std::vector<net::UdpListener> others;
+    for (const net::UdpListener& listener : *listeners)
+      others.push_back(CO_TRY(net::listen_shared_udp(listener.local, net::Shares::another)));
+    lanes_[next_++ % lanes_.size()]->add(port, std::move(others), most_flows);
+  }
+  lanes_[next_++ % lanes_.size()]->add(port, std::move(*listeners), most_flows);
   co_return opened;
+}
+
+// A range has ports for all threads, and a chosen source port is one socket's.
+std::size_t DirectRun::lanes_for_datagrams(const DirectForward& forward) const {
+  const bool has_source_port = plan_.source && plan_.source->port != 0;
+  if (forward.ports > 1 || has_source_port) return 1;
+  return std::clamp<std::size_t>(plan_.most_streams / kFlowsOfALane, 1, lanes_.size());
 }
 
 // Whether they can be resolved, and do not lead back here. That can change later, when each dial looks again.

@@ -23,8 +23,9 @@
 namespace culvert::daemon {
 
 /// One DirectPlan at work: its listeners, and the threads that carry its streams. The caller's thread is the
-/// first of them. A TCP port has a listener on each; the others are spread over them. open() needs the rights
-/// that the process was started with, the rest does not.
+/// first of them. A port has a listener on each; Unix sockets, and ports of UDP that are many already or may
+/// have few flows, are spread over them. open() needs the rights that the process was started with, the rest
+/// does not.
 class DirectRun final : public Run {
  public:
   /// All of them must outlive it. Its listeners are put into `bound` when it has started.
@@ -50,6 +51,7 @@ class DirectRun final : public Run {
   using Names = relay::Task<Result<std::vector<std::string>>>;
   [[nodiscard]] Names open_streams(const DirectPort& port, net::Resolver& names);
   [[nodiscard]] Names open_datagrams(const DirectPort& port, net::Resolver& names);
+  [[nodiscard]] std::size_t lanes_for_datagrams(const DirectForward& forward) const;
   relay::Task<Result<void>> check_targets(const DirectForward& forward);
   void tell(const TrafficOf& all) const;
   void start_lane(std::size_t index);

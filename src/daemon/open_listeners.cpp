@@ -96,13 +96,14 @@ relay::Task<Result<std::vector<net::Listener>>> open_listeners(const ListenSpec&
 }
 
 relay::Task<Result<std::vector<net::UdpListener>>> open_udp_listeners(const ListenSpec& spec,
-                                                                      net::Resolver& resolver) {
+                                                                      net::Resolver& resolver,
+                                                                      net::UdpListen listen) {
   const auto endpoints =
       co_await endpoints_of(std::get<relay::HostPort>(spec.endpoint), spec.family, resolver);
   if (!endpoints) co_return std::unexpected(endpoints.error());
   std::vector<asio::ip::udp::endpoint> places;
   for (const tcp::endpoint& endpoint : *endpoints) places.emplace_back(endpoint.address(), endpoint.port());
-  co_return net::listen_on_all(places);
+  co_return net::listen_on_all(places, listen);
 }
 
 }  // namespace culvert::daemon

@@ -28,7 +28,7 @@ namespace culvert::daemon {
 [[nodiscard]] Result<void> check_ports(const ListenSpec& spec);
 
 /// open_listeners() for datagrams.
-[[nodiscard]] relay::Task<Result<std::vector<net::UdpListener>>> open_udp_listeners(const ListenSpec& spec,
-                                                                                    net::Resolver& resolver);
+[[nodiscard]] relay::Task<Result<std::vector<net::UdpListener>>> open_udp_listeners(
+    const ListenSpec& spec, net::Resolver& resolver, net::UdpListen listen = net::listen_udp);
 
 }  // namespace culvert::daemon

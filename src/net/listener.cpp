@@ -183,30 +183,16 @@ Result<UniqueFd> tcp_socket_for(const tcp::endpoint& endpoint) {
   return fd;
 }
 
-Result<void> bind_to(int socket, const tcp::endpoint& endpoint) {
-  if (::bind(socket, endpoint.data(), static_cast<socklen_t>(endpoint.size())) == 0) return {};
-  return cannot_listen(endpoint, errno);
-}
-
-Result<void> share_port(int socket, const tcp::endpoint& endpoint) {
-  const int on = 1;
-  if (::setsockopt(socket, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on) == 0) return {};
-  return cannot_listen(endpoint, errno);
-}
-
 }  // namespace
 
 Result<UniqueFd> bind_tcp(const tcp::endpoint& endpoint) {
-  UniqueFd fd = TRY(tcp_socket_for(endpoint));
-  TRY(bind_to(fd.get(), endpoint));
-  return fd;
+  return bind_shared_tcp(endpoint, Shares::nothing);
 }
 
-Result<UniqueFd> bind_shared_tcp(const tcp::endpoint& endpoint, Shares which) {
+Result<UniqueFd> bind_shared_tcp(const tcp::endpoint& endpoint, Shares shares) {
   UniqueFd fd = TRY(tcp_socket_for(endpoint));
-  if (which == Shares::another) TRY(share_port(fd.get(), endpoint));
-  TRY(bind_to(fd.get(), endpoint));
-  if (which == Shares::first) TRY(share_port(fd.get(), endpoint));
+  if (const int error = bind_socket(fd.get(), endpoint, shares); error != 0)
+    return cannot_listen(endpoint, error);
   return fd;
 }
 

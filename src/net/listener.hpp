@@ -12,6 +12,7 @@
 #include <boost/asio/ip/tcp.hpp>
 
 #include "base/result.hpp"
+#include "net/shared_port.hpp"
 #include "net/stream_socket.hpp"
 #include "net/unique_fd.hpp"
 
@@ -32,11 +33,8 @@ struct UnixListenOptions {
 /// user: "cannot listen on 127.0.0.1:80: permission denied (ports below 1024 need CAP_NET_BIND_SERVICE; try
 /// 8080)".
 [[nodiscard]] Result<UniqueFd> bind_tcp(const boost::asio::ip::tcp::endpoint& endpoint);
-/// The same for one of several sockets at one port, among which the kernel spreads the connections
-/// (SO_REUSEPORT): each on a thread of its own. The first one is bound like any other, so that a port in use
-/// is refused.
-enum class Shares : std::uint8_t { first, another };
-[[nodiscard]] Result<UniqueFd> bind_shared_tcp(const boost::asio::ip::tcp::endpoint& endpoint, Shares which);
+/// The same for one of several sockets at one port.
+[[nodiscard]] Result<UniqueFd> bind_shared_tcp(const boost::asio::ip::tcp::endpoint& endpoint, Shares shares);
 /// Whoever may do that for us.
 using Binder = std::function<Result<UniqueFd>(const boost::asio::ip::tcp::endpoint&)>;
 

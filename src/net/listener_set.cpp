@@ -70,8 +70,9 @@ Result<std::vector<Listener>> listen_on_all(const asio::any_io_executor& executo
   return listen_on_one_port<Listener>(endpoints, listen, needed);
 }
 
-Result<std::vector<UdpListener>> listen_on_all(const std::vector<udp::endpoint>& endpoints) {
-  return listen_on_one_port<UdpListener>(endpoints, listen_udp, Needed::any);
+Result<std::vector<UdpListener>> listen_on_all(const std::vector<udp::endpoint>& endpoints,
+                                               const UdpListen& listen) {
+  return listen_on_one_port<UdpListener>(endpoints, listen, Needed::any);
 }
 
 }  // namespace culvert::net

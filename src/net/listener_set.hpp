@@ -26,6 +26,6 @@ enum class Needed : std::uint8_t { any, the_first };
 
 /// The same of UDP.
 [[nodiscard]] Result<std::vector<UdpListener>> listen_on_all(
-    const std::vector<boost::asio::ip::udp::endpoint>& endpoints);
+    const std::vector<boost::asio::ip::udp::endpoint>& endpoints, const UdpListen& listen = listen_udp);
 
 }  // namespace culvert::net

@@ -35,10 +35,6 @@ UniqueFd open_udp(const udp::endpoint& endpoint) {
       ::socket(endpoint.protocol().family(), SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, IPPROTO_UDP));
 }
 
-int bind_to(int socket, const udp::endpoint& endpoint) {
-  return ::bind(socket, endpoint.data(), static_cast<socklen_t>(endpoint.size()));
-}
-
 // Best effort: the system has a limit (net.core.rmem_max), and a kernel without UDP_GRO still works.
 void prepare_to_receive(int socket, int buffer) {
   (void)set(socket, SOL_SOCKET, SO_RCVBUF, buffer);
@@ -58,6 +54,10 @@ std::unexpected<Error> cause_alone(int error) { return fail(Errc::system, ::stre
 std::string UdpListener::name() const { return "udp " + to_text(local); }
 
 Result<UdpListener> listen_udp(const udp::endpoint& endpoint) {
+  return listen_shared_udp(endpoint, Shares::nothing);
+}
+
+Result<UdpListener> listen_shared_udp(const udp::endpoint& endpoint, Shares shares) {
   UdpListener listener;
   listener.any_address = endpoint.address().is_unspecified();
   listener.socket.fd = open_udp(endpoint);
@@ -70,7 +70,8 @@ Result<UdpListener> listen_udp(const udp::endpoint& endpoint) {
         is_v6 ? set(socket, IPPROTO_IPV6, IPV6_RECVPKTINFO, 1) : set(socket, IPPROTO_IP, IP_PKTINFO, 1);
     if (!told) return cannot_listen(endpoint, errno);
   }
-  if (bind_to(socket, endpoint) != 0) return cannot_listen(endpoint, errno);
+  if (const int error = bind_socket(socket, endpoint, shares); error != 0)
+    return cannot_listen(endpoint, error);
   prepare_to_receive(socket, kListenerBuffer);
   socklen_t length = static_cast<socklen_t>(listener.local.capacity());
   if (::getsockname(socket, listener.local.data(), &length) != 0) return cannot_listen(endpoint, errno);
@@ -92,7 +93,7 @@ Result<UdpSocket> connect_udp(const udp::endpoint& target, const UdpConnectOptio
   if (options.source) {
     // The port is chosen by connect(): of all that are free, and so late that no stranger is heard on it.
     if (options.source->port() == 0) (void)set(socket, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1);
-    if (bind_to(socket, *options.source) != 0) return cause_alone(errno);
+    if (const int error = bind_socket(socket, *options.source); error != 0) return cause_alone(error);
   }
   const bool errors_told =
       is_v6 ? set(socket, IPPROTO_IPV6, IPV6_RECVERR, 1) : set(socket, IPPROTO_IP, IP_RECVERR, 1);

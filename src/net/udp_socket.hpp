@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstddef>
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -11,6 +12,7 @@
 #include <boost/asio/ip/udp.hpp>
 
 #include "base/result.hpp"
+#include "net/shared_port.hpp"
 #include "net/unique_fd.hpp"
 
 namespace culvert::net {
@@ -39,11 +41,16 @@ struct UdpListener {
   [[nodiscard]] std::string name() const;
 };
 
-/// Without SO_REUSEADDR and SO_REUSEPORT, so that a port in use is refused. IPv6 sockets take IPv6 alone. The
+/// A port in use is refused. IPv6 sockets take IPv6 alone. The
 /// receive buffer is as large as the system lets it be, up to 4 MiB. The error's message is the line for the
 /// user: "cannot listen on udp 127.0.0.1:53: permission denied (ports below 1024 need CAP_NET_BIND_SERVICE;
 /// try 8053)".
 [[nodiscard]] Result<UdpListener> listen_udp(const boost::asio::ip::udp::endpoint& endpoint);
+/// The same for one of several sockets at one port.
+[[nodiscard]] Result<UdpListener> listen_shared_udp(const boost::asio::ip::udp::endpoint& endpoint,
+                                                    Shares shares);
+/// Whichever of them.
+using UdpListen = std::function<Result<UdpListener>(const boost::asio::ip::udp::endpoint&)>;
 
 struct UdpConnectOptions {
   /// What it sends from, of the target's family (EAFNOSUPPORT). Port 0: the kernel chooses. With a port, one

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "net/udp_socket.hpp"
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdint>
 #include <string>
@@ -71,6 +72,35 @@ TEST(UdpSocket, ListensAtAPortThatNobodyHas) {
   EXPECT_EQ(elsewhere.error().message,
             "cannot listen on udp 192.0.2.1:0: no interface has this address ('ip address' shows those that "
             "there are)");
+}
+
+TEST(UdpSocket, SomeShareAPortAndEachClientStaysWithOne) {
+  const auto first = listen_shared_udp(udp_at("127.0.0.1"), Shares::first).value();
+  const auto another = listen_shared_udp(first.local, Shares::another).value();
+  EXPECT_EQ(another.local, first.local);
+  constexpr int kClients = 64;  // all with the same one: once in 2^63
+  std::vector<UdpPeer> clients(kClients);
+  for (int round = 0; round < 2; ++round) {
+    for (int i = 0; i < kClients; ++i) clients[i].send(std::to_string(i), first.local);
+  }
+  auto of_first = receive_all(first.socket.fd.get());
+  auto of_another = receive_all(another.socket.fd.get());
+  EXPECT_EQ(of_first.size() + of_another.size(), 2 * kClients);
+  for (auto* heard : {&of_first, &of_another}) {
+    EXPECT_FALSE(heard->empty());
+    std::ranges::sort(*heard);
+    for (std::size_t i = 0; i + 1 < heard->size(); i += 2) EXPECT_EQ((*heard)[i], (*heard)[i + 1]);
+  }
+}
+
+TEST(UdpSocket, WhoDoesNotShareFromTheStartIsRefusedAtASharedPort) {
+  const auto first = listen_shared_udp(udp_at("127.0.0.1"), Shares::first).value();
+  const auto another = listen_shared_udp(first.local, Shares::another).value();
+  for (const Shares shares : {Shares::nothing, Shares::first}) {
+    const auto refused = listen_shared_udp(first.local, shares);
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().detail, EADDRINUSE);
+  }
 }
 
 TEST(UdpSocket, ARunArrivesAsItWas) {

@@ -4,6 +4,7 @@
 import contextlib
 import hashlib
 import os
+import pathlib
 import re
 import signal
 import socket
@@ -64,6 +65,53 @@ def test_datagrams_come_back_to_their_own_clients():
             target.sendto(b"to " + heard, flow)
         for i, client in enumerate(clients):
             assert client.recv(100) == b"to from %d" % i
+
+
+def sockets_at(port: int) -> int:
+    """Of UDP."""
+    with open("/proc/net/udp", encoding="ascii") as table:
+        return sum(line.split()[1].endswith(f":{port:04X}") for line in table)
+
+
+def run_time_of_threads(pid: int) -> dict[str, int]:
+    """Nanoseconds."""
+    return {file.parent.name: int(file.read_text().split()[0]) for file in pathlib.Path(f"/proc/{pid}/task").glob("*/schedstat")}
+
+
+def wait_until_at_rest(pid: int) -> None:
+    deadline = time.monotonic() + DEADLINE
+    before = None
+    while (now := run_time_of_threads(pid)) != before:
+        assert time.monotonic() < deadline
+        before = now
+        time.sleep(0.1)
+
+
+@pytest.mark.parametrize("threads, arguments", [(3, lambda: ()), (2, lambda: ("--max-streams", 2048)), (1, lambda: ("--max-streams", 2047)),
+                                                (1, lambda: ("--source", f"127.0.0.1:{free_port()}"))])
+def test_so_many_threads_carry_a_port_of_datagrams(threads, arguments):
+    with (datagram_echo() as target, contextlib.ExitStack() as clients,
+          mapped("udp/127.0.0.1:0", f"127.0.0.1:{target.port}", "--threads", 3, *arguments()) as culvert):
+        assert sockets_at(culvert.port) == threads
+        wait_until_at_rest(culvert.popen.pid)
+        before = run_time_of_threads(culvert.popen.pid)
+        for _ in range(64):
+            client = clients.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+            client.settimeout(DEADLINE)
+            client.connect(("127.0.0.1", culvert.port))
+            for text in (b"one", b"two"):
+                client.send(text)
+                assert client.recv(100) == b"re:" + text
+        after = run_time_of_threads(culvert.popen.pid)
+        assert sum(after[thread] - before[thread] > 50_000 for thread in before) == threads, (before, after)
+        culvert.signal(signal.SIGUSR1)
+        assert "64 connections" in culvert.wait_for_match("^culvert: map udp .*bytes")
+
+
+def test_a_port_of_datagrams_that_threads_share_is_in_use():
+    with mapped("udp/127.0.0.1:0", "127.0.0.1:9", "--threads", 2) as culvert:
+        refused = run("map", f"udp/127.0.0.1:{culvert.port}", "127.0.0.1:9", "--threads", "2")
+    assert refused.status == 255 and "address already in use (another program listens there" in refused.stderr
 
 
 def flood(client, address, count: int, size: int) -> float:
