@@ -110,7 +110,8 @@ Target target_of(std::string_view host, std::uint16_t port, const std::optional<
   target.port = port;
   if (target.name.ends_with('.')) target.name.pop_back();
   const auto literal = IpAddress::parse(host);
-  if (literal) target.name.clear();
+  // No name has a colon: what cannot be read as an address, since it has a zone, is none either.
+  if (literal || host.find(':') != host.npos) target.name.clear();
   if (!resolved && !literal) return target;
   target.address = (resolved ? *resolved : *literal).normalised();
   target.range = known_range(*target.address);

@@ -84,6 +84,8 @@ TEST(MayConnect, ByNameAndByAddress) {
            {{"db.internal:5432"}, {"10.1.2.3", 5432, "10.1.2.3"}, false},
            {{"*.example.org:443"}, {"a.b.example.org", 443, "192.0.2.1"}, true},
            {{"*.example.org:443"}, {"example.org", 443, "192.0.2.1"}, false},
+           {{"*.example.org:443"}, {"2001:db8::1%1.example.org", 443, "2001:db8::1"}, false},
+           {{"*.example.org:443"}, {"::ffff:10.1.2.3%1.example.org", 443, "::ffff:10.1.2.3"}, false},
            {{"10.0.0.0/8:5432"}, {"10.1.2.3", 5432, "10.1.2.3"}, true},
            {{"10.0.0.0/8:5432"}, {"whatever", 5432, "10.1.2.3"}, true},
            {{"10.0.0.0/8:5432"}, {"whatever", 5432, "11.1.2.3"}, false},

@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <charconv>
 #include <condition_variable>
 #include <csignal>
 #include <cstring>
@@ -20,6 +21,7 @@
 #include <utility>
 
 #include <fcntl.h>
+#include <net/if.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <sys/eventfd.h>
@@ -86,16 +88,29 @@ Result<Addresses> ask_system(const std::string& host, Family family) {
   return addresses;
 }
 
+/// The index of an interface, by that or its name; 0: there is none. Asio takes the digits that a zone begins
+/// with, and "ADDRESS%1.example.org" passes for a name with whoever judges names.
+unsigned interface_of(const std::string& zone) {
+  unsigned index = 0;
+  const char* const end = zone.data() + zone.size();
+  const auto read = std::from_chars(zone.data(), end, index);
+  return read.ec == std::errc() && read.ptr == end ? index : ::if_nametoindex(zone.c_str());
+}
+
 /// An address in digits needs no thread. A name gives none; digits that cannot be meant give an error.
 std::optional<Result<asio::ip::address>> literal(const std::string& host, Family family) {
   boost::system::error_code error;
-  const auto address = asio::ip::make_address(host, error);
-  if (error) return std::nullopt;
+  const std::size_t percent = host.find('%');
+  auto address = asio::ip::make_address(host.substr(0, percent), error);
+  const bool has_zone = percent != host.npos;
+  if (error || (has_zone && address.is_v4())) return std::nullopt;
   if (family != Family::any && address.is_v6() != (family == Family::ipv6)) {
     return fail(Errc::not_found, "Address family for hostname not supported", EAI_ADDRFAMILY);
   }
-  if (host.find('%') != std::string::npos && address.to_v6().scope_id() == 0) {
-    return fail(Errc::not_found, "No such network interface", EAI_NONAME);
+  if (has_zone) {
+    const unsigned zone = interface_of(host.substr(percent + 1));
+    if (zone == 0) return fail(Errc::not_found, "No such network interface", EAI_NONAME);
+    address = asio::ip::address_v6(address.to_v6().to_bytes(), zone);
   }
   return address;
 }

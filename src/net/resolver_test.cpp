@@ -81,6 +81,15 @@ TEST(Resolver, AnswersLiteralsWithoutAThread) {
   const auto no_zone = run(context, resolver.resolve("fe80::1%nosuch", 80));
   ASSERT_FALSE(no_zone);
   EXPECT_EQ(no_zone.error().message, "No such network interface");
+  const auto index = run(context, resolver.resolve("fe80::1%1", 80));
+  ASSERT_TRUE(index);
+  EXPECT_EQ(index->at(0).address().to_v6().scope_id(), 1U);
+  for (const std::string host :
+       {"fe80::1%1.example.org", "::ffff:10.0.0.1%1.example.org", "::1%1x", "::1%"}) {
+    const auto like_a_name = run(context, resolver.resolve(host, 80));
+    ASSERT_FALSE(like_a_name) << host;
+    EXPECT_EQ(like_a_name.error().message, "No such network interface");
+  }
   const auto wrong_family = run(context, resolver.resolve("::1", 80, Family::ipv4));
   ASSERT_FALSE(wrong_family);
   EXPECT_EQ(wrong_family.error().code, Errc::not_found);
