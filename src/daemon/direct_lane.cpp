@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "daemon/direct_lane.hpp"
 
+#include <algorithm>
+#include <limits>
 #include <utility>
 
 #include <fmt/format.h>
@@ -71,6 +73,12 @@ net::Family family_of_source(const DirectPlan& plan) {
   return plan.source->address.is_v4() ? net::Family::ipv4 : net::Family::ipv6;
 }
 
+/// A name server is asked from a local port as well. Flows that have their visitors' addresses take none.
+std::size_t most_flows(const DirectPlan& plan) {
+  return plan.transparent ? std::numeric_limits<std::size_t>::max()
+                          : std::max<std::size_t>(net::local_ports() / 4 * 3, 1);
+}
+
 std::optional<boost::asio::ip::udp::endpoint> datagram_source(const DirectPlan& plan) {
   if (!plan.source) return std::nullopt;
   return boost::asio::ip::udp::endpoint(net::asio_address_of(plan.source->address), plan.source->port);
@@ -81,6 +89,7 @@ std::optional<boost::asio::ip::udp::endpoint> datagram_source(const DirectPlan& 
 DirectCommons::DirectCommons(const DirectPlan& of)
     : plan(of),
       limit(of.most_streams),
+      flows(most_flows(of)),
       rates{rate_of(of.bytes_a_second_out), rate_of(of.bytes_a_second_in)},
       new_streams(rate_of(of.streams_a_second)) {}
 
@@ -146,6 +155,7 @@ void DirectLane::add(const DirectPort& port, std::vector<net::UdpListener> liste
   relay::DatagramOptions options;
   options.idle_time = plan.flow_time;
   options.most_flows = most_flows;
+  options.limit = commons_.flows;
   options.source = datagram_source(plan);
   options.transparent = plan.transparent;
   options.rates = commons_.rates;

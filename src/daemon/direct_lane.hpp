@@ -36,6 +36,7 @@ struct DirectCommons {
   std::shared_ptr<const socks::Accounts> proxy_accounts;  ///< null: the proxies are open to all
   relay::SniRoutes routes;
   relay::StreamLimit limit;
+  relay::StreamLimit flows;  ///< of datagrams: the machine's other programs need local ports, too
   relay::Rates rates;
   std::shared_ptr<relay::Rate> new_streams;  ///< null: any number
 };

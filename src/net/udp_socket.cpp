@@ -4,6 +4,7 @@
 #include <cerrno>
 #include <cstdint>
 #include <cstring>
+#include <fstream>
 
 #include <linux/errqueue.h>
 #include <netinet/in.h>
@@ -102,6 +103,13 @@ Result<UdpSocket> connect_udp(const udp::endpoint& target, const UdpConnectOptio
   if (::connect(socket, target.data(), static_cast<socklen_t>(target.size())) != 0) return cause_alone(errno);
   if (options.source && options.source->port() != 0) discard_all(socket);
   return made;
+}
+
+std::size_t local_ports() {
+  std::size_t first = 32768;
+  std::size_t last = 60999;
+  std::ifstream("/proc/sys/net/ipv4/ip_local_port_range") >> first >> last;
+  return first > 0 && first <= last && last <= 65535 ? last - first + 1 : 1;
 }
 
 int take_udp_error(int socket) {

@@ -65,6 +65,10 @@ struct UdpConnectOptions {
 [[nodiscard]] Result<UdpSocket> connect_udp(const boost::asio::ip::udp::endpoint& target,
                                             const UdpConnectOptions& options = {});
 
+/// How many local ports the kernel chooses from, for all programs (net.ipv4.ip_local_port_range): each socket
+/// that connect_udp() makes without a source port takes one.
+[[nodiscard]] std::size_t local_ports();
+
 /// Takes all that is in the queue of errors (what stays there takes room from what arrives), and what is
 /// pending. The worst: ECONNREFUSED, ICMP's "port unreachable", before others, as EHOSTUNREACH; 0: none.
 [[nodiscard]] int take_udp_error(int socket);

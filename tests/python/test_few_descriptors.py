@@ -9,7 +9,7 @@ import pytest
 
 from harness.culvert import SMALL
 from harness.direct import Direct
-from harness.sockets import Server, connect, echo, receive_exactly
+from harness.sockets import DEADLINE, Server, check_echo, connect, datagram_echo, echo, receive_exactly
 
 pytestmark = pytest.mark.skipif(
     SMALL, reason="a sanitizer opens a pipe to check an object's type, and takes a lack of descriptors for a bad object")
@@ -68,6 +68,26 @@ def test_clients_who_say_nothing_keep_nobody_out(kind):
             stack.enter_context(connect(culvert.port))
         check(culvert, talk, target.port)
         culvert.wait_for("descriptors run out: cutting off the oldest")
+
+
+def test_a_flood_of_datagrams_keeps_nobody_out():
+    with (datagram_echo() as flooded, datagram_echo() as other, Server(echo) as target, contextlib.ExitStack() as stack,
+          Direct("map", "udp/127.0.0.1:0", f"127.0.0.1:{flooded.port}", "udp/127.0.0.1:0", f"127.0.0.1:{other.port}",
+                 "127.0.0.1:0", f"127.0.0.1:{target.port}", "--threads", 2, before=LIMITED) as culvert):
+        for _ in range(2 * SILENT):
+            client = stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+            client.settimeout(DEADLINE)
+            client.connect(("127.0.0.1", culvert.ports[0]))
+            client.send(b"hello")
+            assert client.recv(100) == b"re:hello"
+        for _ in range(5):
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+                client.settimeout(DEADLINE)
+                client.connect(("127.0.0.1", culvert.ports[1]))
+                client.send(b"hello")
+                assert client.recv(100) == b"re:hello"
+            with connect(culvert.ports[2]) as client:
+                check_echo(client)
 
 
 def test_refused_clients_who_stay_keep_nobody_out():

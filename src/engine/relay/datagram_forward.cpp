@@ -27,6 +27,7 @@
 #include "engine/relay/flow_table.hpp"
 #include "engine/relay/scratch.hpp"
 #include "net/cancelled.hpp"
+#include "net/descriptor_relief.hpp"
 #include "net/ready_set.hpp"
 #include "net/timer.hpp"
 #include "net/udp_inbox.hpp"
@@ -44,9 +45,12 @@ namespace {
 constexpr int kTurnsBeforeOthers = 4;
 /// How often the clock of idle flows may ring within the time that they are allowed.
 constexpr int kExpiriesInIdleTime = 32;
+/// What a flow gave up may be taken by another thread.
+constexpr int kTriesToMakeRoom = 4;
 constexpr std::int8_t kNone = -1;
 
 struct Flow {
+  StreamLimit::Place place;
   net::UdpSocket socket;
   udp::endpoint target;
   udp::endpoint client;
@@ -83,7 +87,7 @@ bool is_exhaustion(const Error& error) {
 
 }  // namespace
 
-struct DatagramForward::State : std::enable_shared_from_this<State> {
+struct DatagramForward::State : std::enable_shared_from_this<State>, net::DescriptorHolder {
   using Table = FlowTable<FlowKey, Flow, FlowKeyHash>;
   using Entry = Table::Entry;
 
@@ -110,7 +114,10 @@ struct DatagramForward::State : std::enable_shared_from_this<State> {
   [[nodiscard]] Result<Entry*> open_flow(const FlowKey& key, const net::UdpArrival& arrival,
                                          net::UdpListener& listener, const udp::endpoint& to, Instant now);
   void end_flow(Entry& entry, DatagramTarget::End how);
+  [[nodiscard]] bool make_room();
   void evict_oldest();
+  [[nodiscard]] std::size_t held_descriptors() const override { return flows.size(); }
+  void give_up_oldest() override { evict_oldest(); }
   void count_in(const net::UdpSent& sent);
   void expire_later(Instant now);
   void expire();
@@ -126,6 +133,7 @@ struct DatagramForward::State : std::enable_shared_from_this<State> {
   const std::unique_ptr<DatagramTarget> target;
   const DatagramOptions options;
   DatagramMeter meter;
+  net::DescriptorRelief* relief = nullptr;  ///< of the thread that runs it
   std::optional<net::ReadySet> ready_set;
   std::vector<std::unique_ptr<net::ReadySet::Member>> watched_listeners;
   Table flows;
@@ -191,6 +199,8 @@ std::uint16_t DatagramForward::port() const { return state_->listeners.front().l
 
 Result<void> DatagramForward::State::begin(const asio::any_io_executor& executor) {
   scratch = &thread_datagrams();
+  relief = &net::DescriptorRelief::of(executor);
+  relief->add(*this);
   ready_set.emplace(executor);
   expiry.emplace(executor);
   for (net::UdpListener& listener : listeners)
@@ -315,16 +325,17 @@ DatagramForward::State::Entry* DatagramForward::State::begin_flow(const FlowKey&
   }
   if (flows.full()) evict_oldest();
   auto opened = open_flow(key, arrival, listener, *to, now);
-  if (!opened && is_exhaustion(opened.error()) && !flows.empty()) {
-    if (exhausted.is_due(now)) {
+  for (int tries = 0; !opened && is_exhaustion(opened.error()) && tries < kTriesToMakeRoom; ++tries) {
+    if (!flows.empty() && exhausted.is_due(now)) {
       log(LogLevel::warning, "{}: no more than {} flows: {}: ending the oldest for each new one",
           listener.name(), flows.size(), opened.error().message);
     }
-    evict_oldest();
+    if (!make_room()) break;
     opened = open_flow(key, arrival, listener, *to, now);
   }
   if (opened) {
     ++totals.flows_ever;
+    relief->got((*opened)->flow.socket.fd.get());
     expire_later(now);
     return *opened;
   }
@@ -338,7 +349,11 @@ Result<DatagramForward::State::Entry*> DatagramForward::State::open_flow(const F
                                                                          net::UdpListener& listener,
                                                                          const udp::endpoint& to,
                                                                          Instant now) {
-  Flow flow{TRY(connect_flow(to, *arrival.from)), to, *arrival.from, arrival.to, &listener};
+  auto place = options.limit.enter();
+  if (!place)
+    return fail(Errc::system, fmt::format("all flows may take {} local ports", options.limit.most()), EAGAIN);
+  Flow flow{*std::move(place), TRY(connect_flow(to, *arrival.from)), to, *arrival.from, arrival.to,
+            &listener};
   Entry& entry = flows.insert(key, std::move(flow), now);
   auto watched = ready_set->add(entry.flow.socket.fd.get(), &entry);
   if (!watched) {
@@ -366,6 +381,13 @@ void DatagramForward::State::end_flow(Entry& entry, DatagramTarget::End how) {
   }
   target->ended(flow.target, how);
   flows.remove(entry);
+}
+
+// One of ours, or of those who have more to give.
+bool DatagramForward::State::make_room() {
+  if (flows.empty()) return relief->make_room();
+  evict_oldest();
+  return true;
 }
 
 void DatagramForward::State::evict_oldest() {

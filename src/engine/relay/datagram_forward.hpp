@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <memory>
 #include <optional>
 #include <string>
@@ -16,6 +17,7 @@
 #include "engine/relay/bucket.hpp"
 #include "engine/relay/datagram_target.hpp"
 #include "engine/relay/stream.hpp"
+#include "engine/relay/stream_limit.hpp"
 #include "net/udp_socket.hpp"
 
 namespace culvert::relay {
@@ -38,8 +40,11 @@ struct DatagramOptions {
   /// A flow that has carried nothing for so long, in either direction, is over.
   Duration idle_time = std::chrono::seconds(60);
   /// At most so many at once, at least 1. One more pushes out the one that has been still for longest. Each
-  /// takes a descriptor and a local port; where those end sooner, so does this.
+  /// takes a descriptor and a local port; where those run short, flows make room for whatever else of this
+  /// process takes one (net::DescriptorRelief).
   std::size_t most_flows = 65536;
+  /// Of flows, together with the forwards that share it: local ports are the machine's.
+  StreamLimit limit = std::numeric_limits<std::size_t>::max();
   /// What targets are spoken to from; none: what the route says.
   std::optional<boost::asio::ip::udp::endpoint> source = {};
   /// The target sees the client's own address (IP_TRANSPARENT), and its port, unless another flow of this

@@ -415,6 +415,22 @@ TEST_F(DatagramForwardTest, WithoutDescriptorsTheOldestMakesRoom) {
   EXPECT_EQ(counters.flows_evicted, 20 - counters.flows_live);
 }
 
+TEST_F(DatagramForwardTest, ForwardsShareALimitAndWhoHasMostMakesRoom) {
+  const StreamLimit limit(4);
+  forward({.limit = limit});
+  std::vector<UdpPeer> clients(6);
+  for (UdpPeer& client : clients) EXPECT_EQ(ask(client, "x"), "re:x");
+  EXPECT_EQ(forward_->counters().flows_live, 4);
+  EXPECT_EQ(forward_->counters().flows_evicted, 2);
+  const auto first = std::move(forward_);
+  const auto running = std::move(running_);
+  forward({.limit = limit});
+  EXPECT_EQ(ask(clients[0], "x"), "re:x");
+  EXPECT_EQ(ask(clients[1], "x"), "re:x") << "which takes the place of its own forward's";
+  EXPECT_EQ(forward_->counters().flows_live, 1);
+  EXPECT_EQ(first->counters().flows_live, 3);
+}
+
 TEST_F(DatagramForwardTest, TenThousandFlows) {
   constexpr std::size_t kFlows = 10'000;
   forward();
