@@ -194,7 +194,7 @@ void Forward::State::start(const std::shared_ptr<State>& state, const asio::any_
   auto place = state->options.limit.enter();
   if (!place) {
     ++state->totals.failed;
-    if (state->options.limit.is_news()) {
+    if (state->options.limit.is_news(monotonic_now())) {
       log(LogLevel::warning, "{}: more than {} streams at once: refusing", state->source->name(),
           state->options.limit.most());
     }

@@ -367,6 +367,11 @@ TEST_F(ForwardTest, RefusesWhatIsMoreThanItsLimit) {
   settle();
   EXPECT_FALSE(*fifth.refused);
   EXPECT_EQ(forward->counters().accepted, 2U);
+  const std::string said = logged();
+  auto sixth = connect(std::nullopt);
+  settle();
+  EXPECT_EQ(*sixth.refused, Refusal::overloaded);
+  EXPECT_EQ(logged(), said) << "or who comes and goes could fill a disk";
 }
 
 TEST_F(ForwardTest, ForwardsShareALimit) {

@@ -95,7 +95,7 @@ struct HearingSource::State : std::enable_shared_from_this<State>, net::Descript
   RefusalLog refusals;
   Complaint exhausted;
   bool clock_is_set = false;
-  bool full = false;
+  Complaint full;
 };
 
 HearingSource::HearingSource(std::unique_ptr<Source> inner, Begin begin, HearingOptions options)
@@ -142,7 +142,7 @@ Task<void> HearingSource::State::take_all(std::shared_ptr<State> state) {
     auto pending = co_await state->inner->next();
     if (!pending) co_return state->finish(std::move(pending).error());
     while (!state->error && state->hearing.size() + state->ready.size() >= state->options.limit) {
-      if (!std::exchange(state->full, true)) {  // one line for a whole flood
+      if (state->full.is_due(monotonic_now())) {
         log(LogLevel::warning, "{}: {} clients have not said what they want: cutting off the oldest",
             state->inner->name(), state->hearing.size());
       }
@@ -174,7 +174,6 @@ Task<void> HearingSource::State::hear(Presence present, std::unique_ptr<Hearing>
   present.entry->stream = nullptr;
   if (was_cut_off || state.error) co_return;
   if (!heard) co_return state.report(hearing->origin(), heard.error());
-  state.full = false;
   state.ready.push_back(*std::move(heard));
   state.wake(state.arrived);
 }

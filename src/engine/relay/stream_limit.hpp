@@ -7,16 +7,20 @@
 #include <optional>
 #include <utility>
 
+#include "base/complaint.hpp"
+#include "base/guarded.hpp"
+#include "base/time.hpp"
+
 namespace culvert::relay {
 
 /// How many streams there may be at once. Copies are one limit: forwards that were given copies, on whatever
-/// threads, keep to it together. Thread-safe, without a lock.
+/// threads, keep to it together. Thread-safe; who enters meets no lock.
 class StreamLimit {
   struct Shared {
     explicit Shared(std::size_t limit) : most(limit) {}
     const std::size_t most;
     std::atomic<std::size_t> taken = 0;
-    std::atomic<bool> complained = false;
+    Guarded<Complaint> complaint;
   };
 
  public:
@@ -39,15 +43,12 @@ class StreamLimit {
 
   /// None while all places are taken.
   [[nodiscard]] std::optional<Place> enter() const {
-    if (shared_->taken.fetch_add(1, std::memory_order_relaxed) < shared_->most) {
-      if (shared_->complained.load(std::memory_order_relaxed)) shared_->complained = false;
-      return Place(shared_);
-    }
+    if (shared_->taken.fetch_add(1, std::memory_order_relaxed) < shared_->most) return Place(shared_);
     shared_->taken.fetch_sub(1, std::memory_order_relaxed);
     return std::nullopt;
   }
-  /// Whether enter() has given none for the first time since it gave one: one line tells of a whole flood.
-  [[nodiscard]] bool is_news() const { return !shared_->complained.exchange(true); }
+  /// After enter() gave none: whether to say so. One line tells of a whole flood.
+  [[nodiscard]] bool is_news(Instant now) const { return shared_->complaint.lock()->is_due(now); }
   [[nodiscard]] std::size_t most() const { return shared_->most; }
 
  private:
