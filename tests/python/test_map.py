@@ -2,10 +2,12 @@
 """`culvert map` as its users start it: streams, datagrams, Unix sockets, targets that go, and who may come."""
 
 import contextlib
+import errno
 import hashlib
 import os
 import pathlib
 import re
+import select
 import signal
 import socket
 import ssl
@@ -16,7 +18,7 @@ import pytest
 
 from harness.culvert import SMALL, binary, environment, run
 from harness.direct import mapped, proxied
-from harness.sockets import DEADLINE, Server, assert_resets, connect, datagram_echo, digest_sink, echo, free_port, receive_all, receive_exactly, test_data
+from harness.sockets import DEADLINE, Server, assert_resets, connect, datagram_echo, digest_sink, echo, free_port, receive_all, receive_exactly, reset, test_data
 
 
 @pytest.mark.parametrize("threads", [1, 3])
@@ -208,6 +210,22 @@ def test_checks_bring_a_target_back():
         culvert.wait_for_match(rf"target 127\.0\.0\.1:{late} down")
         with socket.create_server(("127.0.0.1", late)):
             culvert.wait_for_match(rf"target 127\.0\.0\.1:{late} up")
+
+
+@pytest.mark.parametrize("rate", [(), ("--rate-out", "1000M"), ("--rate-in", "1000M")])
+def test_a_reset_arrives_at_a_target_that_takes_nothing(rate):
+    with (socket.create_server(("127.0.0.1", 0)) as server,
+          mapped("127.0.0.1:0", f"127.0.0.1:{server.getsockname()[1]}", *rate) as culvert, connect(culvert.port) as client):
+        target, _ = server.accept()
+        with target:
+            client.settimeout(1)
+            with pytest.raises(TimeoutError):
+                for _ in range(10_000):
+                    client.send(bytes(1 << 16))
+            reset(client)
+            events = select.poll()
+            events.register(target, 0)
+            assert events.poll(DEADLINE * 1000) and target.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) == errno.ECONNRESET
 
 
 def test_the_target_learns_who_came():

@@ -31,6 +31,10 @@ class EarlyStream final : public Stream {
   void close() override;
   void abort() override;
   void set_close_listener(CloseListener* listener) override { inner_->set_close_listener(listener); }
+  void set_failure_listener(net::Readiness::FailureListener* listener) override {
+    inner_->set_failure_listener(listener);
+  }
+  [[nodiscard]] int take_failure() override { return inner_->take_failure(); }
   [[nodiscard]] bool is_held_back() const override { return inner_->is_held_back(); }
   [[nodiscard]] std::size_t unsent() const override { return inner_->unsent(); }
   /// None while there is something that does not come from it.

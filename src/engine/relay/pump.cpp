@@ -44,8 +44,10 @@ Task<PumpSummary> Pump::run() {
   const bool throws = co_await asio::this_coro::throw_if_cancelled();
   co_await asio::this_coro::throw_if_cancelled(false);
 
-  a_.set_close_listener(&out_.watch);
-  b_.set_close_listener(&back_.watch);
+  for (Direction* direction : {&out_, &back_}) {
+    direction->from.set_close_listener(&direction->watch);
+    direction->from.set_failure_listener(&direction->watch);
+  }
   go_on(back_);
   if (are_sockets(a_, b_)) {
     go_on(out_);
@@ -90,16 +92,13 @@ void Pump::close_both() {
 
 void Pump::go_on(Direction& direction) {
   if (!are_sockets(direction.from, direction.to)) return start(direction, carry(direction));
-  direction.from.kernel_socket()->socket().set_failure_listener(&direction.watch);
   auto over =
       direction.duct.start(*direction.from.kernel_socket(), *direction.to.kernel_socket(), direction.passage);
   if (over) came_to(direction.duct, std::move(*over));
 }
 
 void Pump::source_failed(Stream& source) {
-  SocketStream* const socket = source.kernel_socket();
-  if (socket == nullptr) return;
-  const int error = socket->socket().take_error();
+  const int error = source.take_failure();
   failed(net::io_error("", error != 0 ? error : ECONNRESET));
 }
 
@@ -114,7 +113,7 @@ void Pump::source_closed(Direction& direction) {
 void Pump::let_go() {
   for (Stream* stream : {&a_, &b_}) {
     stream->set_close_listener(nullptr);
-    if (SocketStream* const socket = stream->kernel_socket()) socket->socket().set_failure_listener(nullptr);
+    stream->set_failure_listener(nullptr);
   }
 }
 

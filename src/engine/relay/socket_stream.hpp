@@ -38,6 +38,10 @@ class SocketStream final : public Stream {
   void close() override;
   /// On a Unix socket, which has no reset, the peer sees an end.
   void abort() override;
+  void set_failure_listener(net::Readiness::FailureListener* listener) override {
+    socket_.set_failure_listener(listener);
+  }
+  [[nodiscard]] int take_failure() override { return socket_.take_error(); }
   [[nodiscard]] SocketStream* kernel_socket() override;
   [[nodiscard]] std::size_t unsent() const override;
 

@@ -12,6 +12,7 @@
 
 #include "base/bytes.hpp"
 #include "base/result.hpp"
+#include "net/readiness.hpp"
 
 namespace culvert::relay {
 
@@ -74,6 +75,12 @@ class Stream {
   /// Tells it then, or at once if that was before. Null: nobody any more. A stream that cannot know, as a
   /// socket, which sees no more than the end, tells nobody.
   virtual void set_close_listener(CloseListener* /*listener*/) {}
+
+  /// Tells it of a failure that nobody waits for: a reset while what was read waits for others. A stream that
+  /// only its reads tell of it, as a channel, tells nobody. Null: nobody any more.
+  virtual void set_failure_listener(net::Readiness::FailureListener* /*listener*/) {}
+  /// What failed then: errno, or 0 if that is not known. Once.
+  [[nodiscard]] virtual int take_failure() { return 0; }
 
   /// The stream that is a kernel socket and no more, if this one only passes its bytes on: they may then go
   /// without us (splice). None for channels, for streams that count or hold bytes on their way, and after
