@@ -53,7 +53,7 @@ inline ByteView content(std::uint64_t start, std::size_t size) {
 
 /// A channel, as seen from one of its ends.
 struct End {
-  enum class State : std::uint8_t { none, opening, requested, open, gone };
+  enum class State : std::uint8_t { none, opening, requested, open, left, gone };  // left: by the peer alone
   State state = State::none;
   ssh::ChannelId id = 0;
   bool closed = false;   // we gave it up
@@ -231,6 +231,7 @@ class ChannelHarness {
     const std::uint64_t n = std::min<std::uint64_t>(size, here.received - here.consumed);
     here.consumed += n;
     side(who).consumed(here.id, n);
+    if (here.state == End::State::left && here.consumed == here.received) here.state = End::State::gone;
   }
   void eof(int who, Stream* stream) {
     if (stream == nullptr || stream->ends[who].state != End::State::open) return;
@@ -243,6 +244,7 @@ class ChannelHarness {
     End& here = stream->ends[who];
     if (here.state == End::State::requested) return refuse(who, *stream);
     side(who).close(here.id);
+    if (here.state == End::State::left) here.state = End::State::gone;
     here.closed = true;
     here.owed = 0;
   }
@@ -423,7 +425,8 @@ class ChannelHarness {
       require(here.closed || here.received == there.sent, "after all data");
     }
     require(!e.is_cut || !here.ended, "what ended is not cut");
-    here.state = End::State::gone;
+    const bool has_left = !waits(who) && !here.closed && here.consumed < here.received;
+    here.state = has_left ? End::State::left : End::State::gone;
     here.owed = 0;
   }
   void on(int who, ssh::GlobalRequested& e) {

@@ -38,6 +38,7 @@ class FuzzedSession {
     bool ended = false, closed = false;
     unsigned asked = 0;
     std::uint64_t held = 0;
+    bool left = false;  ///< by the peer, and not all was consumed
   };
 
   // ---- bytes, time, events
@@ -250,7 +251,11 @@ class FuzzedSession {
     require(closed.state != Channel::State::opening || closed.closed || session_.is_closed(),
             "what closes was open");
     require(!e.is_cut || !closed.ended, "what ended is not cut");
-    channels_.erase(e.id);
+    if (closed.held == 0 || closed.closed || session_.is_closed()) {
+      channels_.erase(e.id);
+    } else {
+      channel(e.id).left = true;
+    }
   }
   void on(ssh::GlobalRequested& e) {
     if (e.want_reply && e.data.size() % 2 == 0) session_.reply_global(true, e.data);
@@ -274,6 +279,7 @@ class FuzzedSession {
     require(!std::exchange(instance_told_, true), "and once");
   }
   void on(ssh::Disconnected&) {
+    std::erase_if(channels_, [](const auto& one) { return one.second.left; });
     require(channels_.empty(), "the end is the last event");
     ended_ = true;
   }

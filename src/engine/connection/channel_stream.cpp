@@ -21,9 +21,14 @@ std::unique_ptr<ChannelStream> ChannelStream::lost(std::shared_ptr<SessionDriver
 }
 
 ChannelStream::~ChannelStream() {
-  if (!id_) return;
-  driver_->detach(*id_);
-  driver_->session().close(*id_);
+  if (id_) driver_->detach(*id_);
+  give_up_id();
+}
+
+void ChannelStream::give_up_id() {
+  const auto known = id_ ? id_ : std::exchange(left_id_, std::nullopt);
+  if (!known || driver_->is_over()) return;
+  driver_->session().close(*known);
   driver_->after_command();
 }
 
@@ -60,8 +65,10 @@ void ChannelStream::consume(std::size_t n) {
   } else {
     lent_taken_ += n;
   }
-  if (!id_ || n == 0) return;
-  driver_->session().consumed(*id_, n);
+  const auto known = id_ ? id_ : left_id_;
+  if (!known || n == 0 || driver_->is_over()) return;
+  if (lent_.empty() && kept_.empty()) left_id_.reset();
+  driver_->session().consumed(*known, n);
   driver_->after_command();
 }
 
@@ -122,9 +129,7 @@ void ChannelStream::close_here() {
   kept_.clear();
   reader_.post(driver_->executor());
   writer_.post(driver_->executor());
-  if (!id_) return;
-  driver_->session().close(*id_);
-  driver_->after_command();
+  give_up_id();
 }
 
 void ChannelStream::on_opened() {
@@ -160,6 +165,7 @@ void ChannelStream::on_ended() {
 }
 
 void ChannelStream::on_closed(bool is_cut) {
+  if (!kept_.empty()) left_id_ = id_;
   id_.reset();
   if (!is_cut) end_received_ = true;
   // The first to go on may destroy this object, and with it the other: that one goes later, by itself.
@@ -176,6 +182,7 @@ void ChannelStream::set_close_listener(CloseListener* listener) {
 
 void ChannelStream::abandon() {
   id_.reset();
+  left_id_.reset();
   reader_.abandon();
   writer_.abandon();
   end_.abandon();

@@ -59,7 +59,7 @@ class ChannelStream final : public relay::Stream {
   void on_data(std::span<const ByteView> data);
   void on_writable();
   void on_ended();
-  /// The id is gone, and nothing comes any more. `is_cut`: as of ssh::ChannelClosed.
+  /// Nothing comes any more, and nothing can be sent. `is_cut`: as of ssh::ChannelClosed.
   void on_closed(bool is_cut);
   /// The executor has stopped for good: lets no coroutine go on.
   void abandon();
@@ -68,9 +68,11 @@ class ChannelStream final : public relay::Stream {
   explicit ChannelStream(std::shared_ptr<SessionDriver> driver);
   [[nodiscard]] Error gone() const;
   void close_here();
+  void give_up_id();
 
   std::shared_ptr<SessionDriver> driver_;
-  std::optional<ssh::ChannelId> id_;  // while the session knows it
+  std::optional<ssh::ChannelId> id_;       // while the peer wants to hear of it
+  std::optional<ssh::ChannelId> left_id_;  // behind that, while something it sent is here
   bool opening_ = true;
   bool blocked_ = false;  // the last send took less than was offered
   bool end_sent_ = false;

@@ -235,6 +235,31 @@ TEST_F(ClientTest, StreamsFailWhenTheSessionEndsAndOutliveTheClient) {
   (*stream)->close();
 }
 
+// The peer's close is not answered yet when the session ends: nobody is there to answer to.
+TEST_F(ClientTest, WhatWasSentBeforeACloseOutlivesTheSession) {
+  struct Listener final : relay::Stream::CloseListener {
+    void peer_closed() override { is_told = true; }
+    bool is_told = false;
+  };
+  for (const bool gives_up : {false, true}) {
+    testing::SshTestServer server(context_, UserKey::instance().public_key());
+    Client client(context_.get_executor(), options(server.port()), resolver_, random_, prompter_);
+    ASSERT_TRUE(connect(client));
+    auto stream = dial(client, "hang-up");
+    ASSERT_TRUE(stream);
+    Listener listener;
+    (*stream)->set_close_listener(&listener);
+    testing::run_until(context_, [&] { return listener.is_told; });
+    server.disconnect_all();
+    (void)run(context_, client.closed());
+    if (gives_up) {
+      (*stream)->close();
+    } else {
+      EXPECT_EQ(run(context_, receive_all(**stream)).bytes, "last words");
+    }
+  }
+}
+
 // Whatever is under way: the client goes, and connect() and dial() return.
 TEST_F(ClientTest, MayGoAtAnyStep) {
   for (std::size_t steps = 0;; ++steps) {

@@ -247,8 +247,10 @@ struct ChannelEnded {
   ChannelId id;
 };
 
-/// Both sides closed it, or the session ended: the id is gone. Comes exactly once for every channel that was
-/// opened, after all of its data, and for one that was being opened when the session ended.
+/// The peer closed it, or the session ended. Comes exactly once for every channel that was opened, after all
+/// of its data, and for one that was being opened when the session ended. The id is gone, unless bytes of it
+/// were not consumed: then the peer has no answer to its close before consumed() has told of all of them, or
+/// close() gives them up. Nothing else may be done with it.
 struct ChannelClosed {
   ChannelId id;
   /// What the peer sent may lack its end, and no ChannelEnded came: the session ended first, or the peer is a

@@ -291,7 +291,7 @@ class Harness : test::FuzzedSession {
     if (channel == channels_.end() || session_.is_closed()) return;
     channel->second.closed = true;
     channel->second.held = 0;
-    if (channel->second.state == Channel::State::requested) channels_.erase(channel);
+    if (channel->second.left || channel->second.state == Channel::State::requested) channels_.erase(channel);
   }
   void consume(ssh::ChannelId id, std::size_t size) {
     const auto channel = channels_.find(id);
@@ -299,6 +299,7 @@ class Harness : test::FuzzedSession {
     const std::uint64_t n = std::min<std::uint64_t>(size, channel->second.held);
     channel->second.held -= n;
     session_.consumed(id, n);
+    if (channel->second.left && channel->second.held == 0) channels_.erase(channel);
   }
   void command(std::uint8_t choice) {
     switch (choice % 16) {

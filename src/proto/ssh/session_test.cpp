@@ -168,6 +168,10 @@ TEST(Session, OneSilentTargetAndOneLazyReaderStopNobody) {
   pair.client.session.close(kSilent);
   pair.server.session.refuse_channel(kSilent, OpenFailure::connect_failed, "timed out");
   pair.run();
+  EXPECT_EQ(pair.server.session.channel_count(), 1u) << "what the lazy one was sent may still be taken";
+  EXPECT_EQ(pair.client.session.channel_count(), 1u) << "and so its sender is not told that it was";
+  pair.server.session.close(kLazy);
+  pair.run();
   EXPECT_EQ(pair.client.session.channel_count(), 0u);
   EXPECT_EQ(pair.server.session.channel_count(), 0u);
 }

@@ -13,6 +13,9 @@ namespace culvert::ssh {
 ///     requested --accept--> open            (the peer asked)
 ///     opening --CONFIRMATION--> open        (we asked)
 ///     open --our CLOSE and the peer's CLOSE, in any order--> gone
+///
+/// The peer's is answered when all that it sent was taken. Until then it takes its share of every limit, and
+/// the peer knows that not all has arrived.
 struct Channel {
   enum class State : std::uint8_t { opening, requested, open };
 

@@ -80,6 +80,8 @@ TEST(ChannelClose, WithoutAnEndIsAResetByACulvertAlone) {
         if (behind_end) c.expect_event<ChannelEnded>();
         c.expect_event<ChannelClosed>(
             [=](ChannelClosed& e) { EXPECT_EQ(e.is_cut, by_culvert && !behind_end); });
+        c.expect_silence();
+        c.command([=](Session& s) { s.consumed(id, 10); });
         c.expect_message<ChannelCloseMessage>();
       };
       on_a_channel(script, options);
@@ -103,7 +105,8 @@ TEST(ChannelClose, TheEndOfTheSessionCutsWhatHasNotEnded) {
   });
 }
 
-TEST(ChannelClose, AfterAllOfItsData) {
+// The peer goes by the answer: by then all that it sent has arrived, or nobody wants it.
+TEST(ChannelClose, IsAnsweredWhenAllWasTaken) {
   on_a_channel([](Conversation& c, ChannelId id) {
     c.as_peer([=](test::ScriptedPeer& p) {
       p.send(ChannelDataMessage{id, as_bytes("one")});
@@ -115,9 +118,72 @@ TEST(ChannelClose, AfterAllOfItsData) {
     c.expect_event<ChannelData>([](ChannelData& e) { EXPECT_EQ(as_text(e.data), "two"); });
     c.expect_event<ChannelEnded>();
     c.expect_event<ChannelClosed>();
-    c.expect_message<ChannelCloseMessage>();
-    c.command([=](Session& s) { s.consumed(id, 6); });  // a destination that was slower than the end
+    c.command([=](Session& s) {
+      s.consumed(id, 5);
+      EXPECT_EQ(s.send(id, as_bytes("late")), 0U);
+      s.send_eof(id);
+    });
     c.expect_silence();
+    c.send(ChannelRequestMessage{id, "keepalive@openssh.com", true, Rest{}});
+    c.expect_message<ChannelFailureMessage>();
+    c.command([=](Session& s) { s.consumed(id, 1); });
+    c.expect_message<ChannelCloseMessage>();
+    c.command([=](Session& s) {
+      EXPECT_EQ(s.channel_count(), 0U);
+      s.close(id);
+    });
+    c.expect_silence();
+  });
+}
+
+TEST(ChannelClose, IsAnsweredWhenNobodyWantsTheRest) {
+  on_a_channel([](Conversation& c, ChannelId id) {
+    c.as_peer([=](test::ScriptedPeer& p) {
+      p.send(ChannelDataMessage{id, as_bytes("one")});
+      p.send(ChannelCloseMessage{id});
+    });
+    c.expect_event<ChannelData>();
+    c.expect_event<ChannelClosed>();
+    c.expect_silence();
+    close(c, id);
+    c.expect_message<ChannelCloseMessage>();
+    c.command([](Session& s) { EXPECT_EQ(s.channel_count(), 0U); });
+    c.expect_silence();
+  });
+}
+
+TEST(ChannelClose, OneThatWaitsForItsAnswerTakesItsPlaceAndNoCredit) {
+  Conversation::Options options;
+  options.machine.limits.channels = 1;
+  const auto script = [](Conversation& c, ChannelId id) {
+    c.as_peer([=](test::ScriptedPeer& p) {
+      p.send(ChannelDataMessage{id, as_bytes("one")});
+      p.send(ChannelCloseMessage{id});
+    });
+    c.expect_event<ChannelData>();
+    c.expect_event<ChannelClosed>();
+    c.command([](Session& s) { EXPECT_FALSE(s.open_direct_tcpip("a", 1, "b", 2)); });
+    c.command([=](Session& s) { s.consumed(id, 3); });
+    c.expect_message<ChannelCloseMessage>();
+    c.open();
+    c.expect_message<ChannelOpenMessage>();
+    c.send(DisconnectMessage{11, "", ""});
+    c.expect_event<ChannelClosed>();
+    c.expect_end(Errc::closed);
+  };
+  on_a_channel(script, options);
+}
+
+TEST(ChannelClose, AWaitingOneEndsWithTheSessionWithoutAWord) {
+  on_a_channel([](Conversation& c, ChannelId id) {
+    c.as_peer([=](test::ScriptedPeer& p) {
+      p.send(ChannelDataMessage{id, as_bytes("one")});
+      p.send(ChannelCloseMessage{id});
+    });
+    c.expect_event<ChannelData>();
+    c.expect_event<ChannelClosed>();
+    c.send(DisconnectMessage{11, "", ""});
+    c.expect_end(Errc::closed);
   });
 }
 

@@ -118,19 +118,21 @@ Mux::Step Mux::on_close(ByteView payload) {
   Channel* channel = TRY(peer_channel(message.recipient));
   if (channel->close_received) return protocol_error("a channel was closed twice");
   channel->close_received = true;
-  if (!channel->close_sent) {
-    channel->close_sent = true;
-    send_message(ChannelCloseMessage{channel->peer_id});
+  const ChannelClosed event{channel->id, peer_tells_resets_ && !channel->eof_received};
+  const std::uint32_t before = channel->receive.footprint();
+  channel->receive.ended();
+  budget_.change(before, channel->receive.footprint());
+  if (channel->close_sent) {
+    remove(*channel);
+  } else if (channel->receive.held() == 0) {
+    answer_close(*channel);
   }
-  return settle_close(*channel);
+  return event;
 }
 
-Mux::Step Mux::settle_close(Channel& channel) {
-  const ChannelId id = channel.id;
-  if (!channel.close_sent || !channel.close_received) return std::nullopt;
-  const bool is_cut = peer_tells_resets_ && !channel.eof_received;
+void Mux::answer_close(Channel& channel) {
+  send_message(ChannelCloseMessage{channel.peer_id});
   remove(channel);
-  return ChannelClosed{id, is_cut};
 }
 
 Mux::Step Mux::on_open(ByteView payload) {
@@ -211,7 +213,7 @@ Mux::Step Mux::on_channel_request(ByteView payload) {
   const auto message = TRY(decode<ChannelRequestMessage>(payload));
   Channel* channel = TRY(peer_channel(message.recipient));
   if (channel->close_sent) return std::nullopt;
-  if (!channel->is_session) {
+  if (!channel->is_session || channel->close_received) {
     // None mean anything on a forwarded stream; keepalive@openssh.com only wants to hear something.
     if (message.want_reply) send_message(ChannelFailureMessage{channel->peer_id});
     return std::nullopt;
@@ -247,6 +249,12 @@ Mux::Step Mux::on_global_reply(ByteView payload, Instant now) {
 // ---- slots
 
 Channel* Mux::find(std::uint32_t id) const { return id < channels_.size() ? channels_[id].get() : nullptr; }
+
+// The peer still wants to hear of it.
+Channel* Mux::find_unclosed(std::uint32_t id) const {
+  Channel* channel = find(id);
+  return channel != nullptr && !channel->close_received ? channel : nullptr;
+}
 
 Result<Channel*> Mux::peer_channel(std::uint32_t id) const {
   Channel* channel = find(id);
@@ -287,7 +295,8 @@ void Mux::reuse_ids() {
 std::deque<Event> Mux::shut_down() {
   std::deque<Event> events;
   for (const auto& channel : channels_) {
-    if (channel) events.emplace_back(ChannelClosed{channel->id, !channel->eof_received});
+    if (channel && !channel->close_received)
+      events.emplace_back(ChannelClosed{channel->id, !channel->eof_received});
   }
   channels_.clear();
   free_ids_.clear();
@@ -338,7 +347,7 @@ void Mux::refuse(ChannelId id, OpenFailure reason, std::string_view description)
 }
 
 void Mux::send_eof(ChannelId id) {
-  Channel* channel = find(id);
+  Channel* channel = find_unclosed(id);
   if (channel == nullptr || channel->state != Channel::State::open || channel->eof_sent ||
       channel->close_sent)
     return;
@@ -349,7 +358,9 @@ void Mux::send_eof(ChannelId id) {
 void Mux::close(ChannelId id) {
   Channel* channel = find(id);
   if (channel == nullptr || channel->close_sent) return;
-  if (channel->state == Channel::State::opening) {
+  if (channel->close_received) {
+    answer_close(*channel);
+  } else if (channel->state == Channel::State::opening) {
     channel->close_when_open = true;
   } else if (channel->state == Channel::State::requested) {
     refuse(id, OpenFailure::connect_failed, "");
@@ -390,7 +401,7 @@ void Mux::send_answers() {
 }
 
 void Mux::reply_channel(ChannelId id, bool success) {
-  Channel* channel = find(id);
+  Channel* channel = find_unclosed(id);
   if (channel == nullptr || channel->replies_owed == 0 || channel->close_sent) return;
   --channel->replies_owed;
   if (success) {
@@ -401,7 +412,7 @@ void Mux::reply_channel(ChannelId id, bool success) {
 }
 
 void Mux::send_exit_status(ChannelId id, std::uint32_t status) {
-  const Channel* channel = find(id);
+  const Channel* channel = find_unclosed(id);
   const bool may = channel != nullptr && channel->is_session && channel->state == Channel::State::open &&
                    !channel->close_sent;
   if (!may) return;
@@ -426,12 +437,12 @@ std::size_t Mux::room_for(const Channel& channel) const {
 }
 
 std::size_t Mux::sendable(ChannelId id) const {
-  const Channel* channel = find(id);
+  const Channel* channel = find_unclosed(id);
   return channel != nullptr && can_send_data(*channel) ? room_for(*channel) : 0;
 }
 
 std::size_t Mux::send(ChannelId id, ByteView data) {
-  Channel* channel = find(id);
+  Channel* channel = find_unclosed(id);
   if (channel == nullptr || !can_send_data(*channel) || data.empty()) return 0;
   std::size_t taken = 0;
   while (taken < data.size()) {
@@ -467,7 +478,7 @@ std::optional<Event> Mux::next_event() {
     Channel& channel = *channels_[id];
     channel.in_turn_queue = false;
     const bool wants = std::exchange(channel.wants_to_send, false);
-    if (!wants || !can_send_data(channel)) continue;  // it sent all since, or it ended
+    if (!wants || !can_send_data(channel) || channel.close_received) continue;  // it sent all, or it ended
     turn_ = id;
     turn_left_ = turns_.empty() ? pacer_.limit() : std::max(kShortestTurn, pacer_.limit() / 4);
     return ChannelWritable{id};
@@ -479,7 +490,12 @@ std::optional<Event> Mux::next_event() {
 
 void Mux::consumed(ChannelId id, std::size_t n, Instant now) {
   Channel* channel = find(id);
-  if (channel == nullptr || channel->close_sent || channel->close_received || n == 0) return;
+  if (channel == nullptr || channel->close_sent || n == 0) return;
+  if (channel->close_received) {
+    release(*channel, n);
+    if (channel->receive.held() == 0) answer_close(*channel);
+    return;
+  }
   channel->tuner.consumed(n, now, round_trip_, limits_.window_max, spare_);
   // A server did not see it in the key exchange; as long as it is unknown, windows may not grow at all.
   if (round_trip_ == Duration::zero()) consumed_without_round_trip_ += n;

@@ -94,10 +94,11 @@ class Mux {
   void send_answers();
 
   Channel* find(std::uint32_t id) const;
+  Channel* find_unclosed(std::uint32_t id) const;
   Result<Channel*> peer_channel(std::uint32_t id) const;
   Channel* add(Channel::State state, std::uint32_t window);
   void remove(Channel& channel);
-  Step settle_close(Channel& channel);
+  void answer_close(Channel& channel);
   void release(Channel& channel, std::size_t n);
   void give_credit(Channel& channel);
   void send(ByteView payload);

@@ -235,6 +235,8 @@ TEST_F(Turns, WhatIsTakenIsGivenBack) {
         side.closing = true;
       } else if (random() % 100 == 0) {
         hear(ChannelCloseMessage{id});
+        const std::uint64_t held = side.arrived - side.consumed;
+        if (!side.closing && held > 0) random() % 2 == 0 ? mux_.close(id) : mux_.consumed(id, held, now);
         live.erase(found);
       } else if (random() % 2 == 0) {
         const std::size_t size = std::min<std::uint64_t>(random() % (left + 1), 32768);
@@ -252,7 +254,10 @@ TEST_F(Turns, WhatIsTakenIsGivenBack) {
       const bool none_closing = std::ranges::none_of(live, [](const auto& l) { return l.second.closing; });
       if (none_closing) ASSERT_LE(footprint, limits_.window_budget);
     }
-    for (const auto& [id, side] : live) hear(ChannelCloseMessage{id});
+    for (const auto& [id, side] : live) {
+      hear(ChannelCloseMessage{id});
+      mux_.close(id);  // and nobody wants what it holds
+    }
     EXPECT_EQ(mux_.budget().used(), 0u);
     EXPECT_EQ(mux_.channel_count(), 0u);
     link_.messages.clear();

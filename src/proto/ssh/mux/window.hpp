@@ -28,6 +28,8 @@ class ReceiveWindow {
     CULVERT_ASSERT(n <= held_);
     held_ -= static_cast<std::uint32_t>(n);
   }
+  /// It sends no more.
+  void ended() { outstanding_ = 0; }
   /// Credit was sent.
   void granted(std::uint32_t n) {
     CULVERT_ASSERT(n <= std::numeric_limits<std::uint32_t>::max() - outstanding_ - held_);
