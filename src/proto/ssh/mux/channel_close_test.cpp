@@ -187,6 +187,19 @@ TEST(ChannelClose, AWaitingOneEndsWithTheSessionWithoutAWord) {
   });
 }
 
+// sshd asks on the first channel that it has, and that may be one whose close it waits for.
+TEST(ChannelClose, ARequestThatComesTooLateIsPassedOver) {
+  on_a_channel([](Conversation& c, ChannelId id) {
+    c.send(ChannelCloseMessage{id});
+    c.expect_event<ChannelClosed>();
+    c.expect_message<ChannelCloseMessage>();
+    c.send(ChannelRequestMessage{id, "keepalive@openssh.com", true, Rest{}});
+    c.expect_silence();
+    c.send(ChannelRequestMessage{id + 1000, "keepalive@openssh.com", true, Rest{}});
+    c.expect_protocol_error("which is not open");
+  });
+}
+
 // The peer had said all this before it heard of our CLOSE.
 TEST(ChannelClose, WhatCrossesOurCloseIsThrownAway) {
   on_a_channel([](Conversation& c, ChannelId id) {

@@ -211,6 +211,11 @@ Mux::Step Mux::on_open_failure(ByteView payload) {
 
 Mux::Step Mux::on_channel_request(ByteView payload) {
   const auto message = TRY(decode<ChannelRequestMessage>(payload));
+  // sshd asks whether we live on a channel that it has closed, and that is gone here: the answer to the close
+  // is an answer.
+  const bool was_known = message.recipient < channels_.size();
+  const Channel* known = find(message.recipient);
+  if (was_known && (known == nullptr || known->state != Channel::State::open)) return std::nullopt;
   Channel* channel = TRY(peer_channel(message.recipient));
   if (channel->close_sent) return std::nullopt;
   if (!channel->is_session || channel->close_received) {
