@@ -10,6 +10,7 @@
 
 #include "base/log.hpp"
 #include "engine/relay/stdio_stream.hpp"
+#include "net/cancelled.hpp"
 
 namespace culvert::daemon {
 
@@ -34,14 +35,39 @@ relay::Task<Result<void>> StdioRun::run() {
       summary.b_to_a);
   // Errc::closed: whoever reads or writes us wanted no more of one direction, and the other one ended in
   // order.
-  if (!summary.error || summary.error->code == Errc::closed) co_return Result<void>();
+  if (!summary.error || summary.error->code == Errc::closed) {
+    co_await closed_by_peer(**dialed);
+    co_return Result<void>();
+  }
   co_return fail(summary.error->code,
                  fmt::format("forward to {} broke: {}", to_string(destination_), summary.error->message));
 }
 
+relay::Task<void> StdioRun::closed_by_peer(relay::Stream& stream) {
+  struct Listener final : relay::Stream::CloseListener {
+    explicit Listener(relay::Signal& to) : signal(to) {}
+    void peer_closed() override {
+      is_told = true;
+      signal.wake();
+    }
+    relay::Signal& signal;
+    bool is_told = false;
+  };
+  relay::Signal signal(co_await asio::this_coro::executor);
+  Listener listener(signal);
+  leaving_ = &signal;
+  stream.set_close_listener(&listener);
+  while (!listener.is_told && !aborted_ && !net::is_cancelled(co_await asio::this_coro::cancellation_state))
+    co_await signal.wait();
+  stream.set_close_listener(nullptr);
+  leaving_ = nullptr;
+}
+
 void StdioRun::abort() {
   aborted_ = true;
-  if (pump_ != nullptr) {
+  if (leaving_ != nullptr) {
+    leaving_->wake();
+  } else if (pump_ != nullptr) {
     pump_->stop();
   } else {
     give_up_.emit(asio::cancellation_type::terminal);

@@ -125,6 +125,27 @@ def test_stdio_over_sockets_keeps_half_close(sshd, folder):
         process.stderr.close()
 
 
+def test_stdio_ends_when_all_has_arrived(sshd, folder):
+    data = test_data(4 << 20)
+    received = []
+
+    def takes_its_time(s):
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 16)
+        s.shutdown(socket.SHUT_WR)
+        taken = bytearray()
+        while part := s.recv(1 << 16):
+            taken += part
+            time.sleep(0.01)
+        received.append(bytes(taken))
+
+    with Server(takes_its_time) as server:
+        done = subprocess.run(stdio(sshd, folder, f"127.0.0.1:{server.port}"), input=data, capture_output=True, timeout=DEADLINE,
+                              env=environment(), check=False)
+        assert (done.returncode, done.stderr) == (0, b"")
+        assert server.wait_until(lambda _: received)
+    assert received == [data]
+
+
 def test_stdio_refused(sshd, folder):
     done = subprocess.run(stdio(sshd, folder, f"127.0.0.1:{free_port()}"), input=b"", capture_output=True, timeout=DEADLINE,
                           env=environment(), check=False)
