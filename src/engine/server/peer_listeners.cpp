@@ -174,8 +174,11 @@ relay::Task<PeerListeners::Opened> PeerListeners::open_tcp(ssh::ListenRequested 
   auto listeners = listen_on(decision.addresses, port);
   const bool is_taken = !listeners && listeners.error().detail == EADDRINUSE;
   const tcp::endpoint first(net::asio_address_of(decision.addresses.front()), port);
-  if (is_taken && port != 0 && co_await taken_over(name_of(first)))
-    listeners = listen_on(decision.addresses, port);
+  if (is_taken && port != 0 && co_await taken_over(name_of(first))) {
+    const auto still = files::may_listen(permit_->grants, request.host, port);  // that took its time
+    if (!still) co_return refused(still);
+    listeners = listen_on(still.addresses, port);
+  }
   if (!listeners) co_return Opened{{}, listeners.error().message};
   const std::uint16_t chosen = listeners->front().port();
   if (port == 0 && !allows(files::may_listen(permit_->grants, request.host, chosen), decision.addresses))
@@ -230,8 +233,11 @@ relay::Task<PeerListeners::Opened> PeerListeners::open_unix(std::string path) {
   // A server that was killed leaves its sockets behind.
   constexpr net::UnixListenOptions kReplacing{.replace_dead = true};
   auto listener = net::Listener::listen_unix(driver_->executor(), decision.path, kReplacing);
-  if (!listener && co_await taken_over(decision.path))
+  if (!listener && co_await taken_over(decision.path)) {
+    const auto still = files::may_listen_path(permit_->grants, path);
+    if (!still) co_return refused(still);
     listener = net::Listener::listen_unix(driver_->executor(), decision.path, kReplacing);
+  }
   if (!listener) co_return Opened{{}, listener.error().message};
   Opened opened;
   opened.listeners.push_back(std::move(*listener));
