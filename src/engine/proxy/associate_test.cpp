@@ -274,7 +274,12 @@ TEST_F(AssociateTest, TheClientMaySayWhereItWillSpeakFrom) {
 
 TEST_F(AssociateTest, AnAddressOfALinkIsMeantOnTheLinkOfTheConnection) {
   testing::in_namespace([this] {
-    ASSERT_EQ(std::system("ip link set lo up && ip addr add fe80::1/64 dev lo nodad"), 0);
+    ASSERT_EQ(
+        std::system("ip link set lo up && ip addr add fe80::1/64 dev lo nodad && "
+                    // The kernel makes the route a moment later.
+                    "for i in $(seq 500); do ip -6 route get fe80::1 oif lo && exit 0; sleep 0.01; done "
+                    ">/dev/null 2>&1; exit 1"),
+        0);
     target_ = UdpPeer();
     begin({}, "fe80::1%lo");
     auto control = connect();
