@@ -43,6 +43,12 @@ Result<void> check_name(std::string_view what, std::string_view name, std::strin
                                        in_quotes(std::string_view(bad, 1))));
 }
 
+// '/', or what is expanded (plan_builder.cpp) and has one.
+bool begins_path(std::string_view field) {
+  const bool is_expanded = field.starts_with('~') || field.starts_with('%') || field.starts_with("${");
+  return field.starts_with('/') || (is_expanded && field.find('/') != field.npos);
+}
+
 enum class Form : std::uint8_t { host, host_and_port, uri };
 
 // `text` is what errors quote; `rest` it without a scheme.
@@ -99,7 +105,7 @@ Result<std::vector<Field>> fields_of(std::string_view text) {
       rest.remove_prefix(close + 1);
       if (!rest.empty() && rest[0] != ':') return wrong(text, "':' expected behind ']'");
     } else {
-      field.is_path = rest.starts_with('/');
+      field.is_path = begins_path(rest.substr(0, rest.find(':')));
       while (!rest.empty() && rest[0] != ':') {
         if (rest[0] == '\\' && rest.size() > 1) rest.remove_prefix(1);
         field.text += rest[0];

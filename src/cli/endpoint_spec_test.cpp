@@ -33,6 +33,9 @@ TEST(EndpointSpec, EveryFormOfALocalForward) {
       {"/tmp/a:host:80", UnixPath{"/tmp/a"}, HostPort{"host", 80}},
       {"/tmp/a:[::1]:80", UnixPath{"/tmp/a"}, HostPort{"::1", 80}},
       {"/tmp/a:/tmp/b", UnixPath{"/tmp/a"}, UnixPath{"/tmp/b"}},
+      {"~/a:host:80", UnixPath{"~/a"}, HostPort{"host", 80}},
+      {"~ann/a:${RUN}/b", UnixPath{"~ann/a"}, UnixPath{"${RUN}/b"}},
+      {"8080:%d/b", HostPort{"", 8080}, UnixPath{"%d/b"}},
       {R"(/tmp/a\:b:/tmp/c\\d)", UnixPath{"/tmp/a:b"}, UnixPath{"/tmp/c\\d"}},
   };
   for (const Row& row : rows) {

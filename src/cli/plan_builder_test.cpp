@@ -204,6 +204,21 @@ TEST(PlanBuilder, FlagsReachTheirPlaces) {
   EXPECT_TRUE(unix_socket.unlink_existing);
 }
 
+TEST(PlanBuilder, ExpandsThePathsOfForwards) {
+  ::setenv("CULVERT_TEST_ONE", "/run/one", 1);
+  const auto session = session_of({"-L", "~/a:web:80", "-L", "8080:${CULVERT_TEST_ONE}/b", "-L",
+                                   "%d/c:/tmp/%%d", "-R", "${CULVERT_TEST_ONE}/d:~/e", "h"});
+  ::unsetenv("CULVERT_TEST_ONE");
+  ASSERT_EQ(session.local_forwards.size(), 3u);
+  EXPECT_EQ(session.local_forwards[0].listen.endpoint, Endpoint(UnixPath{"/home/ann/a"}));
+  EXPECT_EQ(session.local_forwards[1].destination, Endpoint(UnixPath{"/run/one/b"}));
+  EXPECT_EQ(session.local_forwards[2].listen.endpoint, Endpoint(UnixPath{"/home/ann/c"}));
+  EXPECT_EQ(session.local_forwards[2].destination, Endpoint(UnixPath{"/tmp/%d"}));
+  ASSERT_EQ(session.remote_forwards.size(), 1u);
+  EXPECT_EQ(session.remote_forwards[0].listen, Endpoint(UnixPath{"/run/one/d"}));
+  EXPECT_EQ(session.remote_forwards[0].destination, Endpoint(UnixPath{"/home/ann/e"}));
+}
+
 TEST(PlanBuilder, GatewayPortsLeaveExplicitAddressesAlone) {
   const auto session =
       session_of({"-g", "-L", "127.0.0.1:1:a:80", "-L", "localhost:2:a:80", "-L", ":3:a:80", "h"});

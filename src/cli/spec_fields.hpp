@@ -17,8 +17,8 @@ struct Field {
 };
 
 /// The fields between the ':' of a forward: '[' and ']' enclose an address with colons, '\' takes the next
-/// character as it is, and what begins with '/' is a path. Malformed brackets are an error; everything else
-/// is judged by those who use the fields.
+/// character as it is, and what begins with '/' is a path, or with "~", "%" or "${" if it has one. Malformed
+/// brackets are an error; everything else is judged by those who use the fields.
 [[nodiscard]] Result<std::vector<Field>> fields_of(std::string_view text);
 
 /// Errc::usage if it does not fit into the address of a socket.
