@@ -378,7 +378,7 @@ constexpr Keyword kKeywords[] = {
     field<&Settings::check_address, as_flag>("CheckHostIP", "no"),
     files<&Settings::global_known_hosts>("GlobalKnownHostsFile"),
     field<&Settings::hash_known_hosts, as_flag>("HashKnownHosts", "no"),
-    field<&Settings::host_key_alias, as_host>("HostKeyAlias"),
+    field<&Settings::host_key_alias, as_text>("HostKeyAlias"),
     {.name = "KnownHostsCommand",
      .effect = Effect::works,
      .apply = set<&Settings::known_hosts_command, as_text>,

@@ -93,6 +93,7 @@ CONFIGURATIONS = {
     "known hosts": "UserKnownHostsFile ~/a /b/%h\nGlobalKnownHostsFile /c /d\nHashKnownHosts yes\n",
     "no known hosts": "UserKnownHostsFile none\nGlobalKnownHostsFile none\n",
     "host key alias": "HostKeyAlias other\nStrictHostKeyChecking accept-new\nCheckHostIP yes\n",
+    "host key alias with a port": "HostKeyAlias [bastion]:2222\n",
     "strict": "StrictHostKeyChecking yes\n",
     "not strict": "StrictHostKeyChecking off\n",
     "asking": "StrictHostKeyChecking ask\nVerifyHostKeyDNS ask\nVisualHostKey yes\n",
