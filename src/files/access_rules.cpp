@@ -142,6 +142,15 @@ Decision no_rule_for(const Target& target, RuleForm form) {
                    is_plain_name(with_port(host, target.port)) ? with_port(host, target.port) : place));
 }
 
+/// The option of a key that would do. It is compared with what was asked for, as text.
+std::string permit_for(const Target& target) {
+  const bool is_address = IpAddress::parse(target.host).has_value();
+  const bool is_localhost = target.host == "localhost";
+  if (target.is_guarded() && !is_address && !is_localhost) return {};
+  const std::string place = with_port(printable(target.host, 255), target.port);
+  return is_address || is_localhost || is_plain_name(place) ? fmt::format("permitopen=\"{}\"", place) : "";
+}
+
 PathDecision judge_path(const Grants& grants, const std::vector<ForwardRule>& rules, std::string_view keyword,
                         std::string_view path) {
   if (!grants.port_forwarding) return {denied(std::string(kNoForwarding)), {}};
@@ -233,6 +242,10 @@ Grants grants_for(const UserRules* user, const crypto::PublicKey& key, const Key
   return grants_of(*user, own == user->keys.end() ? nullptr : &own->rules, options);
 }
 
+bool have_permits(const std::vector<ForwardRule>& rules) {
+  return std::ranges::any_of(rules, [](const ForwardRule& rule) { return rule.kind == Kind::permit; });
+}
+
 std::vector<Grants> all_grants(std::span<const UserRules> users) {
   std::vector<Grants> all;
   for (const UserRules& user : users) {
@@ -267,7 +280,10 @@ Decision may_connect(const Grants& grants, std::string_view host, std::uint16_t 
     if (rule.denies && forbids(rule, target)) return denied(fmt::format("refused by \"{}\"", rule.text));
     if (!rule.denies) allowed = allowed || (target.address ? allows(rule, target) : may_allow(rule, target));
   }
-  return allowed ? Decision{true, {}, {}} : no_rule_for(target, grants.form);
+  if (allowed) return Decision{true, {}, {}};
+  Decision decision = no_rule_for(target, grants.form);
+  if (have_permits(grants.connect)) decision.rule = permit_for(target);
+  return decision;
 }
 
 PathDecision may_connect_path(const Grants& grants, std::string_view path) {

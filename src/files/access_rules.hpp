@@ -78,6 +78,9 @@ struct Grants {
 [[nodiscard]] Grants grants_for(const UserRules* user, const crypto::PublicKey& key,
                                 const KeyOptions& options);
 
+/// Whether the key has permitopen or permitlisten: more rules for its user would not help it.
+[[nodiscard]] bool have_permits(const std::vector<ForwardRule>& rules);
+
 /// What the rules alone grant: each user, and each key that has rules of its own.
 [[nodiscard]] std::vector<Grants> all_grants(std::span<const UserRules> users);
 
@@ -90,7 +93,9 @@ struct Grants {
 struct Decision {
   bool allowed = false;
   std::string reason;  ///< of a denial: one line, printable
-  std::string rule;  ///< of a denial: what would allow it (RuleForm); empty if a rule denies it or none could
+  /// Of a denial: what would allow it (RuleForm; an option of the key if that has such); empty if a rule
+  /// denies it or none could.
+  std::string rule;
 
   explicit operator bool() const { return allowed; }
 };

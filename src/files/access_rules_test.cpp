@@ -276,6 +276,43 @@ TEST(MayConnect, SaysTheOptionThatWouldHelpWhereRulesAreOptions) {
   EXPECT_EQ(ask(grants, {"a.example", 80, "127.0.0.1"}).rule, "--connect '127.0.0.1:80'");
 }
 
+// Rules for its user stand back behind those: the line that is named must be one that does.
+TEST(MayConnect, SaysTheOptionOfTheKeyThatWouldHelp) {
+  struct Row {
+    Open open;
+    std::string_view option;
+  };
+  for (const Row& row : {Row{{"db", 80, ""}, R"(permitopen="db:80")"},
+                         {{"db", 80, "10.1.2.3"}, R"(permitopen="db:80")"},
+                         {{"localhost", 80, "127.0.0.1"}, R"(permitopen="localhost:80")"},
+                         {{"::1", 80, "::1"}, R"(permitopen="[::1]:80")"},
+                         {{"db", 80, "127.0.0.1"}, ""}}) {
+    const Decision refused = ask(permitted(R"(permitopen="a:1")"), row.open);
+    EXPECT_FALSE(refused);
+    EXPECT_EQ(refused.rule, row.option);
+    if (!row.option.empty()) EXPECT_TRUE(ask(permitted(row.option), row.open)) << row.option;
+  }
+}
+
+TEST(MayListen, SaysTheOptionOfTheKeyThatWouldHelp) {
+  struct Row {
+    std::string_view bind;
+    std::uint16_t port;
+    std::string_view option;
+  };
+  for (const Row& row : {Row{"localhost", 8080, R"(permitlisten="8080")"},
+                         {"", 8080, R"(permitlisten="8080")"},
+                         {"localhost", 0, R"(permitlisten="*")"},
+                         {"10.0.0.5", 8080, R"(permitlisten="10.0.0.5:8080")"},
+                         {"::1", 8080, R"(permitlisten="[::1]:8080")"},
+                         {"*", 8080, ""}}) {
+    const ListenDecision refused = may_listen(permitted(R"(permitlisten="1")"), row.bind, row.port);
+    EXPECT_FALSE(refused);
+    EXPECT_EQ(refused.rule, row.option);
+    if (!row.option.empty()) EXPECT_TRUE(may_listen(permitted(row.option), row.bind, row.port)) << row.option;
+  }
+}
+
 TEST(MayConnect, PermitsOfAKeyAreComparedAsText) {
   struct Row {
     std::string_view options;

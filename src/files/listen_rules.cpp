@@ -98,6 +98,16 @@ ListenDecision no_rule_for(const Request& request, bool is_standard_request, Rul
                 written_rule(form, "listen", place));
 }
 
+/// The option of a key that would do. It is compared with what was asked for, as text.
+std::string permit_for(const Request& request, bool is_standard_request) {
+  const std::string port = request.port == 0 ? "*" : std::to_string(request.port);
+  if (is_standard_request) return fmt::format("permitlisten=\"{}\"", port);
+  if (request.addresses.size() != 1) return {};
+  const bool is_v6 = request.bind.find(':') != request.bind.npos;
+  return is_v6 ? fmt::format("permitlisten=\"[{}]:{}\"", request.bind, port)
+               : fmt::format("permitlisten=\"{}:{}\"", request.bind, port);
+}
+
 ListenDecision judge(const Grants& grants, Request request, bool is_standard_request) {
   std::string refused_by;
   std::erase_if(request.addresses, [&](const IpAddress& address) {
@@ -128,7 +138,9 @@ ListenDecision judge(const Grants& grants, Request request, bool is_standard_req
   decision.allowed = !decision.addresses.empty();
   if (decision.allowed) return decision;
   if (!refused_by.empty()) return denied(fmt::format("refused by \"{}\"", refused_by));
-  return no_rule_for(request, is_standard_request, grants.form);
+  ListenDecision refused = no_rule_for(request, is_standard_request, grants.form);
+  if (have_permits(grants.listen)) refused.rule = permit_for(request, is_standard_request);
+  return refused;
 }
 
 }  // namespace
