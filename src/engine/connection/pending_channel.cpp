@@ -20,7 +20,7 @@ std::pair<ssh::OpenFailure, std::string_view> words_for(relay::Refusal refusal) 
     case relay::Refusal::unsupported:
       return {administratively_prohibited, "not supported"};
     case relay::Refusal::overloaded:
-      return {resource_shortage, "too many streams"};
+      return {resource_shortage, "a limit is reached"};
     case relay::Refusal::too_many_names:
       return {resource_shortage, "too many names are being looked up"};
     case relay::Refusal::connection_refused:
