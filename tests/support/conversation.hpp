@@ -19,6 +19,7 @@
 #include <deque>
 #include <functional>
 #include <limits>
+#include <map>
 #include <optional>
 #include <set>
 #include <source_location>
@@ -147,6 +148,22 @@ class Conversation {
     if (!step(where)) return;
     checked(where, [&] { action(session); });
     pump();
+  }
+  void consumed(ssh::ChannelId id, std::size_t size, Where where = Where::current()) {
+    const auto consume = [=, this](ssh::Session& s) {
+      held_[id] -= size;
+      if (held_[id] == 0) left_.erase(id);
+      s.consumed(id, size);
+    };
+    command(consume, where);
+  }
+  void close(ssh::ChannelId id, Where where = Where::current()) {
+    const auto give_up = [=, this](ssh::Session& s) {
+      held_[id] = 0;
+      left_.erase(id);
+      s.close(id);
+    };
+    command(give_up, where);
   }
   void after(Duration span, Where where = Where::current()) {
     if (!step(where)) return;
@@ -485,8 +502,7 @@ class Conversation {
       keep_count(*event);
       events_.push_back(std::move(*event));
     }
-    EXPECT_GE(session.channel_count(), live_.size());
-    EXPECT_LE(session.channel_count(), live_.size() + left_);
+    EXPECT_EQ(session.channel_count(), live_.size() + left_.size());
   }
   void keep_count(ssh::Event& event) {
     if (auto* requested = std::get_if<ssh::ChannelRequested>(&event))
@@ -495,14 +511,17 @@ class Conversation {
       EXPECT_EQ(live_.erase(refused->id), 1u) << "id " << refused->id << " is not in use";
     if (auto* closed = std::get_if<ssh::ChannelClosed>(&event)) {
       EXPECT_EQ(live_.erase(closed->id), 1u) << "id " << closed->id << " is not in use";
-      left_ += with_data_.erase(closed->id);
+      if (held_[closed->id] > 0 && !session.is_closed()) left_.insert(closed->id);
     }
     if (auto* data = std::get_if<ssh::ChannelData>(&event)) {  // the view ends with the next bytes
-      with_data_.insert(data->id);
+      held_[data->id] += data->data.size();
       data_.push_back(copy_of(data->data));
       data->data = data_.back();
     }
-    if (std::holds_alternative<ssh::Disconnected>(event)) ++ends_;
+    if (std::holds_alternative<ssh::Disconnected>(event)) {
+      ++ends_;
+      left_.clear();
+    }
   }
 
   void give_every_command() {
@@ -543,10 +562,10 @@ class Conversation {
   }
 
   std::deque<ssh::Event> events_;
-  std::deque<Bytes> data_;         // what ChannelData events show
-  std::set<ssh::ChannelId> live_;  // channels that the machine has to give back
-  std::set<ssh::ChannelId> with_data_;
-  std::size_t left_ = 0;  // by the peer, and their data may not be consumed yet
+  std::deque<Bytes> data_;                      // what ChannelData events show
+  std::set<ssh::ChannelId> live_;               // channels that the machine has to give back
+  std::map<ssh::ChannelId, std::size_t> held_;  // bytes that were given out and not consumed
+  std::set<ssh::ChannelId> left_;               // closed by the peer, and some are held
   int ends_ = 0;
   std::size_t steps_ = 0;
   int depth_ = 0;

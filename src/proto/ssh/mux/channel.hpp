@@ -22,6 +22,9 @@ struct Channel {
   Channel(ChannelId own, State initial, std::uint32_t window)
       : id(own), state(initial), receive(window), tuner(window) {}
 
+  /// One side has closed it, and the other has not answered.
+  [[nodiscard]] bool is_closing() const { return close_sent || close_received; }
+
   ChannelId id;
   State state;
   bool eof_sent = false, eof_received = false;

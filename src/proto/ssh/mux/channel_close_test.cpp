@@ -11,9 +11,7 @@ using test::Conversation;
 using test::kRoles;
 using test::run_everywhere;
 
-void close(Conversation& c, ChannelId id) {
-  c.command([=](Session& s) { s.close(id); });
-}
+void close(Conversation& c, ChannelId id) { c.close(id); }
 
 // In both roles, on a channel that we and on one that the peer asked for. The peer's name for it: 7.
 void on_a_channel(const std::function<void(Conversation&, ChannelId)>& script,
@@ -81,7 +79,7 @@ TEST(ChannelClose, WithoutAnEndIsAResetByACulvertAlone) {
         c.expect_event<ChannelClosed>(
             [=](ChannelClosed& e) { EXPECT_EQ(e.is_cut, by_culvert && !behind_end); });
         c.expect_silence();
-        c.command([=](Session& s) { s.consumed(id, 10); });
+        c.consumed(id, 10);
         c.expect_message<ChannelCloseMessage>();
       };
       on_a_channel(script, options);
@@ -118,15 +116,15 @@ TEST(ChannelClose, IsAnsweredWhenAllWasTaken) {
     c.expect_event<ChannelData>([](ChannelData& e) { EXPECT_EQ(as_text(e.data), "two"); });
     c.expect_event<ChannelEnded>();
     c.expect_event<ChannelClosed>();
+    c.consumed(id, 5);
     c.command([=](Session& s) {
-      s.consumed(id, 5);
       EXPECT_EQ(s.send(id, as_bytes("late")), 0U);
       s.send_eof(id);
     });
     c.expect_silence();
     c.send(ChannelRequestMessage{id, "keepalive@openssh.com", true, Rest{}});
     c.expect_message<ChannelFailureMessage>();
-    c.command([=](Session& s) { s.consumed(id, 1); });
+    c.consumed(id, 1);
     c.expect_message<ChannelCloseMessage>();
     c.command([=](Session& s) {
       EXPECT_EQ(s.channel_count(), 0U);
@@ -163,7 +161,7 @@ TEST(ChannelClose, OneThatWaitsForItsAnswerTakesItsPlaceAndNoCredit) {
     c.expect_event<ChannelData>();
     c.expect_event<ChannelClosed>();
     c.command([](Session& s) { EXPECT_FALSE(s.open_direct_tcpip("a", 1, "b", 2)); });
-    c.command([=](Session& s) { s.consumed(id, 3); });
+    c.consumed(id, 3);
     c.expect_message<ChannelCloseMessage>();
     c.open();
     c.expect_message<ChannelOpenMessage>();
@@ -363,7 +361,7 @@ TEST(ChannelEof, EndsCredit) {
         c.expect_event<ChannelData>();
         c.send(ChannelEofMessage{id});
         c.expect_event<ChannelEnded>();
-        c.command([=](Session& s) { s.consumed(id, 1000); });
+        c.consumed(id, 1000);
         c.expect_silence();
       },
       options);

@@ -41,9 +41,7 @@ void data(Conversation& c, ChannelId id, std::size_t size) {
     EXPECT_FALSE(e.is_extended);
   });
 }
-void consumed(Conversation& c, ChannelId id, std::size_t size) {
-  c.command([=](Session& s) { s.consumed(id, size); });
-}
+void consumed(Conversation& c, ChannelId id, std::size_t size) { c.consumed(id, size); }
 
 // ---- what the peer may send
 
@@ -192,7 +190,7 @@ TEST(ChannelFlow, AClosedChannelGivesItsShareBack) {
         for (int i = 0; i < 3; ++i) {
           const ChannelId id = c.opened(7);
           data(c, id, 6000);
-          c.command([=](Session& s) { s.close(id); });
+          c.close(id);
           c.expect_message<ChannelCloseMessage>();
           c.send(ChannelDataMessage{id, Bytes(4000)});
           c.send(ChannelCloseMessage{id});

@@ -213,10 +213,9 @@ Mux::Step Mux::on_channel_request(ByteView payload) {
   const auto message = TRY(decode<ChannelRequestMessage>(payload));
   // sshd asks whether we live on a channel that it has closed, and that is gone here: the answer to the close
   // is an answer.
-  const bool was_known = message.recipient < channels_.size();
-  const Channel* known = find(message.recipient);
-  if (was_known && (known == nullptr || known->state != Channel::State::open)) return std::nullopt;
-  Channel* channel = TRY(peer_channel(message.recipient));
+  auto found = peer_channel(message.recipient);
+  if (!found && message.recipient < channels_.size()) return std::nullopt;
+  Channel* channel = TRY(std::move(found));
   if (channel->close_sent) return std::nullopt;
   if (!channel->is_session || channel->close_received) {
     // None mean anything on a forwarded stream; keepalive@openssh.com only wants to hear something.
@@ -254,12 +253,6 @@ Mux::Step Mux::on_global_reply(ByteView payload, Instant now) {
 // ---- slots
 
 Channel* Mux::find(std::uint32_t id) const { return id < channels_.size() ? channels_[id].get() : nullptr; }
-
-// The peer still wants to hear of it.
-Channel* Mux::find_unclosed(std::uint32_t id) const {
-  Channel* channel = find(id);
-  return channel != nullptr && !channel->close_received ? channel : nullptr;
-}
 
 Result<Channel*> Mux::peer_channel(std::uint32_t id) const {
   Channel* channel = find(id);
@@ -352,10 +345,8 @@ void Mux::refuse(ChannelId id, OpenFailure reason, std::string_view description)
 }
 
 void Mux::send_eof(ChannelId id) {
-  Channel* channel = find_unclosed(id);
-  if (channel == nullptr || channel->state != Channel::State::open || channel->eof_sent ||
-      channel->close_sent)
-    return;
+  Channel* channel = find(id);
+  if (channel == nullptr || !can_send_data(*channel)) return;
   channel->eof_sent = true;
   send_message(ChannelEofMessage{channel->peer_id});
 }
@@ -406,8 +397,8 @@ void Mux::send_answers() {
 }
 
 void Mux::reply_channel(ChannelId id, bool success) {
-  Channel* channel = find_unclosed(id);
-  if (channel == nullptr || channel->replies_owed == 0 || channel->close_sent) return;
+  Channel* channel = find(id);
+  if (channel == nullptr || channel->replies_owed == 0 || channel->is_closing()) return;
   --channel->replies_owed;
   if (success) {
     send_message(ChannelSuccessMessage{channel->peer_id});
@@ -417,9 +408,9 @@ void Mux::reply_channel(ChannelId id, bool success) {
 }
 
 void Mux::send_exit_status(ChannelId id, std::uint32_t status) {
-  const Channel* channel = find_unclosed(id);
+  const Channel* channel = find(id);
   const bool may = channel != nullptr && channel->is_session && channel->state == Channel::State::open &&
-                   !channel->close_sent;
+                   !channel->is_closing();
   if (!may) return;
   Bytes data;
   encode_fields(data, ExitStatus{status});
@@ -429,7 +420,7 @@ void Mux::send_exit_status(ChannelId id, std::uint32_t status) {
 // ---- outbound data: window, queue and turns
 
 bool Mux::can_send_data(const Channel& channel) const {
-  return channel.state == Channel::State::open && !channel.eof_sent && !channel.close_sent;
+  return channel.state == Channel::State::open && !channel.eof_sent && !channel.is_closing();
 }
 
 std::size_t Mux::room_for(const Channel& channel) const {
@@ -442,12 +433,12 @@ std::size_t Mux::room_for(const Channel& channel) const {
 }
 
 std::size_t Mux::sendable(ChannelId id) const {
-  const Channel* channel = find_unclosed(id);
+  const Channel* channel = find(id);
   return channel != nullptr && can_send_data(*channel) ? room_for(*channel) : 0;
 }
 
 std::size_t Mux::send(ChannelId id, ByteView data) {
-  Channel* channel = find_unclosed(id);
+  Channel* channel = find(id);
   if (channel == nullptr || !can_send_data(*channel) || data.empty()) return 0;
   std::size_t taken = 0;
   while (taken < data.size()) {
@@ -483,7 +474,7 @@ std::optional<Event> Mux::next_event() {
     Channel& channel = *channels_[id];
     channel.in_turn_queue = false;
     const bool wants = std::exchange(channel.wants_to_send, false);
-    if (!wants || !can_send_data(channel) || channel.close_received) continue;  // it sent all, or it ended
+    if (!wants || !can_send_data(channel)) continue;  // it sent all since, or it ended
     turn_ = id;
     turn_left_ = turns_.empty() ? pacer_.limit() : std::max(kShortestTurn, pacer_.limit() / 4);
     return ChannelWritable{id};
@@ -540,8 +531,8 @@ void Mux::link_ready() {
   if (!credit_waits_ || !link_.may_send()) return;
   credit_waits_ = false;
   for (const auto& channel : channels_) {
-    const bool receives = channel && channel->state == Channel::State::open && !channel->eof_received &&
-                          !channel->close_sent && !channel->close_received;
+    const bool receives =
+        channel && channel->state == Channel::State::open && !channel->eof_received && !channel->is_closing();
     if (receives) give_credit(*channel);
   }
 }

@@ -94,7 +94,6 @@ class Mux {
   void send_answers();
 
   Channel* find(std::uint32_t id) const;
-  Channel* find_unclosed(std::uint32_t id) const;
   Result<Channel*> peer_channel(std::uint32_t id) const;
   Channel* add(Channel::State state, std::uint32_t window);
   void remove(Channel& channel);

@@ -70,9 +70,9 @@ TEST(SessionChannel, ShowsSomethingAndEnds) {
     c.command([=](Session& s) {
       s.send_eof(id);
       s.send_exit_status(id, 258);
-      s.close(id);
-      s.send_exit_status(id, 1);
     });
+    c.close(id);
+    c.command([=](Session& s) { s.send_exit_status(id, 1); });
     c.expect_message<ChannelEofMessage>();
     c.expect_message<ChannelRequestMessage>([](const ChannelRequestMessage& m) {
       EXPECT_EQ(m.recipient, kTheirs);

@@ -224,7 +224,7 @@ TEST(Rekey, ThePeerGoesOnUntilItsOwnKexinit) {
           begin(c);
           c.send(ChannelDataMessage{id, Bytes(1000)});
           c.expect_event<ChannelData>();
-          c.command([=](Session& s) { s.consumed(id, 1000); });
+          c.consumed(id, 1000);
           c.send(ChannelRequestMessage{id, "keepalive@openssh.com", true, Rest{}});
           c.send_raw(c.open_request(9));
           c.expect_event<ChannelRequested>([](ChannelRequested& e) { EXPECT_EQ(e.id, 2u); });
@@ -262,7 +262,7 @@ TEST(Rekey, CreditOfAChannelThatEndedMeanwhileIsNotGiven) {
           c.expect_event<ChannelData>();
         }
         begin(c);
-        for (const ChannelId id : {ended, closed}) c.command([=](Session& s) { s.consumed(id, 1000); });
+        for (const ChannelId id : {ended, closed}) c.consumed(id, 1000);
         c.send(ChannelEofMessage{ended});
         c.expect_event<ChannelEnded>();
         c.command([=](Session& s) { s.close(closed); });
