@@ -41,10 +41,9 @@ struct UdpListener {
   [[nodiscard]] std::string name() const;
 };
 
-/// A port in use is refused. IPv6 sockets take IPv6 alone. The
-/// receive buffer is as large as the system lets it be, up to 4 MiB. The error's message is the line for the
-/// user: "cannot listen on udp 127.0.0.1:53: permission denied (ports below 1024 need CAP_NET_BIND_SERVICE;
-/// try 8053)".
+/// A port in use is refused. IPv6 sockets take IPv6 alone. The receive buffer is as large as the system lets
+/// it be, up to 4 MiB. The error's message is the line for the user: "cannot listen on udp 127.0.0.1:53:
+/// permission denied (ports below 1024 need CAP_NET_BIND_SERVICE; try 8053)".
 [[nodiscard]] Result<UdpListener> listen_udp(const boost::asio::ip::udp::endpoint& endpoint);
 /// The same for one of several sockets at one port.
 [[nodiscard]] Result<UdpListener> listen_shared_udp(const boost::asio::ip::udp::endpoint& endpoint,
