@@ -21,7 +21,7 @@ from harness.algorithms import KEY_EXCHANGES
 from harness.culvert import Culvert, binary, destination, environment, local_forward, login_arguments, run
 from harness.processes import kill
 from harness.sockets import (DEADLINE, Server, connect, digest_sink, free_port, receive_all, receive_exactly, source_of,
-                             test_data)
+                             slow_reader, test_data)
 from harness.terminal import Terminal
 
 
@@ -129,16 +129,7 @@ def test_stdio_ends_when_all_has_arrived(sshd, folder):
     data = test_data(4 << 20)
     received = []
 
-    def takes_its_time(s):
-        s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 16)
-        s.shutdown(socket.SHUT_WR)
-        taken = bytearray()
-        while part := s.recv(1 << 16):
-            taken += part
-            time.sleep(0.01)
-        received.append(bytes(taken))
-
-    with Server(takes_its_time) as server:
+    with Server(slow_reader(received, 0.01)) as server:
         done = subprocess.run(stdio(sshd, folder, f"127.0.0.1:{server.port}"), input=data, capture_output=True, timeout=DEADLINE,
                               env=environment(), check=False)
         assert (done.returncode, done.stderr) == (0, b"")

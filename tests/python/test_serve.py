@@ -22,7 +22,7 @@ from harness.gate import Gate
 from harness.keys import certify, fingerprint, make_key, public_part
 from harness.processes import Process, kill
 from harness.proxy import SOCKS5
-from harness.sockets import Server, assert_ends, check_echo, connect, digest_sink, echo, echo_both_ways, free_port, free_ports, receive_exactly, silent, test_data
+from harness.sockets import Server, assert_ends, check_echo, connect, digest_sink, echo, echo_both_ways, free_port, free_ports, receive_exactly, silent, slow_reader, test_data
 
 SIZE = (1 if SMALL else 8) << 20
 CLIENTS = ["ssh", "dbclient", "culvert"]
@@ -79,17 +79,8 @@ def test_a_client_that_goes_after_its_last_stream_waits_until_all_has_arrived(se
     data = test_data(8 << 20)
     received = []
 
-    def takes_its_time(s: socket.socket) -> None:
-        s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 16)
-        s.shutdown(socket.SHUT_WR)
-        taken = bytearray()
-        while part := s.recv(1 << 16):
-            taken += part
-            time.sleep(0.02)
-        received.append(bytes(taken))
-
     local = free_port()
-    with Server(takes_its_time) as target, client("ssh", server, folder, "-M", "-S", str(folder / "control"),
+    with Server(slow_reader(received, 0.02)) as target, client("ssh", server, folder, "-M", "-S", str(folder / "control"),
                                                   "-L", f"{local}:127.0.0.1:{target.port}", options={"ControlPersist": "1"}):
         wait_until(lambda: (folder / "control").exists())
         with connect(local) as s:

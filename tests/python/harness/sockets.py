@@ -291,6 +291,19 @@ def source_of(data: bytes):
     return send
 
 
+def slow_reader(received: list[bytes], pause: float):
+    """Ends its own direction at once, and takes 64 KiB at a time: all that came, once it has ended, is in `received`."""
+    def take(s: socket.socket) -> None:
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 16)
+        s.shutdown(socket.SHUT_WR)
+        taken = bytearray()
+        while part := s.recv(1 << 16):
+            taken += part
+            time.sleep(pause)
+        received.append(bytes(taken))
+    return take
+
+
 def silent(s: socket.socket) -> None:
     """Neither reads nor writes, until it is closed."""
     event = threading.Event()
