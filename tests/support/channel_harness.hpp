@@ -463,7 +463,12 @@ class ChannelHarness {
     require(peer_was_late || !all_is_kept_, e.error.message.c_str());
     all_is_kept_ = false;
     ended_[who] = true;
-    for (const Stream& stream : streams_) require(!stream.ends[who].live(), "every channel was given back");
+    for (Stream& stream : streams_) {
+      End& here = stream.ends[who];
+      if (here.state == End::State::left)
+        here.state = End::State::gone;  // its end was told when the peer left
+      require(!here.live(), "every channel was given back");
+    }
   }
 
   static constexpr bool kWholeSessions =
