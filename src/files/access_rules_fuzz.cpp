@@ -48,8 +48,21 @@ files::Grants grants_of(std::string_view lines) {
   return grants;
 }
 
+/// "permitopen=\"x\"" as a rule.
+files::ForwardRule permit_of(const files::Decision& decision) {
+  const auto options = files::parse_key_options(decision.rule, [](UnixSeconds local) { return local; });
+  require(options && options->permit_open.size() + options->permit_listen.size() == 1);
+  const auto& permit = options->permit_open.empty() ? options->permit_listen[0] : options->permit_open[0];
+  files::ForwardRule rule;
+  rule.kind = files::ForwardRule::Kind::permit;
+  rule.pattern = permit.host;
+  if (permit.port != 0) rule.ports = {permit.port, permit.port};
+  return rule;
+}
+
 /// "connect = [\"x\"]" as a rule.
 files::ForwardRule rule_of(const files::Decision& decision) {
+  if (decision.rule.starts_with("permit")) return permit_of(decision);
   const bool connects = decision.rule.starts_with("connect");
   const std::size_t start = decision.rule.find('"') + 1;
   const std::string_view text =
