@@ -53,6 +53,7 @@ quota = "3M"
             with contextlib.suppress(OSError):
                 s.sendall(b"z" * 3_000_000)
                 receive_all(s)
+        server.wait_for_log(" s: the quota is used up")
         # Reset, and maybe before connect() returns.
         with contextlib.suppress(ConnectionResetError, BrokenPipeError), connect(port) as s:
             s.sendall(b"z")

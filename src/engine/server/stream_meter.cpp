@@ -27,10 +27,18 @@ StreamMeter::StreamMeter(Place place, StreamName name) : place_(std::move(place)
 
 StreamMeter::~StreamMeter() {
   const bool reads_client = name_.direction == Direction::forwarded;
-  log_event(LogLevel::notice, "stream_ended", "{}: ended, {} bytes from the client, {} bytes to it, {:.1f} s",
-            name_, field("bytes_from_client", (reads_client ? read_ : written_).passed),
+  log_event(LogLevel::notice, "stream_ended",
+            "{}: ended, {} bytes from the client, {} bytes to it, {:.1f} s{}{}", name_,
+            field("bytes_from_client", (reads_client ? read_ : written_).passed),
             field("bytes_to_client", (reads_client ? written_ : read_).passed),
-            field("duration", std::chrono::duration<double>(monotonic_now() - start_).count()));
+            field("duration", std::chrono::duration<double>(monotonic_now() - start_).count()),
+            over_.empty() ? "" : ": ", optional_field("reason", over_));
+}
+
+Result<void> StreamMeter::check() {
+  auto state = check_limits(place_.permit());
+  if (!state) over_ = state.error().message;
+  return state;
 }
 
 bool StreamMeter::is_limiting() const {

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <string>
 #include <utility>
 
 #include "engine/relay/metered_stream.hpp"
@@ -13,8 +14,8 @@
 namespace culvert::server {
 
 /// Of one end of a stream that a client has carried: counts what passes, keeps to the rates of its user and
-/// key, and ends the stream when a quota or a time is used up. Says in one line how it ended: the event
-/// "stream_ended".
+/// key, and ends the stream when a quota or a time is used up, or the key is revoked. Says in one line how it
+/// ended, and which of these it was: the event "stream_ended".
 class StreamMeter final : public relay::Meter {
  public:
   /// Of the end that is not the client's; of a forwarded stream, the client's.
@@ -23,7 +24,7 @@ class StreamMeter final : public relay::Meter {
   StreamMeter(const StreamMeter&) = delete;
   StreamMeter& operator=(const StreamMeter&) = delete;
 
-  [[nodiscard]] Result<void> check() override { return check_limits(place_.permit()); }
+  [[nodiscard]] Result<void> check() override;
   [[nodiscard]] bool is_limiting() const override;
   [[nodiscard]] relay::Turn turn(Way way, std::size_t wanted, Instant now) override;
   void give_back(Way way, std::size_t bytes) override;
@@ -42,6 +43,7 @@ class StreamMeter final : public relay::Meter {
   const StreamName name_;
   const Instant start_ = monotonic_now();
   Side read_, written_;
+  std::string over_;  // why it may not go on
 };
 
 }  // namespace culvert::server
