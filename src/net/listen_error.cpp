@@ -60,11 +60,11 @@ std::unexpected<Error> cannot_listen_at(const ip::basic_endpoint<Protocol>& endp
     case EADDRINUSE:
       if (is_our_own(endpoint))
         return cannot_listen(name, "address already in use (this culvert listens there already)", error);
-      return cannot_listen(
-          name,
-          fmt::format("address already in use (another program listens there; '{}' shows which)",
-                      list_sockets),
-          error);
+      // Not only by a listener: an outgoing connection may have the port.
+      return cannot_listen(name,
+                           fmt::format("address already in use ('{} sport = :{}' shows by whom)",
+                                       list_sockets, endpoint.port()),
+                           error);
     case EADDRNOTAVAIL:
       return cannot_listen(name, "no interface has this address ('ip address' shows those that there are)",
                            error);
@@ -85,11 +85,11 @@ std::unexpected<Error> cannot_listen(const std::string& name, std::string_view c
 }
 
 std::unexpected<Error> cannot_listen(const ip::tcp::endpoint& endpoint, int errno_value) {
-  return cannot_listen_at(endpoint, to_text(endpoint), "ss -ltnp", errno_value);
+  return cannot_listen_at(endpoint, to_text(endpoint), "ss -tanp", errno_value);
 }
 
 std::unexpected<Error> cannot_listen(const ip::udp::endpoint& endpoint, int errno_value) {
-  return cannot_listen_at(endpoint, "udp " + to_text(endpoint), "ss -lunp", errno_value);
+  return cannot_listen_at(endpoint, "udp " + to_text(endpoint), "ss -uanp", errno_value);
 }
 
 }  // namespace culvert::net

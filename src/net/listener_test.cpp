@@ -16,6 +16,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include "base/log.hpp"
@@ -70,10 +71,10 @@ TEST_F(ListenerTest, RefusesAPortInUse) {
 }
 
 TEST_F(ListenerTest, TellsItselfFromOtherPrograms) {
-  const std::string others =
-      ": address already in use (another program listens there; 'ss -ltnp' shows which)";
   const UniqueFd bound = *bind_tcp(loopback(0));
   const auto here = *local_endpoint(bound.get());
+  const std::string others =
+      fmt::format(": address already in use ('ss -tanp sport = :{}' shows by whom)", here.port());
   EXPECT_EQ(cannot_listen(here, EADDRINUSE).error().message, "cannot listen on " + to_text(here) + others)
       << "one that does not listen";
   ASSERT_EQ(::listen(bound.get(), 1), 0);
