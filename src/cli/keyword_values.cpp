@@ -109,18 +109,7 @@ Result<Duration> as_time(const std::string& word) {
   return parse_time(word);
 }
 
-Result<unsigned> as_mask(const std::string& word) {
-  unsigned mask = 0;
-  for (const char digit : word) {
-    if (digit < '0' || digit > '7' || mask > 0777) {
-      return fail(Errc::usage, fmt::format("{} is not an octal mask (0 to 0777)", in_quotes(word)));
-    }
-    mask = mask * 8 + static_cast<unsigned>(digit - '0');
-  }
-  if (mask > 0777)
-    return fail(Errc::usage, fmt::format("{} is not an octal mask (0 to 0777)", in_quotes(word)));
-  return mask;
-}
+Result<unsigned> as_mask(const std::string& word) { return parse_permissions(word); }
 
 Result<std::string> as_jumps(const std::string& word) {
   if (!equal_ignoring_case(word, "none")) TRY(parse_jumps(word));

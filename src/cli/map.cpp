@@ -99,10 +99,12 @@ class Common {
     app.add_option("--keepalive", keepalive_, "ask the other end after so much silence (not at all)");
     app.add_option("--user-timeout", user_timeout_,
                    "how long what was sent may stay unacknowledged (as the system has it)");
+    app.add_option("--socket-mode", socket_mode_, "permissions of a /path that it listens at (0600)");
     app.add_option("--threads", plan.threads, "threads that carry streams (one for each processor)")
         ->check(CLI::Range(1, 256));
   }
 
+  /// Behind the plan's forwards.
   Result<void> fill() {
     TRY(fill_access());
     plan_.proxy_header_from = TRY(networks_of("--accept-proxy", header_from_));
@@ -121,10 +123,18 @@ class Common {
     TRY(set_time("--keepalive", keepalive_, plan_.liveness.idle));
     plan_.liveness.keepalive = plan_.liveness.idle > Duration::zero();
     plan_.liveness.interval = plan_.liveness.idle;
-    return {};
+    return fill_socket_mode();
   }
 
  private:
+  Result<void> fill_socket_mode() {
+    if (socket_mode_.empty()) return {};
+    const auto mode = parse_permissions(socket_mode_);
+    if (!mode) return in_option("--socket-mode", mode.error());
+    for (daemon::DirectForward& forward : plan_.forwards) forward.listen.socket_mask = 0777 & ~*mode;
+    return {};
+  }
+
   // CLI11 keeps the values of each option; their order among one another is in that of the options.
   Result<void> fill_access() {
     std::size_t allowed = 0, denied = 0;
@@ -145,7 +155,7 @@ class Common {
   CLI::Option* deny_;
   std::vector<std::string> allowed_, denied_, header_from_;
   std::string source_, stream_rate_, rate_out_, rate_in_;
-  std::string connect_time_, idle_time_, half_closed_time_, keepalive_, user_timeout_;
+  std::string connect_time_, idle_time_, half_closed_time_, keepalive_, user_timeout_, socket_mode_;
 };
 
 // What `map` alone has: several targets, and what they are told.

@@ -165,7 +165,7 @@ TEST(Options, BadInputSaysWhatIsWrong) {
       {{"-o", "LocalForward=80:a:80", "h"}, "-o: LocalForward: two words wanted: [bind:]port host:hostport"},
       {{"-o", "RekeyLimit=8", "h"}, "-o: RekeyLimit: \"8\" is too small"},
       {{"-o", "StreamLocalBindMask=0888", "h"},
-       "-o: StreamLocalBindMask: \"0888\" is not an octal mask (0 to 0777)"},
+       "-o: StreamLocalBindMask: \"0888\" is not an octal number (0 to 0777)"},
       {{"-o", "PreferredAuthentications=hostbased", "h"},
        "-o: PreferredAuthentications: \"hostbased\" names none of publickey, keyboard-interactive, password"},
       {{"-o", "ProxyVia=ftp://x", "h"},

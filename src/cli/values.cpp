@@ -146,6 +146,18 @@ Result<std::uint64_t> parse_size(std::string_view text) {
   return *digits << shift;
 }
 
+Result<unsigned> parse_permissions(std::string_view text) {
+  constexpr unsigned kMost = 0777;
+  unsigned bits = text.empty() ? kMost + 1 : 0;
+  for (const char digit : text) {
+    const bool is_octal = digit >= '0' && digit <= '7';
+    bits = is_octal && bits <= kMost ? bits * 8 + static_cast<unsigned>(digit - '0') : kMost + 1;
+  }
+  if (bits > kMost)
+    return fail(Errc::usage, fmt::format("{} is not an octal number (0 to 0777)", in_quotes(text)));
+  return bits;
+}
+
 Result<SecretBytes> percent_decoded(std::string_view text) {
   SecretBytes decoded(text.size());
   std::size_t size = 0;

@@ -36,6 +36,9 @@ namespace culvert::cli {
 /// "1000", "512K", "1G": bytes, powers of 1024.
 [[nodiscard]] Result<std::uint64_t> parse_size(std::string_view text);
 
+/// "0600": the permission bits of a file, or those that it lacks. Octal, with or without a 0 in front.
+[[nodiscard]] Result<unsigned> parse_permissions(std::string_view text);
+
 /// What stands before the '@' of a URL, each "%41" replaced by the byte that it names (RFC 3986 section 2.1).
 /// Errc::usage for a '%' without two hexadecimal digits and for a zero byte; the message quotes nothing of
 /// it.

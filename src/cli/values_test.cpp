@@ -74,6 +74,15 @@ TEST(Values, NumbersHaveBounds) {
   EXPECT_FALSE(parse_number("18446744073709551616", 0, std::numeric_limits<std::uint64_t>::max()));
 }
 
+TEST(Values, PermissionsAreOctal) {
+  EXPECT_EQ(parse_permissions("0660").value_or(0), 0660u);
+  EXPECT_EQ(parse_permissions("117").value_or(0), 0117u);
+  EXPECT_EQ(parse_permissions("0").value_or(1), 0u);
+  EXPECT_EQ(parse_permissions("777").value_or(0), 0777u);
+  for (const std::string_view text : {"", "8", "1000", "0x1", "-1", "u=rw", "77777777777777777777777"})
+    EXPECT_FALSE(parse_permissions(text)) << text;
+}
+
 TEST(Values, VersionsOfTheProxyProtocol) {
   EXPECT_EQ(parse_proxy_version("v1"), relay::ProxyHeaderVersion::v1);
   EXPECT_EQ(parse_proxy_version("v2"), relay::ProxyHeaderVersion::v2);

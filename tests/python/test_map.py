@@ -11,6 +11,7 @@ import select
 import signal
 import socket
 import ssl
+import stat
 import subprocess
 import time
 
@@ -50,6 +51,16 @@ def test_unix_and_abstract_sockets(folder):
                 client.connect(address)
                 client.sendall(b"hello")
                 assert receive_exactly(client, 5) == b"hello"
+
+
+def test_who_may_connect_to_a_socket_in_the_file_system(folder):
+    path = folder / "s"
+    for options, mode in ((), 0o600), (("--socket-mode", "0660"), 0o660):
+        with mapped(*options, str(path), "127.0.0.1:9"):
+            assert stat.S_IMODE(path.stat().st_mode) == mode
+    refused = run("map", "--socket-mode", "0888", str(path), "127.0.0.1:9")
+    assert refused.status == 255
+    assert refused.stderr == 'culvert: --socket-mode: "0888" is not an octal number (0 to 0777)\n'
 
 
 def test_datagrams_come_back_to_their_own_clients():
