@@ -90,6 +90,10 @@ std::string_view next_word(std::string_view& rest, std::string_view blanks) {
 }
 
 std::string with_port(std::string_view host, std::uint16_t port) {
+  return with_port(host, std::to_string(port));
+}
+
+std::string with_port(std::string_view host, std::string_view port) {
   return host.contains(':') ? fmt::format("[{}]:{}", host, port) : fmt::format("{}:{}", host, port);
 }
 

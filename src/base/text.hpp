@@ -33,5 +33,7 @@ inline constexpr std::string_view kBlanks = " \t";
 
 /// "192.0.2.1:80", "db:80", "[2001:db8::1]:80".
 [[nodiscard]] std::string with_port(std::string_view host, std::uint16_t port);
+/// The same with "*" or the like.
+[[nodiscard]] std::string with_port(std::string_view host, std::string_view port);
 
 }  // namespace culvert

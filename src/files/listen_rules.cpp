@@ -29,6 +29,8 @@ struct Request {
   std::string bind;  ///< in lower case
   std::vector<IpAddress> addresses;
   std::uint16_t port;
+
+  [[nodiscard]] std::string written_port() const { return port == 0 ? "*" : std::to_string(port); }
 };
 
 bool is_standard(const Grants& grants, const IpAddress& address) {
@@ -87,25 +89,18 @@ ListenDecision denied(std::string reason, std::string rule = {}) {
 }
 
 ListenDecision no_rule_for(const Request& request, bool is_standard_request, RuleForm form) {
-  const std::string port = request.port == 0 ? "*" : std::to_string(request.port);
-  std::string place = port;
-  if (!is_standard_request) {
-    const std::string host = request.addresses.size() == 1 ? request.addresses[0].text() : "*";
-    place =
-        host.find(':') == host.npos ? fmt::format("{}:{}", host, port) : fmt::format("[{}]:{}", host, port);
-  }
+  const std::string host = request.addresses.size() == 1 ? request.addresses[0].text() : "*";
+  const std::string port = request.written_port();
+  const std::string place = is_standard_request ? port : with_port(host, port);
   return denied(fmt::format("no rule allows to listen at {}{}", is_standard_request ? "port " : "", place),
                 written_rule(form, "listen", place));
 }
 
 /// The option of a key that would do. It is compared with what was asked for, as text.
 std::string permit_for(const Request& request, bool is_standard_request) {
-  const std::string port = request.port == 0 ? "*" : std::to_string(request.port);
-  if (is_standard_request) return fmt::format("permitlisten=\"{}\"", port);
-  if (request.addresses.size() != 1) return {};
-  const bool is_v6 = request.bind.find(':') != request.bind.npos;
-  return is_v6 ? fmt::format("permitlisten=\"[{}]:{}\"", request.bind, port)
-               : fmt::format("permitlisten=\"{}:{}\"", request.bind, port);
+  const std::string port = request.written_port();
+  if (!is_standard_request && request.addresses.size() != 1) return {};
+  return fmt::format("permitlisten=\"{}\"", is_standard_request ? port : with_port(request.bind, port));
 }
 
 ListenDecision judge(const Grants& grants, Request request, bool is_standard_request) {
