@@ -272,6 +272,7 @@ Decision may_connect(const Grants& grants, std::string_view host, std::uint16_t 
                      const std::optional<IpAddress>& resolved, IsOwnAddress is_own) {
   if (!grants.port_forwarding) return denied(std::string(kNoForwarding));
   if (host.empty() || port == 0) return denied("request names no host or no port");
+  if (host.size() > kLongestHost) return denied("request names a host that is too long");
   if (host.find('\\') != host.npos) return denied(fmt::format("{} is no host name", printable(host, 255)));
   const Target target = target_of(host, port, resolved, is_own);
   bool allowed = false;

@@ -100,6 +100,9 @@ struct Decision {
   explicit operator bool() const { return allowed; }
 };
 
+/// Bytes of a host or an address in a request.
+inline constexpr std::size_t kLongestHost = 255;
+
 /// Whether an address, normalised, is one of this machine (net::is_own()).
 using IsOwnAddress = bool (*)(const IpAddress&);
 

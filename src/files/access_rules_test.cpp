@@ -145,6 +145,13 @@ TEST(MayConnect, OddSpellingsAreNames) {
   }
 }
 
+TEST(MayConnect, NoNameIsLongerThanThat) {
+  const Grants all = connecting({"*:*"});
+  EXPECT_TRUE(ask(all, {std::string(255, 'a'), 80, ""}));
+  EXPECT_FALSE(ask(all, {std::string(256, 'a'), 80, ""}));
+  EXPECT_FALSE(may_listen(listening({"*:*"}), std::string(256, '1'), 80));
+}
+
 TEST(MayConnect, BeforeANameIsResolved) {
   struct Row {
     RuleTexts rules;

@@ -142,6 +142,7 @@ ListenDecision judge(const Grants& grants, Request request, bool is_standard_req
 
 ListenDecision may_listen(const Grants& grants, std::string_view bind, std::uint16_t port) {
   if (!grants.port_forwarding) return denied("port forwarding is not allowed for this key");
+  if (bind.size() > kLongestHost) return denied("request names an address that is too long");
   const std::vector<IpAddress> every = {IpAddress::v4(0), *IpAddress::parse("::")};
   Request request{.bind = lower(bind), .addresses = every, .port = port};
   if (bind == "*") return judge(grants, std::move(request), false);
