@@ -11,6 +11,8 @@
 #include "base/assert.hpp"
 #include "base/text.hpp"
 #include "crypto/base64.hpp"
+#include "crypto/certificate.hpp"
+#include "crypto/key_algorithms.hpp"
 #include "crypto/key_line.hpp"
 #include "files/hashed_host.hpp"
 #include "files/host_pattern.hpp"
@@ -31,8 +33,13 @@ struct ReadKey {
 };
 
 /// The key on a line. Errc::unsupported: of a type that counts as no key at all.
-Result<ReadKey> read_key(std::string_view type, std::string_view text) {
+Result<ReadKey> read_key(bool is_marked, std::string_view type, std::string_view text) {
   Bytes blob = TRY(crypto::key_blob(type, text));
+  if (!crypto::certified_key_type(type).empty()) {
+    // With a marker the key in it is meant. Without, it is a key of the host that no plain one is equal to.
+    Bytes certified = TRY(crypto::certified_key_blob(blob));
+    return ReadKey{is_marked ? std::move(certified) : std::move(blob), false};
+  }
   const auto key = crypto::PublicKey::parse(blob);
   if (key) return ReadKey{std::move(blob), !key->is_security_key()};
   if (key.error().code != Errc::unsupported) return std::unexpected(key.error());
@@ -127,7 +134,7 @@ KnownHosts::Found KnownHosts::find(std::string_view name) const {
     } else if (!matches_pattern_list(name, line.hosts)) {
       continue;
     }
-    auto key = read_key(line.key_type, line.key_text);
+    auto key = read_key(line.marker != Marker::none, line.key_type, line.key_text);
     if (key) {
       found.entries.push_back({&line, *std::move(key)});
     } else if (key.error().code != Errc::unsupported && found.bad_lines.size() < kMaxBadLines) {

@@ -54,8 +54,8 @@ class KnownHosts {
   /// compared without regard to case. With another port than 22, "[host]:port" is looked up; if no line has
   /// that, a line for the bare host that holds exactly this key will do, as in OpenSSH. For a HostKeyAlias,
   /// pass it with port 22. Keys on lines for this host that cannot be read are passed over (malformed ones
-  /// count as bad lines); keys of types that OpenSSH knows and we don't (ssh-dss, sk-*, short RSA) still make
-  /// the host a `changed` one.
+  /// count as bad lines); keys of types that OpenSSH knows and we don't (ssh-dss, sk-*, short RSA), and
+  /// certificates, still make the host a `changed` one. A certificate behind @revoked revokes its key.
   [[nodiscard]] HostKeyVerdict lookup(std::string_view host, std::uint16_t port,
                                       const crypto::PublicKey& key) const;
 

@@ -274,6 +274,25 @@ TEST(KnownHosts, KeysThatWeCannotUseStillMakeAHostKnown) {
   EXPECT_TRUE(parse_hosts(fake("ssh-future")).bad_lines_of("h", 22).empty());
 }
 
+TEST(KnownHosts, CertificatesOnLines) {
+  const auto key = crypto::parse_public_key_line(crypto::kCertifiedEd25519).value();
+  const std::string plain = std::string("h ") + std::string(crypto::kCertifiedEd25519) + "\n";
+  const std::string certificate = std::string("h ") + std::string(crypto::kHostEd25519) + "\n";
+  const auto status_of = [&](const std::string& text) {
+    return parse_hosts(text).lookup("h", 22, key).status;
+  };
+  EXPECT_EQ(status_of(certificate), changed) << "it is no plain key";
+  EXPECT_EQ(status_of(certificate + plain), known);
+  EXPECT_EQ(status_of(plain + "@revoked " + certificate), revoked) << "whoever has signed it";
+  EXPECT_EQ(status(parse_hosts(plain + "@revoked " + certificate), "h", 22, "rsa"), changed);
+  EXPECT_TRUE(parse_hosts(certificate).key_types("h", 22).empty());
+  const std::string broken =
+      "h ssh-ed25519-cert-v01@openssh.com " +
+      crypto::base64_encode(as_bytes(std::string("\0\0\0\x20ssh-ed25519-cert-v01@openssh.com", 36))) + "\n";
+  EXPECT_EQ(status_of(broken), unknown);
+  EXPECT_EQ(parse_hosts(broken).bad_lines_of("h", 22).size(), 1u);
+}
+
 TEST(KnownHosts, LineEnds) {
   std::string crlf = entry("h", "ed25519");
   crlf.insert(crlf.size() - 1, "\r");
