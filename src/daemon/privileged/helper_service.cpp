@@ -19,8 +19,10 @@ namespace {
 using boost::asio::ip::tcp;
 
 // What a server's host key ever signs: the exchange hash (RFC 4253 section 8) of SHA-256, 384 or 512, and
-// OpenSSH's proofs (PROTOCOL, 2.5). A worker in the wrong hands gets no signature over anything else.
+// OpenSSH's proofs (PROTOCOL, 2.5). A worker in the wrong hands gets no signature over anything else: that of
+// a file (PROTOCOL.sshsig) can be as long as a hash, and no hash begins like it.
 bool is_for_host_keys(ByteView message) {
+  if (as_text(message).starts_with("SSHSIG")) return false;
   if (message.size() == 32 || message.size() == 48 || message.size() == 64) return true;
   const auto name = Reader(message).text();
   return name && *name == "hostkeys-prove-00@openssh.com";

@@ -107,7 +107,10 @@ TEST_F(HelperServiceTest, SignsWhatAServerSigns) {
   const auto done = own_.signed_messages.size();
   Bytes login;
   Writer(login).text("session").byte(50).text("root").text("ssh-connection").text("publickey");
-  for (const Bytes& message : {login, Bytes(), Bytes(31), Bytes(65)}) EXPECT_FALSE(signs(message));
+  Bytes file = copy_of(as_bytes("SSHSIG"));
+  Writer(file).text("file").text("").text("sha256").string(Bytes(32));
+  ASSERT_EQ(file.size(), 64u);
+  for (const Bytes& message : {login, file, Bytes(), Bytes(31), Bytes(65)}) EXPECT_FALSE(signs(message));
   EXPECT_EQ(own_.signed_messages.size(), done);
 }
 
