@@ -9,6 +9,8 @@
 #include <cstdlib>
 #include <memory>
 
+#include <fmt/format.h>
+
 #include "base/log.hpp"
 #include "base/text.hpp"
 #include "cli/values.hpp"
@@ -46,7 +48,10 @@ Result<bool> ThisMachine::succeeds(const std::string& command) {
   while (::waitpid(*pid, &status, 0) < 0) {
     if (errno != EINTR) return fail_errno("cannot wait for " + in_quotes(command), errno);
   }
-  return WIFEXITED(status) && WEXITSTATUS(status) == 0;
+  // Neither true nor false: what stands behind the Match could be what keeps a connection safe.
+  if (!WIFEXITED(status))
+    return fail(Errc::system, fmt::format("{} was ended by signal {}", in_quotes(command), WTERMSIG(status)));
+  return WEXITSTATUS(status) == 0;
 }
 
 Result<bool> ThisMachine::has_address_in(std::string_view networks) {
