@@ -34,8 +34,6 @@ class Builder {
       : settings_(settings), environment_(environment), hops_(hops), depth_(depth) {}
 
   Result<daemon::Plan> build() {
-    if (const auto& refusal = settings_.refusal; refusal && !equal_ignoring_case(*refusal, "none"))
-      return fail(Errc::denied, "refused by the configuration (RefuseConnection): " + printable(*refusal));
     daemon::SessionPlan session;
     session.server = TRY(server());
     TRY(set_forwards(session));
@@ -46,6 +44,8 @@ class Builder {
   }
 
   Result<tunnel::ServerOptions> server() {
+    if (const auto& refusal = settings_.refusal; refusal && !equal_ignoring_case(*refusal, "none"))
+      return fail(Errc::denied, "refused by the configuration (RefuseConnection): " + printable(*refusal));
     tunnel::ServerOptions server;
     TRY(set_address(server));
     TRY(set_way(server));

@@ -332,6 +332,13 @@ def test_the_users_file_is_read(sshd, folder, echo_server):
 
 def test_a_refused_connection(folder):
     (folder / "config").write_text('Match host h\n RefuseConnection "use the other one"\n')
-    done = run("-F", str(folder / "config"), "-N", "h")
-    assert done.lines == ["culvert: refused by the configuration (RefuseConnection): use the other one"]
-    assert done.status == 255
+    for words in (("h",), ("-J", "h", "other")):
+        done = run("-F", str(folder / "config"), "-N", *words)
+        assert done.lines == ["culvert: refused by the configuration (RefuseConnection): use the other one"]
+        assert done.status == 255
+
+
+def test_a_match_whose_command_is_killed_is_neither_true_nor_false(folder):
+    (folder / "config").write_text('Match exec "kill -TERM $$"\n User somebody\n')
+    done = run("-F", str(folder / "config"), "-G", "h")
+    assert done.status == 255 and "was ended by signal 15" in done.stderr
