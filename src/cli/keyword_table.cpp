@@ -397,6 +397,7 @@ constexpr Keyword kKeywords[] = {
     field<&Settings::keyboard_interactive, as_flag>("KbdInteractiveAuthentication", "yes"),
     other_name("ChallengeResponseAuthentication", "KbdInteractiveAuthentication"),
     other_name("SkeyAuthentication", "KbdInteractiveAuthentication"),
+    other_name("TISAuthentication", "KbdInteractiveAuthentication"),
     other_name("DSAAuthentication", "PubkeyAuthentication"),
     other_name("IdentityFile2", "IdentityFile"),
     field<&Settings::password_prompts, as_count<0>>("NumberOfPasswordPrompts", "3"),
@@ -415,6 +416,8 @@ constexpr Keyword kKeywords[] = {
     works("RekeyLimit", set_rekey_limit, show_rekey_limit, "0 3600", 2),
     works("ServerAliveCountMax", set<&Settings::alive_count, as_count<0>>, show_alive_count),
     field<&Settings::alive_interval, as_time>("ServerAliveInterval", "30"),
+    other_name("ProtocolKeepAlives", "ServerAliveInterval"),  // of Debian, as the next one
+    other_name("SetupTimeOut", "ServerAliveInterval"),
     // Forwards
     field<&Settings::clear_forwardings, as_flag>("ClearAllForwardings", "no"),
     works("DynamicForward", add_dynamic_forward, show_dynamic_forwards),
@@ -457,6 +460,7 @@ constexpr Keyword kKeywords[] = {
     refused("NoHostAuthenticationForLocalhost", "no,false", "no", kFlag,
             "not in this version of culvert; see StrictHostKeyChecking"),
     refused("PKCS11Provider", "none", "", "", kNotYet),
+    {.name = "SmartcardDevice", .effect = Effect::refused, .text = kNotYet, .same_as = "PKCS11Provider"},
     refused("PermitLocalCommand", "no,false", "no", kFlag, "culvert runs no commands"),
     refused_line("RemoteCommand", kNoCommands),
     refused("SecurityKeyProvider", "none,internal", "internal", "", kNotYet),
@@ -503,6 +507,7 @@ constexpr Keyword kKeywords[] = {
     nothing("SyslogFacility", "USER"),
     nothing("TunnelDevice", "any:any"),
     nothing("UpdateHostKeys", "true", kState),
+    gone("UseBlacklistedKeys"),
     gone("UsePrivilegedPort"),
     gone("UserKnownHostsFile2"),
     gone("UseRoaming"),

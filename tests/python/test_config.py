@@ -170,7 +170,8 @@ CONFIGURATIONS = {
     "one quality of service": "IPQoS cs1\nTunnel ethernet\n",
     "deprecated": "Protocol 2\nUsePrivilegedPort no\nKbdInteractiveDevices pam\nCipher x\nUseRoaming no\nFallBackToRsh no\n"
                   "DSAAuthentication yes\nSkeyAuthentication no\nIdentityFile2 x\nGlobalKnownHostsFile2 y\n"
-                  "UserKnownHostsFile2 z\nRhostsAuthentication no\nUseRsh no\n",
+                  "UserKnownHostsFile2 z\nRhostsAuthentication no\nUseRsh no\nTISAuthentication no\n"
+                  "UseBlacklistedKeys no\nProtocolKeepAlives 17\nSetupTimeOut 18\nSmartcardDevice none\n",
     "a real one": "# work\nHost bastion\n  HostName bastion.work.example\n  User ann\n  IdentityFile ~/.ssh/work\n"
                   "  IdentitiesOnly yes\nHost *.work h\n  ProxyJump bastion\n  LocalForward 15432 db:5432\n"
                   "Host *\n  ServerAliveInterval 30\n  AddKeysToAgent yes\n  SendEnv LANG LC_*\n",
