@@ -123,7 +123,9 @@ def test_a_pipe_that_nobody_writes_is_not_waited_for(sshd, folder):
     for policy in ("accept-new", "no"):
         refuses(sshd, folder, "", "nobody writes to it", "could be read", StrictHostKeyChecking=policy, LogLevel="INFO",
                 GlobalKnownHostsFile=str(folder / "pipe"))
-    accepts(sshd, folder, sshd.known_hosts(), StrictHostKeyChecking="yes", GlobalKnownHostsFile=str(folder / "pipe"))
+    refuses(sshd, folder, sshd.known_hosts(), "nobody writes to it", RevokedHostKeys=str(folder / "pipe"))
+    for option in ("GlobalKnownHostsFile", "IdentityFile"):
+        accepts(sshd, folder, sshd.known_hosts(), StrictHostKeyChecking="yes", **{option: str(folder / "pipe")})
 
 
 def test_changed_key_on_a_terminal_is_not_asked_about(sshd, ask, folder):

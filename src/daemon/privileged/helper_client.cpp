@@ -74,7 +74,7 @@ Result<Bytes> HelperClient::sign(std::size_t key, std::string_view algorithm, By
 }
 
 Result<net::UniqueFd> HelperClient::open(const std::string& path) {
-  net::UniqueFd file(files::open_for_reading(path));
+  net::UniqueFd file(files::open_without_waiting(path));
   if (file) return file;
   if (errno != EACCES) return fail_errno("cannot open " + printable(path), errno);
   auto opened = call_for_descriptor(helper::OpenRequest{path});

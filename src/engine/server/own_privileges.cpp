@@ -94,7 +94,7 @@ Result<Bytes> OwnPrivileges::sign(std::size_t key, std::string_view algorithm, B
 }
 
 Result<net::UniqueFd> OwnPrivileges::open(const std::string& path) {
-  net::UniqueFd file(files::open_for_reading(path));
+  net::UniqueFd file(files::open_without_waiting(path));
   if (!file) return fail_errno("cannot open " + printable(path), errno);
   return file;
 }

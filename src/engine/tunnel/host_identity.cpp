@@ -64,7 +64,9 @@ HostIdentity::HostIdentity(const ServerOptions& options, std::optional<Endpoint>
   }
   if (log_enabled(LogLevel::verbose)) tell_bad_lines();  // to find them takes as long as a look-up
   known_ = from_files_;
-  if (!options.revoked_host_keys.empty()) revoked_ = files::read_revoked_keys(options.revoked_host_keys);
+  if (!options.revoked_host_keys.empty())
+    revoked_ = files::read_revoked_keys(options.revoked_host_keys, files::OwnerCheck::skip,
+                                        files::open_without_waiting);
 }
 
 std::vector<std::string> HostIdentity::command_words(std::string_view reason, const std::string& name,

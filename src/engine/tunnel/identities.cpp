@@ -36,8 +36,8 @@ void Identities::load_certificate(const std::string& path, bool explicit_) {
   const auto warn = [&](const std::string& message) {
     log(level_of_news(LogLevel::warning, path, message), "certificate file {}: {}", path, message);
   };
-  auto file = files::read_small_file(path, kLongestKeyFile);
-  if (!file && explicit_) file = files::read_small_file(path + ".pub", kLongestKeyFile);
+  auto file = read_key_file(path);
+  if (!file && explicit_) file = read_key_file(path + ".pub");
   if (!file) {
     const bool expected = !explicit_ && file.error().code == Errc::not_found;
     if (!expected) return warn(file.error().message);

@@ -20,16 +20,21 @@ std::optional<crypto::PublicKey> public_key_in(std::string_view text) {
 }
 
 std::optional<crypto::PublicKey> public_key_beside(const std::string& path) {
-  const auto file = files::read_small_file(path + ".pub", kLongestKeyFile);
+  const auto file = read_key_file(path + ".pub");
   return file ? public_key_in(file->content.text()) : std::nullopt;
 }
 
 }  // namespace
 
+Result<files::SmallFile> read_key_file(const std::string& path) {
+  constexpr std::size_t kLongest = 256 * 1024;  // certificates have most
+  return files::read_small_file(path, kLongest, files::open_without_waiting);
+}
+
 Result<IdentityFile> IdentityFile::load(const std::string& path) {
   IdentityFile identity;
   identity.path_ = path;
-  auto file = files::read_small_file(path, kLongestKeyFile);
+  auto file = read_key_file(path);
   if (!file) {
     identity.public_key_ = public_key_beside(path);
     if (identity.public_key_) return identity;

@@ -7,10 +7,13 @@
 #include "base/result.hpp"
 #include "base/secret.hpp"
 #include "crypto/private_key.hpp"
+#include "files/small_file.hpp"
 
 namespace culvert::tunnel {
 
-inline constexpr std::size_t kLongestKeyFile = 256 * 1024;  ///< bytes; certificates have most
+/// Of a key or a certificate, at most 256 KiB. Errors, and how long it may block on a pipe: as
+/// files::read_small_file() with open_without_waiting().
+[[nodiscard]] Result<files::SmallFile> read_key_file(const std::string& path);
 
 /// A private key file (-i, IdentityFile): its public half as far as it can be had without asking, and the key
 /// itself later.
