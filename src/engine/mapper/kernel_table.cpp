@@ -173,8 +173,11 @@ Result<void> KernelTable::change(std::vector<nft::Mapping> mappings) {
     });
     if (before != rules_.mappings.end()) mapping.traffic = before->traffic;
   }
-  rules_.mappings = std::move(mappings);
-  return install();
+  // Those that are there are what a repair compares with, and the next change.
+  auto before = std::exchange(rules_.mappings, std::move(mappings));
+  auto done = install();
+  if (!done) rules_.mappings = std::move(before);
+  return done;
 }
 
 Result<std::vector<nft::Traffic>> KernelTable::traffic() {

@@ -39,7 +39,7 @@ class KernelTable {
   [[nodiscard]] Result<void> install();
   /// Puts them back if they are not what install() has put there. Whether that was so.
   [[nodiscard]] Result<bool> repair();
-  /// Other mappings in place of these, in one transaction.
+  /// Other mappings in place of these, in one transaction. After an error those of before are still meant.
   [[nodiscard]] Result<void> change(std::vector<nft::Mapping> mappings);
   /// Since the first install(), in the order of the mappings.
   [[nodiscard]] Result<std::vector<nft::Traffic>> traffic();

@@ -81,6 +81,24 @@ TEST(KernelTable, IsPutBackAndCountsOn) {
   });
 }
 
+TEST(KernelTable, WhatCannotBeInstalledIsNotMeant) {
+  in_namespace([] {
+    KernelTable table = installed(8080);
+    const std::string whole = listing();
+    std::vector<nft::Mapping> twice = one(8080).mappings;
+    twice.push_back(twice.front());
+    twice.back().targets = {IpAddress::parse("10.0.0.6").value()};
+    EXPECT_FALSE(table.change(twice)) << "one port, two targets";
+    ASSERT_EQ(table.mappings().size(), 1u);
+    EXPECT_EQ(table.mappings().front().targets, one(8080).mappings.front().targets);
+    EXPECT_EQ(table.repair(), false);
+    EXPECT_EQ(listing(), whole);
+    EXPECT_TRUE(table.change({twice.back()}));
+    EXPECT_TRUE(listing().contains("8080 : 10.0.0.6 . 80"));
+    EXPECT_EQ(table.repair(), false);
+  });
+}
+
 TEST(KernelTable, HasANameForEachThatRuns) {
   in_namespace([] {
     const KernelTable first = installed(8080);
