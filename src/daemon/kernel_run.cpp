@@ -3,16 +3,20 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <iterator>
 #include <utility>
 
 #include <fmt/format.h>
+#include <boost/asio/this_coro.hpp>
 
 #include "base/log.hpp"
 #include "base/text.hpp"
 #include "engine/mapper/hindrances.hpp"
 #include "net/addresses.hpp"
+#include "net/as_tuple.hpp"
 #include "net/forwarding.hpp"
 #include "net/on_thread.hpp"
+#include "net/timer.hpp"
 
 namespace culvert::daemon {
 
@@ -42,13 +46,10 @@ std::vector<IpAddress> one_of_each(const std::vector<asio::ip::tcp::endpoint>& f
   return chosen;
 }
 
-// Of one name, as they are now.
-std::vector<nft::Mapping> mappings_named(const std::optional<mapper::KernelTable>& table,
-                                         const std::string& name) {
+std::vector<nft::Mapping> mappings_named(const std::vector<nft::Mapping>& all, const std::string& name) {
   std::vector<nft::Mapping> found;
-  if (!table) return found;
-  for (const nft::Mapping& mapping : table->mappings())
-    if (mapping.name == name) found.push_back(mapping);
+  std::ranges::copy_if(all, std::back_inserter(found),
+                       [&](const nft::Mapping& mapping) { return mapping.name == name; });
   return found;
 }
 
@@ -131,8 +132,9 @@ relay::Task<Result<nft::RuleSet>> KernelRun::resolved() {
   std::set<std::string> stays;
   for (const KernelForward& forward : plan_.forwards) {
     auto mappings = co_await mappings_of(forward);
+    if (!mappings && mappings.error().code == Errc::cancelled) co_return std::unexpected(mappings.error());
     if (!mappings) {
-      auto before = mappings_named(table_, forward.name);
+      auto before = mappings_named(mappings_, forward.name);
       if (before.empty()) co_return std::unexpected(mappings.error());
       stays.insert(fmt::format("{}; {} stays as it is", mappings.error().message, forward.name));
       mappings = std::move(before);
@@ -150,7 +152,7 @@ relay::Task<Result<std::vector<nft::Mapping>>> KernelRun::mappings_of(const Kern
   nft::Mapping mapping{.protocol = forward.protocol,
                        .port = forward.port,
                        .ports = forward.ports,
-                       .targets = one_of_each(*found, targets_of(mappings_named(table_, forward.name))),
+                       .targets = one_of_each(*found, targets_of(mappings_named(mappings_, forward.name))),
                        .target_port = forward.target_port,
                        .name = forward.name};
   for (const IpAddress& target : mapping.targets) CO_TRY(check_target(forward, target));
@@ -181,6 +183,7 @@ relay::Task<Result<void>> KernelRun::install(nft::RuleSet rules) {
   auto watch = net::NftWatch::open(executor_, table_->name());
   if (!watch) co_return std::unexpected(watch.error());
   watch_.emplace(std::move(*watch));
+  mappings_ = table_->mappings();
   auto forwarding = net::ForwardingWatch::open(executor_);
   if (!forwarding) co_return std::unexpected(forwarding.error());
   forwarding_watch_.emplace(std::move(*forwarding));
@@ -198,32 +201,35 @@ Result<void> KernelRun::take_and_install(nft::RuleSet rules) {
   const std::vector<std::string> left_behind = table_->left_behind();
   if (plan_.enable_forwarding) {
     const mapper::Families off = mapper::unforwarded(table_->mappings());
-    if (off.v6) {
-      for (const std::string& interface : net::interfaces_that_need_advertisements())
-        log_event(
-            LogLevel::warning, "hindrance",
-            "with net.ipv6.conf.all.forwarding this machine no longer listens to routers on {0}, and may "
-            "lose its default route: sysctl net.ipv6.conf.{0}.accept_ra=2 prevents that",
-            printable(interface));
-    }
-    TRY(table_->enable_forwarding(off));
+    TRY(enable(off));
   }
   TRY(table_->install());
   tell_removed(left_behind);
   return {};
 }
 
+Result<void> KernelRun::enable(const mapper::Families& off) {
+  if (off.v6 && !std::exchange(warned_of_routers_, true)) {
+    for (const std::string& interface : net::interfaces_that_need_advertisements())
+      log_event(LogLevel::warning, "hindrance",
+                "with net.ipv6.conf.all.forwarding this machine no longer listens to routers on {0}, and may "
+                "lose its default route: sysctl net.ipv6.conf.{0}.accept_ra=2 prevents that",
+                printable(interface));
+  }
+  return table_->enable_forwarding(off);
+}
+
 relay::Task<Result<void>> KernelRun::serve() {
   if (!watch_) co_return Result<void>();  // there was nothing to keep
   tasks_.spawn(watch_rules());
   tasks_.spawn(watch_forwarding());
-  Instant next_look_up = monotonic_now() + kLookUpInterval;
+  tasks_.spawn(look_names_up(), give_up_.slot());
   Instant next_look = monotonic_now();
   while (!is_stopping_) {
     const Instant now = monotonic_now();
     if (rules_changed_ && now >= next_repair_) {
       co_await put_back();
-    } else if (std::exchange(forwarding_changed_, false)) {
+    } else if (forwarding_changed_ && now >= next_forwarding_) {
       co_await set_forwarding_again();
     } else if (others_changed_ && now >= next_look) {
       // Whoever reloads a firewall makes many changes.
@@ -232,17 +238,18 @@ relay::Task<Result<void>> KernelRun::serve() {
       co_await tell_hindrances();
     } else if (std::exchange(is_asked_, false)) {
       co_await tell_traffic();
-    } else if (now >= next_look_up) {
-      co_await look_up_again();
-      others_changed_ = true;  // routes, too
-      next_look_up = monotonic_now() + kLookUpInterval;
+    } else if (looked_up_) {
+      co_await follow_names(*std::exchange(looked_up_, std::nullopt));
+      forwarding_changed_ = others_changed_ = true;  // what needs them may be another now, and routes, too
     } else {
-      Instant next = next_look_up;
+      Instant next = kNever;
       if (rules_changed_) next = std::min(next, next_repair_);
+      if (forwarding_changed_) next = std::min(next, next_forwarding_);
       if (others_changed_) next = std::min(next, next_look);
-      co_await changed_.wait(next - now);
+      co_await (next == kNever ? changed_.wait() : changed_.wait(next - now));
     }
   }
+  give_up_.emit(asio::cancellation_type::terminal);
   watch_->close();
   forwarding_watch_->close();
   co_await tasks_.all_ended();
@@ -268,10 +275,11 @@ relay::Task<void> KernelRun::put_back() {
 }
 
 relay::Task<void> KernelRun::set_forwarding_again() {
+  forwarding_changed_ = false;
   if (!plan_.enable_forwarding) co_return;
   const auto done = co_await net::on_thread(helper_, [this]() -> Result<mapper::Families> {
     const mapper::Families off = mapper::unforwarded(table_->mappings());
-    TRY(table_->enable_forwarding(off));
+    TRY(enable(off));
     return off;
   });
   if (!done) {
@@ -280,10 +288,11 @@ relay::Task<void> KernelRun::set_forwarding_again() {
     co_return;
   }
   for (const bool is_v4 : {true, false}) {
-    if (is_v4 ? done->v4 : done->v6)
-      log_event(forwarding_said_.is_due(monotonic_now()) ? LogLevel::warning : LogLevel::verbose, "rules",
-                "somebody has set {} to 0: set it to 1 again",
-                field("setting", net::Forwarding{is_v4}.name()), field("did", "put_back"));
+    if (!(is_v4 ? done->v4 : done->v6)) continue;
+    next_forwarding_ = monotonic_now() + kRepairInterval;
+    log_event(forwarding_said_.is_due(monotonic_now()) ? LogLevel::warning : LogLevel::verbose, "rules",
+              "{} was 0: set it to 1", field("setting", net::Forwarding{is_v4}.name()),
+              field("did", "put_back"));
   }
 }
 
@@ -320,29 +329,44 @@ relay::Task<void> KernelRun::tell_traffic() {
   }
 }
 
-relay::Task<void> KernelRun::look_up_again() {
+// Beside serve(): a name server may be silent for long, and rules are put back and removed meanwhile.
+relay::Task<void> KernelRun::look_names_up() {
+  co_await asio::this_coro::throw_if_cancelled(false);
+  net::Timer pause(executor_);
+  for (;;) {
+    pause.expires_after(kLookUpInterval);
+    (void)co_await pause.async_wait(net::kTuple);
+    if (is_stopping_) co_return;
+    auto rules = co_await resolved();
+    if (is_stopping_) co_return;
+    if (!rules) continue;
+    looked_up_ = std::move(*rules);
+    changed_.wake();
+  }
+}
+
+relay::Task<void> KernelRun::follow_names(nft::RuleSet rules) {
   // Who deletes the table takes its counters along: what they said a while ago is not lost.
   (void)co_await net::on_thread(helper_, [this] { return table_->traffic(); });
-  auto rules = co_await resolved();
-  if (!rules) co_return;  // there is something of all of them
   const auto targets_differ = [](const nft::Mapping& a, const nft::Mapping& b) {
     return a.targets != b.targets || a.at != b.at;
   };
-  if (std::ranges::equal(rules->mappings, table_->mappings(), std::not_fn(targets_differ))) co_return;
-  if (const auto both = nft::overlap(*rules)) {
+  if (std::ranges::equal(rules.mappings, mappings_, std::not_fn(targets_differ))) co_return;
+  if (const auto both = nft::overlap(rules)) {
     if (overlap_.is_due(monotonic_now()))
       log_event(LogLevel::warning, "hindrance",
                 "{} and {} take the same port now: the rules stay as they are", both->first, both->second);
     co_return;
   }
   const auto done =
-      co_await net::on_thread(helper_, [&] { return table_->change(std::move(rules->mappings)); });
+      co_await net::on_thread(helper_, [&] { return table_->change(std::move(rules.mappings)); });
   if (!done) {
     log_event(LogLevel::error, "rules", "cannot change table inet {}: {}", field("table", table_->name()),
               field("reason", done.error().message));
     rules_changed_ = true;
     co_return;
   }
+  mappings_ = table_->mappings();
   log_event(LogLevel::notice, "rules", "names have other addresses now: changed table inet {}",
             field("table", table_->name()), field("did", "changed"));
 }

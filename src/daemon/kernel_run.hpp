@@ -8,6 +8,7 @@
 #include <vector>
 
 #include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/cancellation_signal.hpp>
 #include <boost/asio/thread_pool.hpp>
 
 #include "base/complaint.hpp"
@@ -41,11 +42,13 @@ class KernelRun final : public Run {
   relay::Task<Result<std::vector<nft::Mapping>>> mappings_of(const KernelForward& forward);
   relay::Task<Result<void>> install(nft::RuleSet rules);
   Result<void> take_and_install(nft::RuleSet rules);
+  Result<void> enable(const mapper::Families& off);  ///< forwarding; by the helper, as the one above
   relay::Task<void> tell_hindrances();
   relay::Task<void> tell_traffic();
   relay::Task<void> put_back();
   relay::Task<void> set_forwarding_again();
-  relay::Task<void> look_up_again();
+  relay::Task<void> look_names_up();
+  relay::Task<void> follow_names(nft::RuleSet rules);
   relay::Task<void> watch_rules();
   relay::Task<void> watch_forwarding();
   void remove();
@@ -54,15 +57,19 @@ class KernelRun final : public Run {
   const KernelPlan& plan_;
   net::Resolver& resolver_;
   std::optional<mapper::KernelTable> table_;  // touched by the helper alone while one of its calls runs
+  std::vector<nft::Mapping> mappings_;        // those of the table, for look-ups
   std::optional<net::NftWatch> watch_;
   std::optional<net::ForwardingWatch> forwarding_watch_;
   relay::Signal changed_;  // one of those below; serve() sleeps on it
   relay::TaskSet tasks_;
+  boost::asio::cancellation_signal give_up_;  // of the look-up
   bool is_stopping_ = false;
+  std::optional<nft::RuleSet> looked_up_;
   bool rules_changed_ = false, forwarding_changed_ = false, others_changed_ = false, is_asked_ = false;
-  std::set<std::string> told_;   // the hindrances
-  std::set<std::string> stays_;  // what could not be looked up the last time
-  Instant next_repair_;          // two who want different rules would keep each other busy
+  bool warned_of_routers_ = false;
+  std::set<std::string> told_;             // the hindrances
+  std::set<std::string> stays_;            // what could not be looked up the last time
+  Instant next_repair_, next_forwarding_;  // two who want different rules would keep each other busy
   Complaint put_back_, forwarding_said_, overlap_;
   boost::asio::thread_pool helper_{1};
 };

@@ -370,6 +370,7 @@ asio::awaitable<Result<std::vector<tcp::endpoint>>> Resolver::resolve(std::strin
     co_return std::vector<tcp::endpoint>{{address, port}};
   }
   if (const auto known = pool_->find_known(host, family)) co_return with_port(*known, port);
+  if (is_cancelled(co_await asio::this_coro::cancellation_state)) co_return cancelled();
   const auto executor = co_await asio::this_coro::executor;
   const auto pool = pool_;
   UniqueFd theirs(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));

@@ -6,6 +6,8 @@
 #include <functional>
 #include <utility>
 
+#include <boost/asio/bind_cancellation_slot.hpp>
+#include <boost/asio/cancellation_signal.hpp>
 #include <boost/asio/co_spawn.hpp>
 
 #include "base/result.hpp"
@@ -24,13 +26,16 @@ class TaskSet {
   TaskSet(const TaskSet&) = delete;
   TaskSet& operator=(const TaskSet&) = delete;
 
-  void spawn(Task<void> task) {
+  /// `cancelled`: what a signal cancels it by, if it has one.
+  void spawn(Task<void> task, boost::asio::cancellation_slot cancelled = {}) {
     ++running_;
-    boost::asio::co_spawn(changed_.executor(), std::move(task), [this](const std::exception_ptr& exception) {
+    const auto ended = [this](const std::exception_ptr& exception) {
       --running_;
       changed_.wake();
       if (exception) failed_(error_of(exception));
-    });
+    };
+    boost::asio::co_spawn(changed_.executor(), std::move(task),
+                          boost::asio::bind_cancellation_slot(cancelled, ended));
   }
 
   [[nodiscard]] bool empty() const { return running_ == 0; }
