@@ -32,7 +32,8 @@ constexpr Duration kLongestRenewal = std::chrono::hours(12);
 constexpr Duration kShortestRest = seconds(30), kLongestRest = std::chrono::hours(1);
 constexpr Duration kNatPmpRest = std::chrono::minutes(2);
 constexpr Duration kMostRecoveryDelay = seconds(5);
-constexpr Duration kAddressAge = seconds(60);
+constexpr Duration kBetweenRounds = seconds(30);
+constexpr Duration kAddressAge = seconds(60), kBetweenAddresses = seconds(1);
 
 }  // namespace
 
@@ -98,23 +99,36 @@ void Client::announced(ByteView datagram, Instant now) {
   if (!answer || is_silent_ || !answered_ || answer->status != Status::success) return;
   if (answer->about != Answer::About::announcement && !is_address(*answer)) return;
   check_epoch(*answer, kMostRecoveryDelay, now);
-  if (is_address(*answer)) take_address(*answer, now);
+  // Whoever shares the network can send one: the router is asked what it says.
+  if (!is_address(*answer) || answer->outside_address == address_) return;
+  const bool will_be_asked =
+      address_question_.state == Question::State::asking && address_question_.tries == 0;
+  if (address_question_.state != Question::State::answered && !will_be_asked) return;
+  const Instant at = std::max(now, address_question_.sent + kBetweenAddresses);
+  if (!will_be_asked || at < address_question_.due) ask(address_question_, at);
 }
 
 void Client::check_epoch(const Answer& answer, Duration most_delay, Instant now) {
   using State = Question::State;
   if (epoch_.fits(answer.epoch, now)) return;
   // Those that are being asked for already make no news: a flood of announcements neither delays them nor
-  // shows.
+  // shows. Where answers never fit, each would ask for all others: there is a round of that every now and
+  // then, and what comes between two joins the next.
+  const bool begins_round = now >= next_round_;
+  const Instant at = begins_round ? now : next_round_;
   bool is_news = false;
   for (Kept& kept : kept_) {
     if (kept.is_leaving || !kept.open || kept.question.state == State::asking) continue;
-    ask(kept.question, now + random_part(most_delay));
+    const Instant due = at + random_part(most_delay);
+    if (kept.question.due <= due) continue;  // it is renewed before that
+    ask(kept.question, due);
     is_news = true;
   }
   if (!is_news) return;
+  if (!is_pcp() && address_question_.state != State::asking) ask(address_question_, at);
+  if (!begins_round) return;
+  next_round_ = now + kBetweenRounds;
   events_.emplace_back(Restarted{});
-  if (!is_pcp() && address_question_.state != State::asking) ask(address_question_, now);
 }
 
 // The mapping that an answer is about; none: their number.

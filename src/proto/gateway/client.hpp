@@ -52,7 +52,8 @@ struct Removed {
   Duration left = Duration::zero();
   bool operator==(const Removed&) const = default;
 };
-/// The router has forgotten its mappings; all are being asked for again.
+/// The router has forgotten its mappings; all are being asked for again. At most every 30 seconds: what comes
+/// sooner is asked for then.
 struct Restarted {
   bool operator==(const Restarted&) const = default;
 };
@@ -146,6 +147,7 @@ class Client {
   const ClientOptions options_;
   crypto::Random& random_;
   Epoch epoch_;
+  Instant next_round_{};  // of asking for all again
   std::vector<Kept> kept_;
   // NAT-PMP: the router's address outside, without which no mapping is of use.
   Question address_question_;

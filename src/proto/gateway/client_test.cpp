@@ -236,6 +236,26 @@ TEST_F(GatewayClient, ARestartedRouterIsAskedForEverythingAgain) {
   EXPECT_EQ(events(), (std::vector<Event>{Granted{0, kOutside, 8080, hours(2)}}));
 }
 
+TEST_F(GatewayClient, OneWhoseAnswersNeverFitIsAskedNowAndThen) {
+  constexpr std::size_t kPorts = 30;
+  Client& client = make(Dialect::pcp, 600);
+  for (std::uint16_t port = 1; port <= kPorts; ++port) client.add(Protocol::tcp, port, port, kNonce, now());
+  const Instant begin = now();
+  std::uint32_t epoch = 0;
+  std::size_t requests = 0, restarts = 0;
+  for (auto all = sent(); now() - begin < std::chrono::minutes(30); all = next_sent().second) {
+    for (const Bytes& request : all) client.receive(pcp_answer(request, epoch += 100'000, 600), now());
+    requests += all.size();
+    for (const Event& event : events()) {
+      EXPECT_FALSE(std::holds_alternative<Lost>(event));
+      if (std::holds_alternative<Restarted>(event)) ++restarts;
+    }
+  }
+  EXPECT_GE(restarts, 2U);
+  EXPECT_LE(restarts, 61U);
+  EXPECT_LE(requests, 61U * (kPorts + 2));
+}
+
 TEST_F(GatewayClient, TheEpochInAnAnswerToAnotherIsNothing) {
   Client& client = make(Dialect::pcp);
   const Bytes request = opened(1000);
@@ -282,9 +302,16 @@ TEST_F(GatewayClient, NatPmpTellsOfAnotherAddressOutside) {
   clock_.advance(seconds(50));
   const IpAddress other = *IpAddress::parse("198.51.100.7");
   client.announced(nat_pmp_address(51, other), now());
+  EXPECT_TRUE(events().empty()) << "anybody can say that";
+  EXPECT_EQ(sent(), (std::vector<Bytes>{{0, 0}}));
+  client.receive(nat_pmp_address(51, other), now());
   EXPECT_EQ(events(), (std::vector<Event>{Granted{0, other, 80, seconds(7150)}}));
   client.announced(nat_pmp_address(51, other), now());
-  EXPECT_TRUE(events().empty());
+  EXPECT_TRUE(sent().empty());
+  client.announced(nat_pmp_address(51), now());
+  EXPECT_TRUE(sent().empty()) << "once a second";
+  clock_.advance(seconds(1));
+  EXPECT_EQ(sent().size(), 1U);
 }
 
 TEST_F(GatewayClient, ErrorsLastAsLongAsTheRouterSaysWithinLimits) {
