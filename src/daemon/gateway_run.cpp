@@ -58,7 +58,8 @@ struct GatewayRun::Router {
             route, ports, mapper::ways_to(route, ports, owner.plan_.lifetime, owner.random_, owner.executor_),
             [&owner] { owner.changed_.wake(); }, owner.executor_) {}
   mapper::Gateway gateway;
-  std::string told;  // of its failure
+  std::string told;         // of its failure
+  bool is_leaving = false;  // no route leads to it
   bool is_over = false;
 };
 
@@ -165,11 +166,13 @@ Result<void> GatewayRun::follow_routes(const net::RouteChange& change) {
   const auto routes = net::default_routes();
   if (!routes) return fail(Errc::system, "cannot read the default routes: " + routes.error().message);
   for (const auto& router : routers_) {
+    if (router->is_leaving) continue;
     const net::DefaultRoute& route = router->gateway.route();
     if (std::ranges::find(*routes, route) == routes->end()) {
       if (router->gateway.any_open())
         log(LogLevel::warning, "no default route leads to router {} any more: closing what it has open",
             route.gateway.to_string());
+      router->is_leaving = true;
       router->gateway.stop(kPatienceWithoutRoute);
     } else if (change.is_of(route.index)) {
       router->gateway.refresh();
@@ -271,8 +274,14 @@ gateway::Nonce GatewayRun::nonce_for(const net::DefaultRoute& route, const mappe
   return nonce;
 }
 
+// The route to one that was still closing may be there again.
 void GatewayRun::drop_ended() {
+  const bool was_let_go =
+      std::ranges::any_of(routers_, [](const auto& router) { return router->is_over && router->is_leaving; });
   std::erase_if(routers_, [](const auto& router) { return router->is_over; });
+  if (!was_let_go || stop_within_) return;
+  if (const auto followed = follow_routes({}); !followed)
+    log(LogLevel::verbose, "{}", followed.error().message);
 }
 
 std::vector<mapper::Port> GatewayRun::ports_for(const net::DefaultRoute& route) const {

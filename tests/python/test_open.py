@@ -273,6 +273,18 @@ def test_a_router_of_upnp_that_moves_is_found_again(home):
             moved.wait_for("DeletePortMapping")
 
 
+def test_a_route_that_is_back_before_its_router_was_let_go(home):
+    with fake(home, "pcp", "late=0.5") as router, opening(home, *map(str, range(7001, 7007))) as culvert:
+        culvert.wait_for("ready")
+        culvert.wait_for("up (PCP", count=6)
+        route = ("default", "via", ROUTER)
+        home.ip(home.machine, "route", "del", *route)
+        culvert.wait_for("closing what it has open")
+        router.wait_for("lifetime 0")
+        home.ip(home.machine, "route", "add", *route)
+        culvert.wait_for("up (PCP", count=12, timeout=30)
+
+
 def test_a_port_that_somebody_else_has_taken_is_left_to_him(home):
     with fake(home, "taken") as router, opening(home, "8080") as culvert:
         culvert.wait_for("ready")

@@ -5,7 +5,7 @@ Usage: fake_router.py ADDRESS BEHAVIOUR...
 PCP and NAT-PMP (none: their port is closed): pcp, nat-pmp, silent, garbage, truncated, wrong-source, flood, refuse, address=A,
 strict (with pcp: who comes with another nonce is refused)
 UPnP (none: nobody answers): upnp, permanent, conflict, xml=FILE, http=endless|slow|garbage|huge-head|half|hang, elsewhere, port=P,
-taken (somebody else has what was opened first), stranger=A (that address answers searches before the router does)
+taken (somebody else has what was opened first), late=N (answers of PCP, and of opening by UPnP, come N seconds after it is done), stranger=A (that address answers searches before the router does)
 Prints a line for each thing that it is asked.
 """
 
@@ -82,6 +82,7 @@ def serve_ports() -> None:
             f"{struct.unpack('>I', request[4:8])[0] if len(request) >= 60 else '-'}")
         if "wrong-source" in WORDS:
             stranger.sendto(pcp_answer(request) if request[0] == 2 else nat_pmp_answer(request), client)
+        time.sleep(float(SETTINGS.get("late", "0")))
         for answer in answers_to(request):
             server.sendto(answer, client)
 
@@ -163,6 +164,8 @@ class Web(http.server.BaseHTTPRequestHandler):
                 value = f"<NewInternalClient>{MAPPINGS[said['NewExternalPort']]}</NewInternalClient>"
             elif action == "DeletePortMapping":
                 MAPPINGS.pop(said["NewExternalPort"], None)
+            if action == "AddPortMapping":
+                time.sleep(float(SETTINGS.get("late", "0")))
             self.answer(f"<s:Envelope><s:Body><u:R>{value}</u:R></s:Body></s:Envelope>")
 
 
