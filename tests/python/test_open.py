@@ -273,6 +273,13 @@ def test_a_router_of_upnp_that_moves_is_found_again(home):
             moved.wait_for("DeletePortMapping")
 
 
+def test_a_port_that_a_router_was_too_slow_to_tell_of_is_closed(home):
+    with fake(home, "upnp", "late=4") as router, opening(home, "8080") as culvert:
+        culvert.wait_for("no answer in time", timeout=20)
+        assert culvert.wait(20) == 255
+        router.wait_for("DeletePortMapping {'NewExternalPort': '8080'}")
+
+
 def test_a_route_that_is_back_before_its_router_was_let_go(home):
     with fake(home, "pcp", "late=0.5") as router, opening(home, *map(str, range(7001, 7007))) as culvert:
         culvert.wait_for("ready")

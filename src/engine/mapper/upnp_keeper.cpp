@@ -14,8 +14,14 @@ using Holder = UpnpRouter::Holder;
 
 constexpr Duration kLookInterval = std::chrono::seconds(60);
 constexpr std::chrono::seconds kLongestPinhole =
-    std::chrono::hours(24);  // WANIPv6FirewallControl section 2.4
+    std::chrono::hours(24);                               // WANIPv6FirewallControl section 2.4
+constexpr Duration kLeastLeft = std::chrono::seconds(1);  // zero would be no end
 constexpr int kNoSuchPinhole = 704, kNoSuchEntry = 714;
+
+// What was asked for may have been done without an answer.
+bool may_be_done(const Error& error) {
+  return error.code == Errc::timed_out || error.code == Errc::cancelled;
+}
 
 // It answers: of the others it is not known whether it lives.
 bool is_answer(const Error& error) { return error.code == Errc::denied; }
@@ -41,7 +47,7 @@ std::string UpnpKeeper::name() const {
 
 relay::Task<Result<void>> UpnpKeeper::run() {
   auto kept = co_await keep();
-  if (stopping_ && !abandoned_) co_await close_all();
+  if (!abandoned_) co_await close_all();
   if (stopping_ || abandoned_) co_return Result<void>();
   co_return kept;
 }
@@ -95,7 +101,7 @@ relay::Task<void> UpnpKeeper::hold(std::size_t index) {
     const std::chrono::seconds time(lease());
     held.renewal = ends ? now + Duration(time) / 2 : kNever;
     held.end = ends ? now + time : kNever;
-    tell_opened(index);
+    tell_opened(index, ends ? Duration(time) : Duration::zero());
     co_return;
   }
   if (done.error().code == Errc::cancelled) co_return;
@@ -121,8 +127,10 @@ relay::Task<Result<void>> UpnpKeeper::open(Held& held) {
   }
   // A port that was had once is asked for again.
   const std::uint16_t outside = held.mapping ? held.mapping->outside : held.port.outside;
-  held.mapping =
-      CO_TRY(co_await router_.map({held.port.protocol, held.port.inside, outside, lease()}, random_));
+  const auto mapped = co_await router_.map({held.port.protocol, held.port.inside, outside, lease()}, random_);
+  held.unsure.reset();
+  if (!mapped && may_be_done(mapped.error())) held.unsure = router_.asked_for();
+  held.mapping = CO_TRY(mapped);
   co_return Result<void>();
 }
 
@@ -155,7 +163,10 @@ relay::Task<Result<void>> UpnpKeeper::look_at_one() {
   const IpAddress address = CO_TRY(co_await router_.outside_address());
   const bool is_new = std::exchange(address_, address) != address;
   for (std::size_t i = 0; is_new && i < held_.size(); ++i) {
-    if (held_[i].is_open) tell_opened(i);
+    const Held& held = held_[i];
+    if (held.is_open)
+      tell_opened(i, held.end == kNever ? Duration::zero()
+                                        : std::max<Duration>(held.end - monotonic_now(), kLeastLeft));
   }
   if (!any_open()) co_return Result<void>();
   do looked_at_ = (looked_at_ + 1) % held_.size();
@@ -190,20 +201,19 @@ void UpnpKeeper::tell_lost(std::size_t index, const std::string& why) {
   listener_.lost(index, why);
 }
 
-void UpnpKeeper::tell_opened(std::size_t index) {
+void UpnpKeeper::tell_opened(std::size_t index, Duration left) {
   const Held& held = held_[index];
-  const bool is_v4 = route_.here.is_v4();
-  const bool ends = !is_v4 || held.mapping->lease != 0;
   listener_.opened(index, {.address = address_,
-                           .port = is_v4 ? held.mapping->outside : held.port.inside,
-                           .lifetime = ends ? Duration(std::chrono::seconds(lease())) : Duration::zero()});
+                           .port = route_.here.is_v4() ? held.mapping->outside : held.port.inside,
+                           .lifetime = left});
 }
 
 relay::Task<void> UpnpKeeper::close_all() {
-  for (std::size_t i = 0; i < held_.size() && !abandoned_; ++i) {
-    const bool is_answered = !held_[i].is_open || co_await close(i);
-    if (!is_answered) break;  // who does not answer one does not answer the others
-  }
+  // Who does not answer one does not answer the others.
+  for (std::size_t i = 0; i < held_.size() && !abandoned_; ++i)
+    if (held_[i].is_open && !co_await close(i)) co_return;
+  for (std::size_t i = 0; i < held_.size() && !abandoned_; ++i)
+    if (!held_[i].is_open && held_[i].unsure && !co_await close_unsure(i)) co_return;
 }
 
 relay::Task<bool> UpnpKeeper::close(std::size_t index) {
@@ -225,6 +235,16 @@ relay::Task<bool> UpnpKeeper::close(std::size_t index) {
     listener_.kept(index, std::nullopt, closed.error().message);
   }
   co_return true;
+}
+
+relay::Task<bool> UpnpKeeper::close_unsure(std::size_t index) {
+  const UpnpRouter::Mapping mapping = *std::exchange(held_[index].unsure, std::nullopt);
+  const auto there = co_await router_.holder_of(mapping);
+  if (!there) co_return is_answer(there.error());
+  if (*there == Holder::another) co_return true;
+  const auto closed = co_await router_.unmap(mapping.protocol, mapping.outside);
+  if (closed) listener_.closed(index);
+  co_return closed || is_answer(closed.error());
 }
 
 void UpnpKeeper::stop() {

@@ -32,6 +32,7 @@ class UpnpKeeper final : public PortKeeper {
   struct Held {
     Port port;
     std::optional<UpnpRouter::Mapping> mapping;  // IPv4
+    std::optional<UpnpRouter::Mapping> unsure;   // was asked for last, and no answer has come
     std::string pinhole;                         // IPv6
     bool is_open = false;
     Instant renewal = kNever, end = kNever;
@@ -43,13 +44,16 @@ class UpnpKeeper final : public PortKeeper {
   relay::Task<Result<void>> renew(Held& held);
   /// After stop(). False: the router does not answer.
   relay::Task<bool> close(std::size_t index);
+  /// The same of what may have been opened without an answer; before giving up, too.
+  relay::Task<bool> close_unsure(std::size_t index);
   /// Opens or renews one, and tells what came of it.
   relay::Task<void> hold(std::size_t index);
   /// Whether the router is as it was. Errors: it is not there.
   relay::Task<Result<void>> look();
   relay::Task<Result<void>> look_at_one();
   void hold_all_again();
-  void tell_opened(std::size_t index);
+  /// `left`: of its time; zero: it has no end.
+  void tell_opened(std::size_t index, Duration left);
   void tell_lost(std::size_t index, const std::string& why);
   void tell_taken(std::size_t index);
   [[nodiscard]] std::uint32_t lease() const;

@@ -233,6 +233,7 @@ relay::Task<Result<UpnpRouter::Mapping>> UpnpRouter::renew(Mapping mapping) {
 }
 
 relay::Task<Result<UpnpRouter::Mapping>> UpnpRouter::try_map(Mapping wanted, bool any_outside) {
+  asked_for_ = wanted;
   const std::string outside = std::to_string(wanted.outside), inside = std::to_string(wanted.inside),
                     client = route_.here.to_string(), lease = std::to_string(wanted.lease),
                     protocol = upper_name(wanted.protocol);

@@ -43,6 +43,8 @@ class UpnpRouter {
   /// What it has become: `outside` is another one if that was taken, or 0: any; and `lease` is 0 if it takes
   /// no other.
   [[nodiscard]] relay::Task<Result<Mapping>> map(Mapping wanted, crypto::Random& random);
+  /// What map() or renew() has asked for last: after an error that is no answer it may be there.
+  [[nodiscard]] const Mapping& asked_for() const { return asked_for_; }
   /// The same as it is, for as long again.
   [[nodiscard]] relay::Task<Result<Mapping>> renew(Mapping mapping);
   [[nodiscard]] relay::Task<Result<void>> unmap(gateway::Protocol protocol, std::uint16_t outside);
@@ -77,6 +79,7 @@ class UpnpRouter {
   const net::DefaultRoute route_;
   const boost::asio::any_io_executor executor_;
   gateway::igd::Device device_;
+  Mapping asked_for_{};
   std::optional<boost::asio::ip::address> host_;
   HttpExchange* exchange_ = nullptr;        // that runs
   net::DatagramPort* searching_ = nullptr;  // that is heard
