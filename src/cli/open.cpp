@@ -174,7 +174,7 @@ Result<std::string> close(const std::vector<Range>& ranges) {
     return fail(Errc::not_found, "--close: no culvert of this user keeps that open (see --list)");
   constexpr int kMostRounds = 350;  // as long as a slow router may take for many ports
   const auto lives = [&ended](const daemon::OpenRecord& one) {
-    return std::ranges::find(ended, one.pid) != ended.end();
+    return one.is_running && std::ranges::find(ended, one.pid) != ended.end();
   };
   for (int round = 0; std::ranges::any_of(daemon::read_open_records(folder, unix_now()), lives); ++round) {
     if (round == kMostRounds)

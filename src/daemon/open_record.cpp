@@ -14,6 +14,7 @@
 #include <optional>
 #include <utility>
 
+#include <fmt/format.h>
 #include <boost/json.hpp>
 
 #include "base/log.hpp"
@@ -39,6 +40,22 @@ std::optional<std::string> whole_text(int file) {
 
 std::string path_of(const std::string& folder, std::int64_t pid) {
   return folder + "/" + std::to_string(pid) + std::string(kEnding);
+}
+
+// Under the name of no process: "PID.SECONDS.json".
+void make_way(OpenRecord& record) {
+  constexpr int kTries = 100;  // runs of one number that were killed within a second
+  const std::string stem = record.path.substr(0, record.path.size() - kEnding.size());
+  for (int i = 0; i < kTries; ++i) {
+    const std::string other = fmt::format("{}.{}{}", stem, unix_now() + i, kEnding);
+    if (::link(record.path.c_str(), other.c_str()) != 0) {
+      if (errno == EEXIST) continue;
+      return;
+    }
+    ::unlink(record.path.c_str());
+    record.path = other;
+    return;
+  }
 }
 
 // A shorter text has blanks behind it: a sandbox allows to write, and no more. `size`: of the text that is
@@ -123,10 +140,19 @@ Result<OpenRecordFile> OpenRecordFile::create(const std::string& folder) {
   std::error_code ignored;
   std::filesystem::create_directories(folder, ignored);
   std::string path = path_of(folder, ::getpid());
-  net::UniqueFd file(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
-  if (!file) return fail_errno("cannot write " + path, errno);
-  // Of an earlier process of this number, at most.
-  if (::flock(file.get(), LOCK_EX | LOCK_NB) != 0) return fail_errno("cannot lock " + path, errno);
+  // Of an earlier process of this number, or of one that runs in another container.
+  const net::UniqueFd there(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
+  if (there && ::flock(there.get(), LOCK_SH | LOCK_NB) != 0) return fail_errno("cannot lock " + path, errno);
+  // It is locked before anybody can see it: one that is not was left behind.
+  const std::string made =
+      fmt::format("{}/.{}.{}", folder, ::getpid(), monotonic_now().time_since_epoch().count());
+  net::UniqueFd file(::open(made.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600));
+  if (!file) return fail_errno("cannot write " + made, errno);
+  if (::flock(file.get(), LOCK_EX | LOCK_NB) != 0 || ::rename(made.c_str(), path.c_str()) != 0) {
+    const int cause = errno;
+    ::unlink(made.c_str());
+    return fail_errno("cannot make " + path, cause);
+  }
   return OpenRecordFile(std::move(file), std::move(path));
 }
 
@@ -144,9 +170,11 @@ Result<void> OpenRecordFile::write(std::span<const OpenPortRecord> ports) {
 
 OpenRecords OpenRecords::take(const std::string& folder) {
   OpenRecords records{.own = {}, .others = read_open_records(folder, unix_now()), .left = {}};
-  for (const OpenRecord& record : records.others) {
+  for (OpenRecord& record : records.others) {
     if (record.is_running) continue;
-    net::UniqueFd file(::open(path_of(folder, record.pid).c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW));
+    // In a container each run may have the number of the one before.
+    if (record.path == path_of(folder, ::getpid())) make_way(record);
+    net::UniqueFd file(::open(record.path.c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW));
     const auto text = file ? whole_text(file.get()) : std::nullopt;
     if (text) records.left.emplace_back(std::move(file), record.ports, text->size());
   }
@@ -173,7 +201,8 @@ std::vector<Entry> files_in(const std::string& folder) {
     const std::string name = one.path().filename().string();
     std::int64_t pid = 0;
     const auto [end, wrong] = std::from_chars(name.data(), name.data() + name.size(), pid);
-    if (wrong == std::errc() && pid > 0 && std::string_view(end) == kEnding)
+    const std::string_view rest = end;  // ".json", ".SECONDS.json"
+    if (wrong == std::errc() && pid > 0 && rest.starts_with('.') && rest.ends_with(kEnding))
       entries.push_back({one.path().string(), pid});
   }
   std::ranges::sort(entries, {}, &Entry::pid);
@@ -185,7 +214,7 @@ std::vector<Entry> files_in(const std::string& folder) {
 std::vector<OpenRecord> read_open_records(const std::string& folder, UnixSeconds now) {
   std::vector<OpenRecord> records;
   for (const auto& [path, pid] : files_in(folder)) {
-    OpenRecord record{.pid = pid, .is_running = false, .ports = {}};
+    OpenRecord record{.path = path, .pid = pid, .is_running = false, .ports = {}};
     const net::UniqueFd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
     if (!file) continue;
     record.is_running = ::flock(file.get(), LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK;

@@ -30,6 +30,7 @@ struct OpenPortRecord {
 
 /// What one process keeps open.
 struct OpenRecord {
+  std::string path = {};  ///< of its file
   std::int64_t pid = 0;
   bool is_running = false;  ///< otherwise it was killed: ports stay open until their time
   std::vector<OpenPortRecord> ports;

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <fstream>
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include "tests/support/temp_dir.hpp"
@@ -84,6 +85,26 @@ TEST(OpenRecord, WhatSomebodyElseKeepsNowIsNotLeftBehind) {
   EXPECT_EQ(found[0].ports, std::vector{other});
   EXPECT_FALSE(found[0].is_running);
   EXPECT_TRUE(found[1].is_running);
+}
+
+TEST(OpenRecord, WhatOneOfTheSameNumberLeftIsKept) {
+  const testing::TempDir folder;
+  OpenPortRecord port = kPort;
+  port.until = 0;
+  OpenPortRecord other = port;
+  other.port = 8081;
+  std::ofstream(fmt::format("{}/{}.json", folder.path().string(), ::getpid()))
+      << encode_open_record(std::vector{port, other});
+  auto records = OpenRecords::take(folder.path().string());
+  ASSERT_TRUE(records.own);
+  ASSERT_EQ(records.left.size(), 1U);
+  ASSERT_TRUE(records.own->write(std::vector{port}));
+  records.left[0].forget(std::vector{port});
+  auto found = read_open_records(folder.path().string(), 0);
+  ASSERT_EQ(found.size(), 2U);
+  std::ranges::sort(found, {}, &OpenRecord::is_running);
+  EXPECT_EQ(found[0].ports, std::vector{other});
+  EXPECT_EQ(found[1].ports, std::vector{port});
 }
 
 TEST(OpenRecord, WhatAKilledOneLeftGoesWithItsTime) {
