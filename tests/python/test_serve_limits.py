@@ -179,6 +179,14 @@ def test_many_listeners_at_once(serve, folder):
         assert all(is_open(str(path)) for path in folders[:140])
 
 
+def test_refusals_do_not_fill_the_log(serve, folder):
+    server = serve(rules='[[user]]\nname = "me"\nconnect = ["*:*"]\n')
+    listeners = [word for port in range(1, 601) for word in ("-R", f"{port}:127.0.0.1:1")]
+    with client("ssh", server, folder, *listeners, options={"ExitOnForwardFailure": "no"}) as process:
+        wait_until(lambda: process.text.count("remote port forwarding failed") == 600, process)
+        assert 0 < server.log.count("refused to listen on") < 300
+
+
 def test_quotas_outlive_the_server(serve, folder, echo_server):
     rules = """
 [[user]]

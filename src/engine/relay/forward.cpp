@@ -40,9 +40,6 @@ constexpr int kLooksPerSleep = 16;
 /// A source that always has one more must not keep the thread for itself.
 constexpr int kStreamsPerTurn = 16;
 
-/// Whoever is refused can come again at once, and fill a disk with that.
-constexpr std::uint64_t kRefusalsASecond = 50;
-
 /// From where a stream was dialed; HostPort{} if it does not begin at a socket of ours.
 Endpoint near_end(Stream& dialed) {
   SocketStream* const socket = dialed.kernel_socket();
@@ -111,7 +108,7 @@ struct Forward::State : std::enable_shared_from_this<State> {
   std::optional<asio::any_io_executor> executor;  ///< of the streams' coroutines, once one was started
   std::list<Live> live;                 ///< with limits on silence: in the order in which they are looked at
   std::optional<net::Timer*> watching;  ///< watch() runs, and sleeps on this one if it is not null
-  LinePace lines{kRefusalsASecond};     ///< about refusals
+  LinePace lines;                       ///< about refusals
   ForwardCounters totals;  ///< of streams that are gone; `live` and `dialing` are counted from the list
   std::optional<net::Timer> emptied;  ///< drain() sleeps on it
   bool stopping = false;

@@ -16,7 +16,9 @@ namespace culvert::relay {
 /// Of lines about what peers can do as often as they like: so many a second, and the others are counted.
 class LinePace {
  public:
-  explicit LinePace(std::uint64_t a_second) : rate_(a_second) {}
+  static constexpr std::uint64_t kOfAPeer = 50;  ///< a second: disks bear that
+
+  explicit LinePace(std::uint64_t a_second = kOfAPeer) : rate_(a_second) {}
 
   /// What the line that may be written now ends in, " (and 12 before it)" or nothing. None: it may not be
   /// written, and counts for the next one.

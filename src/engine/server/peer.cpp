@@ -244,10 +244,10 @@ void Peer::on(ssh::Authenticated&) {
             optional_field("key_name", permit_->key_name));
   if (context_->host_keys.keys().size() > 1) driver_->session().announce_host_keys();
 
-  listeners_ =
-      std::make_shared<PeerListeners>(context_, driver_, permit_, who_, handle_, [weak = weak_from_this()] {
-        if (const auto self = weak.lock()) self->show_again();
-      });
+  listeners_ = std::make_shared<PeerListeners>(context_, driver_, permit_, who_, handle_, lines_,
+                                               [weak = weak_from_this()] {
+                                                 if (const auto self = weak.lock()) self->show_again();
+                                               });
   dialer_ = std::make_unique<RuledDialer>(context_, permit_, who_);
   auto channels = std::make_unique<PeerChannels>(driver_, who_.text());
   channels_ = channels.get();
@@ -266,9 +266,10 @@ void Peer::on(ssh::Authenticated&) {
 void Peer::on(ssh::ChannelRequested& requested) {
   if (requested.type == "session") return open_session(requested.id);
   if (channels_ != nullptr && channels_->take(requested)) return;
-  log_event(LogLevel::notice, "channel_refused", "{}: refused a channel of type {}: {}", who_,
-            field("channel_type", printable(requested.type, 100)),
-            field("reason", "this server only forwards"));
+  if (const auto others = lines_->next(monotonic_now()))
+    log_event(LogLevel::notice, "channel_refused", "{}: refused a channel of type {}: {}{}", who_,
+              field("channel_type", printable(requested.type, 100)),
+              field("reason", "this server only forwards"), *others);
   driver_->session().refuse_channel(requested.id, ssh::OpenFailure::unknown_channel_type, "not supported");
 }
 
@@ -277,7 +278,7 @@ void Peer::open_session(ssh::ChannelId id) {
   if (sessions_.size() >= kMostSessionChannels) {
     return driver_->session().refuse_channel(id, ssh::OpenFailure::resource_shortage, "too many sessions");
   }
-  const auto session = std::make_shared<SessionChannel>(driver_, id, who_, [weak = weak_from_this()] {
+  const auto session = std::make_shared<SessionChannel>(driver_, id, who_, lines_, [weak = weak_from_this()] {
     const auto self = weak.lock();
     return self ? self->status_text() : std::string();
   });

@@ -11,6 +11,7 @@
 
 #include "engine/connection/session_driver.hpp"
 #include "engine/relay/forward.hpp"
+#include "engine/relay/line_pace.hpp"
 #include "engine/relay/signal.hpp"
 #include "engine/server/context.hpp"
 #include "engine/server/host_signer.hpp"
@@ -78,6 +79,8 @@ class Peer final : public LiveSession, public std::enable_shared_from_this<Peer>
   boost::asio::ip::tcp::endpoint reached_at_;  // ours: where the client found us
   const Instant start_ = monotonic_now();
   ClientName who_;
+  // About what is refused: whoever is can ask again at once, and fill a disk.
+  const std::shared_ptr<relay::LinePace> lines_ = std::make_shared<relay::LinePace>();
   std::shared_ptr<const SessionHandle> handle_;  // once logged in
   std::optional<ssh::InstanceId> instance_;      // if its client told it
   std::string algorithm_;

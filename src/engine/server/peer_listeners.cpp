@@ -92,12 +92,14 @@ std::string way_to(const std::string& name, const asio::ip::address& ours) {
 PeerListeners::PeerListeners(std::shared_ptr<Context> context,
                              std::shared_ptr<connection::SessionDriver> driver,
                              std::shared_ptr<Permit> permit, ClientName who,
-                             std::shared_ptr<const SessionHandle> owner, std::function<void()> changed)
+                             std::shared_ptr<const SessionHandle> owner,
+                             std::shared_ptr<relay::LinePace> lines, std::function<void()> changed)
     : context_(std::move(context)),
       driver_(std::move(driver)),
       permit_(std::move(permit)),
       who_(std::move(who)),
       owner_(std::move(owner)),
+      lines_(std::move(lines)),
       changed_(std::move(changed)) {}
 
 PeerListeners::~PeerListeners() { stop(); }
@@ -150,8 +152,9 @@ relay::Task<void> PeerListeners::listen(ssh::ListenRequested request) {
   auto taken = Place::of_listener(permit_);
   if (!taken && !opened.listeners.empty()) opened = {{}, "not permitted: " + taken.error().message};
   if (opened.listeners.empty()) {
-    log_event(LogLevel::notice, "listener_refused", "{}: refused to listen on {}: {}{}", who_,
-              field("asked", asked_name(request)), field("reason", opened.denied), opened.hint);
+    if (const auto others = lines_->next(monotonic_now()))
+      log_event(LogLevel::notice, "listener_refused", "{}: refused to listen on {}: {}{}{}", who_,
+                field("asked", asked_name(request)), field("reason", opened.denied), opened.hint, *others);
     answer(false, 0);
     co_return;
   }
@@ -277,8 +280,9 @@ void PeerListeners::add(const ssh::ListenRequested& request, std::vector<net::Li
     if (const auto at = listener.endpoint())
       place->at.push_back(net::ip_address_of(at->address()).normalised());
     context_->listeners.lock()->add(listener.name(), owner_);
-    log_event(LogLevel::notice, "listener_opened", "{}: listens on {}, asked for {}", who_,
-              field("listener", listener.name()), field("asked", asked_name(request)));
+    if (const auto others = opened_lines_.next(monotonic_now()))
+      log_event(LogLevel::notice, "listener_opened", "{}: listens on {}, asked for {}{}", who_,
+                field("listener", listener.name()), field("asked", asked_name(request)), *others);
   }
   place->dialer = std::make_unique<ClientDialer>(context_, driver_, place->asked, permit_, who_);
   std::unique_ptr<relay::Source> source = std::make_unique<relay::ListenerSource>(std::move(listeners));

@@ -11,6 +11,7 @@
 #include "engine/connection/session_driver.hpp"
 #include "engine/connection/waiter.hpp"
 #include "engine/relay/forward.hpp"
+#include "engine/relay/line_pace.hpp"
 #include "engine/relay/traffic.hpp"
 #include "engine/server/client_dialer.hpp"
 #include "engine/server/context.hpp"
@@ -25,11 +26,11 @@ namespace culvert::server {
 /// the rules, answered in order, and what comes is taken to the client. All calls on one thread.
 class PeerListeners : public std::enable_shared_from_this<PeerListeners> {
  public:
-  /// `owner`: of the places, for whoever wants to take them over. `changed`: called whenever lines() are
-  /// others.
+  /// `owner`: of the places, for whoever wants to take them over. `lines`: about refusals. `changed`: called
+  /// whenever lines() are others.
   PeerListeners(std::shared_ptr<Context> context, std::shared_ptr<connection::SessionDriver> driver,
                 std::shared_ptr<Permit> permit, ClientName who, std::shared_ptr<const SessionHandle> owner,
-                std::function<void()> changed);
+                std::shared_ptr<relay::LinePace> lines, std::function<void()> changed);
   ~PeerListeners();
   PeerListeners(const PeerListeners&) = delete;
   PeerListeners& operator=(const PeerListeners&) = delete;
@@ -93,6 +94,8 @@ class PeerListeners : public std::enable_shared_from_this<PeerListeners> {
   const std::shared_ptr<Permit> permit_;
   const ClientName who_;
   const std::shared_ptr<const SessionHandle> owner_;
+  const std::shared_ptr<relay::LinePace> lines_;
+  relay::LinePace opened_lines_{500};  // many may be asked for at once, and closed again
   const std::function<void()> changed_;
   std::shared_ptr<const SessionHandle> replaced_;  // null: nobody has to give way
   std::deque<ssh::ListenRequested> requests_;

@@ -37,10 +37,12 @@ ssh::ChannelId accepted(connection::SessionDriver& driver, ssh::ChannelId id) {
 }  // namespace
 
 SessionChannel::SessionChannel(std::shared_ptr<connection::SessionDriver> driver, ssh::ChannelId id,
-                               ClientName who, std::function<std::string()> text)
+                               ClientName who, std::shared_ptr<relay::LinePace> lines,
+                               std::function<std::string()> text)
     : driver_(std::move(driver)),
       id_(accepted(*driver_, id)),
       who_(std::move(who)),
+      lines_(std::move(lines)),
       text_(std::move(text)),
       stream_(driver_, id_),
       changed_(driver_->executor()) {}
@@ -54,9 +56,10 @@ void SessionChannel::asked(const ssh::ChannelAsked& request) {
     changed_.wake();
   } else if (request.name == "env" || request.name == "window-change" || request.name == "signal") {
     granted = request.name != "env";
-  } else {
-    log_event(LogLevel::notice, "request_refused", "{}: refused {}: {}", who_,
-              field("request", printable(request.name, 100)), field("reason", "this server only forwards"));
+  } else if (const auto others = lines_->next(monotonic_now())) {
+    log_event(LogLevel::notice, "request_refused", "{}: refused {}: {}{}", who_,
+              field("request", printable(request.name, 100)), field("reason", "this server only forwards"),
+              *others);
   }
   if (request.want_reply) driver_->session().reply_channel(id_, granted);
   driver_->after_command();

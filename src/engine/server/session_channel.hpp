@@ -6,6 +6,7 @@
 #include <string>
 
 #include "engine/connection/channel_stream.hpp"
+#include "engine/relay/line_pace.hpp"
 #include "engine/relay/signal.hpp"
 #include "engine/server/names.hpp"
 
@@ -15,10 +16,10 @@ namespace culvert::server {
 /// closes it or types Ctrl-C or Ctrl-D; the end of its input is no reason (ssh -n).
 class SessionChannel : public std::enable_shared_from_this<SessionChannel> {
  public:
-  /// Accepts the channel. `text`: what is to be shown now; asked again whenever changed() is called. `who`:
-  /// for the log.
+  /// Accepts the channel. `text`: what is to be shown now; asked again whenever changed() is called. `who`,
+  /// `lines`: for the log.
   SessionChannel(std::shared_ptr<connection::SessionDriver> driver, ssh::ChannelId id, ClientName who,
-                 std::function<std::string()> text);
+                 std::shared_ptr<relay::LinePace> lines, std::function<std::string()> text);
 
   /// The client asks for something: a terminal and a shell are granted, and the shell is the text.
   void asked(const ssh::ChannelAsked& request);
@@ -35,6 +36,7 @@ class SessionChannel : public std::enable_shared_from_this<SessionChannel> {
   const std::shared_ptr<connection::SessionDriver> driver_;
   const ssh::ChannelId id_;
   const ClientName who_;
+  const std::shared_ptr<relay::LinePace> lines_;
   const std::function<std::string()> text_;
   connection::ChannelStream stream_;
   relay::Signal changed_;
