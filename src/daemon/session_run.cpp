@@ -212,6 +212,7 @@ relay::Task<void> SessionRun::drain(Duration time) {
   if (!stdio_over_) stdio_->abort();
   for (const auto& [name, forward] : forwards_)
     co_await forward->drain(session_over_ ? Duration::zero() : left());
+  co_await tunnel_.streams_closed(left());
 }
 
 relay::Task<void> SessionRun::run_forward(relay::Forward& forward) {

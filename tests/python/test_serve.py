@@ -91,6 +91,24 @@ def test_a_client_that_goes_after_its_last_stream_waits_until_all_has_arrived(se
     assert received == [data]
 
 
+def test_a_client_that_is_told_to_stop_waits_until_all_has_arrived(serve, folder):
+    server = serve("--allow-all")
+    data = test_data(6 << 20)
+    received = []
+
+    local = free_port()
+    with Server(slow_reader(received, 0.004)) as target, \
+            client("culvert", server, folder, "-L", f"{local}:127.0.0.1:{target.port}") as process:
+        process.wait_for("ready")
+        with connect(local) as s:
+            s.sendall(data)
+            s.shutdown(socket.SHUT_WR)
+            assert s.recv(1) == b""
+        assert process.stop() == 0
+        assert target.wait_until(lambda _: received)
+    assert received == [data]
+
+
 def test_port_zero_and_cancel(serve, folder, echo_server):
     """ssh cancels through its control socket, so that the session lives on."""
     server = serve("--allow-all")

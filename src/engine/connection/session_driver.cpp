@@ -38,6 +38,7 @@ constexpr std::size_t kCrowd = 4;                   // channels
 constexpr std::size_t kWorthACall = 32 * 1024;      // bytes to send, in a crowd
 constexpr std::size_t kSmallestLowWater = 64 * 1024;
 constexpr auto kLinger = std::chrono::seconds(2);
+constexpr auto kLookForCloses = std::chrono::milliseconds(5);
 constexpr auto kFarAway = std::chrono::seconds(2);
 constexpr auto kLate = std::chrono::milliseconds(100);
 constexpr auto kMovedFar = std::chrono::seconds(5);
@@ -99,6 +100,18 @@ void SessionDriver::check_address() {
   end_input();
   carrier_->cancel();
   pause_.cancel();
+}
+
+relay::Task<void> SessionDriver::channels_closed(Duration time, std::size_t but) {
+  const auto self = shared_from_this();
+  const Instant deadline = monotonic_now() + time;
+  net::Timer look(executor_);
+  while (!over_ && session_->channel_count() > but) {
+    const Duration left = deadline - monotonic_now();
+    if (left <= Duration::zero()) co_return;
+    look.expires_after(std::min<Duration>(left, kLookForCloses));
+    (void)co_await look.async_wait(net::kTuple);
+  }
 }
 
 relay::Task<Error> SessionDriver::over() {

@@ -57,6 +57,9 @@ class SessionDriver : public std::enable_shared_from_this<SessionDriver> {
   [[nodiscard]] bool is_over() const { return over_.has_value(); }
   /// From the peer, since the start.
   [[nodiscard]] std::uint64_t bytes_read() const { return bytes_read_; }
+  /// Waits until no more than `but` channels are left: the peer answers a close once all that came before it
+  /// has arrived. Or until it is over; for at most `time`.
+  [[nodiscard]] relay::Task<void> channels_closed(Duration time, std::size_t but = 0);
   /// Waits until it is over and the carrier is closed, and says why.
   [[nodiscard]] relay::Task<Error> over();
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "engine/server/peer.hpp"
 
+#include <algorithm>
 #include <ctime>
 #include <utility>
 #include <variant>
@@ -123,6 +124,9 @@ void Peer::stop(Duration time) {
         if (self->direct_) (void)co_await self->direct_->drain(left);
         if (self->listeners_)
           co_await self->listeners_->drain(std::max(Duration::zero(), deadline - monotonic_now()));
+        const auto shown = [](const auto& entry) { return !entry.second.expired(); };
+        const auto texts = static_cast<std::size_t>(std::ranges::count_if(self->sessions_, shown));
+        co_await self->driver_->channels_closed(deadline - monotonic_now(), texts);
         self->driver_->stop("the server stops");
       }(shared_from_this(), time),
       asio::detached);

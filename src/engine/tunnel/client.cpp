@@ -119,6 +119,12 @@ void Client::check_address() {
   if (impl_->driver()) impl_->driver()->check_address();
 }
 
+relay::Task<void> Client::streams_closed(Duration time) {
+  return [](std::shared_ptr<Impl> impl, Duration most) -> relay::Task<void> {
+    if (!impl->is_over()) co_await impl->driver()->channels_closed(most);
+  }(impl_, time);
+}
+
 void Client::disconnect() { impl_->disconnect(); }
 
 relay::Task<Result<void>> Client::Impl::connect() {

@@ -50,6 +50,8 @@ class Client final : public relay::Dialer, public relay::FarListener {
   [[nodiscard]] bool is_over() const;
   /// The addresses of this machine have changed: a connection that lost its own ends now.
   void check_address();
+  /// Waits until the server has taken all that streams that are over have written, for at most `time`.
+  [[nodiscard]] relay::Task<void> streams_closed(Duration time);
   /// Says goodbye and ends; all streams end. closed() returns.
   void disconnect();
 

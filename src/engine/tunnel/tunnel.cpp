@@ -118,6 +118,12 @@ relay::Task<Error> Tunnel::over() {
   }(state_);
 }
 
+relay::Task<void> Tunnel::streams_closed(Duration time) {
+  return [](std::shared_ptr<Client> client, Duration most) -> relay::Task<void> {
+    if (client) co_await client->streams_closed(most);
+  }(state_->client, time);
+}
+
 void Tunnel::stop() {
   if (std::exchange(state_->stopped, true)) return;
   if (state_->client) state_->client->disconnect();

@@ -40,6 +40,8 @@ class Tunnel final : public relay::Dialer, public relay::FarListener {
   /// Waits until there will be no connection any more, and says why: Errc::cancelled after stop(). After
   /// start().
   [[nodiscard]] relay::Task<Error> over();
+  /// As Client::streams_closed().
+  [[nodiscard]] relay::Task<void> streams_closed(Duration time);
   /// Says goodbye and ends; all streams end. over() returns.
   void stop();
   [[nodiscard]] bool is_up() const;
