@@ -105,6 +105,7 @@ PeerListeners::PeerListeners(std::shared_ptr<Context> context,
 PeerListeners::~PeerListeners() { stop(); }
 
 void PeerListeners::asked(ssh::ListenRequested request) {
+  if (stopped_) return answer(false, 0);
   requests_.push_back(std::move(request));
   arrived_.post(driver_->executor());
 }
@@ -147,7 +148,7 @@ relay::Task<void> PeerListeners::listen(ssh::ListenRequested request) {
   } else {
     opened = co_await open_tcp(request);
   }
-  if (stopped_) co_return;
+  if (stopped_) co_return answer(false, 0);
   // Afterwards: a session that had to give way for it counts no longer, and others have not stood still.
   auto taken = Place::of_listener(permit_);
   if (!taken && !opened.listeners.empty()) opened = {{}, "not permitted: " + taken.error().message};
@@ -373,7 +374,7 @@ void PeerListeners::stop() {
     closed_.push_back(std::move(place));
   }
   changed_();
-  requests_.clear();
+  for (std::size_t left = std::exchange(requests_, {}).size(); left > 0; --left) answer(false, 0);
   arrived_.post(driver_->executor());
 }
 
