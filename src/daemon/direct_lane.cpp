@@ -74,7 +74,7 @@ net::Family family_of_source(const DirectPlan& plan) {
 }
 
 /// A name server is asked from a local port as well. Flows that have their visitors' addresses take none.
-std::size_t most_flows(const DirectPlan& plan) {
+std::size_t most_flows_of(const DirectPlan& plan) {
   return plan.transparent ? std::numeric_limits<std::size_t>::max()
                           : std::max<std::size_t>(net::local_ports() / 4 * 3, 1);
 }
@@ -84,12 +84,16 @@ std::optional<boost::asio::ip::udp::endpoint> datagram_source(const DirectPlan& 
   return boost::asio::ip::udp::endpoint(net::asio_address_of(plan.source->address), plan.source->port);
 }
 
+/// Of all flows, one in so many is for the threads, each has its own; the others are for who comes first.
+constexpr std::size_t kPartOfLanes = 4;
+
 }  // namespace
 
 DirectCommons::DirectCommons(const DirectPlan& of)
     : plan(of),
       limit(of.most_streams),
-      flows(most_flows(of)),
+      most_flows(most_flows_of(of)),
+      flows(most_flows - most_flows / kPartOfLanes),
       rates{rate_of(of.bytes_a_second_out), rate_of(of.bytes_a_second_in)},
       new_streams(rate_of(of.streams_a_second)) {}
 
@@ -100,8 +104,10 @@ relay::Endpoint DirectPort::moved(relay::Endpoint endpoint) const {
 }
 
 DirectLane::DirectLane(boost::asio::any_io_executor executor, const DirectCommons& commons,
-                       net::Resolver& resolver)
+                       net::Resolver& resolver, std::size_t lanes)
     : commons_(commons),
+      flows_(std::make_shared<relay::FlowLimit>(
+          commons.flows, std::max<std::size_t>(commons.most_flows / kPartOfLanes / lanes, 1))),
       resolver_(resolver),
       to_targets_(resolver, connect_options(commons.plan), net::Family::any,
                   judge_of_targets(commons.own_streams)),
@@ -155,7 +161,7 @@ void DirectLane::add(const DirectPort& port, std::vector<net::UdpListener> liste
   relay::DatagramOptions options;
   options.idle_time = plan.flow_time;
   options.most_flows = most_flows;
-  options.limit = commons_.flows;
+  options.limit = flows_;
   options.source = datagram_source(plan);
   options.transparent = plan.transparent;
   options.rates = commons_.rates;

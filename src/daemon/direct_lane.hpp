@@ -15,6 +15,7 @@
 #include "daemon/plan.hpp"
 #include "engine/relay/bucket.hpp"
 #include "engine/relay/direct_dialer.hpp"
+#include "engine/relay/flow_limit.hpp"
 #include "engine/relay/health_checks.hpp"
 #include "engine/relay/proxy_header_dialer.hpp"
 #include "engine/relay/sni_source.hpp"
@@ -36,7 +37,8 @@ struct DirectCommons {
   std::shared_ptr<const socks::Accounts> proxy_accounts;  ///< null: the proxies are open to all
   relay::SniRoutes routes;
   relay::StreamLimit limit;
-  relay::StreamLimit flows;  ///< of datagrams: the machine's other programs need local ports, too
+  std::size_t most_flows;    ///< of datagrams: the machine's other programs need local ports, too
+  relay::StreamLimit flows;  ///< those of them that no thread has for itself
   relay::Rates rates;
   std::shared_ptr<relay::Rate> new_streams;  ///< null: any number
 };
@@ -54,8 +56,9 @@ struct DirectPort {
 /// What one thread carries of a DirectPlan. All calls on that thread, but those before serve().
 class DirectLane {
  public:
-  /// All of them must outlive it.
-  DirectLane(boost::asio::any_io_executor executor, const DirectCommons& commons, net::Resolver& resolver);
+  /// All of them must outlive it. `lanes`: there are of the plan.
+  DirectLane(boost::asio::any_io_executor executor, const DirectCommons& commons, net::Resolver& resolver,
+             std::size_t lanes);
 
   void add(const DirectPort& port, std::vector<net::Listener> listeners);
   void add(const DirectPort& port, std::vector<net::UdpListener> listeners, std::size_t most_flows);
@@ -69,6 +72,7 @@ class DirectLane {
 
  private:
   const DirectCommons& commons_;
+  const std::shared_ptr<relay::FlowLimit> flows_;
   net::Resolver& resolver_;
   relay::DirectDialer to_targets_, checking_;
   relay::DirectDialer from_proxies_;

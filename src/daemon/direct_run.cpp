@@ -82,7 +82,7 @@ DirectRun::DirectRun(asio::any_io_executor executor, const DirectPlan& plan, net
       executors_(workers_.executors(executor_)),
       changed_(executor_) {
   for (const asio::any_io_executor& one : executors_)
-    lanes_.push_back(std::make_unique<DirectLane>(one, commons_, resolver));
+    lanes_.push_back(std::make_unique<DirectLane>(one, commons_, resolver, executors_.size()));
 }
 
 DirectRun::~DirectRun() { workers_.stop(); }

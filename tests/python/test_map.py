@@ -13,6 +13,7 @@ import socket
 import ssl
 import stat
 import subprocess
+import sys
 import time
 
 import pytest
@@ -51,6 +52,45 @@ def test_unix_and_abstract_sockets(folder):
                 client.connect(address)
                 client.sendall(b"hello")
                 assert receive_exactly(client, 5) == b"hello"
+
+
+FLOODED = """
+import select, socket, subprocess, sys, threading, time
+def bound(port):
+    made = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    made.bind(("127.0.0.1", port))
+    return made
+targets = [bound(6000 + i) for i in range(4)]
+def echo():
+    while True:
+        for one in select.select(targets, [], [])[0]:
+            one.sendto(*one.recvfrom(100))
+threading.Thread(target=echo, daemon=True).start()
+culvert = subprocess.Popen([*sys.argv[1:], "map", "--threads", "2", "udp/127.0.0.1:5000-5003", "127.0.0.1:6000-6003"],
+                           stderr=subprocess.PIPE, text=True)
+for line in culvert.stderr:
+    if "ready" in line:
+        break
+def answers(client, port):
+    client.settimeout(5)
+    client.sendto(b"x", ("127.0.0.1", port))
+    return client.recv(100) == b"x"
+try:
+    assert all(answers(bound(20000 + i), 5000) for i in range(60))
+    assert all(answers(bound(21000 + 3 * port % 100 + i), port) for port in (5001, 5002, 5003) for i in range(3))
+    print("all were answered")
+finally:
+    culvert.terminate()
+    assert culvert.wait(10) == 0
+"""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs a network namespace")
+def test_a_flood_at_one_port_leaves_local_ports_to_the_others():
+    limited = "ip link set lo up && echo 40000 40039 >/proc/sys/net/ipv4/ip_local_port_range && exec \"$@\""
+    done = subprocess.run(["unshare", "-n", "sh", "-c", limited, "sh", sys.executable, "-c", FLOODED, binary()],
+                          capture_output=True, text=True, timeout=60, check=False, env=environment())
+    assert done.stdout == "all were answered\n", done.stderr
 
 
 def test_who_may_connect_to_a_socket_in_the_file_system(folder):

@@ -50,7 +50,7 @@ constexpr int kTriesToMakeRoom = 4;
 constexpr std::int8_t kNone = -1;
 
 struct Flow {
-  StreamLimit::Place place;
+  std::optional<StreamLimit::Place> place;
   net::UdpSocket socket;
   udp::endpoint target;
   udp::endpoint client;
@@ -69,8 +69,9 @@ std::string name_of(const std::vector<net::UdpListener>& listeners, const Datagr
   return fmt::format("{} -> {}", listeners.front().name(), target.name());
 }
 
-/// The system has no more of something that a flow takes: the oldest flow has one.
+/// There is no more of something that a flow takes: the oldest flow has one.
 bool is_exhaustion(const Error& error) {
+  if (error.code == Errc::limit) return true;
   switch (error.detail) {
     case EMFILE:
     case ENFILE:
@@ -98,6 +99,10 @@ struct DatagramForward::State : std::enable_shared_from_this<State>, net::Descri
         meter(options.rates, name_of(listeners, *target), options.context),
         flows(options.most_flows, options.idle_time) {}
 
+  ~State() override {
+    if (options.limit) options.limit->remove(*this);
+  }
+
   [[nodiscard]] Result<void> begin(const asio::any_io_executor& executor);
   void turn(std::span<const net::ReadySet::Ready> ready, Instant now);
   void stop();
@@ -114,7 +119,7 @@ struct DatagramForward::State : std::enable_shared_from_this<State>, net::Descri
   [[nodiscard]] Result<Entry*> open_flow(const FlowKey& key, const net::UdpArrival& arrival,
                                          net::UdpListener& listener, const udp::endpoint& to, Instant now);
   void end_flow(Entry& entry, DatagramTarget::End how);
-  [[nodiscard]] bool make_room();
+  [[nodiscard]] bool make_room(const Error& missing);
   void evict_oldest();
   [[nodiscard]] std::size_t held_descriptors() const override { return flows.size(); }
   void give_up_oldest() override { evict_oldest(); }
@@ -201,6 +206,7 @@ Result<void> DatagramForward::State::begin(const asio::any_io_executor& executor
   scratch = &thread_datagrams();
   relief = &net::DescriptorRelief::of(executor);
   relief->add(*this);
+  if (options.limit) options.limit->add(*this);
   ready_set.emplace(executor);
   expiry.emplace(executor);
   for (net::UdpListener& listener : listeners)
@@ -330,7 +336,7 @@ DatagramForward::State::Entry* DatagramForward::State::begin_flow(const FlowKey&
       log(LogLevel::warning, "{}: no more than {} flows: {}: ending the oldest for each new one",
           listener.name(), flows.size(), opened.error().message);
     }
-    if (!make_room()) break;
+    if (!make_room(opened.error())) break;
     opened = open_flow(key, arrival, listener, *to, now);
   }
   if (opened) {
@@ -349,11 +355,9 @@ Result<DatagramForward::State::Entry*> DatagramForward::State::open_flow(const F
                                                                          net::UdpListener& listener,
                                                                          const udp::endpoint& to,
                                                                          Instant now) {
-  auto place = options.limit.enter();
-  if (!place)
-    return fail(Errc::system, fmt::format("all flows may take {} local ports", options.limit.most()), EAGAIN);
-  Flow flow{*std::move(place), TRY(connect_flow(to, *arrival.from)), to, *arrival.from, arrival.to,
-            &listener};
+  auto place = options.limit ? options.limit->enter() : std::nullopt;
+  if (options.limit && !place) return fail(Errc::limit, "flows may take no more local ports");
+  Flow flow{std::move(place), TRY(connect_flow(to, *arrival.from)), to, *arrival.from, arrival.to, &listener};
   Entry& entry = flows.insert(key, std::move(flow), now);
   auto watched = ready_set->add(entry.flow.socket.fd.get(), &entry);
   if (!watched) {
@@ -383,9 +387,10 @@ void DatagramForward::State::end_flow(Entry& entry, DatagramTarget::End how) {
   flows.remove(entry);
 }
 
-// One of ours, or of those who have more to give.
-bool DatagramForward::State::make_room() {
-  if (flows.empty()) return relief->make_room();
+// One of ours, or of those who have more to give of what is missing.
+bool DatagramForward::State::make_room(const Error& missing) {
+  if (flows.empty())
+    return missing.code == Errc::limit && options.limit ? options.limit->make_room() : relief->make_room();
   evict_oldest();
   return true;
 }

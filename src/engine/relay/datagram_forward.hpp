@@ -3,7 +3,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <limits>
 #include <memory>
 #include <optional>
 #include <string>
@@ -16,8 +15,8 @@
 #include "base/time.hpp"
 #include "engine/relay/bucket.hpp"
 #include "engine/relay/datagram_target.hpp"
+#include "engine/relay/flow_limit.hpp"
 #include "engine/relay/stream.hpp"
-#include "engine/relay/stream_limit.hpp"
 #include "net/udp_socket.hpp"
 
 namespace culvert::relay {
@@ -43,8 +42,8 @@ struct DatagramOptions {
   /// takes a descriptor and a local port; where those run short, flows make room for whatever else of this
   /// process takes one (net::DescriptorRelief).
   std::size_t most_flows = 65536;
-  /// Of flows, together with the forwards that share it: local ports are the machine's.
-  StreamLimit limit = std::numeric_limits<std::size_t>::max();
+  /// Of flows, together with the forwards of this thread that share it; null: none but `most_flows`.
+  std::shared_ptr<FlowLimit> limit = {};
   /// What targets are spoken to from; none: what the route says.
   std::optional<boost::asio::ip::udp::endpoint> source = {};
   /// The target sees the client's own address (IP_TRANSPARENT), and its port, unless another flow of this

@@ -416,7 +416,7 @@ TEST_F(DatagramForwardTest, WithoutDescriptorsTheOldestMakesRoom) {
 }
 
 TEST_F(DatagramForwardTest, ForwardsShareALimitAndWhoHasMostMakesRoom) {
-  const StreamLimit limit(4);
+  const auto limit = std::make_shared<FlowLimit>(3, 1);
   forward({.limit = limit});
   std::vector<UdpPeer> clients(6);
   for (UdpPeer& client : clients) EXPECT_EQ(ask(client, "x"), "re:x");
