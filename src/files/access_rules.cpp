@@ -144,11 +144,14 @@ Decision no_rule_for(const Target& target, RuleForm form) {
 
 /// The option of a key that would do. It is compared with what was asked for, as text.
 std::string permit_for(const Target& target) {
-  const bool is_address = IpAddress::parse(target.host).has_value();
-  const bool is_localhost = target.host == "localhost";
-  if (target.is_guarded() && !is_address && !is_localhost) return {};
+  ForwardRule permit;
+  permit.kind = Kind::permit;
+  permit.pattern = target.host;
+  if (target.address && !permits(permit, target)) return {};
   const std::string place = with_port(printable(target.host, 255), target.port);
-  return is_address || is_localhost || is_plain_name(place) ? fmt::format("permitopen=\"{}\"", place) : "";
+  const bool can_be_written =
+      is_plain_name(place) || target.host == "localhost" || IpAddress::parse(target.host);
+  return can_be_written ? fmt::format("permitopen=\"{}\"", place) : "";
 }
 
 PathDecision judge_path(const Grants& grants, const std::vector<ForwardRule>& rules, std::string_view keyword,
