@@ -134,7 +134,7 @@ void add_rules(Rules& rules, Sandboxed who) {
     }
   }
   // Libraries of the resolver are loaded when the first name is looked up: what is executable comes from a
-  // file as it is, and nothing becomes so that could be written before.
+  // file as it is, and no memory becomes so that could be written before. A file of its own could hold code.
   for (const char* name : {"mmap", "mprotect"}) rules.allow(name, {has_none_of(2, PROT_EXEC)});
   rules.allow("mmap", {has_none_of(2, PROT_WRITE), has_none_of(3, MAP_ANONYMOUS)});
   // Threads, and no processes. The flags of clone3 cannot be seen: without it the C library takes clone.

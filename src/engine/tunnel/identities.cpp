@@ -5,6 +5,7 @@
 #include <ctime>
 #include <utility>
 
+#include "base/text.hpp"
 #include "files/small_file.hpp"
 
 namespace culvert::tunnel {
@@ -34,14 +35,14 @@ void Identities::load(const ServerOptions& options) {
 // counts.
 void Identities::load_certificate(const std::string& path, bool explicit_) {
   const auto warn = [&](const std::string& message) {
-    log(level_of_news(LogLevel::warning, path, message), "certificate file {}: {}", path, message);
+    log(level_of_news(LogLevel::warning, path, message), "certificate file {}: {}", printable(path), message);
   };
   auto file = read_key_file(path);
   if (!file && explicit_) file = read_key_file(path + ".pub");
   if (!file) {
     const bool expected = !explicit_ && file.error().code == Errc::not_found;
     if (!expected) return warn(file.error().message);
-    log(LogLevel::debug, "certificate file {}: {}", path, file.error().message);
+    log(LogLevel::debug, "certificate file {}: {}", printable(path), file.error().message);
     return;
   }
   const std::string_view text = file->content.text();
@@ -63,9 +64,9 @@ void Identities::complain(const ServerOptions& options, const std::string& path,
   if (error.code == Errc::denied) {
     log(level, "{}", error.message);
   } else if (options.identities_explicit) {
-    log(level, "Identity file {} not accessible: {}", path, error.message);
+    log(level, "Identity file {} not accessible: {}", printable(path), error.message);
   } else {
-    log(level, "identity file {}: {}", path, error.message);
+    log(level, "identity file {}: {}", printable(path), error.message);
   }
 }
 

@@ -8,6 +8,7 @@
 
 #include <fmt/format.h>
 
+#include "base/text.hpp"
 #include "files/small_file.hpp"
 
 namespace culvert::tunnel {
@@ -46,7 +47,7 @@ Result<IdentityFile> IdentityFile::load(const std::string& path) {
     return fail(Errc::denied,
                 fmt::format("Permissions 0{:03o} for '{}' are too open: this private key is ignored "
                             "(chmod 600 makes it usable)",
-                            file->status.st_mode & 0777, path));
+                            file->status.st_mode & 0777, printable(path)));
   }
   identity.text_ = std::move(file->content);
   if (auto half = crypto::parse_public_half(identity.text_.text())) {
@@ -74,13 +75,13 @@ bool IdentityFile::is_same_file(const IdentityFile& other) const {
 
 Result<crypto::PrivateKey> IdentityFile::unlock(const SecretBytes* passphrase) {
   if (key_) return *key_;
-  if (text_.empty()) return fail(Errc::not_found, fmt::format("{} holds no private key", path_));
+  if (text_.empty()) return fail(Errc::not_found, fmt::format("{} holds no private key", printable(path_)));
   auto key = TRY(crypto::parse_private_key(text_.text(), passphrase));
   // A .pub file or a public half that belongs to another key would have us sign for a key that we did not
   // offer.
   if (public_key_ && !(key.public_key() == *public_key_)) {
     return fail(Errc::malformed,
-                fmt::format("the private and the public key of {} do not belong together", path_));
+                fmt::format("the private and the public key of {} do not belong together", printable(path_)));
   }
   key_ = std::move(key);
   return *key_;
