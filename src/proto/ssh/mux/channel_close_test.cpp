@@ -11,8 +11,6 @@ using test::Conversation;
 using test::kRoles;
 using test::run_everywhere;
 
-void close(Conversation& c, ChannelId id) { c.close(id); }
-
 // In both roles, on a channel that we and on one that the peer asked for. The peer's name for it: 7.
 void on_a_channel(const std::function<void(Conversation&, ChannelId)>& script,
                   const Conversation::Options& options = {}) {
@@ -30,9 +28,19 @@ void on_a_channel(const std::function<void(Conversation&, ChannelId)>& script,
   }
 }
 
+// The channel is closed for the peer, and stays until they are consumed.
+void peer_leaves_three_bytes(Conversation& c, ChannelId id) {
+  c.as_peer([=](test::ScriptedPeer& p) {
+    p.send(ChannelDataMessage{id, as_bytes("one")});
+    p.send(ChannelCloseMessage{id});
+  });
+  c.expect_event<ChannelData>();
+  c.expect_event<ChannelClosed>();
+}
+
 TEST(ChannelClose, ByUs) {
   on_a_channel([](Conversation& c, ChannelId id) {
-    close(c, id);
+    c.close(id);
     c.expect_message<ChannelCloseMessage>([](const ChannelCloseMessage& m) { EXPECT_EQ(m.recipient, 7u); });
     c.command([=](Session& s) {
       s.close(id);
@@ -45,7 +53,7 @@ TEST(ChannelClose, ByUs) {
     c.expect_silence();
     c.send(ChannelCloseMessage{id});
     c.expect_event<ChannelClosed>([=](ChannelClosed& e) { EXPECT_EQ(e.id, id); });
-    close(c, id);
+    c.close(id);
     c.expect_silence();
   });
 }
@@ -55,7 +63,7 @@ TEST(ChannelClose, ByThePeer) {
     c.send(ChannelCloseMessage{id});
     c.expect_message<ChannelCloseMessage>([](const ChannelCloseMessage& m) { EXPECT_EQ(m.recipient, 7u); });
     c.expect_event<ChannelClosed>([=](ChannelClosed& e) { EXPECT_EQ(e.id, id); });
-    close(c, id);
+    c.close(id);
     c.expect_silence();
     c.send(ChannelCloseMessage{id});
     c.expect_protocol_error("which is not open");
@@ -92,7 +100,7 @@ TEST(ChannelClose, TheEndOfTheSessionCutsWhatHasNotEnded) {
     c.send(DisconnectMessage{11, "", ""});
     c.expect_event<ChannelClosed>([=](ChannelClosed& e) { EXPECT_TRUE(e.is_cut); });
     c.expect_end(Errc::closed, "the peer disconnected");
-    close(c, id);
+    c.close(id);
   });
   on_a_channel([](Conversation& c, ChannelId id) {
     c.send(ChannelEofMessage{id});
@@ -136,14 +144,9 @@ TEST(ChannelClose, IsAnsweredWhenAllWasTaken) {
 
 TEST(ChannelClose, IsAnsweredWhenNobodyWantsTheRest) {
   on_a_channel([](Conversation& c, ChannelId id) {
-    c.as_peer([=](test::ScriptedPeer& p) {
-      p.send(ChannelDataMessage{id, as_bytes("one")});
-      p.send(ChannelCloseMessage{id});
-    });
-    c.expect_event<ChannelData>();
-    c.expect_event<ChannelClosed>();
+    peer_leaves_three_bytes(c, id);
     c.expect_silence();
-    close(c, id);
+    c.close(id);
     c.expect_message<ChannelCloseMessage>();
     c.command([](Session& s) { EXPECT_EQ(s.channel_count(), 0U); });
     c.expect_silence();
@@ -154,12 +157,7 @@ TEST(ChannelClose, OneThatWaitsForItsAnswerTakesItsPlaceAndNoCredit) {
   Conversation::Options options;
   options.machine.limits.channels = 1;
   const auto script = [](Conversation& c, ChannelId id) {
-    c.as_peer([=](test::ScriptedPeer& p) {
-      p.send(ChannelDataMessage{id, as_bytes("one")});
-      p.send(ChannelCloseMessage{id});
-    });
-    c.expect_event<ChannelData>();
-    c.expect_event<ChannelClosed>();
+    peer_leaves_three_bytes(c, id);
     c.command([](Session& s) { EXPECT_FALSE(s.open_direct_tcpip("a", 1, "b", 2)); });
     c.consumed(id, 3);
     c.expect_message<ChannelCloseMessage>();
@@ -174,12 +172,7 @@ TEST(ChannelClose, OneThatWaitsForItsAnswerTakesItsPlaceAndNoCredit) {
 
 TEST(ChannelClose, AWaitingOneEndsWithTheSessionWithoutAWord) {
   on_a_channel([](Conversation& c, ChannelId id) {
-    c.as_peer([=](test::ScriptedPeer& p) {
-      p.send(ChannelDataMessage{id, as_bytes("one")});
-      p.send(ChannelCloseMessage{id});
-    });
-    c.expect_event<ChannelData>();
-    c.expect_event<ChannelClosed>();
+    peer_leaves_three_bytes(c, id);
     c.send(DisconnectMessage{11, "", ""});
     c.expect_end(Errc::closed);
   });
@@ -201,7 +194,7 @@ TEST(ChannelClose, ARequestThatComesTooLateIsPassedOver) {
 // The peer had said all this before it heard of our CLOSE.
 TEST(ChannelClose, WhatCrossesOurCloseIsThrownAway) {
   on_a_channel([](Conversation& c, ChannelId id) {
-    close(c, id);
+    c.close(id);
     c.send(ChannelDataMessage{id, as_bytes("data")});
     c.send(ChannelExtendedDataMessage{id, 1, as_bytes("errors")});
     c.send(ChannelWindowAdjustMessage{id, 1000});
@@ -218,7 +211,7 @@ TEST(ChannelClose, WhatCrossesOurCloseIsThrownAway) {
 TEST(ChannelClose, RulesHoldOnAClosingChannel) {
   const auto breaks = [](const std::function<Bytes(ChannelId)>& payload, std::string_view text) {
     on_a_channel([&](Conversation& c, ChannelId id) {
-      close(c, id);
+      c.close(id);
       c.expect_message<ChannelCloseMessage>();
       c.send(ChannelEofMessage{id});
       c.send_raw(payload(id));
@@ -237,8 +230,8 @@ TEST(ChannelClose, WhileOpening) {
       c.connect();
       const ChannelId id = c.open();
       c.expect_message<ChannelOpenMessage>();
-      close(c, id);
-      close(c, id);
+      c.close(id);
+      c.close(id);
       c.expect_silence();  // it has no name on the other side yet
       c.send(ChannelOpenConfirmationMessage{id, 7, 1000, 1000, Rest{}});
       c.expect_message<ChannelCloseMessage>([](const ChannelCloseMessage& m) { EXPECT_EQ(m.recipient, 7u); });
@@ -251,7 +244,7 @@ TEST(ChannelClose, WhileOpening) {
       c.connect();
       const ChannelId id = c.open();
       c.expect_message<ChannelOpenMessage>();
-      close(c, id);
+      c.close(id);
       c.send(ChannelOpenFailureMessage{id, 2, "refused", ""});
       c.expect_event<ChannelOpenFailed>([=](ChannelOpenFailed& e) { EXPECT_EQ(e.id, id); });
       c.expect_silence();
@@ -264,7 +257,7 @@ TEST(ChannelClose, IdsAreUsedAgainOnlyThen) {
     run_everywhere(role, [](Conversation& c) {
       c.connect();
       const ChannelId first = c.opened(7);
-      close(c, first);
+      c.close(first);
       c.expect_message<ChannelCloseMessage>();
       const ChannelId second = c.opened(8);
       if (c.goes_on()) EXPECT_NE(second, first);
@@ -313,7 +306,7 @@ TEST(ChannelEof, Ours) {
     c.expect_silence();
     c.send(ChannelDataMessage{id, as_bytes("answer")});
     c.expect_event<ChannelData>([](ChannelData& e) { EXPECT_EQ(as_text(e.data), "answer"); });
-    close(c, id);
+    c.close(id);
     c.expect_message<ChannelCloseMessage>();
   });
 }
